@@ -1,0 +1,33 @@
+"""Errors that a person can meet: each says what happened and what to do next."""
+
+
+class LemoError(Exception):
+    """Something a person must hear of: `message` says what happened and where, `mend` what to do next."""
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.mend}".rstrip()
+
+
+class InvalidInput(LemoError):
+    """What was handed in breaks a rule; asking again unchanged gives the same answer."""
+
+
+class NotFound(LemoError):
+    """The named tenant, scenario, item, run or file does not exist (or is not this tenant's)."""
+
+
+class Conflict(LemoError):
+    """The thing exists already, or somebody else is doing it right now."""
+
+
+class WrongCredential(LemoError):
+    """No key, an unknown key, or a key that may not do this."""
+
+
+class EngineUnavailable(LemoError):
+    """An engine did not answer; the same call may succeed later."""

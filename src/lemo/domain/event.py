@@ -1,0 +1,59 @@
+"""Events: what users did with items."""
+
+import hashlib
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from lemo.domain.item import Id
+from lemo.domain.time import PastTimestamp, milliseconds
+
+Action = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_.:-]+$")]
+
+
+class Event(BaseModel):
+    """One thing one user did with one item. Fields that are not listed here become `attributes`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    user_id: Id
+    item_id: Id
+    action: Action
+    timestamp: PastTimestamp
+    event_id: Id = ""
+    """Counts once however often it is sent; derived from the rest of the event where the sender gives none."""
+    value: float | None = None
+    """A rating, a price, seconds watched: what the action's rule in the scenario makes of it."""
+    request_id: Annotated[str, StringConstraints(max_length=256)] = ""
+    """The recommendation request that showed the item, for attribution."""
+    position: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    device: Annotated[str, StringConstraints(max_length=100)] = ""
+    attributes: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_attributes(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = {key: value for key, value in data.items() if key in cls.model_fields and value is not None}
+        extra = {key: value for key, value in data.items() if key not in cls.model_fields}
+        if known.get("event_id") == "":
+            del known["event_id"]
+        if extra:
+            known["attributes"] = {**(known.get("attributes") or {}), **extra}
+        return known
+
+    @model_validator(mode="after")
+    def _derive_event_id(self) -> "Event":
+        if not self.event_id:
+            parts = (
+                self.user_id,
+                self.item_id,
+                self.action,
+                str(milliseconds(self.timestamp)),
+                repr(self.value),
+                self.request_id,
+                str(self.position),
+            )
+            self.event_id = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+        return self

@@ -1,0 +1,78 @@
+"""Items: what is recommended."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from lemo.domain.time import Timestamp
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+"""An id of a user, item, event or request: 1 to 256 characters, any script, slashes and spaces included."""
+
+ShortText = Annotated[str, StringConstraints(max_length=1_000)]
+
+
+def _listed(value: Any) -> Any:
+    """`a|b` (the CSV form) and None become lists."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [part for part in (p.strip() for p in value.split("|")) if part]
+    return value
+
+
+Labels = Annotated[
+    list[Annotated[str, StringConstraints(max_length=200)]], BeforeValidator(_listed), Field(max_length=200)
+]
+
+
+class Item(BaseModel):
+    """One item of a scenario. Fields that are not listed here become `attributes`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    item_id: Id
+    title: ShortText = ""
+    description: Annotated[str, StringConstraints(max_length=50_000)] = ""
+    categories: Labels = []
+    tags: Labels = []
+    author: ShortText = ""
+    published_at: Timestamp | None = None
+    is_active: bool = True
+    url: Annotated[str, StringConstraints(max_length=4_000)] = ""
+    image_url: Annotated[str, StringConstraints(max_length=4_000)] = ""
+    updated_at: Timestamp | None = None
+    """The item's version: a write with an older one never replaces a newer one. Without it, arrival counts."""
+    deleted: bool = False
+    """A tombstone: the item is gone, and stays gone for older writes."""
+    attributes: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_attributes(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = {key: value for key, value in data.items() if key in cls.model_fields}
+        extra = {key: value for key, value in data.items() if key not in cls.model_fields}
+        for field in ("title", "description", "author", "url", "image_url"):
+            if known.get(field, "") is None:
+                del known[field]
+        if extra:
+            known["attributes"] = {**(known.get("attributes") or {}), **extra}
+        return known
+
+    @property
+    def recommendable(self) -> bool:
+        """Whether the item may appear in an answer."""
+        return self.is_active and not self.deleted
+
+    def text(self) -> str:
+        """All of the item's words, for content models: title (twice, it weighs more), labels, author, description."""
+        parts = [self.title, self.title, *self.categories, *self.tags, self.author, self.description]
+        return " ".join(part for part in parts if part)
+
+
+def latest_moment(item: Item, arrived: datetime) -> AwareDatetime:
+    """When the item counts as new: its publication, else its arrival."""
+    return item.published_at or arrived.astimezone(UTC)

@@ -1,0 +1,27 @@
+"""Recommendations: the answer to a request, the same from API, batch export and console."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+ReasonKind = Literal["similar", "popular", "latest", "content"]
+
+
+class RecommendedItem(BaseModel):
+    """One item of an answer: its score (higher is better, comparable within the answer only) and why it is there."""
+
+    item_id: str
+    score: float
+    reason: str
+    """In plain words: `because of "ITEM"`, `popular now`, `new`."""
+
+
+class Answer(BaseModel):
+    """The answer to one request, best item first."""
+
+    request_id: str
+    model_version: str | None
+    """The snapshot that answered; null while the scenario has none."""
+    degraded: bool
+    """True when something was missing (no model yet, history out of reach) and the answer is the best without it."""
+    items: list[RecommendedItem]

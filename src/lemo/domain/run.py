@@ -1,0 +1,50 @@
+"""Task runs: what a job did, for whom, when, and how it ended."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+Outcome = Literal["queued", "running", "ok", "failed", "skipped"]
+Trigger = Literal["schedule", "manual", "arrival"]
+
+
+class Progress(BaseModel):
+    """How far a running job is."""
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+
+
+class Run(BaseModel):
+    """One run of one job for one scope."""
+
+    run_id: str
+    entry: str
+    scenario_id: str
+    trigger: Trigger
+    outcome: Outcome = "queued"
+    queued_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    rows_read: int = 0
+    rows_written: int = 0
+    detail: dict[str, Any] = {}
+    """What the job wants known: metrics, versions, counts."""
+    error: str = ""
+    worker: str = ""
+    attempts: int = 0
+    progress: Progress = Progress()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return self.outcome in ("ok", "failed", "skipped")
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took, once it ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()

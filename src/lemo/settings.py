@@ -1,0 +1,150 @@
+"""Every knob of Lemo, in one place: `LEMO_*` variables, a `.env` file or `lemo.toml`, in that order of precedence."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _comma_separated(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class Settings(BaseSettings):
+    """All settings. An engine's URL left empty means the embedded engine that `lemo up` starts on this machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LEMO_", env_file=".env", toml_file="lemo.toml", extra="ignore", validate_default=True
+    )
+
+    # State
+    home: Path = Field(Path(".lemo"), description="Folder that holds all that the embedded engines keep.")
+    key: SecretStr | None = Field(
+        None, description="Key that the command line uses; empty: the one in `admin.key` below the home folder."
+    )
+
+    # Redis: cache and recent history (database 0), broker (1), results (2)
+    redis_url: SecretStr | None = Field(
+        None, description="redis:// or rediss:// URL without a database number; empty: embedded Valkey."
+    )
+    redis_port: Port = Field(6399, description="Port of the embedded Valkey.")
+
+    # Documents
+    mongo_url: SecretStr | None = Field(None, description="mongodb:// URL; empty: SQLite below the home folder.")
+    mongo_database: str = Field("lemo", description="Database that holds Lemo's collections.")
+
+    # Events
+    clickhouse_url: SecretStr | None = Field(
+        None, description="http(s):// URL of ClickHouse's HTTP interface; empty: embedded chDB."
+    )
+    clickhouse_database: str = Field("lemo", description="Database that holds Lemo's tables.")
+    clickhouse_port: Port = Field(8124, description="Port of the embedded ClickHouse (chDB).")
+
+    # Ingest log
+    kafka_bootstrap_servers: str = Field("", description="host:port[,host:port]; empty: Redis Streams.")
+    kafka_security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    kafka_sasl_mechanism: str = Field("", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, with SASL protocols.")
+    kafka_username: str = Field("", description="SASL user name.")
+    kafka_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_ca_file: Path | None = Field(None, description="PEM file of the certificate authority, with SSL protocols.")
+    kafka_item_ingest_topics: Names = Field(
+        ["items-ingest", "vlog-items", "news-items"], description="Topics that carry items, comma-separated."
+    )
+    kafka_event_topic: str = Field("user-behaviors", description="Topic that carries events.")
+    kafka_dead_letter_topic: str = Field("lemo-dead-letters", description="Topic that takes messages that are no good.")
+    kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
+    stream_max_length: int = Field(
+        2_000_000, ge=1000, description="Redis Streams: consumed messages kept per topic; unconsumed ones always stay."
+    )
+
+    # Vectors
+    milvus_uri: str = Field("", description="Milvus address (http://host:19530); empty: embedded Milvus Lite.")
+    milvus_token: SecretStr | None = Field(None, description="Milvus token, or user:password.")
+    milvus_port: Port = Field(19531, description="Port of the embedded Milvus Lite.")
+    embedding_dimensions: int = Field(64, ge=2, le=1024, description="Length of an item's content vector.")
+
+    # Snapshots
+    snapshots_url: SecretStr | None = Field(
+        None, description="s3://bucket/prefix or a folder; empty: `snapshots` below the home folder."
+    )
+    s3_endpoint: str = Field("", description="Endpoint of an S3 that is not Amazon's (MinIO).")
+    s3_access_key_id: str = Field("", description="S3 access key id; empty: the usual AWS variables.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key.")
+
+    # API and console
+    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    api_port: Port = Field(8000, description="Port of the API.")
+    console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
+    console_port: Port = Field(8080, description="Port of the console.")
+    max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")
+
+    # Jobs
+    worker_concurrency: int = Field(2, ge=1, le=256, description="Tasks that one worker runs at a time.")
+    history_length: int = Field(200, ge=1, le=10_000, description="Most recent items of a user kept in Redis.")
+    history_days: int = Field(
+        90, ge=1, description="Days after its last write that a user's recent history stays in Redis."
+    )
+    runs_days: int = Field(30, ge=1, description="Days that the history of task runs is kept.")
+    events_days: int = Field(0, ge=0, description="Days that events are kept; 0 keeps them for ever.")
+    snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Adds `lemo.toml` below the environment."""
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+
+    @cached_property
+    def state(self) -> Path:
+        """The home folder, absolute."""
+        return self.home.expanduser().absolute()
+
+    def redis(self, database: int) -> str:
+        """The Redis URL of a database: 0 cache and history, 1 broker, 2 results. May hold a password."""
+        base = self.redis_url.get_secret_value() if self.redis_url else f"redis://127.0.0.1:{self.redis_port}"
+        return f"{base.rstrip('/')}/{database}"
+
+    @property
+    def clickhouse(self) -> str:
+        """The URL of ClickHouse's HTTP interface. May hold a password."""
+        return (
+            self.clickhouse_url.get_secret_value()
+            if self.clickhouse_url
+            else f"http://127.0.0.1:{self.clickhouse_port}"
+        )
+
+    @property
+    def milvus(self) -> str:
+        """The address of Milvus."""
+        return self.milvus_uri or f"http://127.0.0.1:{self.milvus_port}"
+
+    @property
+    def snapshots(self) -> str:
+        """The URL or folder of the snapshot store."""
+        return self.snapshots_url.get_secret_value() if self.snapshots_url else str(self.state / "snapshots")
+
+    @property
+    def admin_key_file(self) -> Path:
+        """Where the first start writes the admin key of the tenant `default`."""
+        return self.state / "admin.key"

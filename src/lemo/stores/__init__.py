@@ -1,0 +1,1 @@
+"""Where data lives: one module per engine, each hiding its engine."""

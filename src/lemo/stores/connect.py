@@ -1,0 +1,128 @@
+"""All stores of an installation, connected on first use."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lemo.settings import Settings
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from lemo.stores.answers import Answers
+    from lemo.stores.catalog import Items, Scenarios, Tenants
+    from lemo.stores.documents import Documents
+    from lemo.stores.events import Events
+    from lemo.stores.fresh import Fresh
+    from lemo.stores.history import History
+    from lemo.stores.runs import Runs
+    from lemo.stores.snapshots import Snapshots
+    from lemo.stores.vectors import Vectors
+
+
+class Stores:
+    """The stores that the settings name. Engines are imported and connected when first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def documents(self) -> "Documents":
+        """MongoDB by URL, else SQLite below the home folder."""
+        if self.settings.mongo_url:
+            from lemo.stores.documents.mongo import MongoDocuments
+
+            return MongoDocuments(self.settings.mongo_url.get_secret_value(), self.settings.mongo_database)
+        from lemo.stores.documents.sqlite import SqliteDocuments
+
+        return SqliteDocuments(self.settings.state / "documents.sqlite")
+
+    @cached_property
+    def tenants(self) -> "Tenants":
+        """Tenants and their keys."""
+        from lemo.stores.catalog import Tenants
+
+        return Tenants(self.documents)
+
+    @cached_property
+    def scenarios(self) -> "Scenarios":
+        """Scenarios of tenants."""
+        from lemo.stores.catalog import Scenarios
+
+        return Scenarios(self.documents)
+
+    @cached_property
+    def items(self) -> "Items":
+        """Items of scenarios."""
+        from lemo.stores.catalog import Items
+
+        return Items(self.documents)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        """The history of task runs."""
+        from lemo.stores.runs import Runs
+
+        return Runs(self.documents)
+
+    @cached_property
+    def redis(self) -> "Redis":
+        """Database 0 of Redis: cache, history, locks."""
+        from lemo.stores.redis import connect_redis
+
+        return connect_redis(self.settings.redis(0))
+
+    @cached_property
+    def history(self) -> "History":
+        """Recent history of users."""
+        from lemo.stores.history import History
+
+        return History(self.redis, self.settings.history_length, self.settings.history_days)
+
+    @cached_property
+    def fresh(self) -> "Fresh":
+        """Newest and inactive items."""
+        from lemo.stores.fresh import Fresh
+
+        return Fresh(self.redis)
+
+    @cached_property
+    def answers(self) -> "Answers":
+        """Precomputed recommendations."""
+        from lemo.stores.answers import Answers
+
+        return Answers(self.redis)
+
+    @cached_property
+    def events(self) -> "Events":
+        """Events in ClickHouse, or in chDB behind the same interface."""
+        from lemo.stores.events import Events
+
+        return Events(self.settings.clickhouse, self.settings.clickhouse_database)
+
+    @cached_property
+    def vectors(self) -> "Vectors":
+        """Item vectors in Milvus."""
+        from lemo.stores.vectors import Vectors
+
+        token = self.settings.milvus_token
+        return Vectors(self.settings.milvus, token.get_secret_value() if token else None)
+
+    @cached_property
+    def snapshots(self) -> "Snapshots":
+        """Model snapshots in a folder or S3."""
+        from lemo.stores.snapshots import Snapshots
+
+        secret = self.settings.s3_secret_access_key
+        return Snapshots(
+            self.settings.snapshots,
+            cache=self.settings.state / "snapshot-cache",
+            endpoint=self.settings.s3_endpoint,
+            access_key_id=self.settings.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else "",
+        )
+
+    def close(self) -> None:
+        """Lets go of every connection that was made."""
+        for name in ("documents", "events", "vectors", "redis"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()

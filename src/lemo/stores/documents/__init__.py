@@ -1,0 +1,80 @@
+"""Documents: JSON bodies by kind, scope and id, in SQLite or MongoDB behind one interface."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lemo.domain.scope import Scope
+
+Body = dict[str, Any]
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A collection: its name, and the top-level fields of its bodies that `find` may filter and order by."""
+
+    name: str
+    fields: tuple[str, ...] = ()
+
+
+TENANTS = Kind("tenants")
+KEYS = Kind("keys", ("tenant_id",))
+SCENARIOS = Kind("scenarios")
+ITEMS = Kind("items", ("is_active", "deleted", "published_at"))
+PROFILES = Kind("profiles", ("last_event_at",))
+MODELS = Kind("models", ("created_at", "kind"))
+RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
+KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, RUNS)
+
+
+class Documents(Protocol):
+    """A store of JSON documents. Every call names the scope, so that no query can forget the tenant.
+
+    Bodies are JSON values only; datetimes are ISO 8601 strings in UTC, so that they order as text.
+    Every call raises EngineUnavailable when the engine does not answer.
+    """
+
+    def get(self, kind: Kind, scope: Scope, id: str) -> Body | None:
+        """The body of one document, or None."""
+
+    def get_many(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, Body]:
+        """The bodies of those of `ids` that exist."""
+
+    def put(self, kind: Kind, scope: Scope, bodies: Mapping[str, Body]) -> None:
+        """Writes or replaces documents by id."""
+
+    def put_new(self, kind: Kind, scope: Scope, id: str, body: Body) -> bool:
+        """Writes the document unless its id is taken; False where it was."""
+
+    def put_newer(self, kind: Kind, scope: Scope, bodies: Mapping[str, Body], versions: Mapping[str, int]) -> set[str]:
+        """Writes each document whose version is at least the stored one; returns the ids written.
+
+        A replay or a message out of order so never brings old data back.
+        """
+
+    def find(
+        self,
+        kind: Kind,
+        scope: Scope,
+        where: Mapping[str, Scalar] | None = None,
+        order: str = "",
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[tuple[str, Body]]:
+        """Documents whose fields equal `where`, ordered by a field (`-field` descending), else by id."""
+
+    def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
+        """All documents of the scope by id, read in batches, so that any number fits into memory."""
+
+    def count(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar] | None = None) -> int:
+        """How many documents match."""
+
+    def delete(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> int:
+        """Deletes by id; returns how many there were."""
+
+    def ping(self) -> str:
+        """Asks the engine for a sign of life; returns its name and version."""
+
+    def close(self) -> None:
+        """Lets go of connections."""

@@ -1,0 +1,77 @@
+"""The ingest log: topics that are written to, and read in groups, over Redis Streams or Kafka."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published: bytes, a key that keeps order where the engine has partitions, and headers."""
+
+    value: bytes
+    key: bytes = b""
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message as it stands in the log: `position` is unique within the topic and grows within the partition."""
+
+    topic: str
+    partition: int
+    position: str
+    timestamp: int
+    """Unix milliseconds at which the log took the message."""
+    value: bytes
+    key: bytes
+    headers: Mapping[str, bytes]
+
+
+class Publisher(Protocol):
+    """Writes to topics. One per process; safe to use from several threads."""
+
+    def publish(self, topic: str, messages: Iterable[Message]) -> int:
+        """Writes the messages, and returns their number once the log holds all of them durably.
+
+        Raises EngineUnavailable when it could not; some of them may stand in the log then, so publish again: whoever
+        reads the log counts a message's content once.
+        """
+
+    def close(self) -> None:
+        """Lets go of connections."""
+
+
+class Reader(Protocol):
+    """Reads topics as one member of a group. What was polled and not committed is delivered again after a crash."""
+
+    def poll(self, limit: int, seconds: float) -> list[Record]:
+        """Up to `limit` records, waiting at most `seconds` for the first; raises EngineUnavailable."""
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Marks polled records as done for the group."""
+
+    def close(self) -> None:
+        """Leaves the group."""
+
+
+class Log(Protocol):
+    """The ingest log of the installation."""
+
+    def publisher(self) -> Publisher:
+        """A new publisher."""
+
+    def reader(self, topics: Sequence[str], group: str, member: str) -> Reader:
+        """Joins the group. `member` is stable over restarts, so that a member finds its unfinished records again."""
+
+    def create_topics(self, topics: Sequence[str]) -> None:
+        """Makes the topics that are missing."""
+
+    def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
+        """How many records of each topic the group has not committed yet."""
+
+    def read_all(self, topic: str, limit: int) -> list[Record]:
+        """The newest `limit` records of a topic, outside any group: for looking at dead letters."""
+
+    def ping(self) -> str:
+        """Asks the engine for a sign of life; returns its name and version."""
