@@ -1,10 +1,16 @@
 """One way to connect to Redis, with time-outs, health checks and retries, for every module that does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+
+from lemo.domain.errors import EngineUnavailable
 
 
 def connect_redis(url: str) -> Redis:
@@ -17,6 +23,18 @@ def connect_redis(url: str) -> Redis:
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries=5),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Around calls of Redis: a server that is away, starting, full or read-only is EngineUnavailable."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OutOfMemoryError) as error:
+        raise EngineUnavailable(
+            f"Redis does not answer ({error}).",
+            "Start it with `lemo up` or check LEMO_REDIS_URL; `lemo doctor` shows what is reachable.",
+        ) from error
 
 
 def key(what: str, *parts: str) -> str:
