@@ -35,8 +35,9 @@ class Event(BaseModel):
     def _gather_attributes(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = {key: value for key, value in data.items() if key in cls.model_fields and value is not None}
-        extra = {key: value for key, value in data.items() if key not in cls.model_fields}
+        fields = cls.model_fields  # once: pydantic computes it at each access
+        known = {key: value for key, value in data.items() if key in fields and value is not None}
+        extra = {key: value for key, value in data.items() if key not in fields}
         if known.get("event_id") == "":
             del known["event_id"]
         if extra:

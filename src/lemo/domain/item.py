@@ -53,8 +53,9 @@ class Item(BaseModel):
     def _gather_attributes(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = {key: value for key, value in data.items() if key in cls.model_fields}
-        extra = {key: value for key, value in data.items() if key not in cls.model_fields}
+        fields = cls.model_fields  # once: pydantic computes it at each access
+        known = {key: value for key, value in data.items() if key in fields}
+        extra = {key: value for key, value in data.items() if key not in fields}
         for field in ("title", "description", "author", "url", "image_url"):
             if known.get(field, "") is None:
                 del known[field]
