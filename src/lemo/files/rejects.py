@@ -1,0 +1,84 @@
+"""The rejects file: every bad row of an import with its line and the reason."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic_core import to_json
+
+from lemo.domain.reasons import shortened
+
+FIRST = 10
+"""Rejects that are remembered for the summary."""
+_LONGEST_CELL = 1_000
+"""Characters of a cell that the rejects file repeats; longer ones are cut, as the original still has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A bad row: its line (CSV, JSONL) or row (Parquet) number from 1, and why."""
+
+    line: int
+    reason: str
+
+
+class Rejects:
+    """Counts bad rows and writes them to `FILE.rejects.jsonl`, beside the file or else in the current folder.
+
+    The file appears with the first reject and replaces that of an earlier import. Where it cannot be written, rows are
+    still counted and `problem` says why.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._file: IO[bytes] | None = None
+        self.count = 0
+        self.first: list[Reject] = []
+        self.path: Path | None = None
+        self.problem = ""
+
+    def add(self, line: int, reason: str, row: Any) -> None:
+        """Takes one bad row."""
+        self.count += 1
+        if len(self.first) < FIRST:
+            self.first.append(Reject(line, reason))
+        if self.problem:
+            return
+        try:
+            if self._file is None:
+                self._file = self._open()
+            body = {"line": line, "reason": reason, "row": _cut(row)}
+            self._file.write(to_json(body, inf_nan_mode="strings", bytes_mode="base64", fallback=shortened) + b"\n")
+        except (OSError, ValueError) as error:
+            self.problem = f"The rejects file could not be written: {error}."
+
+    def close(self) -> None:
+        """Finishes the file."""
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as error:
+                self.problem = f"The rejects file could not be written: {error}."
+            self._file = None
+
+    def _open(self) -> IO[bytes]:
+        name = f"{self._source.name}.rejects.jsonl"
+        beside = self._source.parent / name
+        self.path = beside if os.access(self._source.parent, os.W_OK) else Path(name)
+        try:
+            return self.path.open("wb")
+        except OSError:
+            self.path = Path(name)
+            return self.path.open("wb")
+
+
+def _cut(row: Any) -> Any:
+    if isinstance(row, str):
+        return row if len(row) <= _LONGEST_CELL else row[:_LONGEST_CELL] + "..."
+    if isinstance(row, Mapping):
+        return {str(key)[:_LONGEST_CELL]: _cut(cell) for key, cell in list(row.items())[:500]}
+    if isinstance(row, list):
+        return [_cut(cell) for cell in row[:500]]
+    return shortened(row) if isinstance(row, int) and row.bit_length() > 64 else row

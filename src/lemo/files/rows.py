@@ -1,0 +1,232 @@
+"""Raw rows of text files, each with its line number: dictionaries where the row could be read, else the reason."""
+
+import csv
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic_core import from_json
+
+from lemo.domain.errors import InvalidInput
+from lemo.files.form import open_bytes
+
+LONGEST_LINE = 1_048_576
+"""Bytes of a line that are kept; the rest of a longer one is skipped, so that any file fits into memory."""
+_KEPT = 200
+"""Characters of an unreadable row that are shown with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that is no row: why, and how it begins."""
+
+    reason: str
+    text: str
+
+
+Row = tuple[int, dict[str, Any] | Unreadable]
+"""Line (or row) number from 1, and what stands there."""
+Tell = Callable[[int], None]
+"""Is told now and then how many bytes (rows, for Parquet) have been read."""
+
+_TOO_LONG = f"the line is longer than {LONGEST_LINE:,} bytes"
+_NUL = "holds a NUL byte; remove it"
+
+
+def _lines(path: Path, stream: IO[bytes], tell: Tell) -> Iterator[tuple[str, str]]:
+    """The lines of a file with their line ends, each with the reason why it cannot be used (mostly empty)."""
+    raw = getattr(stream, "fileobj", None) or stream  # below gzip: progress counts compressed bytes
+    first = True
+    count = 0
+    try:
+        while line := stream.readline(LONGEST_LINE):
+            count += 1
+            if count % 4096 == 0:
+                tell(raw.tell())
+            fault = ""
+            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                fault = _TOO_LONG
+                while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                    pass
+            if first:
+                line, first = line.removeprefix(b"\xef\xbb\xbf"), False
+            try:
+                text = line.decode()
+            except UnicodeDecodeError as error:
+                fault = fault or f"is not UTF-8: byte 0x{line[error.start]:02x}; convert the file with iconv"
+                text = line.decode(errors="replace")
+            if not fault and "\x00" in text:
+                fault = _NUL
+            yield text, fault
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidInput(
+            f"{path} breaks off after line {count:,}: {error}.", "Get the file again; what came before was read."
+        ) from error
+
+
+def jsonl_rows(path: Path, tell: Tell) -> Iterator[Row]:
+    """One JSON object a line; blank lines are skipped."""
+    with open_bytes(path) as stream:
+        for number, (text, fault) in enumerate(_lines(path, stream, tell), start=1):
+            if fault:
+                yield number, Unreadable(fault, text[:_KEPT])
+                continue
+            if text.isspace():
+                continue
+            try:
+                value = from_json(text, allow_inf_nan=False)
+            except ValueError as error:
+                yield number, Unreadable(f"is not JSON: {error}", text[:_KEPT])
+                continue
+            if not isinstance(value, dict):
+                yield number, Unreadable(f"is a JSON {_json_name(value)}, not an object", text[:_KEPT])
+            elif "\\u0000" in text:
+                yield number, Unreadable(_NUL, text[:_KEPT])
+            else:
+                yield number, value
+
+
+def _json_name(value: Any) -> str:
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
+    """The rows below a header that has the `required` columns; empty cells are left out.
+
+    A quoted cell may hold line ends; the number of its row is the line where the row begins. Where a quote is never
+    closed, only the line with the quote is lost: the lines after it are read again as rows of their own.
+    Raises InvalidInput for a header that will not do.
+    """
+    with open_bytes(path) as stream:
+        source = _Source(_lines(path, stream, tell))
+        delimiter, names = _header(path, source, required)
+        width = len(names)
+        # Column 0 of `keep` is the place in the row; unnamed columns (a data frame's index) are left out.
+        keep = [(index, name) for index, name in enumerate(names) if name]
+        while True:
+            reader = csv.reader(source, delimiter=delimiter)
+            again = False
+            while not again:
+                begin = source.begin_row()
+                fault = ""
+                cells: list[str] = []
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    fault = f"is not CSV: {error}"
+                lines = source.taken
+                if len(lines) == 1:
+                    if not cells and not fault and not source.fault:
+                        continue  # a blank line
+                    fault = source.fault or fault
+                    if source.ended and not fault:
+                        fault = "a quote is opened and never closed"
+                elif source.ended or fault or len(cells) != width:
+                    # A row over several lines that is no row: most likely a stray quote swallowed good rows.
+                    fault = source.first_fault or (
+                        f"a quote is opened here and not closed where the row should end, "
+                        f"or the cell is longer than {csv.field_size_limit():,} characters"
+                    )
+                    source.put_back()
+                    again = True
+                else:
+                    fault = source.fault
+                if not fault and len(cells) != width:
+                    fault = f"has {len(cells)} columns; the header has {width}"
+                if fault:
+                    yield begin, Unreadable(fault, lines[0].rstrip("\r\n")[:_KEPT])
+                else:
+                    yield begin, {name: cells[index] for index, name in keep if cells[index] != ""}
+
+
+class _Source:
+    """Feeds lines to `csv.reader`, remembers those of the current row, and can hand them out again."""
+
+    def __init__(self, lines: Iterator[tuple[str, str]]) -> None:
+        self._lines = lines
+        self._waiting: list[tuple[str, str]] = []
+        self._number = 0
+        self._entries: list[tuple[str, str]] = []
+        self.ended = False
+        """Whether the file ended while the current row was read."""
+
+    def __iter__(self) -> "_Source":
+        return self
+
+    def __next__(self) -> str:
+        if self._waiting:
+            entry = self._waiting.pop()
+        else:
+            try:
+                entry = next(self._lines)
+            except StopIteration:
+                self.ended = True
+                raise
+        self._number += 1
+        self._entries.append(entry)
+        return entry[0]
+
+    def begin_row(self) -> int:
+        """Forgets the row before; returns the line number at which the next one begins."""
+        self._entries = []
+        self.ended = False
+        return self._number + 1
+
+    @property
+    def taken(self) -> list[str]:
+        """The lines of the current row."""
+        return [text for text, _ in self._entries]
+
+    @property
+    def fault(self) -> str:
+        """Why a line of the current row cannot be used, if one cannot."""
+        return next((fault for _, fault in self._entries if fault), "")
+
+    @property
+    def first_fault(self) -> str:
+        """Why the first line of the current row cannot be used, if so."""
+        return self._entries[0][1] if self._entries else ""
+
+    def put_back(self) -> None:
+        """Hands all lines of the current row but its first out again."""
+        self._waiting.extend(reversed(self._entries[1:]))
+        self._number -= len(self._entries) - 1
+
+
+def _header(path: Path, source: _Source, required: Sequence[str]) -> tuple[str, list[str]]:
+    """The delimiter and the column names of a file's first line."""
+    line = next(iter(source), "")
+    names: list[str] = []
+    for delimiter in (",", ";", "\t"):
+        try:
+            found = [name.strip() for name in next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])]
+        except csv.Error as error:
+            raise InvalidInput(f"{path}: the first line is no CSV header: {error}.", _wanted(required)) from error
+        if delimiter == "," or required[0] in found:
+            names = found
+        if required[0] in found:
+            break
+    else:
+        delimiter = ","
+    check_columns(path, names, required)
+    return delimiter, names
+
+
+def check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
+    """Raises InvalidInput where a required column is missing or a name stands twice."""
+    missing = [name for name in required if name not in names]
+    if missing:
+        shown = ", ".join(name[:40] for name in names[:12]) + (", ..." if len(names) > 12 else "")
+        raise InvalidInput(f"{path} has no column {', '.join(missing)}; it has: {shown}.", _wanted(required))
+    twice = sorted({name for name in names if name and list(names).count(name) > 1})
+    if twice:
+        raise InvalidInput(f"{path} has the column {', '.join(twice)} more than once.", "Rename or remove one of them.")
+
+
+def _wanted(required: Sequence[str]) -> str:
+    return f"The first line names the columns, in lower case; needed are {', '.join(required)}."
