@@ -1,0 +1,121 @@
+"""The doctor: asks every dependency at once, each for five seconds at most, and lays the answers out per service."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from datetime import UTC, datetime
+
+import structlog
+
+from lemo.observability import engine_probes as engines
+from lemo.observability import service_probes as services
+from lemo.observability.dependencies import NEEDS, Dependency, Need, Service
+from lemo.observability.report import Finding, Report, Row
+from lemo.observability.secrets import mask
+from lemo.settings import Settings
+
+PROBE_SECONDS = 5.0
+"""The longest that the report waits for a probe."""
+
+log = structlog.get_logger()
+
+_D = Dependency
+_PROBES: dict[Dependency, Callable[[Settings], Finding]] = {
+    _D.home: engines.probe_home,
+    _D.cache: lambda settings: engines.probe_redis(settings, 0),
+    _D.broker: lambda settings: engines.probe_redis(settings, 1),
+    _D.results: lambda settings: engines.probe_redis(settings, 2),
+    _D.durability: engines.probe_durability,
+    _D.documents: engines.probe_documents,
+    _D.log: engines.probe_log,
+    _D.events: engines.probe_events,
+    _D.vectors: engines.probe_vectors,
+    _D.snapshots: engines.probe_snapshots,
+    _D.api: lambda settings: services.probe_http(Service.api, settings),
+    _D.console: lambda settings: services.probe_http(Service.console, settings),
+    _D.worker: services.probe_worker,
+    _D.beat: services.probe_beat,
+    _D.consumer: services.probe_consumer,
+}
+
+
+def examine(settings: Settings, service: Service | None = None) -> Report:
+    """Examines what all services need, or one of them; takes five seconds at most.
+
+    With one service its own process is not required: the report then says whether the service could do its work.
+    """
+    started = time.monotonic()
+    needs = [need for need in NEEDS if service is None or need.service is service]
+    asked: dict[tuple[Dependency, Service | None], Future[Finding]] = {}
+    for need in needs:
+        if _question(need) not in asked:
+            asked[_question(need)] = _in_thread(_probe(need), settings)
+    deadline = started + PROBE_SECONDS
+    found = {question: _answer(question[0], future, deadline) for question, future in asked.items()}
+    return Report(
+        checked_at=datetime.now(UTC),
+        seconds=round(time.monotonic() - started, 3),
+        rows=[_row(need, found[_question(need)], service) for need in needs],
+    )
+
+
+def states(report: Report, dependencies: Iterable[Dependency]) -> dict[Dependency, Finding]:
+    """What the report found of each of the dependencies, once each."""
+    wanted = set(dependencies)
+    return {row.dependency: row for row in reversed(report.rows) if row.dependency in wanted}
+
+
+def _question(need: Need) -> tuple[Dependency, Service | None]:
+    """Packages differ by service; everything else is asked once for all."""
+    return need.dependency, need.service if need.dependency is _D.packages else None
+
+
+def _probe(need: Need) -> Callable[[Settings], Finding]:
+    if need.dependency is _D.packages:
+        return lambda settings: services.probe_packages(need.service, settings)
+    return _PROBES[need.dependency]
+
+
+def _in_thread(probe: Callable[[Settings], Finding], settings: Settings) -> "Future[Finding]":
+    """Runs a probe in a thread that nobody waits for at exit, because name look-ups cannot be interrupted."""
+    future: Future[Finding] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(probe(settings))
+        except Exception as error:  # noqa: BLE001 - handed over to whoever asks the future
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="doctor").start()
+    return future
+
+
+def _answer(dependency: Dependency, future: "Future[Finding]", deadline: float) -> Finding:
+    try:
+        finding = future.result(timeout=max(0.0, deadline - time.monotonic()))
+    except Late:
+        return Finding(
+            state="missing",
+            detail=f"{dependency.value}: no answer within {PROBE_SECONDS:.0f} s.",
+            mend="Look for an overloaded machine, slow DNS or a firewall, then again: lemo doctor",
+        )
+    except Exception as error:
+        log.debug("probe failed", dependency=dependency.value, exc_info=error)
+        return Finding(
+            state="missing",
+            detail=mask(f"{dependency.value}: {type(error).__name__}: {error}"),
+            mend="Look at the settings: lemo settings",
+        )
+    return finding.model_copy(update={"detail": mask(finding.detail), "mend": mask(finding.mend)})
+
+
+def _row(need: Need, finding: Finding, service: Service | None) -> Row:
+    return Row(
+        **finding.model_dump(),
+        service=need.service,
+        dependency=need.dependency,
+        required=need.required and not (need.itself and service is not None),
+        without=need.without,
+    )

@@ -1,0 +1,163 @@
+"""The dependency report: what was found, and its forms as table, Markdown and JSON."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from lemo.observability.dependencies import Dependency, Service
+
+State = Literal["ok", "warning", "missing"]
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "missing": ("✗", "red")}
+
+
+class Finding(BaseModel):
+    """What one probe found of one dependency: its state, what answered, and how to mend it (an exact command)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: State
+    version: str = ""
+    latency_ms: float | None = None
+    """Milliseconds from the question to the answer, connecting included."""
+    detail: str = ""
+    mend: str = ""
+
+
+class Row(Finding):
+    """One row of the report: a finding, for one of the services that need it."""
+
+    service: Service
+    dependency: Dependency
+    required: bool
+    without: str
+    """What stops while the dependency is away."""
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the service does not do its work because of this row."""
+        return self.required and self.state == "missing"
+
+
+class Report(BaseModel):
+    """The whole report, in the order of the services."""
+
+    checked_at: datetime
+    seconds: float
+    rows: list[Row]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything required is there."""
+        return not any(row.fatal for row in self.rows)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when everything required is there, else 1."""
+        return 0 if self.ok else 1
+
+    def troubles(self) -> Iterator[tuple[Finding, list[Row]]]:
+        """Each dependency that is not fine, once, with the rows that suffer from it; the worst first."""
+        away = [row for row in self.rows if row.state != "ok"]
+        order = {dependency: place for place, dependency in enumerate(Dependency)}
+
+        def cause(row: Row) -> tuple[bool, int, str, str]:
+            return row.state == "warning", order[row.dependency], row.detail, row.mend
+
+        for _, rows in groupby(sorted(away, key=cause), key=cause):
+            suffering = list(rows)
+            yield suffering[0], suffering
+
+    def summary(self) -> str:
+        """One sentence: how the installation is."""
+        missing = sorted({row.dependency.value for row in self.rows if row.fatal})
+        if missing:
+            return f"{len(missing)} required missing: {', '.join(missing)}."
+        weak = sorted({row.dependency.value for row in self.rows if row.state != "ok"})
+        return f"Everything required is there; look at: {', '.join(weak)}." if weak else "Everything is there."
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """The report as JSON values: every row with every field, and `ok`, `exit_code`, `summary`."""
+    return {
+        "ok": report.ok,
+        "exit_code": report.exit_code,
+        "summary": report.summary(),
+        **report.model_dump(mode="json"),
+    }
+
+
+def _need(row: Row) -> str:
+    return "required" if row.required else "optional"
+
+
+def _milliseconds(row: Finding) -> str:
+    return "" if row.latency_ms is None else f"{row.latency_ms:.0f}"
+
+
+def as_table(report: Report) -> RenderableType:
+    """The report for a terminal: a table, then each trouble with its consequence and the way to mend it."""
+    table = Table(title="Lemo doctor", title_justify="left")
+    for name in ("service", "dependency", "need", "state", "version"):
+        table.add_column(name, overflow="fold")
+    table.add_column("ms", justify="right")
+    for service, rows in groupby(report.rows, key=lambda row: row.service):
+        for place, row in enumerate(rows):
+            mark, colour = _MARKS[row.state]
+            table.add_row(
+                Text(service.value if place == 0 else "", style="bold"),
+                row.dependency.value,
+                _need(row),
+                Text(f"{mark} {row.state}", style=colour),
+                escape(row.version),
+                _milliseconds(row),
+            )
+        table.add_section()
+    lines: list[RenderableType] = [table]
+    for finding, rows in report.troubles():
+        mark, colour = _MARKS[finding.state]
+        services = ", ".join(row.service.value for row in rows)
+        lines.append(Text(f"\n{mark} {rows[0].dependency.value} ({services}): {finding.detail}", style=colour))
+        lines.extend(Text(f"  {row.service.value}: {row.without}", style="dim") for row in rows)
+        if finding.mend:
+            lines.append(Text(f"  mend: {finding.mend}", style="bold"))
+    lines.append(Text(f"\n{report.summary()}", style="green" if report.ok else "red"))
+    return Group(*lines)
+
+
+def as_markdown(report: Report) -> str:
+    """The report as a Markdown document, to be pasted into an issue."""
+
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|").replace("\n", " ")
+
+    names = ("service", "dependency", "need", "state", "version", "ms", "found", "without it", "mend")
+    lines = [
+        "# Lemo doctor",
+        "",
+        f"{report.checked_at:%Y-%m-%d %H:%M:%S} UTC: {report.summary()}",
+        "",
+        f"| {' | '.join(names)} |",
+        f"|{'---|' * len(names)}",
+    ]
+    for row in report.rows:
+        cells = (
+            row.service.value,
+            row.dependency.value,
+            _need(row),
+            f"{_MARKS[row.state][0]} {row.state}",
+            row.version,
+            _milliseconds(row),
+            row.detail,
+            row.without,
+            row.mend,
+        )
+        lines.append(f"| {' | '.join(cell(text) for text in cells)} |")
+    return "\n".join(lines) + "\n"
