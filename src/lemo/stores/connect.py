@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from lemo.stores.answers import Answers
     from lemo.stores.catalog import Items, Scenarios, Tenants
     from lemo.stores.documents import Documents
+    from lemo.stores.embedding_queue import EmbeddingQueue
     from lemo.stores.events import Events
     from lemo.stores.fresh import Fresh
     from lemo.stores.history import History
+    from lemo.stores.models import Models
     from lemo.stores.runs import Runs
     from lemo.stores.snapshots import Snapshots
     from lemo.stores.vectors import Vectors
+    from lemo.streams import Log
 
 
 class Stores:
@@ -91,6 +94,27 @@ class Stores:
         from lemo.stores.answers import Answers
 
         return Answers(self.redis)
+
+    @cached_property
+    def embedding_queue(self) -> "EmbeddingQueue":
+        """Items that wait for their content vector."""
+        from lemo.stores.embedding_queue import EmbeddingQueue
+
+        return EmbeddingQueue(self.redis)
+
+    @cached_property
+    def log(self) -> "Log":
+        """The ingest log: Kafka by bootstrap servers, else Redis Streams."""
+        from lemo.streams.connect import open_log
+
+        return open_log(self.settings)
+
+    @cached_property
+    def models(self) -> "Models":
+        """The registry of training runs."""
+        from lemo.stores.models import Models
+
+        return Models(self.documents)
 
     @cached_property
     def events(self) -> "Events":

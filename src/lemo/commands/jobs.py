@@ -1,0 +1,48 @@
+"""`lemo jobs`: start a job now."""
+
+from typing import Annotated
+
+import typer
+
+from lemo.commands.output import Format, FormatOption, show
+
+app = typer.Typer(no_args_is_help=True, help="Start jobs by hand.")
+
+COLUMNS = ("entry", "scenario_id", "outcome", "seconds", "rows_read", "rows_written", "run_id", "error")
+
+
+@app.callback()
+def jobs() -> None:
+    """Start jobs by hand."""
+
+
+@app.command()
+def run(
+    entry: Annotated[str, typer.Argument(help="Name of the job, as in `lemo schedule list`; or embed-items.")],
+    scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only this scenario; all without it.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and fail if it failed.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Queue a job for one scenario or all, e.g. `lemo jobs run train-model-daily --scenario shop --wait`."""
+    from lemo.commands.waiting import wait_for_runs
+    from lemo.domain.scope import Scope
+    from lemo.jobs.catalog import job_of
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+    from lemo.tasks.dispatch import dispatch, fan_out
+
+    job = job_of(entry)
+    settings = Settings()
+    stores = Stores(settings)
+    tenant_id = credential(settings)
+    if scenario:
+        scope = Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario)).scenario_id)
+        runs = [dispatch(stores, job, scope, "manual")]
+    else:
+        runs = fan_out(stores, job, "manual", [tenant_id])
+    if wait:
+        runs = wait_for_runs(stores, tenant_id, runs)
+    show([one.model_dump(mode="json") | {"seconds": one.seconds} for one in runs], format, "Runs", COLUMNS)
+    if any(one.outcome == "failed" for one in runs):
+        raise typer.Exit(1)

@@ -1,0 +1,39 @@
+"""`lemo models`: the registry of trained models."""
+
+import typer
+
+from lemo.commands.output import Format, FormatOption, ScenarioOption, show
+
+app = typer.Typer(no_args_is_help=True, help="Trained models of a scenario, and which one serves.")
+
+
+@app.callback()
+def models() -> None:
+    """Trained models of a scenario, and which one serves."""
+
+
+@app.command("list")
+def list_models(scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """List the models of a scenario, newest first; the champion serves."""
+    from lemo.domain.scope import Scope
+    from lemo.jobs.training import KIND
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    stores = Stores(settings)
+    scope = Scope(credential(settings), scenario)
+    stores.scenarios.get(scope)
+    champion = stores.snapshots.current(scope, KIND)
+    rows = []
+    for record in stores.models.list(scope):
+        row = record.model_dump(mode="json")
+        measured = row["metrics"].get("model") or {}
+        popular = row["metrics"].get("popularity") or {}
+        row["champion"] = record.version == champion
+        row["ndcg_at_10"] = measured.get("ndcg_at_10")
+        row["popularity_ndcg_at_10"] = popular.get("ndcg_at_10")
+        rows.append(row)
+    columns = ("version", "champion", "promoted", "ndcg_at_10", "popularity_ndcg_at_10", "events", "created_at")
+    show(rows, format, f"Models of {scenario}", columns)

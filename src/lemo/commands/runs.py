@@ -1,0 +1,50 @@
+"""`lemo runs`: what the jobs did."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lemo.commands.output import Format, FormatOption, show, show_one
+
+if TYPE_CHECKING:
+    from lemo.stores.runs import Runs
+
+app = typer.Typer(no_args_is_help=True, help="What the jobs did: when, how long, how much, and why one failed.")
+
+COLUMNS = ("run_id", "entry", "scenario_id", "trigger", "outcome", "queued_at", "seconds", "rows_read", "rows_written", "error")  # fmt: skip # noqa: E501
+
+
+@app.command("list")
+def list_runs(
+    entry: Annotated[str, typer.Option(help="Only runs of this job.")] = "",
+    scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only runs for this scenario.")] = "",
+    outcome: Annotated[str, typer.Option(help="Only queued, running, ok, failed or skipped ones.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
+    format: FormatOption = Format.table,
+) -> None:
+    """List runs, newest first."""
+    runs, tenant_id = _open()
+    found = runs.list(
+        tenant_id, entry=entry or None, scenario_id=scenario or None, outcome=outcome or None, limit=limit
+    )
+    show([one.model_dump(mode="json") | {"seconds": one.seconds} for one in found], format, "Runs", COLUMNS)
+
+
+@app.command("show")
+def show_run(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="As in `lemo runs list`.")],
+    format: FormatOption = Format.table,
+) -> None:
+    """Show one run whole."""
+    runs, tenant_id = _open()
+    run = runs.get(tenant_id, run_id)
+    show_one(run.model_dump(mode="json") | {"seconds": run.seconds}, format, "Run")
+
+
+def _open() -> "tuple[Runs, str]":
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    return Stores(settings).runs, credential(settings)

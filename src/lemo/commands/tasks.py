@@ -1,0 +1,29 @@
+"""`lemo worker` and `lemo beat`: Celery's own commands, with Lemo's app and log."""
+
+from typing import Annotated
+
+import typer
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="Queues to work on, comma-separated; all of them without this option.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="Name of this worker; give each one on a machine its own.")] = "lemo",
+) -> None:
+    """Run the jobs that beat, arrivals and people start."""
+    from lemo.observability.logging import configure
+    from lemo.tasks.celery_app import QUEUES, app, settings
+
+    configure("worker", settings)
+    chosen = queues or ",".join(QUEUES)
+    app.worker_main(["worker", "--queues", chosen, "--hostname", f"{name}@%h", "--loglevel", settings.log_level])
+
+
+def beat() -> None:
+    """Start the scheduled jobs when they are due; several may run, and one leads."""
+    from lemo.observability.logging import configure
+    from lemo.tasks.celery_app import app, settings
+
+    configure("beat", settings)
+    app.start(["beat", "--scheduler", "redbeat.RedBeatScheduler", "--loglevel", settings.log_level])

@@ -1,0 +1,93 @@
+"""The jobs: which function each schedule entry runs, when, and on which queue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from lemo.domain.errors import NotFound
+from lemo.domain.scope import Scope
+from lemo.jobs.report import Done, Report
+from lemo.stores.connect import Stores
+
+Work = Callable[[Stores, Scope, Report], Done]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. `cron` has the five crontab fields, in UTC; None: it runs when items arrive."""
+
+    entry: str
+    title: str
+    module: str
+    function: str
+    queue: str
+    cron: str | None
+
+    def work(self) -> Work:
+        """The job's function, imported now: each brings heavy libraries that other processes need not load."""
+        return cast(Work, getattr(import_module(self.module), self.function))
+
+
+JOBS = {
+    job.entry: job
+    for job in (
+        Job(
+            entry="train-model-daily",
+            title="Train and evaluate the model",
+            module="lemo.jobs.training",
+            function="train",
+            queue="model_training",
+            cron="0 3 * * *",
+        ),
+        Job(
+            entry="compute-item-similarity-hourly",
+            title="Similar items",
+            module="lemo.jobs.similarity",
+            function="relate",
+            queue="item_processing",
+            cron="0 * * * *",
+        ),
+        Job(
+            entry="update-user-profiles-2hours",
+            title="User profiles",
+            module="lemo.jobs.profiles",
+            function="profile",
+            queue="user_profile",
+            cron="0 */2 * * *",
+        ),
+        Job(
+            entry="precompute-recommendations-4hours",
+            title="Recommendations of active users",
+            module="lemo.jobs.precompute",
+            function="precompute",
+            queue="default",
+            cron="0 */4 * * *",
+        ),
+        Job(
+            entry="cleanup-expired-cache-daily",
+            title="Drop what is stale",
+            module="lemo.jobs.cleanup",
+            function="clean",
+            queue="default",
+            cron="0 4 * * *",
+        ),
+        Job(
+            entry="embed-items",
+            title="Content vectors of new items",
+            module="lemo.jobs.embeddings",
+            function="embed",
+            queue="item_processing",
+            cron=None,
+        ),
+    )
+}
+SCHEDULED = tuple(job for job in JOBS.values() if job.cron)
+
+
+def job_of(entry: str) -> Job:
+    """The job of a schedule entry; raises NotFound that lists them."""
+    try:
+        return JOBS[entry]
+    except KeyError:
+        raise NotFound(f"There is no job {entry[:80]!r}.", f"The jobs are: {', '.join(JOBS)}.") from None

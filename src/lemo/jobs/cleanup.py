@@ -1,0 +1,42 @@
+"""Cleanup: drops what is stale, orphaned or past its retention."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from lemo.domain.scope import Scope
+from lemo.jobs.report import Done, Report
+from lemo.stores.connect import Stores
+
+SNAPSHOT_KINDS = ("model", "similar", "embedding")
+
+
+def clean(stores: Stores, scope: Scope, report: Report) -> Done:
+    """Drops old task runs, events past their retention, snapshots beyond the kept ones, and stale answers.
+
+    The snapshot that serves is never dropped.
+    """
+    settings = stores.settings
+    report.stage("task runs and events")
+    dropped = {
+        "runs": stores.runs.delete_before(scope.tenant_id, datetime.now(UTC) - timedelta(days=settings.runs_days))
+    }
+    if settings.events_days:
+        stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
+    report.stage("snapshots")
+    dropped["snapshots"] = sum(_drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
+    report.stage("answers")
+    champion = stores.snapshots.current(scope, "model")
+    dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
+    report.stage("vectors of items that are gone")
+    gone = [item.item_id for item in stores.items.scan(scope) if not item.recommendable]
+    stores.vectors.delete(scope, gone)
+    return Done(rows_written=sum(dropped.values()), detail=dropped)
+
+
+def _drop_snapshots(stores: Stores, scope: Scope, kind: str) -> int:
+    current = stores.snapshots.current(scope, kind)
+    others = [version for version in stores.snapshots.versions(scope, kind) if version != current]
+    old = others[: -stores.settings.snapshots_kept]
+    for version in old:
+        stores.snapshots.delete(scope, kind, version)
+    return len(old)

@@ -1,0 +1,102 @@
+"""One run of one job, from lease to the row in the history of runs."""
+
+import socket
+from datetime import UTC, datetime
+from enum import Enum
+
+import structlog
+from redis.exceptions import RedisError
+
+from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
+from lemo.domain.run import Progress, Run
+from lemo.domain.scope import Scope
+from lemo.jobs.catalog import Job
+from lemo.jobs.lease import Lease
+from lemo.jobs.report import Done, Report
+from lemo.stores.connect import Stores
+
+log = structlog.get_logger()
+
+ATTEMPTS = 6
+"""A run that keeps meeting engines that are away fails for good after this many attempts."""
+
+
+class Ending(Enum):
+    """How an attempt at a run ended."""
+
+    finished = "finished"
+    busy = "busy"
+    """Another run of the same job and scope is at work; this one still has to come."""
+    again = "again"
+    """An engine was away; try again."""
+
+
+def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
+    """Runs the job once, alone for its scope, and records it.
+
+    Calling it again with the same run, as a broker that delivers twice does, is harmless: a finished run stays as it
+    is, and one that died half-way starts over. A scheduled run that meets another at work is skipped.
+    """
+    run = stores.runs.get(scope.tenant_id, run_id)
+    if run.finished:
+        return Ending.finished
+    try:
+        with Lease(stores.redis, job.entry, scope) as lease:
+            if not lease.acquire():
+                return _busy(stores, scope, run)
+            run = stores.runs.get(scope.tenant_id, run_id)
+            if run.finished:
+                return Ending.finished
+            return _attempt(stores, job, scope, run, lease)
+    except (RedisError, EngineUnavailable) as error:
+        log.warning("run could not start", entry=job.entry, scope=str(scope), error=str(error))
+        return Ending.again
+
+
+def _busy(stores: Stores, scope: Scope, run: Run) -> Ending:
+    if run.trigger != "schedule" or run.outcome == "running":
+        return Ending.busy
+    run.outcome, run.finished_at = "skipped", datetime.now(UTC)
+    run.error = "Another run of this job was at work."
+    stores.runs.save(scope.tenant_id, run)
+    return Ending.finished
+
+
+def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> Ending:
+    def show(progress: Progress) -> None:
+        run.progress = progress
+        stores.runs.save(scope.tenant_id, run)
+
+    run.outcome, run.started_at, run.worker = "running", datetime.now(UTC), socket.gethostname()
+    run.attempts += 1
+    stores.runs.save(scope.tenant_id, run)
+    log.info("run started", entry=job.entry, scope=str(scope), run_id=run.run_id, attempt=run.attempts)
+    try:
+        done = job.work()(stores, scope, Report(show, lease.check))
+        lease.check()
+    except (EngineUnavailable, RedisError, Conflict) as error:
+        if run.attempts < ATTEMPTS:
+            run.outcome, run.error = "queued", str(error)
+            stores.runs.save(scope.tenant_id, run)
+            return Ending.again
+        _finish(stores, scope, run, None, str(error))
+    except LemoError as error:
+        _finish(stores, scope, run, None, str(error))
+    except Exception as error:
+        log.exception("run failed", entry=job.entry, scope=str(scope), run_id=run.run_id)
+        _finish(stores, scope, run, None, f"{type(error).__name__}: {error}"[:2000])
+    else:
+        _finish(stores, scope, run, done, "")
+    return Ending.finished
+
+
+def _finish(stores: Stores, scope: Scope, run: Run, done: Done | None, error: str) -> None:
+    run.finished_at, run.error = datetime.now(UTC), error
+    run.outcome = "failed" if done is None else "ok"
+    if done is not None:
+        run.rows_read, run.rows_written, run.detail = done.rows_read, done.rows_written, done.detail
+    run.progress = Progress()
+    stores.runs.save(scope.tenant_id, run)
+    log.info(
+        "run ended", entry=run.entry, scope=str(scope), run_id=run.run_id, outcome=run.outcome, seconds=run.seconds
+    )

@@ -1,0 +1,81 @@
+"""Single flight: one run of a job per scope at a time, by a Redis lock that is renewed while the run lives."""
+
+import threading
+import time
+from types import TracebackType
+
+import structlog
+from redis import Redis
+from redis.exceptions import LockError, RedisError
+
+from lemo.domain.errors import Conflict
+from lemo.domain.scope import Scope
+from lemo.stores.redis import key
+
+log = structlog.get_logger()
+
+SECONDS = 12
+"""Life of a lease. A run whose process died is taken over after this long."""
+RENEW_SECONDS = 3
+
+
+def lease_key(entry: str, scope: Scope) -> str:
+    """The Redis key whose presence says that a run of the job is alive."""
+    return key("lease", entry, scope.tenant_id, scope.scenario_id)
+
+
+class Lease:
+    """Holds the right to run one job for one scope; renews itself from a thread until released."""
+
+    def __init__(self, redis: Redis, entry: str, scope: Scope) -> None:
+        self._lock = redis.lock(lease_key(entry, scope), timeout=SECONDS, thread_local=False)
+        self._released = threading.Event()
+        self._alive_until = 0.0
+        self._renewer = threading.Thread(target=self._renew, name=f"lease-{entry}", daemon=True)
+
+    def acquire(self) -> bool:
+        """Takes the lease if nobody holds it; raises RedisError when Redis is away."""
+        started = time.monotonic()
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._alive_until = started + SECONDS
+        self._renewer.start()
+        return True
+
+    @property
+    def held(self) -> bool:
+        """Whether the lease is certainly still ours: renewed within its life, and never found to be another's."""
+        return time.monotonic() < self._alive_until
+
+    def check(self) -> None:
+        """Raises Conflict once the lease may have gone to another run; called before each final write."""
+        if not self.held:
+            raise Conflict("This run lost its lease and another may have taken over; it wrote nothing more.")
+
+    def _renew(self) -> None:
+        while not self._released.wait(RENEW_SECONDS):
+            started = time.monotonic()
+            try:
+                self._lock.extend(SECONDS, replace_ttl=True)
+            except LockError:
+                self._alive_until = 0.0
+                return
+            except RedisError as error:
+                log.warning("lease not renewed", error=type(error).__name__)
+            else:
+                self._alive_until = started + SECONDS
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._renewer.ident is None:
+            return
+        self._released.set()
+        self._renewer.join()
+        try:
+            self._lock.release()
+        except (LockError, RedisError) as failure:
+            log.info("lease ran out by itself", error=type(failure).__name__)

@@ -1,0 +1,45 @@
+"""User profiles: what each active user's recent history says about categories, tags and authors."""
+
+import pyarrow as pa
+
+from lemo.domain.scope import Scope
+from lemo.domain.touch import Touch
+from lemo.jobs.report import Done, Report
+from lemo.recommenders.profile import Profiler
+from lemo.stores.connect import Stores
+from lemo.stores.documents import PROFILES
+
+DAY_MS = 86_400_000
+BATCH = 1_000
+
+
+def profile(stores: Stores, scope: Scope, report: Report) -> Done:
+    """Writes a profile for each user active in the scenario, and gives back to Redis the histories it has lost."""
+    scenario = stores.scenarios.get(scope)
+    newest = stores.events.newest(scope)
+    if newest is None:
+        return Done()
+    report.stage("reading histories")
+    since = newest - scenario.active_days * DAY_MS
+    table = stores.events.histories(scope, since, stores.settings.history_length)
+    profiler = Profiler(list(stores.items.scan(scope)), scenario.actions)
+    histories = _by_user(table)
+    users = sorted(histories)
+    report.stage("writing profiles", len(users))
+    for start in range(0, len(users), BATCH):
+        batch = users[start : start + BATCH]
+        profiles = profiler.profiles(batch, [histories[user] for user in batch])
+        report.check()
+        stores.documents.put(PROFILES, scope, {one.user_id: one.model_dump(mode="json") for one in profiles})
+        stores.history.replace_missing(scope, {user: histories[user] for user in batch})
+        report.advance(len(batch))
+    return Done(table.num_rows, len(users))
+
+
+def _by_user(table: pa.Table) -> dict[str, list[Touch]]:
+    """Each user's touches."""
+    histories: dict[str, list[Touch]] = {}
+    columns = (table.column(name).to_pylist() for name in ("user_id", "item_id", "action", "value", "timestamp"))
+    for user_id, item_id, action, value, timestamp in zip(*columns, strict=True):
+        histories.setdefault(user_id, []).append(Touch(item_id, action, value, timestamp))
+    return histories

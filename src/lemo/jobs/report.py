@@ -1,0 +1,47 @@
+"""What a running job tells: its stage, how far it is, and at the end what it did."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lemo.domain.run import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The result of a job: rows read and written, and what else is worth keeping in the run's history."""
+
+    rows_read: int = 0
+    rows_written: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class Report:
+    """Handed to each job: `show` gets progress at most twice a second, `check` raises when the run lost its lease."""
+
+    def __init__(self, show: Callable[[Progress], None], check: Callable[[], None]) -> None:
+        self._show = show
+        self.check = check
+        self._progress = Progress()
+        self._shown = 0.0
+
+    def stage(self, name: str, total: int = 0) -> None:
+        """A new stage begins, of `total` steps (0: unknown)."""
+        self._progress = Progress(stage=name, total=total)
+        self._tell(now=True)
+
+    def advance(self, steps: int = 1) -> None:
+        """So many more steps of the stage are done."""
+        self._progress.done += steps
+        self._tell(now=False)
+
+    def _tell(self, now: bool) -> None:
+        if now or time.monotonic() - self._shown >= 0.5:
+            self._shown = time.monotonic()
+            self._show(self._progress)
+
+
+def unattended() -> Report:
+    """A report that nobody reads, for calling a job as a plain function."""
+    return Report(show=lambda _: None, check=lambda: None)

@@ -1,0 +1,49 @@
+"""Items that wait for their content vector: a set of ids per scope in Redis, written by the consumer."""
+
+from collections.abc import Sequence
+
+from redis import Redis
+
+from lemo.domain.scope import Scope
+from lemo.stores.redis import key
+
+ANNOUNCED_SECONDS = 60
+"""How long one announced run stands for all requests; if it is lost, the next request starts another."""
+
+
+class EmbeddingQueue:
+    """The waiting items of each scope. An id stays until its vector is written, so a run that dies loses nothing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def add(self, scope: Scope, item_ids: Sequence[str]) -> None:
+        """Items that arrived or changed."""
+        if item_ids:
+            self._redis.sadd(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
+
+    def announce(self, scope: Scope) -> bool:
+        """True for the caller that should start a run; False while another announcement stands."""
+        return bool(self._redis.set(self._announced(scope), b"1", nx=True, ex=ANNOUNCED_SECONDS))
+
+    def begin(self, scope: Scope) -> list[str]:
+        """The waiting ids, sorted; items that arrive from now on announce a new run."""
+        self._redis.delete(self._announced(scope))
+        return sorted(member.decode() for member in self._redis.sscan_iter(self._waiting(scope), count=5000))
+
+    def finish(self, scope: Scope, item_ids: Sequence[str]) -> None:
+        """These have their vector now."""
+        if item_ids:
+            self._redis.srem(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
+
+    def count(self, scope: Scope) -> int:
+        """How many items wait."""
+        return int(self._redis.scard(self._waiting(scope)))
+
+    @staticmethod
+    def _waiting(scope: Scope) -> str:
+        return key("embed", scope.tenant_id, scope.scenario_id)
+
+    @staticmethod
+    def _announced(scope: Scope) -> str:
+        return key("embed-announced", scope.tenant_id, scope.scenario_id)

@@ -1,0 +1,1 @@
+"""Celery: the app, the schedule, and thin task modules that call jobs."""

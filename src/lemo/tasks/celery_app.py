@@ -1,0 +1,89 @@
+"""The Celery app: `celery -A lemo.tasks.celery_app worker` and `... beat --scheduler redbeat.RedBeatScheduler`."""
+
+from celery import Celery
+from celery.signals import setup_logging, worker_ready
+from kombu import Queue
+
+from lemo.jobs.catalog import JOBS, SCHEDULED
+from lemo.settings import Settings
+from lemo.tasks.crontab import crontab_of
+
+QUEUES = ("default", "model_training", "item_processing", "user_profile")
+TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks")
+
+settings = Settings()
+
+app = Celery("lemo", include=[f"lemo.tasks.{module}" for module in TASK_MODULES])
+app.conf.update(
+    broker_url=settings.redis(1),
+    result_backend=settings.redis(2),
+    timezone="UTC",
+    # JSON only: a pickle from whoever reaches the broker would run as code.
+    task_serializer="json",
+    result_serializer="json",
+    accept_content=["json"],
+    # A task is done when it ended, not when a worker took it; one whose process died is delivered again.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    # Long tasks: a worker that reserves more than it runs would keep them from idle workers.
+    worker_prefetch_multiplier=1,
+    worker_concurrency=settings.worker_concurrency,
+    # Every task is stopped long before Redis would deliver it a second time.
+    task_soft_time_limit=4 * 3600,
+    task_time_limit=4 * 3600 + 300,
+    broker_transport_options={
+        "visibility_timeout": 6 * 3600,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "health_check_interval": 15,
+        "retry_on_timeout": True,
+    },
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    # What a run did stands in the history of runs; results would only fill Redis.
+    task_ignore_result=True,
+    result_expires=3600,
+    task_default_queue="default",
+    task_queues=[Queue(name) for name in QUEUES],
+    task_create_missing_queues=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    # Memory that numpy keeps after a large training goes back when its process ends.
+    worker_max_memory_per_child=4_000_000,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    # The schedule's state is in Redis, so that it survives restarts and one of several beats leads.
+    beat_scheduler="redbeat.RedBeatScheduler",
+    beat_max_loop_interval=5,
+    redbeat_redis_url=settings.redis(0),
+    redbeat_redis_options={"socket_timeout": 10, "socket_connect_timeout": 5},
+    redbeat_key_prefix="lemo:redbeat:",
+    redbeat_lock_timeout=30,
+    beat_schedule={
+        job.entry: {
+            "task": "lemo.fan_out." + job.entry,
+            "schedule": crontab_of(job.cron or ""),
+            "options": {"queue": "default"},
+        }
+        for job in SCHEDULED
+    },
+    task_routes={"lemo.run." + job.entry: {"queue": job.queue} for job in JOBS.values()},
+)
+
+
+@setup_logging.connect
+def _log_in_our_form(**_: object) -> None:
+    """Keeps Celery from installing its own log format; `lemo worker` and `lemo beat` configured ours already."""
+    import logging
+
+    if not logging.getLogger().handlers:
+        from lemo.observability.logging import configure
+
+        configure("celery", settings)
+
+
+@worker_ready.connect
+def _watch_for_lost_runs(**_: object) -> None:
+    """Starts the thread that brings back runs whose worker died."""
+    from lemo.tasks.recovery import start_recovery
+
+    start_recovery(settings)

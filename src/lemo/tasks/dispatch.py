@@ -1,0 +1,74 @@
+"""Sending runs to the worker, and what the worker does with one."""
+
+import os
+from functools import cache
+
+from celery import Task
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.run import Run, Trigger
+from lemo.domain.scope import Scope
+from lemo.jobs.catalog import JOBS, Job, job_of
+from lemo.jobs.execute import Ending, execute
+from lemo.stores.connect import Stores
+from lemo.tasks.celery_app import app, settings
+
+RETRY_SECONDS = {Ending.busy: 1, Ending.again: 5}
+
+
+def worker_stores() -> Stores:
+    """The stores of this process. A forked child connects anew: sockets must not be shared with its parent."""
+    return _stores(os.getpid())
+
+
+@cache
+def _stores(_pid: int) -> Stores:
+    return Stores(settings)
+
+
+def send(run: Run, tenant_id: str, countdown: float = 0) -> None:
+    """Puts a run on its queue; raises EngineUnavailable when the broker is away."""
+    try:
+        app.send_task(
+            f"lemo.run.{run.entry}",
+            args=[tenant_id, run.scenario_id, run.run_id],
+            queue=job_of(run.entry).queue,
+            countdown=countdown or None,
+            retry=True,
+            retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
+        )
+    except (OperationalError, RedisError) as error:
+        raise EngineUnavailable(
+            f"The broker did not take the run of {run.entry}.", "Is Redis running? `lemo doctor` tells."
+        ) from error
+
+
+def dispatch(stores: Stores, job: Job, scope: Scope, trigger: Trigger) -> Run:
+    """Records a new run and sends it to the worker."""
+    run = stores.runs.create(scope.tenant_id, job.entry, scope.scenario_id, trigger)
+    send(run, scope.tenant_id)
+    return run
+
+
+def fan_out(stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | None = None) -> list[Run]:
+    """Sends one run per (tenant, scenario)."""
+    return [
+        dispatch(stores, job, Scope(tenant_id, scenario.scenario_id), trigger)
+        for tenant_id in (tenant_ids if tenant_ids is not None else stores.tenants.list())
+        for scenario in stores.scenarios.list(tenant_id)
+    ]
+
+
+def perform(task: Task, entry: str, tenant_id: str, scenario_id: str, run_id: str) -> None:
+    """What every task of a run does: runs it, or puts itself back when it is not its turn yet."""
+    ending = execute(worker_stores(), job_of(entry), Scope(tenant_id, scenario_id), run_id)
+    if ending is not Ending.finished:
+        raise task.retry(countdown=RETRY_SECONDS[ending], max_retries=None)
+
+
+def request_embedding(stores: Stores, scope: Scope) -> None:
+    """Asks for the embedding of the scope's waiting items; many requests at once become one run."""
+    if stores.embedding_queue.announce(scope):
+        dispatch(stores, JOBS["embed-items"], scope, "arrival")

@@ -1,0 +1,68 @@
+"""Runs whose worker died come back within seconds, not after the broker's visibility timeout of hours."""
+
+import threading
+import time
+
+import structlog
+from redis.exceptions import RedisError
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.run import Run
+from lemo.domain.scope import Scope
+from lemo.jobs.catalog import job_of
+from lemo.jobs.lease import lease_key
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from lemo.tasks.celery_app import app
+from lemo.tasks.dispatch import send
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 3
+PATIENCE_SECONDS = 20
+"""A run is sent again at most this often: a message that was only slow would otherwise pile up copies."""
+
+
+def start_recovery(settings: Settings) -> None:
+    """Looks for lost runs in a thread of the worker's main process for as long as it lives."""
+    threading.Thread(target=_watch, args=(settings,), name="recovery", daemon=True).start()
+
+
+def _watch(settings: Settings) -> None:
+    stores = Stores(settings)
+    sent: dict[str, float] = {}
+    while True:
+        try:
+            for tenant_id in stores.tenants.list():
+                for run in lost_runs(stores, tenant_id):
+                    if time.monotonic() - sent.get(run.run_id, -PATIENCE_SECONDS) >= PATIENCE_SECONDS:
+                        sent[run.run_id] = time.monotonic()
+                        log.warning("a lost run is sent again", entry=run.entry, run_id=run.run_id)
+                        send(run, tenant_id)
+        except (EngineUnavailable, RedisError) as error:
+            log.warning("cannot look for lost runs now", error=str(error))
+        time.sleep(LOOK_SECONDS)
+
+
+def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
+    """Runs that say `running` though nobody holds their lease, and queued ones that no queue holds.
+
+    A queued run that a worker has reserved looks lost too; the second copy then finds the run finished and ends.
+    """
+    running = [
+        run
+        for run in stores.runs.list(tenant_id, outcome="running", limit=1000)
+        if not stores.redis.exists(lease_key(run.entry, Scope(tenant_id, run.scenario_id)))
+    ]
+    queued = stores.runs.list(tenant_id, outcome="queued", limit=1000)
+    if not queued:
+        return running
+    with app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        empty = {queue for queue in {job_of(run.entry).queue for run in queued} if not client.llen(queue)}
+    return running + [run for run in queued if job_of(run.entry).queue in empty and _waited(run)]
+
+
+def _waited(run: Run) -> bool:
+    since = run.started_at or run.queued_at
+    return time.time() - since.timestamp() >= PATIENCE_SECONDS
