@@ -13,7 +13,6 @@ from lemo.commands import (
     console,
     consumer,
     dead_letters,
-    demo,
     doctor,
     evaluate,
     imports,
@@ -28,6 +27,7 @@ from lemo.commands import (
     tasks,
     up,
 )
+from lemo.commands.demo.command import demo
 from lemo.commands.output import messages
 from lemo.domain.errors import LemoError
 from lemo.domain.reasons import reason
@@ -52,7 +52,7 @@ app.command("down", rich_help_panel=RUN)(up.down)
 app.command("status", rich_help_panel=RUN)(up.status)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("settings", rich_help_panel=RUN)(settings_command.settings)
-app.command("demo", rich_help_panel=RUN)(demo.demo)
+app.command("demo", rich_help_panel=RUN)(demo)
 
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)

@@ -1,6 +1,7 @@
 """Training: choose, fit and measure a model on the past, and let it serve only if it is better."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from lemo import __version__
 from lemo.domain.scenario import Scenario
@@ -67,7 +68,14 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     if promoted:
         report.check()
         stores.snapshots.point(scope, KIND, version)
-    return Done(len(interactions), len(interactions.item_ids), {"version": version, "promoted": promoted, **metrics})
+    detail: dict[str, Any] = {"version": version, "promoted": promoted, "config": config.model_dump(mode="json")}
+    if assessment:
+        detail |= {
+            "ndcg_at_10": ndcg if promoted else champion,
+            "popularity_ndcg_at_10": assessment.popularity.ndcg_at_10,
+            "test_users": assessment.model.users,
+        }
+    return Done(len(interactions), len(interactions.item_ids), detail)
 
 
 def challenger(assessment: Assessment | None) -> BlendConfig:

@@ -1,11 +1,14 @@
-"""Items that wait for their content vector: a set of ids per scope in Redis, written by the consumer."""
+"""Items that wait for their content vector: a set of ids per scope in Redis, written by the consumer.
+
+Calls raise EngineUnavailable when Redis does not answer.
+"""
 
 from collections.abc import Sequence
 
 from redis import Redis
 
 from lemo.domain.scope import Scope
-from lemo.stores.redis import key
+from lemo.stores.redis import asking, key
 
 ANNOUNCED_SECONDS = 60
 """How long one announced run stands for all requests; if it is lost, the next request starts another."""
@@ -20,25 +23,30 @@ class EmbeddingQueue:
     def add(self, scope: Scope, item_ids: Sequence[str]) -> None:
         """Items that arrived or changed."""
         if item_ids:
-            self._redis.sadd(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
+            with asking():
+                self._redis.sadd(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
 
     def announce(self, scope: Scope) -> bool:
         """True for the caller that should start a run; False while another announcement stands."""
-        return bool(self._redis.set(self._announced(scope), b"1", nx=True, ex=ANNOUNCED_SECONDS))
+        with asking():
+            return bool(self._redis.set(self._announced(scope), b"1", nx=True, ex=ANNOUNCED_SECONDS))
 
     def begin(self, scope: Scope) -> list[str]:
         """The waiting ids, sorted; items that arrive from now on announce a new run."""
-        self._redis.delete(self._announced(scope))
-        return sorted(member.decode() for member in self._redis.sscan_iter(self._waiting(scope), count=5000))
+        with asking():
+            self._redis.delete(self._announced(scope))
+            return sorted(member.decode() for member in self._redis.sscan_iter(self._waiting(scope), count=5000))
 
     def finish(self, scope: Scope, item_ids: Sequence[str]) -> None:
         """These have their vector now."""
         if item_ids:
-            self._redis.srem(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
+            with asking():
+                self._redis.srem(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
 
     def count(self, scope: Scope) -> int:
         """How many items wait."""
-        return int(self._redis.scard(self._waiting(scope)))
+        with asking():
+            return int(self._redis.scard(self._waiting(scope)))
 
     @staticmethod
     def _waiting(scope: Scope) -> str:

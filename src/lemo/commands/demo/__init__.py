@@ -1,0 +1,1 @@
+"""The demo: real items and events through every service to a recommendation."""
