@@ -1,0 +1,1 @@
+"""The engines of one machine (Valkey, ClickHouse by chDB, Milvus Lite) and the supervisor that keeps all processes."""
