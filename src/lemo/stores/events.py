@@ -1,0 +1,293 @@
+"""Behaviour events in ClickHouse, or in chDB behind ClickHouse's own HTTP interface."""
+# ruff: noqa: S608 - only our own table name is put into the text of queries; values travel as bound parameters
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import orjson
+import urllib3
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.event import Event
+from lemo.domain.scope import Scope
+from lemo.domain.time import from_milliseconds, milliseconds
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Answer = TypeVar("Answer")
+
+_COLUMNS = {
+    "tenant_id": "LowCardinality(String)",
+    "scenario_id": "LowCardinality(String)",
+    "event_id": "String",
+    "user_id": "String",
+    "item_id": "String",
+    "action": "LowCardinality(String)",
+    "timestamp": "DateTime64(3, 'UTC')",
+    "value": "Nullable(Float64)",
+    "request_id": "String",
+    "position": "Nullable(UInt32)",
+    "device": "LowCardinality(String)",
+    "attributes": "String",
+}
+_WHERE = "tenant_id = {tenant:String} AND scenario_id = {scenario:String}"
+
+# A replay writes rows again: the engine keeps one row per event id, and FINAL makes reads see just that one even before
+# it has merged. No partitions: one historical import would touch one for each month of decades.
+_MIGRATIONS = (
+    """
+    CREATE TABLE IF NOT EXISTS {database}.events (
+        tenant_id LowCardinality(String),
+        scenario_id LowCardinality(String),
+        event_id String,
+        user_id String,
+        item_id String,
+        action LowCardinality(String),
+        timestamp DateTime64(3, 'UTC'),
+        value Nullable(Float64),
+        request_id String,
+        position Nullable(UInt32),
+        device LowCardinality(String),
+        attributes String,
+        ingested_at DateTime64(3, 'UTC') DEFAULT now64(3)
+    )
+    ENGINE = ReplacingMergeTree(ingested_at)
+    ORDER BY (tenant_id, scenario_id, event_id)
+    """,
+)
+
+
+class Events:
+    """The store of events: appended to in batches, read by scope, each event id counted once.
+
+    Every call raises EngineUnavailable when the engine does not answer; `migrate` comes first.
+    """
+
+    def __init__(self, url: str, database: str) -> None:
+        parts = urlsplit(url)
+        self._connection: dict[str, Any] = {
+            "interface": parts.scheme or "http",
+            "host": parts.hostname or "127.0.0.1",
+            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+            "username": unquote(parts.username) if parts.username else "default",
+            "password": unquote(parts.password) if parts.password else "",
+        }
+        self._database = "`" + database.replace("\\", "\\\\").replace("`", "\\`") + "`"
+        self._table = f"{self._database}.events"
+        self._lock = threading.Lock()
+        self._connected: Any = None
+
+    def migrate(self) -> None:
+        """Makes the database and brings its tables to this version; doing it again changes nothing."""
+
+        def run(client: Any) -> None:
+            versions = f"{self._database}.schema_version"
+            client.command(f"CREATE DATABASE IF NOT EXISTS {self._database}")
+            client.command(
+                f"CREATE TABLE IF NOT EXISTS {versions} (version UInt32, applied_at DateTime64(3, 'UTC') "
+                "DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY version"
+            )
+            done = int(client.query(f"SELECT max(version) FROM {versions}").first_row[0])
+            for version, statement in enumerate(_MIGRATIONS, 1):
+                if version > done:
+                    client.command(statement.format(database=self._database))
+                    client.insert(versions, [[version]], column_names=["version"])
+
+        self._ask(run)
+
+    def insert(self, rows: Sequence[tuple[Scope, Event]]) -> int:
+        """Appends events, of any scopes, as one block; returns how many were sent. The same ones again count once."""
+        if not rows:
+            return 0
+        columns: list[list[Any]] = [
+            [scope.tenant_id for scope, _ in rows],
+            [scope.scenario_id for scope, _ in rows],
+            [event.event_id for _, event in rows],
+            [event.user_id for _, event in rows],
+            [event.item_id for _, event in rows],
+            [event.action for _, event in rows],
+            [milliseconds(event.timestamp) for _, event in rows],
+            [event.value for _, event in rows],
+            [event.request_id for _, event in rows],
+            [event.position for _, event in rows],
+            [event.device for _, event in rows],
+            [orjson.dumps(event.attributes).decode() if event.attributes else "" for _, event in rows],
+        ]
+        self._ask(
+            lambda client: client.insert(
+                self._table,
+                columns,
+                column_names=list(_COLUMNS),
+                column_type_names=list(_COLUMNS.values()),
+                column_oriented=True,
+            )
+        )
+        return len(rows)
+
+    def interactions(self, scope: Scope, until_ms: int | None = None) -> "pyarrow.Table":
+        """All events of the scope before `until_ms` (Unix ms, exclusive), each once, ordered by timestamp, event_id.
+
+        Columns: user_id, item_id, action (string), value (float64, nullable), timestamp (int64, Unix ms), event_id.
+        """
+        until = "" if until_ms is None else "AND events.timestamp < fromUnixTimestamp64Milli({until:Int64})"
+        return self._table_of(
+            f"""
+            SELECT user_id, item_id, toString(action) AS action, value,
+                   toUnixTimestamp64Milli(events.timestamp) AS timestamp, event_id
+            FROM {self._table} AS events FINAL
+            WHERE {_WHERE} {until}
+            ORDER BY events.timestamp, event_id
+            """,
+            scope,
+            until=until_ms or 0,
+        )
+
+    def count(self, scope: Scope) -> int:
+        """How many different events the scope has."""
+        return int(self._one(f"SELECT count() FROM {self._table} FINAL WHERE {_WHERE}", scope))
+
+    def count_users(self, scope: Scope) -> int:
+        """How many users have an event."""
+        return int(self._one(f"SELECT uniqExact(user_id) FROM {self._table} WHERE {_WHERE}", scope))
+
+    def newest(self, scope: Scope) -> int | None:
+        """Unix ms of the newest event: what "now" means in the scenario; None without events."""
+        newest = self._one(
+            f"SELECT if(count() = 0, NULL, toUnixTimestamp64Milli(max(timestamp))) FROM {self._table} FINAL "
+            f"WHERE {_WHERE}",
+            scope,
+        )
+        return None if newest is None else int(newest)
+
+    def history(self, scope: Scope, user_id: str, limit: int) -> list[Event]:
+        """The user's `limit` newest events, newest first."""
+        rows = self._query(
+            f"""
+            SELECT event_id, user_id, item_id, action, toUnixTimestamp64Milli(events.timestamp), value, request_id,
+                   position, device, attributes
+            FROM {self._table} AS events FINAL
+            WHERE {_WHERE} AND user_id = {{user:String}}
+            ORDER BY events.timestamp DESC, event_id DESC
+            LIMIT {{limit:UInt32}}
+            """,
+            scope,
+            user=user_id,
+            limit=limit,
+        )
+        return [
+            Event.model_construct(
+                event_id=event_id,
+                user_id=user_id,
+                item_id=item_id,
+                action=action,
+                timestamp=from_milliseconds(moment),
+                value=value,
+                request_id=request_id,
+                position=position,
+                device=device,
+                attributes=orjson.loads(attributes) if attributes else {},
+            )
+            for event_id, user_id, item_id, action, moment, value, request_id, position, device, attributes in rows
+        ]
+
+    def histories(self, scope: Scope, since_ms: int, limit_per_user: int) -> "pyarrow.Table":
+        """The recent histories of all users with an event at or after `since_ms` (Unix ms).
+
+        Columns: user_id, item_id, action, value (float64, nullable), timestamp (int64, Unix ms); for each user, in
+        order, the newest `limit_per_user` different (action, value, item), newest first: what Redis remembers too.
+        """
+        return self._table_of(
+            f"""
+            SELECT user_id, item_id, toString(action) AS action, value,
+                   toUnixTimestamp64Milli(max(events.timestamp)) AS timestamp
+            FROM {self._table} AS events FINAL
+            WHERE {_WHERE} AND user_id IN (
+                SELECT user_id FROM {self._table}
+                WHERE {_WHERE} AND timestamp >= fromUnixTimestamp64Milli({{since:Int64}})
+            )
+            GROUP BY user_id, action, value, item_id
+            ORDER BY user_id, timestamp DESC, action DESC, value DESC, item_id DESC
+            LIMIT {{limit:UInt32}} BY user_id
+            """,
+            scope,
+            since=since_ms,
+            limit=limit_per_user,
+        )
+
+    def delete_before(self, moment_ms: int) -> None:
+        """Deletes what happened before a moment (Unix ms), in all scopes."""
+        self._delete("timestamp < fromUnixTimestamp64Milli({moment:Int64})", moment=moment_ms)
+
+    def delete_scope(self, scope: Scope) -> None:
+        """Deletes all events of a scope."""
+        self._delete(_WHERE, tenant=scope.tenant_id, scenario=scope.scenario_id)
+
+    def ping(self) -> str:
+        """Asks the engine for a sign of life; returns its name and version."""
+        version = self._ask(lambda client: client.query("SELECT version()").first_row[0])
+        return f"ClickHouse {version}"
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        with self._lock:
+            if self._connected is not None:
+                self._connected.close()
+                self._connected = None
+
+    def _table_of(self, query: str, scope: Scope, **parameters: str | int) -> "pyarrow.Table":
+        parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
+        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0}
+        return self._ask(
+            lambda client: client.query_arrow(query, parameters=parameters, settings=settings, use_strings=True)
+        )
+
+    def _query(self, query: str, scope: Scope, **parameters: str | int) -> list[tuple[Any, ...]]:
+        parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
+        return list(self._ask(lambda client: client.query(query, parameters=parameters).result_rows))
+
+    def _one(self, query: str, scope: Scope) -> Any:
+        return self._query(query, scope)[0][0]
+
+    def _delete(self, where: str, **parameters: str | int) -> None:
+        # Waits for the deletion (mutations_sync), so that what was deleted is gone when the call returns.
+        self._ask(
+            lambda client: client.command(
+                f"ALTER TABLE {self._table} DELETE WHERE {where}", parameters=parameters, settings={"mutations_sync": 1}
+            )
+        )
+
+    def _ask(self, call: Callable[[Any], Answer]) -> Answer:
+        try:
+            return call(self._client())
+        except (ClickHouseError, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def _client(self) -> Any:
+        with self._lock:
+            if self._connected is None:
+                self._connected = clickhouse_connect.get_client(
+                    **self._connection,
+                    compress=False,
+                    # One client serves several threads, which one session would not allow.
+                    autogenerate_session_id=False,
+                    connect_timeout=3,
+                    send_receive_timeout=120,
+                    query_retries=0,
+                )
+            return self._connected
+
+    def _unavailable(self, error: Exception) -> EngineUnavailable:
+        place = f"{self._connection['host']}:{self._connection['port']}"
+        lines = str(error).splitlines()
+        detail = lines[0][:300] if lines and not isinstance(error, OperationalError) else type(error).__name__
+        if self._connection["password"]:
+            detail = detail.replace(self._connection["password"], "***")
+        return EngineUnavailable(
+            f"ClickHouse at {place} did not do what it was asked: {detail}.",
+            "Check that it runs (`lemo doctor`); the call may be repeated.",
+        )

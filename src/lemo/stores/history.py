@@ -1,0 +1,133 @@
+"""Recent history of users in Redis: what serving reads to answer with a click seen a second ago."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.event import Event
+from lemo.domain.scope import Scope
+from lemo.domain.time import milliseconds
+from lemo.domain.touch import Touch
+from lemo.stores import redis as lemo_redis
+
+_SEPARATOR = "\x1f"
+_PIPELINE = 1_000
+"""Users written in one round trip."""
+
+
+class History:
+    """The newest `length` touches of each user, kept `days` after the user's last write.
+
+    A sorted set per user: the member is action, value and item, the score is when it last happened, so that writing an
+    event twice, or an older one late, changes nothing. Every call raises EngineUnavailable when Redis does not answer.
+    """
+
+    def __init__(self, redis: Redis, length: int, days: int) -> None:
+        self._redis = redis
+        self._length = length
+        self._seconds = days * 86_400
+
+    @staticmethod
+    def key(scope: Scope, user_id: str) -> str:
+        """The key of a user's history, for reading it in a pipeline together with other keys."""
+        return lemo_redis.key("history", scope.tenant_id, scope.scenario_id, user_id)
+
+    def queue_read(self, pipeline: Any, scope: Scope, user_id: str) -> None:
+        """Adds the command that reads a user's history to a pipeline; its answer is for `decode`."""
+        pipeline.zrevrange(self.key(scope, user_id), 0, self._length - 1, withscores=True)
+
+    @staticmethod
+    def decode(raw: Sequence[Sequence[Any]]) -> list[Touch]:
+        """The touches in what `queue_read` answered, newest first."""
+        touches = []
+        for member, score in raw:
+            action, value, item_id = member.decode().split(_SEPARATOR, 2)
+            touches.append(Touch(item_id, action, float(value) if value else None, int(score)))
+        return touches
+
+    def add(self, rows: Sequence[tuple[Scope, Event]]) -> None:
+        """Remembers events; the same ones again change nothing."""
+        by_user: dict[str, dict[str, int]] = defaultdict(dict)
+        for scope, event in rows:
+            members = by_user[self.key(scope, event.user_id)]
+            member = _member(event.action, event.value, event.item_id)
+            moment = milliseconds(event.timestamp)
+            members[member] = max(moment, members.get(member, moment))
+        self._write(by_user)
+
+    def read(self, scope: Scope, user_id: str) -> list[Touch]:
+        """The user's touches, newest first."""
+        return self.read_many(scope, [user_id])[0]
+
+    def read_many(self, scope: Scope, user_ids: Sequence[str]) -> list[list[Touch]]:
+        """The touches of each user, newest first, in one round trip."""
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for user_id in user_ids:
+                    self.queue_read(pipeline, scope, user_id)
+                return [self.decode(raw) for raw in pipeline.execute()]
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+    def replace_missing(self, scope: Scope, histories: Mapping[str, Iterable[Touch]]) -> int:
+        """Writes the histories of users of whom Redis holds none (emptied, or expired); returns how many those are."""
+        users = list(histories)
+        missing: list[str] = []
+        try:
+            for start in range(0, len(users), _PIPELINE):
+                chunk = users[start : start + _PIPELINE]
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for user_id in chunk:
+                        pipeline.exists(self.key(scope, user_id))
+                    missing += [user_id for user_id, there in zip(chunk, pipeline.execute(), strict=True) if not there]
+        except RedisError as error:
+            raise _unavailable(error) from error
+        # An event that the consumer writes meanwhile is not lost: members are added, never replaced.
+        by_user = {
+            self.key(scope, user_id): {
+                _member(touch.action, touch.value, touch.item_id): touch.timestamp_ms for touch in histories[user_id]
+            }
+            for user_id in missing
+        }
+        self._write({user_key: members for user_key, members in by_user.items() if members})
+        return len(missing)
+
+    def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
+        """Forgets the users' histories."""
+        try:
+            if user_ids:
+                self._redis.delete(*(self.key(scope, user_id) for user_id in user_ids))
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+    def _write(self, by_user: Mapping[str, Mapping[str, int]]) -> None:
+        keys = list(by_user)
+        try:
+            for start in range(0, len(keys), _PIPELINE):
+                pipeline: Any
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for user_key in keys[start : start + _PIPELINE]:
+                        pair: list[str | int] = []
+                        for member, moment in by_user[user_key].items():
+                            pair += (moment, member)
+                        pipeline.execute_command("ZADD", user_key, "GT", *pair)
+                        pipeline.execute_command("ZREMRANGEBYRANK", user_key, 0, -self._length - 1)
+                        pipeline.execute_command("EXPIRE", user_key, self._seconds)
+                    pipeline.execute()
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+
+def _member(action: str, value: float | None, item_id: str) -> str:
+    return _SEPARATOR.join((action, "" if value is None else repr(value), item_id))
+
+
+def _unavailable(error: RedisError) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"Redis did not take or give recent history: {type(error).__name__}.",
+        "Check that it runs (`lemo doctor`); the call may be repeated.",
+    )

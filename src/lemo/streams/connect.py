@@ -1,0 +1,31 @@
+"""The one place that decides which engine holds the ingest log."""
+
+from lemo.domain.errors import InvalidInput
+from lemo.settings import Settings
+from lemo.streams import Log
+
+
+def open_log(settings: Settings) -> Log:
+    """Kafka where `kafka_bootstrap_servers` is set, else Redis Streams. InvalidInput when its package lacks."""
+    if not settings.kafka_bootstrap_servers:
+        from lemo.streams.redis_streams import RedisLog
+
+        return RedisLog(settings.redis(0), settings.stream_max_length)
+    try:
+        from lemo.streams.kafka import KafkaLog
+    except ModuleNotFoundError as error:
+        if error.name != "confluent_kafka":
+            raise
+        raise InvalidInput(
+            "LEMO_KAFKA_BOOTSTRAP_SERVERS is set, but the package for Kafka is not installed.",
+            "Install it: pip install 'lemo-recommender[kafka]'",
+        ) from error
+    config: dict[str, str] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_username,
+        "sasl.password": settings.kafka_password.get_secret_value() if settings.kafka_password else "",
+        "ssl.ca.location": str(settings.kafka_ca_file or ""),
+    }
+    return KafkaLog({name: value for name, value in config.items() if value}, {settings.kafka_dead_letter_topic})

@@ -1,0 +1,328 @@
+"""The ingest log on Kafka."""
+
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import (
+    OFFSET_INVALID,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.streams import Message, Record
+
+_log = structlog.get_logger(__name__)
+
+PARTITIONS = 4
+"""Partitions of topics that Lemo makes: how many consumers can share one."""
+LARGE_MESSAGE_BYTES = 8_000_000
+"""Largest message of a topic of dead letters: any message of other topics, with headers."""
+_SECONDS = 10.0
+"""How long a question to the brokers may take."""
+_DELIVERY_MS = 20_000
+_NOT_OURS_ANY_MORE = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._STATE,
+    KafkaError._MAX_POLL_EXCEEDED,
+)
+
+Config = Mapping[str, Any]
+
+
+class KafkaLog:
+    """The log on a Kafka cluster. `config` holds librdkafka's properties: servers and security."""
+
+    def __init__(self, config: Config, large_topics: Collection[str] = ()) -> None:
+        quiet = _ErrorLines()
+        # librdkafka writes a line to stderr for each failed connection; errors come through `error_cb` instead.
+        self._config = {**config, "error_cb": quiet, "log_level": 0, "client.id": "lemo"}
+        self._large_topics = frozenset(large_topics)
+
+    def publisher(self) -> "KafkaPublisher":
+        """A new publisher."""
+        return KafkaPublisher(self._config)
+
+    def reader(self, topics: Sequence[str], group: str, member: str) -> "KafkaReader":
+        """Joins the group; unfinished records of a member come to whoever gets its partitions."""
+        return KafkaReader({**self._config, "client.id": member}, topics, group)
+
+    def create_topics(self, topics: Sequence[str]) -> None:
+        """Makes the missing topics with PARTITIONS partitions and the brokers' default replication and retention."""
+        admin = AdminClient(self._config)
+        try:
+            there = admin.list_topics(timeout=_SECONDS).topics
+            missing = [
+                NewTopic(
+                    topic,
+                    num_partitions=PARTITIONS,
+                    replication_factor=-1,
+                    config={"max.message.bytes": str(LARGE_MESSAGE_BYTES)} if topic in self._large_topics else {},
+                )
+                for topic in dict.fromkeys(topics)
+                if topic not in there
+            ]
+            made = admin.create_topics(missing, operation_timeout=_SECONDS) if missing else {}
+            for future in made.values():
+                try:
+                    future.result(_SECONDS)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+        except KafkaException as error:
+            raise _unavailable(error) from error
+
+    def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
+        """Records past the group's committed offsets."""
+        consumer = self._bystander(group)
+        try:
+            lags = dict.fromkeys(topics, 0)
+            partitions = [place for topic in topics for place in _partitions(consumer, topic)]
+            for place in consumer.committed(partitions, timeout=_SECONDS) if partitions else []:
+                low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+                lags[place.topic] += high - max(low, place.offset if place.offset >= 0 else low)
+            return lags
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        finally:
+            consumer.close()
+
+    def read_all(self, topic: str, limit: int) -> list[Record]:
+        """The newest `limit` records, oldest of them first."""
+        consumer = self._bystander("lemo-looking-on")
+        try:
+            ends: dict[int, int] = {}
+            start: list[TopicPartition] = []
+            for place in _partitions(consumer, topic):
+                low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+                if high > low and limit > 0:
+                    ends[place.partition] = high
+                    start.append(TopicPartition(topic, place.partition, max(low, high - limit)))
+            consumer.assign(start)
+            records: list[Record] = []
+            deadline = time.monotonic() + _SECONDS
+            while ends and time.monotonic() < deadline:
+                for message in consumer.consume(1_000, 0.2):
+                    if message.error() is None:
+                        records.append(_record(message))
+                        deadline = time.monotonic() + _SECONDS
+                # By position, not by message: the last offsets of a partition may be transaction marks.
+                for place in consumer.position(start):
+                    if place.offset >= ends.get(place.partition, 0):
+                        ends.pop(place.partition, None)
+            if ends:
+                raise EngineUnavailable(f"Kafka did not hand over all of topic {topic!r} in time.", "Try again.")
+            records.sort(key=lambda record: (record.timestamp, record.partition, int(record.position)))
+            return records[-limit:]
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        finally:
+            consumer.close()
+
+    def ping(self) -> str:
+        """Asks the brokers for a sign of life; returns how many there are."""
+        try:
+            brokers = len(AdminClient(self._config).list_topics(timeout=5).brokers)
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        return f"Kafka ({brokers} broker{'' if brokers == 1 else 's'})"
+
+    def _bystander(self, group: str) -> Consumer:
+        """A consumer that asks and looks, but never joins its group."""
+        return Consumer({**self._config, "group.id": group, "enable.auto.commit": False})
+
+
+class KafkaPublisher:
+    """An idempotent producer that waits for all in-sync replicas. Safe to use from several threads."""
+
+    def __init__(self, config: Config) -> None:
+        self._producer = Producer(
+            {
+                **config,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 5,
+                "message.timeout.ms": _DELIVERY_MS,
+                "message.max.bytes": LARGE_MESSAGE_BYTES,
+                "partitioner": "murmur2_random",
+            }
+        )
+
+    def publish(self, topic: str, messages: Iterable[Message]) -> int:
+        """Publishes the messages; raises EngineUnavailable when the brokers did not take them all within 20 s."""
+        delivery = _Delivery()
+        for message in messages:
+            self._produce(topic, message, delivery)
+        while delivery.open:
+            self._producer.poll(0.1)
+        if delivery.error is not None:
+            raise _unavailable(KafkaException(delivery.error))
+        return delivery.sent
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        self._producer.flush(_SECONDS)
+
+    def _produce(self, topic: str, message: Message, delivery: "_Delivery") -> None:
+        headers: dict[str, str | bytes | None] = dict(message.headers)
+        while delivery.error is None:
+            try:
+                delivery.started()
+                self._producer.produce(
+                    topic, message.value, message.key or None, headers=headers, on_delivery=delivery.ended
+                )
+                self._producer.poll(0)
+                return
+            except BufferError:  # the queue is full: wait until the brokers have taken some of it
+                delivery.withdrawn()
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                delivery.withdrawn()
+                raise _unavailable(error) from error
+
+
+class _Delivery:
+    """Counts what one call of `publish` has under way; the reports may arrive in any thread that polls."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.open = 0
+        self.sent = 0
+        self.error: KafkaError | None = None
+
+    def started(self) -> None:
+        with self._lock:
+            self.open += 1
+            self.sent += 1
+
+    def withdrawn(self) -> None:
+        with self._lock:
+            self.open -= 1
+            self.sent -= 1
+
+    def ended(self, error: KafkaError | None, _message: KafkaMessage) -> None:
+        with self._lock:
+            self.open -= 1
+            self.error = self.error or error
+
+
+class KafkaReader:
+    """One member of a group, which commits by hand only."""
+
+    def __init__(self, config: Config, topics: Sequence[str], group: str) -> None:
+        self._config = {
+            **config,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "cooperative-sticky",
+            # A member that was killed holds its partitions for this long.
+            "session.timeout.ms": 10_000,
+            # A member that waits for a store to come back does not poll; it may do so for this long.
+            "max.poll.interval.ms": 900_000,
+            "allow.auto.create.topics": False,
+        }
+        self._topics = list(topics)
+        self._consumer = self._joined()
+
+    def poll(self, limit: int, seconds: float) -> list[Record]:
+        """Up to `limit` records; what came with the first is taken along, without waiting for more."""
+        try:
+            first = self._consumer.poll(seconds)
+            messages = [] if first is None else [first, *self._consumer.consume(max(0, limit - 1), 0.01)]
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        records = []
+        for message in messages:
+            trouble = message.error()
+            if trouble is None:
+                records.append(_record(message))
+            elif trouble.fatal():
+                self._consumer.close()
+                self._consumer = self._joined()
+                raise _unavailable(KafkaException(trouble))
+            elif trouble.code() != KafkaError._PARTITION_EOF:
+                _log.warning("kafka reported an error while reading", error=trouble.str(), topic=message.topic())
+        return records
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Commits the offsets after the records. Where a partition has gone to another member, it reads them again."""
+        ends: dict[tuple[str, int], int] = {}
+        for record in records:
+            place = record.topic, record.partition
+            ends[place] = max(int(record.position) + 1, ends.get(place, 0))
+        try:
+            ours = {(place.topic, place.partition) for place in self._consumer.assignment()}
+            offsets = [TopicPartition(*place, end) for place, end in ends.items() if place in ours]
+            if offsets:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code in _NOT_OURS_ANY_MORE:
+                _log.info("partitions went to another member, which reads the last records again", reason=str(code))
+            elif code != KafkaError._NO_OFFSET:  # nothing new to commit
+                raise _unavailable(error) from error
+
+    def close(self) -> None:
+        """Leaves the group at once, without a commit."""
+        self._consumer.close()
+
+    def _joined(self) -> Consumer:
+        consumer = Consumer(self._config)
+        consumer.subscribe(self._topics)
+        return consumer
+
+
+class _ErrorLines:
+    """Turns librdkafka's errors into log lines, each kind at most once in 30 s."""
+
+    def __init__(self) -> None:
+        self._written: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if now - self._written.get(error.code(), -60.0) > 30:
+            self._written[error.code()] = now
+            _log.warning("kafka is in trouble", error=error.name(), detail=error.str()[:200])
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
+    described = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
+    return [TopicPartition(topic, number, OFFSET_INVALID) for number in described.partitions]
+
+
+def _record(message: Any) -> Record:
+    kind, timestamp = message.timestamp()
+    if kind == TIMESTAMP_NOT_AVAILABLE or timestamp <= 0:
+        timestamp = time.time_ns() // 1_000_000
+    return Record(
+        topic=message.topic(),
+        partition=message.partition(),
+        position=str(message.offset()),
+        timestamp=timestamp,
+        value=message.value() or b"",
+        key=message.key() or b"",
+        headers={name: value or b"" for name, value in message.headers() or ()},
+    )
+
+
+def _unavailable(error: KafkaException) -> EngineUnavailable:
+    cause = error.args[0]
+    detail = f"{cause.name()}: {cause.str()}" if isinstance(cause, KafkaError) else str(cause)
+    return EngineUnavailable(
+        f"Kafka did not do what it was asked ({detail[:200]}).",
+        "Check LEMO_KAFKA_* and that the brokers are reachable (`lemo doctor`); the call may be repeated.",
+    )

@@ -1,0 +1,203 @@
+"""The JSON messages of the ingest log: what publishers build and the consumer reads.
+
+An item message is `{"tenant_id", "scenario_id", "items": [...]}`, or one item with the two ids in it. An event message
+is one event with the two ids in it. Lemo's own publishers write one item or event a message, keyed by what must stay in
+order: an item's versions, a user's events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from lemo.domain.errors import InvalidInput
+from lemo.domain.event import Event
+from lemo.domain.item import Item
+from lemo.domain.reasons import reason
+from lemo.domain.scenario import Template
+from lemo.domain.scope import Scope
+from lemo.domain.time import milliseconds
+from lemo.streams import Message
+
+MAX_MESSAGE_BYTES = 1_000_000
+"""Largest value of an item or event message; Kafka's own default limit is just above."""
+MAX_DEPTH = 32
+"""Deepest nesting of attributes: document stores differ in what they bear beyond."""
+
+_SCOPE_FIELDS = ("tenant_id", "scenario_id")
+
+
+class BadMessage(InvalidInput):
+    """A message that can never be taken in: broken JSON, a wrong type, something unknown.
+
+    `scope` is the claimed one as far as it could be read; `stage` is Kafka Connect's word for the step that failed.
+    """
+
+    def __init__(self, message: str, scope: Scope | None = None, stage: str = "TRANSFORMATION") -> None:
+        super().__init__(message, "Correct the message and send it again.")
+        self.scope = scope
+        self.stage = stage
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedItem:
+    """One bad item of a message whose other items may be good: its place in the list, itself, and why."""
+
+    index: int
+    raw: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemMessage:
+    """An item message as read."""
+
+    scope: Scope
+    items: list[Item]
+    rejected: list[RejectedItem]
+
+
+def item_topic(topics: Sequence[str], template: Template) -> str:
+    """The topic of `settings.kafka_item_ingest_topics` that takes items of a scenario with this template."""
+    own = f"{template}-items"
+    return own if own in topics else topics[0]
+
+
+def item_message(scope: Scope, item: Item) -> Message:
+    """The message that carries one item; raises InvalidInput when it exceeds MAX_MESSAGE_BYTES or cannot be stored."""
+    body = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id, **item.model_dump(exclude_defaults=True)}
+    check_attributes(item.attributes)
+    return _message(body, f"{scope}/{item.item_id}")
+
+
+def event_message(scope: Scope, event: Event) -> Message:
+    """The message that carries one event; raises InvalidInput when it exceeds MAX_MESSAGE_BYTES or cannot be stored."""
+    body: dict[str, Any] = {
+        "tenant_id": scope.tenant_id,
+        "scenario_id": scope.scenario_id,
+        **event.model_dump(exclude_defaults=True),
+        # Milliseconds are what stores keep and the quickest to read back.
+        "timestamp": milliseconds(event.timestamp),
+        # Validation derives it after the fields are set, so it may pass for a default.
+        "event_id": event.event_id,
+    }
+    check_attributes(event.attributes)
+    return _message(body, f"{scope}/{event.user_id}")
+
+
+def read_event_message(value: bytes) -> tuple[Scope, Event]:
+    """Reads an event message; raises BadMessage."""
+    body = _read(value)
+    scope = _take_scope(body)
+    try:
+        event = Event.model_validate(body)
+        if event.attributes:
+            check_attributes(event.attributes)
+    except (ValueError, OverflowError, InvalidInput) as error:
+        raise BadMessage(_reason(error), scope) from error
+    return scope, event
+
+
+def read_item_message(value: bytes) -> ItemMessage:
+    """Reads an item message; bad items of a list are handed back as `rejected`. Raises BadMessage when none can be."""
+    body = _read(value)
+    scope = _take_scope(body)
+    if "items" not in body:
+        try:
+            return ItemMessage(scope, [_item(body)], [])
+        except (ValueError, OverflowError, InvalidInput) as error:
+            raise BadMessage(_reason(error), scope) from error
+    raw_items = body.pop("items")
+    if not isinstance(raw_items, list) or not raw_items:
+        raise BadMessage("items: must be a list of at least one item.", scope)
+    if body:
+        raise BadMessage(
+            f"A message with `items` holds nothing else but tenant_id and scenario_id; found {_names(body)}.", scope
+        )
+    items: list[Item] = []
+    rejected: list[RejectedItem] = []
+    for index, raw in enumerate(raw_items):
+        try:
+            items.append(_item(raw))
+        except (ValueError, OverflowError, InvalidInput) as error:
+            rejected.append(RejectedItem(index, raw, _reason(error)))
+    return ItemMessage(scope, items, rejected)
+
+
+def rewrapped(scope: Scope, raw_item: Any) -> bytes:
+    """An item message that holds just one, still unread, item of a longer one."""
+    return orjson.dumps({"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id, "items": [raw_item]})
+
+
+def check_attributes(attributes: dict[str, Any]) -> None:
+    """Raises InvalidInput for what not every document store bears: NUL in names, 65-bit integers, deep nesting."""
+    open_values: list[tuple[Any, int]] = [(attributes, 1)]
+    while open_values:
+        value, depth = open_values.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidInput(f"attributes: nested more than {MAX_DEPTH} deep")
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if not isinstance(name, str) or not name or "\0" in name:
+                    raise InvalidInput("attributes: a name is empty or holds a NUL character")
+                open_values.append((inner, depth + 1))
+        elif isinstance(value, list):
+            open_values.extend((inner, depth + 1) for inner in value)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise InvalidInput("attributes: an integer does not fit into 64 bits; send it as text")
+
+
+def _message(body: dict[str, Any], key: str) -> Message:
+    try:
+        value = orjson.dumps(body)
+    except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
+        raise InvalidInput(f"attributes: cannot be written as JSON ({error})") from error
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise InvalidInput(
+            f"This is {len(value):,} bytes of JSON; the limit is {MAX_MESSAGE_BYTES:,}.", "Shorten its texts."
+        )
+    return Message(value, key.encode())
+
+
+def _read(value: bytes) -> dict[str, Any]:
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise BadMessage(
+            f"The message has {len(value):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}.", stage="VALUE_CONVERTER"
+        )
+    try:
+        # orjson follows RFC 8259 to the letter: no NaN, no Infinity, no number beyond a double, UTF-8 only.
+        body = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise BadMessage(f"The message is not JSON: {error}.", stage="VALUE_CONVERTER") from error
+    if not isinstance(body, dict):
+        raise BadMessage("The message is JSON, but no object.", stage="VALUE_CONVERTER")
+    return body
+
+
+def _take_scope(body: dict[str, Any]) -> Scope:
+    tenant_id, scenario_id = (body.pop(field, None) for field in _SCOPE_FIELDS)
+    claimed = Scope(tenant_id) if isinstance(tenant_id, str) and tenant_id else None
+    if claimed is None:
+        raise BadMessage("tenant_id: must be the name of a tenant.")
+    if not isinstance(scenario_id, str) or not scenario_id:
+        raise BadMessage("scenario_id: must be the name of a scenario.", claimed)
+    return Scope(claimed.tenant_id, scenario_id)
+
+
+def _item(raw: Any) -> Item:
+    item = Item.model_validate(raw)
+    if item.attributes:
+        check_attributes(item.attributes)
+    return item
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return reason(error)
+    return error.message if isinstance(error, InvalidInput) else str(error)[:300]
+
+
+def _names(body: dict[str, Any]) -> str:
+    return ", ".join(repr(name[:40]) for name in list(body)[:5])

@@ -1,0 +1,351 @@
+"""The ingest log on Redis Streams: one stream a topic, read by consumer groups."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.streams import Message, Record
+
+_log = structlog.get_logger(__name__)
+
+_VALUE, _KEY, _HEADER = b"v", b"k", b"h:"
+_PIPELINE = 1_000
+_LONGEST_BLOCK = 2.0
+"""Seconds that one blocking read waits: below the socket's time-out, and short enough to notice a stop."""
+_DEAD_AFTER_MS = 60_000
+"""Entries that a member holds for longer without a commit are taken over by another one."""
+Entry = tuple[str, bytes, Mapping[bytes, bytes] | None]
+"""Topic, id and fields, as the server gives them; no fields when the entry was deleted."""
+_CLAIM_EVERY = 15.0
+_TRIM_EVERY = 10.0
+
+# Removes what every group has committed from the old end, and leaves ARGV[1] entries. Deciding and trimming are one
+# step, so that nothing can be delivered in between. A stream that no group reads yet is left alone.
+_TRIM = """
+local over = redis.call('XLEN', KEYS[1]) - tonumber(ARGV[1])
+if over <= 0 then return 0 end
+local function before(a, b)
+  local am, as = string.match(a, '(%d+)-(%d+)')
+  local bm, bs = string.match(b, '(%d+)-(%d+)')
+  if #am ~= #bm then return #am < #bm end
+  if am ~= bm then return am < bm end
+  if #as ~= #bs then return #as < #bs end
+  return as < bs
+end
+local safe = nil
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local info = {}
+  for i = 1, #group, 2 do info[group[i]] = group[i + 1] end
+  local kept = info['last-delivered-id']
+  if info['pending'] > 0 then kept = redis.call('XPENDING', KEYS[1], info['name'])[2] end
+  if safe == nil or before(kept, safe) then safe = kept end
+end
+if safe == nil then return 0 end
+return redis.call('XTRIM', KEYS[1], 'MINID', '~', safe, 'LIMIT', over)
+"""
+
+
+def stream_key(topic: str) -> str:
+    """The key of a topic's stream."""
+    return f"lemo:log:{topic}"
+
+
+class RedisLog:
+    """The log on one Redis database. Durable as far as the server's append-only file is (`appendfsync`)."""
+
+    def __init__(self, url: str, max_length: int) -> None:
+        self._url = url
+        self._max_length = max_length
+
+    def publisher(self) -> "RedisPublisher":
+        """A new publisher."""
+        return RedisPublisher(_connect(self._url, retries=5))
+
+    def reader(self, topics: Sequence[str], group: str, member: str) -> "RedisReader":
+        """Joins the group; a member that comes back under its old name first gets what it left unfinished."""
+        return RedisReader(_connect(self._url, retries=0), topics, group, member, self._max_length)
+
+    def create_topics(self, topics: Sequence[str]) -> None:
+        """Nothing to make: a stream comes with its first entry. Asks the server for a sign of life instead."""
+        del topics
+        self.ping()
+
+    def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
+        """Entries not committed yet: pending ones and those never delivered."""
+        with _client(self._url) as redis:
+            return {topic: _lag(redis, stream_key(topic), group) for topic in topics}
+
+    def read_all(self, topic: str, limit: int) -> list[Record]:
+        """The newest `limit` records, oldest of them first."""
+        with _client(self._url) as redis:
+            entries = redis.xrevrange(stream_key(topic), count=limit) if limit > 0 else []
+            return [_record(topic, entry_id, fields) for entry_id, fields in reversed(entries)]
+
+    def ping(self) -> str:
+        """Asks the server for a sign of life; returns its name and version."""
+        with _client(self._url) as redis:
+            info: Mapping[str, Any] = redis.info("server")
+            name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", "")
+            return f"{name} {version or info['redis_version']} (Streams)"
+
+
+class RedisPublisher:
+    """Appends to streams. Safe to use from several threads."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis
+
+    def publish(self, topic: str, messages: Iterable[Message]) -> int:
+        """Appends the messages; raises EngineUnavailable when Redis does not take them all."""
+        key, published, remaining = stream_key(topic), 0, iter(messages)
+        try:
+            while chunk := list(islice(remaining, _PIPELINE)):
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for message in chunk:
+                        pipeline.execute_command("XADD", key, "*", *_fields(message))
+                    pipeline.execute()
+                published += len(chunk)
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return published
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        self._redis.close()
+
+
+class RedisReader:
+    """One member of a group."""
+
+    def __init__(self, redis: Redis, topics: Sequence[str], group: str, member: str, max_length: int) -> None:
+        self._redis: Any = redis
+        self._topics = list(topics)
+        self._group = group
+        self._member = member
+        self._max_length = max_length
+        self._trim = redis.register_script(_TRIM)
+        self._grouped = False
+        # Per topic the id up to which our own pending entries were read again; None once there are no more.
+        self._replayed: dict[str, str | None] = dict.fromkeys(topics, "0-0")
+        self._polled: dict[str, set[str]] = {topic: set() for topic in topics}
+        self._next_claim = 0.0
+        self._next_trim = time.monotonic() + _TRIM_EVERY
+
+    def poll(self, limit: int, seconds: float) -> list[Record]:
+        """Up to `limit` records: our own unfinished ones first, then those of dead members, then new ones."""
+        try:
+            self._ensure_groups()
+            records = self._unfinished(limit) or self._orphaned(limit) or self._new(limit, seconds)
+        except RedisError as error:
+            self._recover()
+            raise _unavailable(error) from error
+        for record in records:
+            self._polled[record.topic].add(record.position)
+        return records
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Acknowledges the records; now and then also trims what every group has committed."""
+        by_topic: dict[str, list[str]] = {}
+        for record in records:
+            by_topic.setdefault(record.topic, []).append(record.position)
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for topic, positions in by_topic.items():
+                    pipeline.xack(stream_key(topic), self._group, *positions)
+                pipeline.execute()
+            if time.monotonic() >= self._next_trim:
+                self.trim()
+        except RedisError as error:
+            raise _unavailable(error) from error
+        for topic, positions in by_topic.items():
+            self._polled[topic].difference_update(positions)
+
+    def trim(self) -> None:
+        """Shortens the streams to the length in the settings, but never by what some group has not committed."""
+        for topic in self._topics:
+            self._trim(keys=[stream_key(topic)], args=[self._max_length])
+        self._next_trim = time.monotonic() + _TRIM_EVERY
+
+    def close(self) -> None:
+        """Lets go of connections. What was not committed stays with this member's name."""
+        self._redis.close()
+
+    def _ensure_groups(self) -> None:
+        if self._grouped:
+            return
+        for topic in self._topics:
+            try:
+                # From the very start: what was published before the first consumer came counts too.
+                self._redis.xgroup_create(stream_key(topic), self._group, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+        self._grouped = True
+
+    def _recover(self) -> None:
+        # An answer may have been lost on the way: the server then counts its entries as delivered to us. And a server
+        # that came back empty knows no group any more.
+        self._grouped = False
+        self._replayed = dict.fromkeys(self._topics, "0-0")
+
+    def _unfinished(self, limit: int) -> list[Record]:
+        records: list[Record] = []
+        for topic, cursor in self._replayed.items():
+            while cursor is not None and len(records) < limit:
+                entries = self._read({topic: cursor}, limit - len(records), block=None)
+                cursor = entries[-1][1].decode() if entries else None
+                records += self._not_held(topic, entries)
+            self._replayed[topic] = cursor
+        return records
+
+    def _not_held(self, topic: str, entries: Sequence[Entry]) -> list[Record]:
+        """Those not handed out yet; those that somebody deleted from the stream are acknowledged, loudly."""
+        gone = [entry_id for _, entry_id, fields in entries if not fields]
+        if gone:
+            _log.error("pending messages were deleted from the log by somebody else", topic=topic, messages=len(gone))
+            self._redis.xack(stream_key(topic), self._group, *gone)
+        held = self._polled[topic]
+        return [_record(*entry) for entry in entries if entry[2] and entry[1].decode() not in held]
+
+    def _orphaned(self, limit: int) -> list[Record]:
+        if time.monotonic() < self._next_claim:
+            return []
+        records: list[Record] = []
+        for topic in self._topics:
+            cursor = "0-0"
+            while len(records) < limit:
+                answer = self._redis.xautoclaim(
+                    stream_key(topic),
+                    self._group,
+                    self._member,
+                    min_idle_time=_DEAD_AFTER_MS,
+                    start_id=cursor,
+                    count=limit - len(records),
+                )
+                cursor = answer[0].decode()
+                records += self._not_held(topic, [(topic, entry_id, fields) for entry_id, fields in answer[1]])
+                if cursor == "0-0":
+                    break
+        if records:
+            _log.info("took over messages of a member that went away", messages=len(records))
+        else:
+            self._next_claim = time.monotonic() + _CLAIM_EVERY
+        return records
+
+    def _new(self, limit: int, seconds: float) -> list[Record]:
+        deadline = time.monotonic() + seconds
+        records: list[Record] = []
+        for topic in self._topics:
+            if len(records) < limit:
+                records += [_record(*entry) for entry in self._read({topic: ">"}, limit - len(records), block=None)]
+        while not records and (left := deadline - time.monotonic()) > 0:
+            each = max(1, limit // len(self._topics))  # COUNT holds for each stream
+            block = max(1, int(min(left, _LONGEST_BLOCK) * 1000))
+            records = [_record(*entry) for entry in self._read(dict.fromkeys(self._topics, ">"), each, block)]
+        # The topic that came first this time comes last next time, so that a busy one starves no other.
+        self._topics.append(self._topics.pop(0))
+        return records
+
+    def _read(self, cursors: Mapping[str, str], count: int, block: int | None) -> list[Entry]:
+        streams = {stream_key(topic): cursor for topic, cursor in cursors.items()}
+        answer = self._redis.xreadgroup(self._group, self._member, streams, count=count, block=block)
+        topics = {stream_key(topic).encode(): topic for topic in cursors}
+        pairs = answer.items() if isinstance(answer, dict) else answer or []
+        return [(topics[key], entry_id, fields) for key, entries in pairs for entry_id, fields in entries]
+
+
+class _client:  # noqa: N801 - reads as the function that it stands for
+    """A connection for one question, whose failures become EngineUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = _connect(url, retries=2)
+
+    def __enter__(self) -> Any:
+        return self._redis
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._redis.close()
+        if isinstance(error, RedisError):
+            raise _unavailable(error) from error
+
+
+def _connect(url: str, retries: int) -> Redis:
+    # A reader must hear of every lost connection, because an answer lost with it is to be asked for again.
+    return Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=_LONGEST_BLOCK + 5,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), retries),
+    )
+
+
+def _fields(message: Message) -> list[bytes]:
+    fields = [_VALUE, message.value]
+    if message.key:
+        fields += (_KEY, message.key)
+    for name, value in message.headers.items():
+        fields += (_HEADER + name.encode(), value)
+    return fields
+
+
+def _record(topic: str, entry_id: bytes, fields: Mapping[bytes, bytes] | None) -> Record:
+    fields = fields or {}
+    position = entry_id.decode()
+    return Record(
+        topic=topic,
+        partition=0,
+        position=position,
+        timestamp=int(position.partition("-")[0]),
+        value=fields.get(_VALUE, b""),
+        key=fields.get(_KEY, b""),
+        headers={
+            name[len(_HEADER) :].decode(errors="replace"): value
+            for name, value in fields.items()
+            if name.startswith(_HEADER)
+        },
+    )
+
+
+def _lag(redis: Any, key: str, group: str) -> int:
+    try:
+        groups = redis.xinfo_groups(key)
+    except ResponseError as error:
+        if "no such key" in str(error):
+            return 0
+        raise
+    for info in groups:
+        if info["name"] == group.encode():
+            undelivered = info.get("lag")
+            if undelivered is None:  # the server lost count, which happens after deletions: count
+                undelivered = _count_after(redis, key, info["last-delivered-id"].decode())
+            return int(info["pending"]) + int(undelivered)
+    return int(redis.xlen(key))
+
+
+def _count_after(redis: Any, key: str, position: str) -> int:
+    count = 0
+    while entries := list(redis.xrange(key, min=f"({position}", count=1_000)):
+        count += len(entries)
+        position = entries[-1][0].decode()
+    return count
+
+
+def _unavailable(error: RedisError) -> EngineUnavailable:
+    # Texts of the server (out of memory, disk full, read-only) help and hold no secret; those of connections may.
+    detail = str(error)[:200] if isinstance(error, ResponseError) else type(error).__name__
+    waited = " in time" if isinstance(error, RedisTimeoutError) else ""
+    return EngineUnavailable(
+        f"Redis, which holds the ingest log, did not answer{waited}: {detail}.",
+        "Check that it runs and has memory and disk left (`lemo doctor`); the call may be repeated.",
+    )
