@@ -1,0 +1,1 @@
+"""Installs, starts and stops the engines of the tests. Standard library only: it runs before `make install`."""
