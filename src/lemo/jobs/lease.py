@@ -14,9 +14,8 @@ from lemo.stores.redis import key
 
 log = structlog.get_logger()
 
-SECONDS = 12
-"""Life of a lease. A run whose process died is taken over after this long."""
-RENEW_SECONDS = 3
+SECONDS = 12.0
+"""Life of a lease, renewed four times within it. A run whose process died is taken over after this long."""
 
 
 def lease_key(entry: str, scope: Scope) -> str:
@@ -27,8 +26,9 @@ def lease_key(entry: str, scope: Scope) -> str:
 class Lease:
     """Holds the right to run one job for one scope; renews itself from a thread until released."""
 
-    def __init__(self, redis: Redis, entry: str, scope: Scope) -> None:
-        self._lock = redis.lock(lease_key(entry, scope), timeout=SECONDS, thread_local=False)
+    def __init__(self, redis: Redis, entry: str, scope: Scope, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._lock = redis.lock(lease_key(entry, scope), timeout=seconds, thread_local=False)
         self._released = threading.Event()
         self._alive_until = 0.0
         self._renewer = threading.Thread(target=self._renew, name=f"lease-{entry}", daemon=True)
@@ -38,7 +38,7 @@ class Lease:
         started = time.monotonic()
         if not self._lock.acquire(blocking=False):
             return False
-        self._alive_until = started + SECONDS
+        self._alive_until = started + self._seconds
         self._renewer.start()
         return True
 
@@ -53,17 +53,17 @@ class Lease:
             raise Conflict("This run lost its lease and another may have taken over; it wrote nothing more.")
 
     def _renew(self) -> None:
-        while not self._released.wait(RENEW_SECONDS):
+        while not self._released.wait(self._seconds / 4):
             started = time.monotonic()
             try:
-                self._lock.extend(SECONDS, replace_ttl=True)
+                self._lock.extend(self._seconds, replace_ttl=True)
             except LockError:
                 self._alive_until = 0.0
                 return
             except RedisError as error:
                 log.warning("lease not renewed", error=type(error).__name__)
             else:
-                self._alive_until = started + SECONDS
+                self._alive_until = started + self._seconds
 
     def __enter__(self) -> "Lease":
         return self

@@ -1,0 +1,182 @@
+"""A run of a job: alone for its scope, recorded whatever happens, taken over when its process died."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.run import Run, Trigger
+from lemo.domain.scope import Scope
+from lemo.jobs.catalog import Job, Work
+from lemo.jobs.execute import ATTEMPTS, Ending, execute
+from lemo.jobs.lease import Lease, lease_key
+from lemo.jobs.report import Done, Report
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+
+
+@dataclass(frozen=True)
+class JobOfTest(Job):
+    """A job whose work the test brings."""
+
+    function_itself: Work = lambda *_: Done()
+
+    def work(self) -> Work:
+        return self.function_itself
+
+
+def job(work: Work) -> JobOfTest:
+    return JobOfTest("entry-of-test", "A test", "", "", "default", None, work)
+
+
+@pytest.fixture
+def stores(redis_url: str, tmp_path: Path) -> Iterator[Stores]:
+    stores = Stores(Settings(home=tmp_path, redis_url=redis_url))  # type: ignore[arg-type]
+    yield stores
+    stores.close()
+
+
+def new_run(stores: Stores, scope: Scope, trigger: Trigger = "manual") -> Run:
+    return stores.runs.create(scope.tenant_id, "entry-of-test", scope.scenario_id, trigger)
+
+
+def test_a_run_leaves_its_row(stores: Stores, scope: Scope) -> None:
+    def work(_: Stores, __: Scope, report: Report) -> Done:
+        report.stage("counting", 2)
+        report.advance(2)
+        return Done(3, 2, {"found": 1})
+
+    run = new_run(stores, scope)
+    assert execute(stores, job(work), scope, run.run_id) is Ending.finished
+    row = stores.runs.get(scope.tenant_id, run.run_id)
+    assert (row.outcome, row.rows_read, row.rows_written, row.detail) == ("ok", 3, 2, {"found": 1})
+    assert row.seconds is not None
+    assert not stores.redis.exists(lease_key("entry-of-test", scope))
+
+
+def test_a_failure_is_recorded_and_another_run_may_follow(stores: Stores, scope: Scope) -> None:
+    def work(_: Stores, __: Scope, ___: Report) -> Done:
+        raise ZeroDivisionError("no events")
+
+    run = new_run(stores, scope)
+    assert execute(stores, job(work), scope, run.run_id) is Ending.finished
+    row = stores.runs.get(scope.tenant_id, run.run_id)
+    assert row.outcome == "failed"
+    assert row.error == "ZeroDivisionError: no events"
+    again = new_run(stores, scope)
+    assert execute(stores, job(lambda *_: Done()), scope, again.run_id) is Ending.finished
+    assert stores.runs.get(scope.tenant_id, again.run_id).outcome == "ok"
+
+
+def test_a_run_delivered_twice_works_once(stores: Stores, scope: Scope) -> None:
+    calls: list[int] = []
+
+    def work(_: Stores, __: Scope, ___: Report) -> Done:
+        calls.append(1)
+        return Done()
+
+    run = new_run(stores, scope)
+    for _ in range(2):
+        assert execute(stores, job(work), scope, run.run_id) is Ending.finished
+    assert calls == [1]
+
+
+def test_an_engine_that_is_away_is_tried_again_and_at_last_given_up(stores: Stores, scope: Scope) -> None:
+    def work(_: Stores, __: Scope, ___: Report) -> Done:
+        raise EngineUnavailable("ClickHouse does not answer.")
+
+    run = new_run(stores, scope)
+    endings = [execute(stores, job(work), scope, run.run_id) for _ in range(ATTEMPTS)]
+    assert endings == [Ending.again] * (ATTEMPTS - 1) + [Ending.finished]
+    row = stores.runs.get(scope.tenant_id, run.run_id)
+    assert (row.outcome, row.error) == ("failed", "ClickHouse does not answer.")
+
+
+@pytest.fixture
+def at_work(stores: Stores, scope: Scope) -> Iterator[Callable[[], None]]:
+    """A run that holds the lease in another thread until the function handed out is called."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def work(_: Stores, __: Scope, ___: Report) -> Done:
+        entered.set()
+        assert leave.wait(30)
+        return Done()
+
+    run = new_run(stores, scope)
+    thread = threading.Thread(target=execute, args=(stores, job(work), scope, run.run_id))
+    thread.start()
+    assert entered.wait(30)
+
+    def finish() -> None:
+        leave.set()
+        thread.join()
+
+    yield finish
+    finish()
+
+
+def test_a_scheduled_run_is_skipped_while_another_works(
+    stores: Stores, scope: Scope, at_work: Callable[[], None]
+) -> None:
+    run = new_run(stores, scope, "schedule")
+    assert execute(stores, job(lambda *_: Done()), scope, run.run_id) is Ending.finished
+    assert stores.runs.get(scope.tenant_id, run.run_id).outcome == "skipped"
+
+
+def test_a_run_that_somebody_asked_for_comes_after_the_one_at_work(
+    stores: Stores, scope: Scope, at_work: Callable[[], None]
+) -> None:
+    run = new_run(stores, scope, "manual")
+    assert execute(stores, job(lambda *_: Done()), scope, run.run_id) is Ending.busy
+    at_work()
+    assert execute(stores, job(lambda *_: Done()), scope, run.run_id) is Ending.finished
+    assert stores.runs.get(scope.tenant_id, run.run_id).outcome == "ok"
+
+
+def test_other_scenarios_are_not_kept_waiting(stores: Stores, scope: Scope, at_work: Callable[[], None]) -> None:
+    other = Scope(scope.tenant_id, "other")
+    run = new_run(stores, other)
+    assert execute(stores, job(lambda *_: Done()), other, run.run_id) is Ending.finished
+
+
+HOLDER = """
+import sys, time
+from lemo.domain.scope import Scope
+from lemo.jobs.lease import Lease
+from lemo.stores.redis import connect_redis
+with Lease(connect_redis(sys.argv[1]), "entry-of-test", Scope(sys.argv[2], sys.argv[3]), seconds=2) as lease:
+    print(lease.acquire(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lease_of_a_killed_process_runs_out(redis_url: str, stores: Stores, scope: Scope) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, f"{redis_url}/0", scope.tenant_id, scope.scenario_id],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        with Lease(stores.redis, "entry-of-test", scope) as lease:
+            assert not lease.acquire()
+        # Renewed while its holder lives: still held after more than its life.
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            assert stores.redis.exists(lease_key("entry-of-test", scope))
+    finally:
+        holder.kill()
+        holder.communicate()
+    deadline = time.monotonic() + 10
+    with Lease(stores.redis, "entry-of-test", scope) as lease:
+        while not lease.acquire():
+            assert time.monotonic() < deadline, "the lease of a dead process did not run out"
+        assert lease.held
+    assert not stores.redis.exists(lease_key("entry-of-test", scope))

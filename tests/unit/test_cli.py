@@ -1,0 +1,55 @@
+"""The command line: light to start, and every command says what it does."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+import typer
+
+from lemo.cli import app
+
+HEAVY = ("chdb", "pymilvus", "sklearn", "scipy", "numpy", "nicegui", "polars", "pyarrow", "fastapi", "celery",
+         "confluent_kafka", "pymongo", "clickhouse_connect", "uvicorn")  # fmt: skip
+
+
+def test_help_loads_no_heavy_library() -> None:
+    """Eight services and every command pay for each import of the command line."""
+    code = f"import sys, lemo.cli; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
+
+
+def commands(command: click.Command, path: str = "lemo") -> list[tuple[str, click.Command]]:
+    inside = getattr(command, "commands", {})
+    return [(path, command), *(pair for name, sub in inside.items() for pair in commands(sub, f"{path} {name}"))]
+
+
+ALL = commands(typer.main.get_command(app))
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
+def test_every_command_and_option_explains_itself(path: str, command: click.Command) -> None:
+    assert command.help, f"{path} has no help"
+    for parameter in command.params:
+        if parameter.name in ("help", "install_completion", "show_completion"):
+            continue
+        assert getattr(parameter, "help", None), f"{path} {parameter.name} has no help"
+
+
+def test_wrong_use_exits_with_2() -> None:
+    found = subprocess.run([sys.executable, "-m", "lemo.cli", "nonsense"], capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "nonsense" in found.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli", "settings"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LEMO_API_PORT": "eighty", "PATH": "/usr/bin:/bin"},
+    )
+    assert found.returncode == 2
+    assert "api_port" in found.stderr
