@@ -155,6 +155,16 @@ class Events:
         """How many users have an event."""
         return int(self._one(f"SELECT uniqExact(user_id) FROM {self._table} WHERE {_WHERE}", scope))
 
+    def active_users(self, scope: Scope, limit: int) -> list[str]:
+        """The `limit` users with the most events, most active first."""
+        rows = self._query(
+            f"SELECT user_id FROM {self._table} FINAL WHERE {_WHERE} "
+            "GROUP BY user_id ORDER BY count() DESC, user_id LIMIT {limit:UInt32}",
+            scope,
+            limit=limit,
+        )
+        return [user_id for (user_id,) in rows]
+
     def newest(self, scope: Scope) -> int | None:
         """Unix ms of the newest event: what "now" means in the scenario; None without events."""
         newest = self._one(
@@ -219,13 +229,13 @@ class Events:
             limit=limit_per_user,
         )
 
-    def delete_before(self, moment_ms: int) -> None:
-        """Deletes what happened before a moment (Unix ms), in all scopes."""
-        self._delete("timestamp < fromUnixTimestamp64Milli({moment:Int64})", moment=moment_ms)
+    def delete_before(self, scope: Scope, moment_ms: int) -> None:
+        """Deletes the events of a scope that happened before a moment (Unix ms)."""
+        self._delete(f"{_WHERE} AND timestamp < fromUnixTimestamp64Milli({{moment:Int64}})", scope, moment=moment_ms)
 
     def delete_scope(self, scope: Scope) -> None:
         """Deletes all events of a scope."""
-        self._delete(_WHERE, tenant=scope.tenant_id, scenario=scope.scenario_id)
+        self._delete(_WHERE, scope)
 
     def ping(self) -> str:
         """Asks the engine for a sign of life; returns its name and version."""
@@ -253,7 +263,8 @@ class Events:
     def _one(self, query: str, scope: Scope) -> Any:
         return self._query(query, scope)[0][0]
 
-    def _delete(self, where: str, **parameters: str | int) -> None:
+    def _delete(self, where: str, scope: Scope, **parameters: str | int) -> None:
+        parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
         # Waits for the deletion (mutations_sync), so that what was deleted is gone when the call returns.
         self._ask(
             lambda client: client.command(

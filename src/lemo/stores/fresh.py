@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from lemo.domain.errors import EngineUnavailable
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.stores import redis as lemo_redis
+from lemo.stores.redis import asking, key
 
 KEPT = 1_000
 """Newest items remembered per scenario."""
@@ -31,12 +29,12 @@ class Fresh:
     @staticmethod
     def latest_key(scope: Scope) -> str:
         """The key of the sorted set of newest items (score: published or arrived, Unix ms)."""
-        return lemo_redis.key("latest", scope.tenant_id, scope.scenario_id)
+        return key("latest", scope.tenant_id, scope.scenario_id)
 
     @staticmethod
     def inactive_key(scope: Scope) -> str:
         """The key of the set of ids of inactive and deleted items."""
-        return lemo_redis.key("inactive", scope.tenant_id, scope.scenario_id)
+        return key("inactive", scope.tenant_id, scope.scenario_id)
 
     def add(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> None:
         """Takes in written items, each with the Unix ms of its arrival."""
@@ -50,18 +48,15 @@ class Fresh:
                 latest.pop(item.item_id, None)
                 hidden.add(item.item_id)
         latest_key, inactive_key = self.latest_key(scope), self.inactive_key(scope)
-        try:
-            with self._redis.pipeline(transaction=True) as pipeline:
-                if hidden:
-                    pipeline.sadd(inactive_key, *hidden)
-                    pipeline.zrem(latest_key, *hidden)
-                if latest:
-                    pipeline.srem(inactive_key, *latest)
-                    pipeline.zadd(latest_key, latest)
-                    pipeline.zremrangebyrank(latest_key, 0, -KEPT - 1)
-                pipeline.execute()
-        except RedisError as error:
-            raise _unavailable(error) from error
+        with asking(), self._redis.pipeline(transaction=True) as pipeline:
+            if hidden:
+                pipeline.sadd(inactive_key, *hidden)
+                pipeline.zrem(latest_key, *hidden)
+            if latest:
+                pipeline.srem(inactive_key, *latest)
+                pipeline.zadd(latest_key, latest)
+                pipeline.zremrangebyrank(latest_key, 0, -KEPT - 1)
+            pipeline.execute()
 
     def queue_latest(self, pipeline: Any, scope: Scope, n: int) -> None:
         """Adds the command that reads the `n` newest items (publication in the future waits) to a pipeline."""
@@ -73,25 +68,12 @@ class Fresh:
 
     def latest(self, scope: Scope, n: int) -> list[str]:
         """The ids of the `n` newest items that may be shown, newest first."""
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                self.queue_latest(pipeline, scope, n)
-                return [item_id.decode() for item_id in pipeline.execute()[0]]
-        except RedisError as error:
-            raise _unavailable(error) from error
+        with asking(), self._redis.pipeline(transaction=False) as pipeline:
+            self.queue_latest(pipeline, scope, n)
+            return [item_id.decode() for item_id in pipeline.execute()[0]]
 
     def inactive(self, scope: Scope) -> set[str]:
         """The ids of items that must not be shown."""
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                self.queue_inactive(pipeline, scope)
-                return {item_id.decode() for item_id in pipeline.execute()[0]}
-        except RedisError as error:
-            raise _unavailable(error) from error
-
-
-def _unavailable(error: RedisError) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"Redis did not take or give the newest items: {type(error).__name__}.",
-        "Check that it runs (`lemo doctor`); the call may be repeated.",
-    )
+        with asking(), self._redis.pipeline(transaction=False) as pipeline:
+            self.queue_inactive(pipeline, scope)
+            return {item_id.decode() for item_id in pipeline.execute()[0]}

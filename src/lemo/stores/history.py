@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.domain.touch import Touch
-from lemo.stores import redis as lemo_redis
+from lemo.stores.redis import asking, key
 
 _SEPARATOR = "\x1f"
 _PIPELINE = 1_000
@@ -34,7 +32,7 @@ class History:
     @staticmethod
     def key(scope: Scope, user_id: str) -> str:
         """The key of a user's history, for reading it in a pipeline together with other keys."""
-        return lemo_redis.key("history", scope.tenant_id, scope.scenario_id, user_id)
+        return key("history", scope.tenant_id, scope.scenario_id, user_id)
 
     def queue_read(self, pipeline: Any, scope: Scope, user_id: str) -> None:
         """Adds the command that reads a user's history to a pipeline; its answer is for `decode`."""
@@ -65,27 +63,22 @@ class History:
 
     def read_many(self, scope: Scope, user_ids: Sequence[str]) -> list[list[Touch]]:
         """The touches of each user, newest first, in one round trip."""
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for user_id in user_ids:
-                    self.queue_read(pipeline, scope, user_id)
-                return [self.decode(raw) for raw in pipeline.execute()]
-        except RedisError as error:
-            raise _unavailable(error) from error
+        with asking(), self._redis.pipeline(transaction=False) as pipeline:
+            for user_id in user_ids:
+                self.queue_read(pipeline, scope, user_id)
+            return [self.decode(raw) for raw in pipeline.execute()]
 
     def replace_missing(self, scope: Scope, histories: Mapping[str, Iterable[Touch]]) -> int:
         """Writes the histories of users of whom Redis holds none (emptied, or expired); returns how many those are."""
         users = list(histories)
         missing: list[str] = []
-        try:
+        with asking():
             for start in range(0, len(users), _PIPELINE):
                 chunk = users[start : start + _PIPELINE]
                 with self._redis.pipeline(transaction=False) as pipeline:
                     for user_id in chunk:
                         pipeline.exists(self.key(scope, user_id))
                     missing += [user_id for user_id, there in zip(chunk, pipeline.execute(), strict=True) if not there]
-        except RedisError as error:
-            raise _unavailable(error) from error
         # An event that the consumer writes meanwhile is not lost: members are added, never replaced.
         by_user = {
             self.key(scope, user_id): {
@@ -98,15 +91,13 @@ class History:
 
     def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
         """Forgets the users' histories."""
-        try:
+        with asking():
             if user_ids:
                 self._redis.delete(*(self.key(scope, user_id) for user_id in user_ids))
-        except RedisError as error:
-            raise _unavailable(error) from error
 
     def _write(self, by_user: Mapping[str, Mapping[str, int]]) -> None:
         keys = list(by_user)
-        try:
+        with asking():
             for start in range(0, len(keys), _PIPELINE):
                 pipeline: Any
                 with self._redis.pipeline(transaction=False) as pipeline:
@@ -118,16 +109,7 @@ class History:
                         pipeline.execute_command("ZREMRANGEBYRANK", user_key, 0, -self._length - 1)
                         pipeline.execute_command("EXPIRE", user_key, self._seconds)
                     pipeline.execute()
-        except RedisError as error:
-            raise _unavailable(error) from error
 
 
 def _member(action: str, value: float | None, item_id: str) -> str:
     return _SEPARATOR.join((action, "" if value is None else repr(value), item_id))
-
-
-def _unavailable(error: RedisError) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"Redis did not take or give recent history: {type(error).__name__}.",
-        "Check that it runs (`lemo doctor`); the call may be repeated.",
-    )

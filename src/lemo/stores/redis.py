@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -34,6 +34,13 @@ def asking() -> Iterator[None]:
         raise EngineUnavailable(
             f"Redis does not answer ({error}).",
             "Start it with `lemo up` or check LEMO_REDIS_URL; `lemo doctor` shows what is reachable.",
+        ) from error
+    except ResponseError as error:
+        # A full disk, or too few replicas: it takes no writes until somebody mends that.
+        if "MISCONF" not in str(error) and "NOREPLICAS" not in str(error):
+            raise
+        raise EngineUnavailable(
+            f"Redis takes no writes ({error}).", "See its own log; often its disk is full."
         ) from error
 
 

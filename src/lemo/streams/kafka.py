@@ -19,7 +19,7 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError
 from lemo.streams import Message, Record
 
 _log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class KafkaLog:
 
     def publisher(self) -> "KafkaPublisher":
         """A new publisher."""
-        return KafkaPublisher(self._config)
+        return KafkaPublisher(self._config, self)
 
     def reader(self, topics: Sequence[str], group: str, member: str) -> "KafkaReader":
         """Joins the group; unfinished records of a member come to whoever gets its partitions."""
@@ -147,7 +147,9 @@ class KafkaLog:
 class KafkaPublisher:
     """An idempotent producer that waits for all in-sync replicas. Safe to use from several threads."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, log: KafkaLog) -> None:
+        self._log = log
+        self._topics: set[str] = set()
         self._producer = Producer(
             {
                 **config,
@@ -161,14 +163,20 @@ class KafkaPublisher:
         )
 
     def publish(self, topic: str, messages: Iterable[Message]) -> int:
-        """Publishes the messages; raises EngineUnavailable when the brokers did not take them all within 20 s."""
+        """Publishes the messages, making the topic where it is missing.
+
+        Raises EngineUnavailable when the brokers did not take them all within 20 s, InvalidInput when one is too large.
+        """
+        if topic not in self._topics:
+            self._log.create_topics([topic])
+            self._topics.add(topic)
         delivery = _Delivery()
         for message in messages:
             self._produce(topic, message, delivery)
         while delivery.open:
             self._producer.poll(0.1)
         if delivery.error is not None:
-            raise _unavailable(KafkaException(delivery.error))
+            raise _refused(KafkaException(delivery.error))
         return delivery.sent
 
     def close(self) -> None:
@@ -190,7 +198,7 @@ class KafkaPublisher:
                 self._producer.poll(0.1)
             except KafkaException as error:
                 delivery.withdrawn()
-                raise _unavailable(error) from error
+                raise _refused(error) from error
 
 
 class _Delivery:
@@ -317,6 +325,12 @@ def _record(message: Any) -> Record:
         key=message.key() or b"",
         headers={name: value or b"" for name, value in message.headers() or ()},
     )
+
+
+def _refused(error: KafkaException) -> LemoError:
+    if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return InvalidInput("A message is larger than its Kafka topic takes.", "Raise the topic's max.message.bytes.")
+    return _unavailable(error)
 
 
 def _unavailable(error: KafkaException) -> EngineUnavailable:

@@ -1,0 +1,50 @@
+"""`lemo consumer`: the service that writes what the ingest log brings."""
+
+from typing import Annotated
+
+import typer
+
+
+def consumer(
+    member: Annotated[
+        str,
+        typer.Option(
+            help="Name in the consumer group: stable over restarts, different for each consumer. Default: host name."
+        ),
+    ] = "",
+) -> None:
+    """Take in items and events from the ingest log, until stopped.
+
+    Items go to the document store and wait for their content vectors, events go to ClickHouse and to the recent history
+    in Redis, bad messages go to the dead-letter topic. Several consumers share the work when each has its own --member.
+    """
+    import signal
+    import socket
+    import threading
+    from types import FrameType
+
+    from lemo.consumer.service import Consumer
+    from lemo.domain.scope import Scope
+    from lemo.observability.logging import configure
+    from lemo.settings import Settings
+    from lemo.stores.connect import Stores
+    from lemo.tasks.dispatch import request_embedding
+
+    settings = Settings()
+    configure("consumer", settings)
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    stores = Stores(settings)
+
+    def embed(scope: Scope) -> None:
+        request_embedding(stores, scope)
+
+    try:
+        Consumer(stores, member or socket.gethostname(), embed, stop).run()
+    finally:
+        stores.close()
