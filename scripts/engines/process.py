@@ -59,19 +59,21 @@ class Daemon:
         """The port that the running process was started on, None if it does not run."""
         return json.loads(self.pid_file.read_text())["port"] if self.pid is not None else None
 
-    def start(self, command: Sequence[str | Path], port: int, environment: Mapping[str, str] | None = None) -> None:
+    def start(self, command: Sequence[str | Path], port: int) -> None:
         """Starts `command` in a session of its own, its output in the log."""
-        with self.log.open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.log.parent,
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
-            )
-        self.pid_file.write_text(json.dumps({"pid": process.pid, "birth": birth(process.pid), "port": port}))
+        # Not subprocess.Popen: its objects mourn, with a warning, a process that outlives them.
+        pid = os.posix_spawnp(
+            command[0],
+            [str(part) for part in command],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        self.pid_file.write_text(json.dumps({"pid": pid, "birth": birth(pid), "port": port}))
 
     def wait(self, ready: Callable[[], bool], seconds: float) -> None:
         """Returns once `ready()` is true; raises Failed with the end of the log when the process dies or time is up."""
@@ -94,6 +96,8 @@ class Daemon:
                 time.sleep(0.05)
             if self.pid is not None:
                 os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # it is our child only in the process that started it
+                os.waitpid(pid, 0)
         self.pid_file.unlink(missing_ok=True)
         return pid is not None
 
