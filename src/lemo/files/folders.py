@@ -23,7 +23,7 @@ _ACCEPTED = (
 )
 
 
-def open_dataset(folder: Path, template: Template = "custom") -> Dataset:
+def open_folder(folder: Path, template: Template = "custom") -> Dataset:
     """The data set in a folder, recognised by its files.
 
     `template` is the scenario's for a folder of items and events; public data sets know their own. Raises NotFound
