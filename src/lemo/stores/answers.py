@@ -91,7 +91,7 @@ class Answers:
         return dropped
 
 
-def parsed(raw: bytes | None) -> PrecomputedAnswer | None:
+def parsed(raw: bytes | str | None) -> PrecomputedAnswer | None:
     """The answer of a reply of Redis; None where there is none, or one that an older release wrote differently."""
     if raw is None:
         return None

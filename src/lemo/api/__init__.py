@@ -1,0 +1,1 @@
+"""The HTTP API: items and events in, recommendations out."""

@@ -1,0 +1,43 @@
+"""Who asks, and for what: the tenant comes from the key alone, the scenario must be the tenant's own."""
+
+import hashlib
+
+from lemo.api.remembered import Remembered
+from lemo.domain.errors import NotFound, WrongCredential
+from lemo.domain.scenario import Scenario
+from lemo.domain.scope import NAME, Scope
+from lemo.stores.connect import Stores
+
+KEY_SECONDS = 30.0
+"""How long a revoked key may go on working."""
+SCENARIO_SECONDS = 30.0
+
+
+class Access:
+    """Looks up keys and scenarios, remembers them for half a minute, and longer while the document store is away."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._keys: Remembered[bytes, str] = Remembered(KEY_SECONDS)
+        self._scenarios: Remembered[Scope, Scenario] = Remembered(SCENARIO_SECONDS)
+
+    def tenant(self, key: str | None) -> str:
+        """The tenant that the key belongs to; raises WrongCredential, or EngineUnavailable when that is unknown."""
+        if not key:
+            raise WrongCredential("This needs a key.", "Send the header `Authorization: Bearer KEY`.")
+        # The key itself is not kept, so that no memory dump shows it.
+        digest = hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+        tenant = self._keys.get(digest, lambda: self._stores.tenants.tenant_of(key))
+        if tenant is None:
+            raise WrongCredential("This key is not known.", "Check it, or have an administrator make a new one.")
+        return tenant
+
+    def scenario(self, tenant_id: str, scenario_id: str) -> Scenario:
+        """The tenant's scenario; raises NotFound for one that it does not have, and EngineUnavailable."""
+        if not NAME.fullmatch(scenario_id):
+            raise NotFound(f"There is no scenario {scenario_id[:80]!r}.", "GET /v1/scenarios lists those there are.")
+        scope = Scope(tenant_id, scenario_id)
+        found = self._scenarios.get(scope, lambda: self._stores.scenarios.get(scope))
+        if found is None:
+            raise NotFound(f"There is no scenario {scenario_id!r}.", "GET /v1/scenarios lists those there are.")
+        return found

@@ -1,0 +1,58 @@
+"""The application: routes, errors, documentation, and what they work with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from lemo import __version__
+from lemo.api import problems
+from lemo.api.access import Access
+from lemo.api.dependencies import INGESTS_AT_ONCE, Services
+from lemo.api.ingest import Ingest
+from lemo.api.routes import health, ingest, recommendations, scenarios
+from lemo.serving.served import Served
+from lemo.stores.connect import Stores
+
+THREADS = 64
+"""Requests worked on at once; a quarter of them at most are ingest requests."""
+
+DESCRIPTION = """Send items and what users did with them; get recommendations.
+
+Every request below `/v1` needs `Authorization: Bearer KEY`; the key says which tenant asks. Every error is an
+[RFC 9457] problem (`application/problem+json`): `detail` says what happened and what to do about it.
+"""
+
+
+def create_app(stores: Stores) -> FastAPI:
+    """The ASGI application on these stores, which it closes when it ends. It starts without any engine running."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        services = Services(
+            stores, Served(stores), Access(stores), Ingest(stores), anyio.CapacityLimiter(INGESTS_AT_ONCE)
+        )
+        app.state.services = services
+        app.state.health = health.Health(services)
+        yield
+        await anyio.to_thread.run_sync(services.close)
+
+    app: FastAPI = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Lemo Recommender",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        # The badge would ask a validator on the internet.
+        swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    problems.install(app)
+    for module in (recommendations, ingest, scenarios, health):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,130 @@
+"""What routes ask for: the services of the process, the scope of the caller, the body."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import anyio
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic_core import from_json
+
+from lemo.api.access import Access
+from lemo.api.ingest import Ingest
+from lemo.api.problems import BrokenBody, TooLarge
+from lemo.domain.errors import InvalidInput
+from lemo.domain.scenario import Scenario
+from lemo.domain.scope import Scope
+from lemo.serving.served import Served
+from lemo.stores.connect import Stores
+
+INGESTS_AT_ONCE = 16
+"""Ingest requests worked on at once; the others wait outside the thread pool, which stays free for recommendations."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes work with, one of each per process."""
+
+    stores: Stores
+    served: Served
+    access: Access
+    ingest: Ingest
+    ingest_turns: anyio.CapacityLimiter
+
+    def close(self) -> None:
+        """Lets go of threads and connections."""
+        self.ingest.close()
+        self.served.close()
+        self.stores.close()
+
+
+@dataclass(frozen=True)
+class Place:
+    """The scenario that a request is about, and where its data belongs."""
+
+    scope: Scope
+    scenario: Scenario
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application."""
+    services = request.app.state.services
+    assert isinstance(services, Services)  # noqa: S101 - set when the application is made
+    return services
+
+
+# Cheap dependencies are coroutines, which run in the event loop without a thread of their own.
+async def _services(request: Request) -> Services:
+    return services_of(request)
+
+
+_bearer = HTTPBearer(auto_error=False, description="A key of the tenant: `lemo_...`.")
+Api = Annotated[Services, Depends(_services)]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def _tenant(services: Api, credentials: Credentials) -> str:
+    return services.access.tenant(credentials.credentials if credentials else None)
+
+
+def _place(
+    services: Api,
+    credentials: Credentials,
+    scenario: Annotated[str, Path(description="Name of the scenario.", examples=["shop"])],
+) -> Place:
+    tenant_id = _tenant(services, credentials)
+    found = services.access.scenario(tenant_id, scenario)
+    return Place(Scope(tenant_id, found.scenario_id), found)
+
+
+TenantId = Annotated[str, Depends(_tenant)]
+Here = Annotated[Place, Depends(_place)]
+
+
+async def _body(request: Request) -> bytes:
+    """The body up to the limit. A longer one is read on for a while, so that the sender lives to read the answer."""
+    limit = services_of(request).stores.settings.max_body_bytes
+    body = bytearray()
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > 4 * limit:
+            break
+        if size <= limit:
+            body += chunk
+        else:
+            body.clear()
+    if size > limit:
+        raise TooLarge(f"The body is larger than {limit:,} bytes.", "Send it in parts, or raise LEMO_MAX_BODY_BYTES.")
+    return bytes(body)
+
+
+RawBody = Annotated[bytes, Depends(_body)]
+
+
+async def _turn(services: Api) -> AsyncIterator[None]:
+    async with services.ingest_turns:
+        yield
+
+
+IngestTurn = Annotated[None, Depends(_turn)]
+
+Count = Annotated[int, Query(ge=1, le=200, description="How many items, 1 to 200.", examples=[10])]
+
+
+def json_of(body: bytes) -> Any:
+    """The JSON of a body; raises BrokenBody. NaN is let through, for the entry that holds it to be refused alone."""
+    try:
+        return from_json(body, allow_inf_nan=True)
+    except ValueError as error:
+        raise BrokenBody(f"The body is not JSON: {str(error)[:200]}.", "Send `application/json` in UTF-8.") from error
+
+
+def list_of(body: bytes, name: str) -> list[Any]:
+    """The list in a body `{name: [...]}`; raises BrokenBody and InvalidInput."""
+    content = json_of(body)
+    if not isinstance(content, dict) or not isinstance(content.get(name), list):
+        raise InvalidInput(f'The body must be an object with the list "{name}".', f'Send {{"{name}": [...]}}.')
+    found: list[Any] = content[name]
+    return found

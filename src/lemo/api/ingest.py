@@ -1,0 +1,93 @@
+"""Items and events on their way into the log: each is checked by itself, the good ones are published, then answered."""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from pydantic import ValidationError
+
+from lemo.api.problems import TooLarge
+from lemo.api.schemas import MOST, Accepted, Rejected
+from lemo.domain.errors import EngineUnavailable, InvalidInput
+from lemo.domain.event import Event
+from lemo.domain.item import Item
+from lemo.domain.reasons import reason
+from lemo.domain.scenario import Scenario
+from lemo.domain.scope import Scope
+from lemo.serving.breaker import Breaker
+from lemo.stores.connect import Stores
+from lemo.streams import Message, Publisher
+from lemo.streams.messages import event_message, item_message, item_topic
+
+
+class Ingest:
+    """Publishes what requests bring. One per process, safe for threads."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._settings = stores.settings
+        self._publisher: Publisher | None = None
+        self._lock = Lock()
+        self._breaker = Breaker()
+
+    def items(self, scope: Scope, scenario: Scenario, raw: Sequence[Any]) -> Accepted:
+        """Publishes the good items and says which are not; raises TooLarge and EngineUnavailable."""
+        topic = item_topic(self._settings.kafka_item_ingest_topics, scenario.template)
+        return self._take(topic, raw, lambda each: item_message(scope, Item.model_validate(each)))
+
+    def events(self, scope: Scope, scenario: Scenario, raw: Sequence[Any]) -> Accepted:
+        """Publishes the good events and says which are not; raises TooLarge and EngineUnavailable."""
+
+        def message(each: Any) -> Message:
+            event = Event.model_validate(each)
+            if event.action not in scenario.actions:
+                known = ", ".join(sorted(scenario.actions))
+                raise InvalidInput(f"action: {event.action!r} is not known in this scenario; it knows {known}")
+            return event_message(scope, event)
+
+        return self._take(self._settings.kafka_event_topic, raw, message)
+
+    def _take(self, topic: str, raw: Sequence[Any], message: Callable[[Any], Message]) -> Accepted:
+        if len(raw) > MOST:
+            raise TooLarge(f"One request may carry {MOST:,}; this one carries {len(raw):,}.", "Send them in parts.")
+        messages: list[Message] = []
+        rejected: list[Rejected] = []
+        for index, each in enumerate(raw):
+            try:
+                messages.append(message(each))
+            except ValidationError as error:
+                rejected.append(Rejected(index=index, reason=reason(error)))
+            except InvalidInput as error:
+                rejected.append(Rejected(index=index, reason=error.message))
+            except OverflowError:
+                rejected.append(Rejected(index=index, reason="a number is too large"))
+        if messages:
+            self._publish(topic, messages)
+        return Accepted(accepted=len(messages), rejected=rejected)
+
+    def _publish(self, topic: str, messages: Sequence[Message]) -> None:
+        if not self._breaker.allows():
+            raise EngineUnavailable("The ingest log does not answer.", "Nothing was taken; send it again later.")
+        try:
+            self._ready_publisher().publish(topic, messages)
+        except EngineUnavailable:
+            self._breaker.failed()
+            raise
+        self._breaker.worked()
+
+    def _ready_publisher(self) -> Publisher:
+        with self._lock:
+            if self._publisher is None:
+                # The first message may come before any consumer made the topics.
+                self._stores.log.create_topics(
+                    [*self._settings.kafka_item_ingest_topics, self._settings.kafka_event_topic]
+                )
+                self._publisher = self._stores.log.publisher()
+            return self._publisher
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        with self._lock:
+            if self._publisher is not None:
+                self._publisher.close()
+                self._publisher = None

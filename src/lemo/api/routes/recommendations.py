@@ -1,0 +1,64 @@
+"""Recommendations, similar, popular and latest items out. Ids are in the query, so they may hold anything."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from lemo.api.dependencies import Api, Count, Here
+from lemo.api.problems import DOCUMENTED
+from lemo.domain.recommendation import Answer
+
+router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["recommendations"], responses=DOCUMENTED)
+
+IdQuery = Query(min_length=1, max_length=256)
+_ANSWER = {
+    "request_id": "8f14e45fceea467a9538e4f6a1b2c3d4",
+    "model_version": "20260502T030000Z",
+    "degraded": False,
+    "items": [
+        {"item_id": "video/42", "score": 3.71, "reason": 'because of "video/7"'},
+        {"item_id": "video/9", "score": 2.05, "reason": "popular now"},
+    ],
+}
+_EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _ANSWER}}}}
+
+
+@router.get("/recommendations", responses=_EXAMPLE)
+def recommendations(
+    services: Api,
+    here: Here,
+    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"])],
+    n: Count = 10,
+    exclude: Annotated[
+        list[str], Query(max_length=1000, description="Items not to answer, such as those on the page.")
+    ] = [],  # noqa: B006 - FastAPI copies it
+) -> Answer:
+    """The best items for a user, best first, each with its reason. A click of a second ago counts already.
+
+    A user of whom nothing is known gets popular items and some new ones. `degraded` is true while there is no model
+    yet, or the user's history is out of reach: then the answer is the best that can be said without.
+    """
+    return services.served.recommend(here.scope, user_id, n, frozenset(exclude))
+
+
+@router.get("/similar", responses=_EXAMPLE)
+def similar(
+    services: Api,
+    here: Here,
+    item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])],
+    n: Count = 10,
+) -> Answer:
+    """The items most similar to an item. One of which nothing is known is answered with popular items, `degraded`."""
+    return services.served.similar(here.scope, item_id, n)
+
+
+@router.get("/popular", responses=_EXAMPLE)
+def popular(services: Api, here: Here, n: Count = 10) -> Answer:
+    """The items that most users act on now."""
+    return services.served.popular(here.scope, n)
+
+
+@router.get("/latest", responses=_EXAMPLE)
+def latest(services: Api, here: Here, n: Count = 10) -> Answer:
+    """The newest items, by publication, else arrival."""
+    return services.served.latest(here.scope, n)

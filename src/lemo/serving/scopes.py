@@ -1,0 +1,101 @@
+"""The scopes a process serves: their states are loaded at the first request and renewed behind it, never in front."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock, Thread
+
+import structlog
+
+from lemo.domain.scope import Scope
+from lemo.serving.state import ServingState
+
+log = structlog.get_logger()
+
+REFRESH_SECONDS = 2.0
+IDLE_REFRESH_SECONDS = 30.0
+"""How often a scope is renewed that nobody asked for in the last `IDLE_AFTER_SECONDS`."""
+IDLE_AFTER_SECONDS = 300.0
+FIRST_LOAD_SECONDS = 5.0
+"""How long the first request waits for the snapshot; past it the answer is made without one."""
+
+Load = Callable[[Scope, ServingState], ServingState]
+
+
+class _Slot:
+    def __init__(self) -> None:
+        self.state = ServingState()
+        self.ready = Event()
+        self.loading = Lock()
+        self.asked_at = time.monotonic()
+        self.renewed_at = time.monotonic()
+
+
+class Scopes:
+    """A bounded number of scopes, the least recently asked for dropped first. Safe for threads.
+
+    `load` makes a state from the one before and does not raise. With `watch`, a thread renews the states.
+    """
+
+    def __init__(self, load: Load, capacity: int, watch: bool = True, refresh_seconds: float = REFRESH_SECONDS) -> None:
+        self._load = load
+        self._capacity = capacity
+        self._refresh_seconds = refresh_seconds
+        self._slots: OrderedDict[Scope, _Slot] = OrderedDict()
+        self._lock = Lock()
+        self._stop = Event()
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="load-scope")
+        self._watcher = Thread(target=self._watch, name="renew-scopes", daemon=True) if watch else None
+        if self._watcher:
+            self._watcher.start()
+
+    def state(self, scope: Scope) -> ServingState:
+        """The scope's state now; the first caller waits until it is loaded, at most `FIRST_LOAD_SECONDS`."""
+        with self._lock:
+            slot = self._slots.get(scope)
+            new = slot is None
+            if slot is None:
+                slot = self._slots[scope] = _Slot()
+                if len(self._slots) > self._capacity:
+                    self._slots.popitem(last=False)
+            else:
+                self._slots.move_to_end(scope)
+            slot.asked_at = time.monotonic()
+        if new:
+            self._pool.submit(self._renew, scope, slot)
+        if not slot.ready.wait(FIRST_LOAD_SECONDS):
+            log.warning("answering without a snapshot: it takes too long to load", scope=str(scope))
+            slot.ready.set()
+        return slot.state
+
+    def _renew(self, scope: Scope, slot: _Slot) -> None:
+        if not slot.loading.acquire(blocking=False):
+            return  # Somebody does already.
+        try:
+            slot.state = self._load(scope, slot.state)
+        except Exception:
+            # Whatever it is, what was loaded before serves on.
+            log.exception("could not renew what is served", scope=str(scope))
+        finally:
+            slot.renewed_at = time.monotonic()
+            slot.loading.release()
+            slot.ready.set()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._refresh_seconds / 4):
+            with self._lock:
+                slots = list(self._slots.items())
+            now = time.monotonic()
+            for scope, slot in slots:
+                idle = now - slot.asked_at > IDLE_AFTER_SECONDS
+                due = now - slot.renewed_at >= (IDLE_REFRESH_SECONDS if idle else self._refresh_seconds)
+                if due and not slot.loading.locked():
+                    self._pool.submit(self._renew, scope, slot)
+
+    def close(self) -> None:
+        """Stops renewing."""
+        self._stop.set()
+        if self._watcher:
+            self._watcher.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,159 @@
+"""Recommendations, similar, popular and latest items of any scope: one code for API, batch export and jobs."""
+
+from collections.abc import Collection, Iterator, Sequence
+from types import TracebackType
+
+from lemo.domain.recommendation import Answer
+from lemo.domain.scope import Scope
+from lemo.recommenders.blend import BlendModel
+from lemo.recommenders.scored import Scored
+from lemo.serving.assembly import answer, newest, seen_items, with_new_items
+from lemo.serving.request_redis import Known, RequestRedis, read_users
+from lemo.serving.scopes import REFRESH_SECONDS, Scopes
+from lemo.serving.state import ServingState, load_state
+from lemo.stores.answers import PrecomputedAnswer, StoredItem, history_marker
+from lemo.stores.connect import Stores
+from lemo.stores.fresh import Fresh
+
+PRECOMPUTED_ITEMS = 50
+"""Items kept in a precomputed answer: enough for most requests after what became inactive is left out."""
+_BATCH = 256
+"""Users answered at once: few enough that the dense scores of a large catalogue fit into memory."""
+
+
+class Served:
+    """Answers requests from mapped snapshots and Redis; it never asks the document store.
+
+    What serves is renewed in the background every two seconds, so that a promotion needs no restart; with
+    `watch=False` it stays as it was first loaded, so that all of a batch is answered by one model. Safe for threads.
+    """
+
+    def __init__(
+        self, stores: Stores, watch: bool = True, capacity: int = 64, refresh_seconds: float = REFRESH_SECONDS
+    ) -> None:
+        settings = stores.settings
+        self._stores = stores
+        self._redis = RequestRedis(settings.redis(0), settings.history_length, settings.history_days)
+        fresh = Fresh(self._redis.redis)
+        self._scopes = Scopes(
+            lambda scope, before: load_state(scope, stores.snapshots, fresh, before), capacity, watch, refresh_seconds
+        )
+
+    def recommend(self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = ()) -> Answer:
+        """The n best items for the user, none of `exclude` among them; always answers, degraded if it must."""
+        state = self._scopes.state(scope)
+        return _answers(state, [self._redis.read(scope, user_id)], n, exclude)[0]
+
+    def recommend_many(self, scope: Scope, users: Sequence[str], n: int) -> Iterator[tuple[str, Answer]]:
+        """Each user's answer, the same that `recommend` gives; raises EngineUnavailable rather than degrade."""
+        state = self._scopes.state(scope)
+        for batch in _batches(users):
+            known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
+            yield from zip(batch, _answers(state, known, n, ()), strict=True)
+
+    def precompute(self, scope: Scope, users: Sequence[str]) -> Iterator[dict[str, PrecomputedAnswer]]:
+        """What `Answers.write_many` keeps for these users, batch by batch; nothing while there is no model."""
+        state = self._scopes.state(scope)
+        model, version = state.mapped.model, state.mapped.model_version
+        if model is None or version is None:
+            return
+        for batch in _batches(users):
+            histories = self._stores.history.read_many(scope, batch)
+            scored = model.recommend(histories, PRECOMPUTED_ITEMS, state.hidden)
+            yield {
+                user: PrecomputedAnswer(
+                    version=version,
+                    marker=history_marker(touches),
+                    items=[StoredItem(each.item_id, each.score, each.kind, each.because) for each in items],
+                )
+                for user, touches, items in zip(batch, histories, scored, strict=True)
+            }
+
+    def similar(self, scope: Scope, item_id: str, n: int) -> Answer:
+        """The n items most similar to the item; for an item that nothing is known of, popular ones, degraded."""
+        state = self._scopes.state(scope)
+        if state.mapped.similar is not None:
+            # Ask for more than n, since some may be hidden.
+            found = state.mapped.similar.of(item_id, n + len(state.hidden))
+            shown = [each for each in found if each.item_id not in state.hidden][:n]
+            if shown:
+                return answer(shown, state.mapped.similar_version, degraded=False)
+        return answer(_popular(state, n, {item_id}), state.mapped.model_version, degraded=True)
+
+    def popular(self, scope: Scope, n: int) -> Answer:
+        """The n most popular items now; the newest ones, degraded, while there is no model."""
+        state = self._scopes.state(scope)
+        return answer(_popular(state, n), state.mapped.model_version, degraded=state.mapped.model is None)
+
+    def latest(self, scope: Scope, n: int) -> Answer:
+        """The n newest items, at most about two seconds old; no model has a part in it."""
+        state = self._scopes.state(scope)
+        return answer(newest(state.latest, n, state.hidden), None, degraded=not state.complete)
+
+    def ping_redis(self) -> str:
+        """Asks Redis for a sign of life, and does not wait long for it; raises EngineUnavailable."""
+        return self._redis.ping()
+
+    def close(self) -> None:
+        """Stops renewing and lets go of connections."""
+        self._scopes.close()
+        self._redis.close()
+
+    def __enter__(self) -> "Served":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _popular(state: ServingState, n: int, exclude: Collection[str] = ()) -> list[Scored]:
+    hidden = state.hidden.union(exclude) if exclude else state.hidden
+    if state.mapped.model is None:
+        return newest(state.latest, n, hidden)
+    return state.mapped.model.popular(n, hidden)
+
+
+def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Collection[str]) -> list[Answer]:
+    """One answer for each user, from the precomputed items where they are current, else from the model."""
+    model, version = state.mapped.model, state.mapped.model_version
+    hidden = state.hidden.union(exclude) if exclude else state.hidden
+    if model is None:
+        return [
+            answer(newest(state.latest, n, hidden | seen_items(user.touches or (), state.rules)), None, degraded=True)
+            for user in known
+        ]
+    items = [_precomputed(user, version, n, hidden) for user in known]
+    computed = iter(
+        _computed(model, [user for user, ready in zip(known, items, strict=True) if ready is None], n, hidden)
+    )
+    answers = []
+    for user, ready in zip(known, items, strict=True):
+        scored = next(computed) if ready is None else ready
+        without = hidden | seen_items(user.touches or (), state.rules)
+        answers.append(answer(with_new_items(scored, state.latest, n, without), version, degraded=user.touches is None))
+    return answers
+
+
+def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[str]) -> list[Scored] | None:
+    """The stored items, if they come from this model and this history and are enough."""
+    stored = known.precomputed
+    if stored is None or known.touches is None or stored.version != version:
+        return None
+    if stored.marker != history_marker(known.touches):
+        return None
+    shown = [
+        Scored(each.item_id, each.score, each.because, each.kind) for each in stored.items if each.item_id not in hidden
+    ]
+    all_there_is = len(stored.items) < PRECOMPUTED_ITEMS
+    return shown[:n] if len(shown) >= n or all_there_is else None
+
+
+def _computed(model: BlendModel, known: Sequence[Known], n: int, hidden: frozenset[str]) -> list[list[Scored]]:
+    return model.recommend([user.touches or () for user in known], n, hidden) if known else []
+
+
+def _batches(users: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(users), _BATCH):
+        yield users[start : start + _BATCH]
