@@ -5,6 +5,7 @@ is one event with the two ids in it. Lemo's own publishers write one item or eve
 order: an item's versions, a user's events.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +133,7 @@ def rewrapped(scope: Scope, raw_item: Any) -> bytes:
 
 
 def check_attributes(attributes: dict[str, Any]) -> None:
-    """Raises InvalidInput for what not every document store bears: NUL in names, 65-bit integers, deep nesting."""
+    """Raises InvalidInput for what not every document store bears: NaN, NUL in names, 65-bit integers, deep nesting."""
     open_values: list[tuple[Any, int]] = [(attributes, 1)]
     while open_values:
         value, depth = open_values.pop()
@@ -145,6 +146,8 @@ def check_attributes(attributes: dict[str, Any]) -> None:
                 open_values.append((inner, depth + 1))
         elif isinstance(value, list):
             open_values.extend((inner, depth + 1) for inner in value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInput("attributes: a number is NaN or infinite, which JSON cannot say")
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise InvalidInput("attributes: an integer does not fit into 64 bits; send it as text")
 
