@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from lemo.commands.demo.summary import Shown, Summary
 from lemo.commands.output import messages
 from lemo.commands.waiting import wait_for_runs
+from lemo.domain.dataset import Dataset
 from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
-from lemo.files.dataset import Dataset
 from lemo.jobs.catalog import JOBS
 from lemo.stores.connect import Stores
 from lemo.streams import Message
@@ -53,9 +53,7 @@ def carry(stores: Stores, tenant_id: str, key: str, datasets: Sequence[Dataset])
         items=sum(patiently(stores.items.count)(scope) for scope in scopes),
         events=sum(patiently(stores.events.count)(scope) for scope in scopes),
         runs=runs,
-        samples=[
-            _sample(stores, key, scopes[number % len(scopes)], number // len(scopes)) for number in range(SAMPLES)
-        ],
+        samples=samples,
         seconds=time.monotonic() - started,
     )
 

@@ -59,5 +59,5 @@ def demo(
             raise typer.Exit(1)
 
 
-def _interrupt(signal_number: int, frame: object) -> NoReturn:
+def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
