@@ -1,0 +1,211 @@
+"""`lemo import`: items and events out of files, into the ingest log."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lemo.commands.output import Format, FormatOption, ScenarioOption, messages, show, show_json
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lemo.domain.scenario import Scenario
+    from lemo.domain.scope import Scope
+    from lemo.files.reading import Reading
+    from lemo.settings import Settings
+    from lemo.streams import Log, Message
+
+app = typer.Typer(no_args_is_help=True, help="Send items and events from files: CSV, JSONL or Parquet.")
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="CSV, JSONL or Parquet; .csv.gz and .jsonl.gz too.", show_default=False),
+]
+NoWaitOption = Annotated[
+    bool, typer.Option("--no-wait", help="Do not wait until the consumer has taken what was sent.")
+]
+LOOK_SECONDS = 0.2
+PATIENCE_SECONDS = 60.0
+"""How long an engine may be away, or the consumer take nothing, before the import gives up."""
+
+
+@app.command()
+def items(
+    files: FilesArgument, scenario: ScenarioOption, no_wait: NoWaitOption = False, format: FormatOption = Format.table
+) -> None:
+    """Send items, e.g. `lemo import items items.csv --scenario shop`.
+
+    Columns: item_id, and optionally title, description, categories, tags (lists, or a|b in CSV), author, published_at,
+    is_active, url, image_url. Other columns become attributes. Bad rows are written to FILE.rejects.jsonl.
+    """
+    from lemo.domain.item import Item
+    from lemo.files.reading import Reading
+    from lemo.streams.messages import item_message, item_topic
+
+    target = _target(scenario)
+
+    def opened(path: Path) -> "Reading[Message]":
+        return Reading(path, Item, lambda item: item_message(target.scope, item))
+
+    topic = item_topic(target.settings.kafka_item_ingest_topics, target.scenario.template)
+    _import(target, [opened(path) for path in files], topic, not no_wait, format)
+
+
+@app.command()
+def events(
+    files: FilesArgument, scenario: ScenarioOption, no_wait: NoWaitOption = False, format: FormatOption = Format.table
+) -> None:
+    """Send events, e.g. `lemo import events events.csv --scenario shop`.
+
+    Columns: user_id, item_id, action, timestamp (ISO 8601, or Unix seconds or milliseconds), and optionally event_id,
+    value, request_id, position, device. Sending a file twice counts once. Bad rows are written to FILE.rejects.jsonl.
+    """
+    from lemo.domain.errors import InvalidInput
+    from lemo.domain.event import Event
+    from lemo.files.reading import Reading
+    from lemo.streams.messages import event_message
+
+    target = _target(scenario)
+    actions = target.scenario.actions
+    unknown = f"is not an action of this scenario; it knows {', '.join(actions)}"
+
+    def message(event: Event) -> "Message":
+        if event.action not in actions:
+            raise InvalidInput(f"action: {event.action!r} {unknown}")
+        return event_message(target.scope, event)
+
+    readings = [Reading(path, Event, message) for path in files]
+    _import(target, readings, target.settings.kafka_event_topic, not no_wait, format)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where an import goes."""
+
+    settings: "Settings"
+    log: "Log"
+    scope: "Scope"
+    scenario: "Scenario"
+
+
+def _target(scenario: str) -> _Target:
+    from lemo.domain.scope import Scope
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    stores = Stores(settings)
+    scope = Scope(credential(settings), scenario)
+    return _Target(settings, stores.log, scope, stores.scenarios.get(scope))
+
+
+def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str, wait: bool, format: Format) -> None:
+    """Publishes, waits and prints; ends with exit code 1 where no row was good or the consumer took nothing."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    started = time.monotonic()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]}"),
+        TimeElapsedColumn(),
+        console=messages,
+    ) as bars:
+        for reading in readings:
+            _publish(target.log, topic, reading, bars)
+        published = sum(reading.good for reading in readings)
+        left = _await_consumer(target, topic, bars) if wait and published else None
+    _summary(readings, left, time.monotonic() - started, format)
+    if left:
+        messages.print(
+            f"[bold red]The consumer took nothing for {PATIENCE_SECONDS:.0f} seconds; {left:,} messages wait.[/]"
+            " They are safe in the log. Is `lemo consumer` running? `lemo status` tells."
+        )
+    if left or not published:
+        raise typer.Exit(1)
+
+
+def _patiently(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Tries again while an engine is away; the log counts content once, so publishing again is safe."""
+    import stamina
+
+    from lemo.domain.errors import EngineUnavailable
+
+    return stamina.retry(on=EngineUnavailable, attempts=None, timeout=PATIENCE_SECONDS, wait_max=1.0)(call)
+
+
+def _publish(log: "Log", topic: str, reading: "Reading[Message]", bars: "Progress") -> None:
+    from rich.markup import escape
+
+    task = bars.add_task(escape(reading.path.name), total=max(reading.total, 1), rows="")
+    with closing(log.publisher()) as publisher:
+        publish = _patiently(publisher.publish)
+        _patiently(log.create_topics)([topic])
+        for batch in reading.batches():
+            publish(topic, batch)
+            bars.update(task, completed=reading.done, rows=f"{reading.read:,} rows")
+    bars.update(
+        task, completed=max(reading.total, 1), rows=f"{reading.read:,} rows, {reading.rejects.count:,} rejected"
+    )
+
+
+def _await_consumer(target: _Target, topic: str, bars: "Progress") -> int:
+    """Waits until the group has committed the topic; returns what it had not when it stopped making headway."""
+    look = _patiently(target.log.lag)
+    group = target.settings.kafka_group
+    least = most = look([topic], group)[topic]
+    task = bars.add_task("consumer", total=max(most, 1), rows=f"{most:,} to take")
+    moved = time.monotonic()
+    left = least
+    while left and time.monotonic() - moved < PATIENCE_SECONDS:
+        time.sleep(LOOK_SECONDS)
+        left = look([topic], group)[topic]
+        if left < least:
+            least, moved = left, time.monotonic()
+        bars.update(task, completed=max(most - left, 0), rows=f"{left:,} to take")
+    if not left:
+        bars.update(task, completed=max(most, 1), rows="taken")
+    return int(left)
+
+
+def _summary(readings: "Sequence[Reading[Message]]", left: int | None, seconds: float, format: Format) -> None:
+    rows = [
+        {
+            "file": str(reading.path),
+            "read": reading.read,
+            "published": reading.good,
+            "rejected": reading.rejects.count,
+            "rejects_file": str(reading.rejects.path) if reading.rejects.path and reading.rejects.count else None,
+        }
+        for reading in readings
+    ]
+    reasons = [
+        {"file": str(reading.path), "line": reject.line, "reason": reject.reason}
+        for reading in readings
+        for reject in reading.rejects.first
+    ]
+    problems = [reading.rejects.problem for reading in readings if reading.rejects.problem]
+    if format is Format.json:
+        summary = {
+            "read": sum(reading.read for reading in readings),
+            "published": sum(reading.good for reading in readings),
+            "rejected": sum(reading.rejects.count for reading in readings),
+            "taken": None if left is None else left == 0,
+            "seconds": round(seconds, 3),
+            "files": rows,
+            "reasons": reasons,
+            "problems": problems,
+        }
+        show_json(summary)
+        return
+    show(rows, format, "Import")
+    if reasons:
+        show(reasons, format, "First rejected rows")
+    for problem in problems:
+        messages.print(problem, style="yellow", markup=False)
