@@ -1,0 +1,82 @@
+"""`lemo recommend`: recommendations on the terminal, or for many users into a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lemo.commands.output import Format, FormatOption, ScenarioOption, messages, show, show_json
+
+
+def recommend(
+    scenario: ScenarioOption,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="One user.", show_default=False)] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(help="A file of users: one id a line, or CSV, JSONL, Parquet with user_id.", show_default=False),
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every user who has events.")] = False,
+    n: Annotated[int, typer.Option("-n", min=1, max=200, help="Items for each user.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a .jsonl or .parquet file instead of printing.", show_default=False)
+    ] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Recommend items to one user, to those in a file, or to all: the same answers that the API gives.
+
+    [bold]lemo recommend --scenario shop --user 42[/]
+    [bold]lemo recommend --scenario shop --all -n 20 --out recommendations.parquet[/]
+
+    A row of the file is {"user_id", "items": [{"item_id", "score", "reason"}, ...]}, best item first.
+    """
+    if sum((user is not None, users is not None, everybody)) != 1:
+        raise typer.BadParameter("Say for whom: exactly one of --user, --users and --all.")
+
+    from rich.progress import track
+
+    from lemo.domain.scope import Scope
+    from lemo.serving.export import checked_export_form, export_row, read_users, write_export
+    from lemo.serving.served import Served
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    if out is not None:
+        checked_export_form(out)
+    settings = Settings()
+    stores = Stores(settings)
+    scope = Scope(credential(settings), scenario)
+    stores.scenarios.get(scope)
+    if user is not None:
+        wanted = [user]
+    elif users is not None:
+        wanted = read_users(users)
+    else:
+        # In one order, whatever the engine's: two exports of the same state are equal files.
+        wanted = sorted(stores.events.active_users(scope, stores.events.count_users(scope)))
+
+    with Served(stores, watch=False) as served:
+        answers = served.recommend_many(scope, wanted, n)
+        if len(wanted) > 1:
+            answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))
+        rows = (export_row(user_id, answer) for user_id, answer in answers)
+        if out is not None:
+            count = write_export(out, rows)
+            messages.print(f"Wrote the recommendations of {count:,} users to {out}.", highlight=False)
+            return
+        found = list(rows)
+    if format is Format.json:
+        show_json(found[0] if user is not None else found)
+        return
+    items = stores.items.get_many(scope, list({each["item_id"] for row in found for each in row["items"]}))
+    lines = [
+        {
+            "user": row["user_id"],
+            "rank": rank,
+            "title": title.title if (title := items.get(each["item_id"])) else "",
+            **each,
+        }
+        for row in found
+        for rank, each in enumerate(row["items"], start=1)
+    ]
+    show(lines, format, f"Recommendations in {scenario}", ["user", "rank", "item_id", "title", "score", "reason"])

@@ -1,0 +1,130 @@
+"""Batch export: users from a file, answers into a file."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic_core import to_json
+
+from lemo.domain.errors import InvalidInput
+from lemo.domain.recommendation import Answer
+from lemo.files.form import Form, checked_form, form_of, open_bytes
+from lemo.files.parquet import parquet_rows
+from lemo.files.rows import Unreadable, csv_rows, jsonl_rows
+
+SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        (
+            "items",
+            pa.list_(pa.struct([("item_id", pa.string()), ("score", pa.float64()), ("reason", pa.string())])),
+        ),
+    ]
+)
+_ROW_GROUP = 4_096
+
+
+def export_row(user_id: str, answer: Answer) -> dict[str, Any]:
+    """What is exported of one user: `{"user_id", "items": [{"item_id", "score", "reason"}, ...]}`, best item first."""
+    return {"user_id": user_id, "items": [item.model_dump() for item in answer.items]}
+
+
+def checked_export_form(path: Path) -> Form:
+    """The form that an export file's name asks for; raises InvalidInput for another than JSONL and Parquet."""
+    form = form_of(path)
+    if form not in (Form.jsonl, Form.parquet) or path.suffix.lower() == ".gz":
+        raise InvalidInput(f"{path}: an export cannot be written in this form.", "Name it .jsonl or .parquet.")
+    if not path.absolute().parent.is_dir():
+        raise InvalidInput(f"There is no folder {path.parent}.", "Make it first, or write somewhere else.")
+    return form
+
+
+def write_export(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Writes the rows into a JSONL or Parquet file and returns their number; the file appears when it is whole."""
+    form = checked_export_form(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        count = _write_jsonl(part, rows) if form is Form.jsonl else _write_parquet(part, rows)
+        part.replace(path)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be written: {error.strerror or error}.", "Check the disk and the permissions."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    count = 0
+    with path.open("wb") as file:
+        for row in rows:
+            file.write(to_json(row) + b"\n")
+            count += 1
+    return count
+
+
+def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    count = 0
+    group: list[dict[str, Any]] = []
+    with pq.ParquetWriter(path, SCHEMA) as file:
+        for row in rows:
+            group.append(row)
+            count += 1
+            if len(group) == _ROW_GROUP:
+                file.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
+                group = []
+        if group or not count:
+            file.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
+    return count
+
+
+def read_users(path: Path) -> list[str]:
+    """The users that a file names, each once, in its order.
+
+    CSV, JSONL and Parquet have a column `user_id`; any other file has one id a line. Raises NotFound and InvalidInput,
+    with the line.
+    """
+    users = _listed(path) if form_of(path) is None else _columned(path)
+    found = list(dict.fromkeys(users))
+    if not found:
+        raise InvalidInput(f"{path} names no user.", "Write one user id a line, or a file with a column user_id.")
+    return found
+
+
+def _columned(path: Path) -> Iterator[str]:
+    form = checked_form(path)
+    wanted = ("user_id",)
+    if form is Form.csv:
+        rows = csv_rows(path, wanted, _untold)
+    elif form is Form.jsonl:
+        rows = jsonl_rows(path, _untold)
+    else:
+        rows = parquet_rows(path, wanted, wanted, _untold)
+    for line, row in rows:
+        if isinstance(row, Unreadable):
+            raise InvalidInput(f"{path}, line {line}: {row.reason}.", "Correct the line.")
+        user_id = row.get("user_id")
+        if isinstance(user_id, bool) or not isinstance(user_id, str | int) or user_id == "":
+            raise InvalidInput(f"{path}, line {line}: there is no user_id, or it is no text.", "Correct the line.")
+        yield str(user_id)
+
+
+def _listed(path: Path) -> Iterator[str]:
+    with open_bytes(path) as file:
+        for line, raw in enumerate(file, start=1):
+            try:
+                user_id = raw.decode("utf-8-sig" if line == 1 else "utf-8").strip("\r\n")
+            except UnicodeDecodeError as error:
+                raise InvalidInput(f"{path}, line {line}: is not UTF-8 text.", "Save the file as UTF-8.") from error
+            if len(user_id) > 256:
+                raise InvalidInput(f"{path}, line {line}: longer than any id (256).", "Write one user id a line.")
+            if user_id.strip():
+                yield user_id
+
+
+def _untold(_done: int) -> None:
+    """Small files need no progress."""
