@@ -40,8 +40,9 @@ class Event(BaseModel):
         extra = {key: value for key, value in data.items() if key not in fields}
         if known.get("event_id") == "":
             del known["event_id"]
-        if extra:
-            known["attributes"] = {**(known.get("attributes") or {}), **extra}
+        given = {} if known.get("attributes") is None else known["attributes"]
+        if extra and isinstance(given, dict):  # what is no object is refused below
+            known["attributes"] = {**given, **extra}
         return known
 
     @model_validator(mode="after")

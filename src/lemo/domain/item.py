@@ -59,8 +59,9 @@ class Item(BaseModel):
         for field in ("title", "description", "author", "url", "image_url"):
             if known.get(field, "") is None:
                 del known[field]
-        if extra:
-            known["attributes"] = {**(known.get("attributes") or {}), **extra}
+        given = {} if known.get("attributes") is None else known["attributes"]
+        if extra and isinstance(given, dict):  # what is no object is refused below
+            known["attributes"] = {**given, **extra}
         return known
 
     @property

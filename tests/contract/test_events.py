@@ -1,0 +1,153 @@
+"""The store of events against ClickHouse's HTTP interface."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.event import Event
+from lemo.domain.scope import Scope
+from lemo.stores.events import Events
+
+START = 1_600_000_000_000
+
+
+@pytest.fixture(scope="module")
+def events(clickhouse_url: str) -> Iterator[Events]:
+    store = Events(clickhouse_url, "lemo test `events`")
+    store.migrate()
+    yield store
+    store.close()
+
+
+def event(second: int = 0, **fields: Any) -> Event:
+    return Event(**({"user_id": "u", "item_id": "i", "action": "click", "timestamp": START + second * 1000} | fields))
+
+
+def test_migrating_again_changes_nothing(events: Events, scope: Scope) -> None:
+    events.insert([(scope, event())])
+    events.migrate()
+    assert events.count(scope) == 1
+
+
+def test_an_event_comes_back_whole(events: Events, scope: Scope) -> None:
+    odd = "中 / \" ' \\ \n\t\0 {x:String} %s"
+    written = event(
+        user_id=odd,
+        item_id=odd,
+        value=4.5,
+        request_id=odd[:10],
+        position=3,
+        device="手机",
+        attributes={"a": [1, {"b": None}], odd: odd},
+        event_id=odd,
+    )
+    assert events.insert([(scope, written)]) == 1
+    assert events.history(scope, odd, 10) == [written]
+    assert events.history(scope, "u", 10) == []
+    plain = event(user_id="plain")
+    events.insert([(scope, plain)])
+    assert events.history(scope, "plain", 10) == [plain]
+
+
+def test_an_event_counts_once_however_often_it_is_written(events: Events, scope: Scope) -> None:
+    rows = [(scope, event(second, user_id=f"u{second % 3}")) for second in range(20)]
+    for _ in range(3):
+        assert events.insert(rows) == 20
+    assert events.count(scope) == 20
+    assert events.count_users(scope) == 3
+    assert len(events.interactions(scope)) == 20
+    assert len(events.history(scope, "u0", 100)) == 7
+    assert events.active_users(scope, limit=2) == ["u0", "u1"]
+
+
+def test_interactions_are_ordered_and_typed(events: Events, scope: Scope) -> None:
+    events.insert([(scope, event(second, value=second or None)) for second in (5, 3, 0)])
+    events.insert([(scope, event(3, event_id="b")), (scope, event(3, event_id="a"))])
+    table = events.interactions(scope)
+    assert {field.name: str(field.type) for field in table.schema} == {
+        "user_id": "string",
+        "item_id": "string",
+        "action": "string",
+        "value": "double",
+        "timestamp": "int64",
+        "event_id": "string",
+    }
+    rows = table.to_pylist()
+    assert [row["timestamp"] for row in rows] == [START, *[START + 3000] * 3, START + 5000]
+    assert [(row["timestamp"], row["event_id"]) for row in rows] == sorted(
+        (row["timestamp"], row["event_id"]) for row in rows
+    )
+    assert rows[0]["value"] is None
+    assert rows[-1]["value"] == 5.0
+    assert [row["timestamp"] for row in events.interactions(scope, until_ms=START + 3000).to_pylist()] == [START]
+    assert len(events.interactions(Scope("nobody", "nothing"))) == 0
+
+
+def test_newest(events: Events, scope: Scope) -> None:
+    assert events.newest(scope) is None
+    assert events.count(scope) == 0
+    events.insert([(scope, event(7)), (scope, event(9)), (scope, event(1))])
+    assert events.newest(scope) == START + 9000
+
+
+def test_moments_from_decades_keep_their_milliseconds(events: Events, scope: Scope) -> None:
+    moments = [datetime(1990, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 123_000, tzinfo=UTC)]
+    events.insert([(scope, event(timestamp=moment)) for moment in moments])
+    assert [one.timestamp for one in events.history(scope, "u", 10)] == moments[::-1]
+
+
+def test_histories_hold_each_act_once_newest_first(events: Events, scope: Scope) -> None:
+    rows = [
+        *[event(second, user_id="often", item_id="same") for second in range(5)],
+        event(10, user_id="often", item_id="rated", action="rate", value=3),
+        event(11, user_id="often", item_id="rated", action="rate", value=8),
+        event(12, user_id="often", item_id="liked", action="like"),
+        event(0, user_id="gone"),
+        event(20, user_id="back", item_id="new"),
+        event(1, user_id="back", item_id="old"),
+    ]
+    events.insert([(scope, row) for row in rows])
+    table = events.histories(scope, START + 2000, 3)
+    assert table.column_names == ["user_id", "item_id", "action", "value", "timestamp"]
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        ("back", "new", "click", None, START + 20_000),
+        ("back", "old", "click", None, START + 1000),
+        ("often", "liked", "like", None, START + 12_000),
+        ("often", "rated", "rate", 8.0, START + 11_000),
+        ("often", "rated", "rate", 3.0, START + 10_000),
+    ]
+    everything = events.histories(scope, START, 10).to_pylist()
+    assert [row["timestamp"] for row in everything if row["item_id"] == "same"] == [START + 4000]
+
+
+def test_a_scope_sees_and_deletes_only_its_own(events: Events, scope: Scope) -> None:
+    others = [Scope(scope.tenant_id, "other"), Scope(f"x{uuid.uuid4().hex[:8]}", scope.scenario_id)]
+    for one in (scope, *others):
+        events.insert([(one, event(second)) for second in range(10)])
+    events.delete_before(scope, START + 4000)
+    assert events.newest(scope) == START + 9000
+    assert events.count(scope) == 6
+    events.delete_scope(scope)
+    assert events.count(scope) == 0
+    assert [events.count(one) for one in others] == [10, 10]
+
+
+def test_nothing_to_write_is_fine(events: Events) -> None:
+    assert events.insert([]) == 0
+
+
+def test_ping_names_the_engine(events: Events) -> None:
+    assert events.ping().startswith("ClickHouse ")
+
+
+def test_without_a_server_it_is_unavailable_and_keeps_the_password_to_itself(free_port: int) -> None:
+    away = Events(f"http://user:hush%20hush@127.0.0.1:{free_port}", "lemo")
+    for call in (away.ping, away.migrate, lambda: away.insert([(Scope("t", "s"), event())])):
+        with pytest.raises(EngineUnavailable) as caught:
+            call()
+        assert "hush" not in str(caught.value)
+        assert str(free_port) in str(caught.value)

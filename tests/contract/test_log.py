@@ -1,0 +1,310 @@
+"""The contract of the ingest log, kept by Redis Streams and by Kafka."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.streams import Log, Message, Reader, Record
+from lemo.streams.kafka import KafkaLog
+from lemo.streams.redis_streams import RedisLog, RedisReader, stream_key
+
+PATIENCE = 40.0
+
+
+@pytest.fixture(params=["redis", "kafka"])
+def log(request: pytest.FixtureRequest) -> Log:
+    if request.param == "redis":
+        return RedisLog(request.getfixturevalue("redis_url") + "/0", max_length=1_000)
+    return KafkaLog({"bootstrap.servers": request.getfixturevalue("kafka_servers")})
+
+
+@pytest.fixture
+def topic(log: Log) -> Iterator[str]:
+    name = f"topic-{uuid.uuid4().hex[:12]}"
+    log.create_topics([name])
+    yield name
+    if isinstance(log, RedisLog):
+        from redis import Redis
+
+        with Redis.from_url(log._url) as redis:
+            redis.delete(stream_key(name))
+
+
+@pytest.fixture
+def group() -> str:
+    return f"group-{uuid.uuid4().hex[:12]}"
+
+
+def numbered(start: int, end: int, key: bytes = b"") -> list[Message]:
+    return [Message(str(number).encode(), key or str(number).encode()) for number in range(start, end)]
+
+
+def publish(log: Log, topic: str, messages: list[Message]) -> None:
+    publisher = log.publisher()
+    assert publisher.publish(topic, messages) == len(messages)
+    publisher.close()
+
+
+def read(reader: Reader, count: int, limit: int = 50) -> list[Record]:
+    """Polls until `count` records came."""
+    records: list[Record] = []
+    deadline = time.monotonic() + PATIENCE
+    while len(records) < count:
+        assert time.monotonic() < deadline, f"{len(records)} of {count} records came"
+        polled = reader.poll(min(limit, count - len(records)), 0.5)
+        assert len(polled) <= limit
+        records += polled
+    return records
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def test_messages_come_in_order_and_whole(log: Log, topic: str, group: str) -> None:
+    odd = [
+        Message(b"\xff\x00\r\n binary", "键/ \"'".encode(), {"h": b"\xff\x00", "名": "值".encode()}),
+        Message(b"", b"key"),
+        Message(b"x" * 900_000, b"key"),
+    ]
+    publish(log, topic, [Message(m.value, b"one key", {**m.headers, "key": m.key}) for m in odd])
+    publish(log, topic, numbered(0, 300, b"one key"))
+    reader = log.reader([topic], group, "a")
+    before = time.time() * 1000
+    records = read(reader, 303)
+    assert [record.value for record in records] == [m.value for m in odd] + [str(n).encode() for n in range(300)]
+    assert [record.headers for record in records[:3]] == [{**m.headers, "key": m.key} for m in odd]
+    assert {record.key for record in records} == {b"one key"}
+    assert {record.topic for record in records} == {topic}
+    assert len({record.position for record in records}) == 303
+    assert all(abs(record.timestamp - before) < 120_000 for record in records)
+    reader.close()
+
+
+def test_what_was_not_committed_comes_again(log: Log, topic: str, group: str) -> None:
+    publish(log, topic, numbered(0, 100, b"k"))
+    first = log.reader([topic], group, "a")
+    records = read(first, 100)
+    first.commit(records[:40])
+    first.close()
+    second = log.reader([topic], group, "a")
+    again = read(second, 60)
+    assert [record.value for record in again] == [str(number).encode() for number in range(40, 100)]
+    assert [record.position for record in again] == [record.position for record in records[40:]]
+    second.commit(again)
+    second.commit(again)
+    second.close()
+    third = log.reader([topic], group, "a")
+    publish(log, topic, [Message(b"new", b"k")])
+    assert [record.value for record in read(third, 1)] == [b"new"]
+    third.close()
+
+
+def test_a_record_is_polled_once_while_its_reader_lives(log: Log, topic: str, group: str) -> None:
+    publish(log, topic, numbered(0, 100))
+    reader = log.reader([topic], group, "a")
+    records = [*read(reader, 50), *read(reader, 50)]
+    assert len({(record.partition, record.position) for record in records}) == 100
+    assert reader.poll(10, 0.3) == []
+    reader.commit(records)
+    reader.close()
+    assert log.lag([topic], group) == {topic: 0}
+
+
+def test_two_readers_share_the_work(log: Log, topic: str, group: str) -> None:
+    readers = {name: log.reader([topic], group, name) for name in "ab"}
+    got: dict[str, list[bytes]] = {"a": [], "b": []}
+    published = 0
+    deadline = time.monotonic() + PATIENCE
+    while not (got["a"] and got["b"] and len(got["a"]) + len(got["b"]) >= published):
+        assert time.monotonic() < deadline, {name: len(values) for name, values in got.items()}
+        if not (got["a"] and got["b"]):  # Kafka hands partitions to the second one only after a while
+            publish(log, topic, numbered(published, published + 40))
+            published += 40
+        for name, reader in readers.items():
+            records = reader.poll(10, 0.1)
+            got[name] += [record.value for record in records]
+            reader.commit(records)
+    assert sorted(got["a"] + got["b"]) == sorted(str(number).encode() for number in range(published))
+    for reader in readers.values():
+        reader.close()
+
+
+def test_groups_read_independently_and_from_the_start(log: Log, topic: str, group: str) -> None:
+    publish(log, topic, numbered(0, 20))
+    for name in (group, f"{group}-replay"):
+        reader = log.reader([topic], name, "a")
+        records = read(reader, 20)
+        assert sorted(int(record.value) for record in records) == list(range(20))
+        reader.commit(records)
+        reader.close()
+
+
+def test_lag_counts_what_is_not_committed(log: Log, topic: str, group: str) -> None:
+    empty = f"{topic}-empty"
+    log.create_topics([empty])
+    assert log.lag([topic, empty], group) == {topic: 0, empty: 0}
+    publish(log, topic, numbered(0, 30, b"k"))
+    assert log.lag([topic, empty], group) == {topic: 30, empty: 0}
+    reader = log.reader([topic], group, "a")
+    records = read(reader, 30)
+    assert log.lag([topic], group) == {topic: 30}
+    reader.commit(records[:10])
+    assert log.lag([topic], group) == {topic: 20}
+    reader.commit(records[10:])
+    assert log.lag([topic], group) == {topic: 0}
+    reader.close()
+
+
+def test_several_topics_are_read_by_one_reader(log: Log, topic: str, group: str) -> None:
+    other = f"{topic}-other"
+    log.create_topics([topic, other])
+    publish(log, topic, numbered(0, 30))
+    publish(log, other, numbered(30, 60))
+    reader = log.reader([topic, other], group, "a")
+    records = read(reader, 60, limit=7)
+    assert {int(record.value) for record in records if record.topic == topic} == set(range(30))
+    assert {int(record.value) for record in records if record.topic == other} == set(range(30, 60))
+    reader.commit(records)
+    assert sum(log.lag([topic, other], group).values()) == 0
+    reader.close()
+
+
+def test_read_all_shows_the_newest(log: Log, topic: str, group: str) -> None:
+    assert log.read_all(topic, 10) == []
+    publish(log, topic, numbered(0, 50, b"k"))
+    assert [record.value for record in log.read_all(topic, 5)] == [b"45", b"46", b"47", b"48", b"49"]
+    assert len(log.read_all(topic, 1_000)) == 50
+    assert log.lag([topic], group) == {topic: 50}
+
+
+def test_publishers_serve_several_threads(log: Log, topic: str) -> None:
+    publisher = log.publisher()
+    threads = [
+        threading.Thread(target=publisher.publish, args=(topic, numbered(start, start + 50)))
+        for start in range(0, 400, 50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    publisher.close()
+    assert sorted(int(record.value) for record in log.read_all(topic, 1_000)) == list(range(400))
+
+
+def test_an_idle_poll_ends_in_time(log: Log, topic: str, group: str) -> None:
+    reader = log.reader([topic], group, "a")
+    started = time.monotonic()
+    assert reader.poll(10, 0.5) == []
+    assert time.monotonic() - started < 10
+    reader.commit([])
+    reader.close()
+
+
+def test_ping_names_the_engine(log: Log) -> None:
+    assert log.ping().startswith(("Redis", "Valkey", "Kafka"))
+
+
+def test_without_its_server_redis_is_unavailable_and_keeps_the_password_to_itself(free_port: int) -> None:
+    away = RedisLog(f"redis://:hush-hush@127.0.0.1:{free_port}/0", 1_000)
+    for ask in (away.ping, lambda: away.lag(["t"], "g"), lambda: away.read_all("t", 1)):
+        with pytest.raises(EngineUnavailable) as caught:
+            ask()
+        assert "hush-hush" not in str(caught.value)
+    with pytest.raises(EngineUnavailable):
+        away.publisher().publish("t", [Message(b"x")])
+    with pytest.raises(EngineUnavailable):
+        away.reader(["t"], "g", "a").poll(1, 0.1)
+
+
+def test_without_its_brokers_kafka_is_unavailable(free_port: int) -> None:
+    with pytest.raises(EngineUnavailable, match="Kafka"):
+        KafkaLog({"bootstrap.servers": f"127.0.0.1:{free_port}"}).ping()
+
+
+class TestRedisStreams:
+    """What only Redis Streams need."""
+
+    @pytest.fixture
+    def log(self, redis_url: str) -> RedisLog:
+        return RedisLog(redis_url + "/0", max_length=100)
+
+    def test_trimming_drops_nothing_that_a_group_has_not_committed(self, log: RedisLog, topic: str, group: str) -> None:
+        publish(log, topic, numbered(0, 2_000))
+        slow, fast = log.reader([topic], f"{group}-slow", "a"), log.reader([topic], group, "a")
+        held = read(slow, 500)
+        slow.commit(held[:300] + held[310:])  # ten are still under way
+        fast.commit(read(fast, 2_000, limit=1_000))
+        assert isinstance(fast, RedisReader)
+        fast.trim()
+        assert log.lag([topic], f"{group}-slow") == {topic: 1_510}
+        assert 1_700 <= len(log.read_all(topic, 5_000)) < 1_850  # whole nodes of the stream go, about 300 entries
+        slow.close()
+        again = log.reader([topic], f"{group}-slow", "a")
+        rest = read(again, 1_510, limit=1_000)
+        assert [int(record.value) for record in rest] == [*range(300, 310), *range(500, 2_000)]
+        again.commit(rest)
+        fast.trim()
+        assert 100 <= len(log.read_all(topic, 5_000)) < 250
+        again.close()
+        fast.close()
+
+    def test_nothing_is_trimmed_before_a_group_reads(self, log: RedisLog, topic: str, group: str) -> None:
+        publish(log, topic, numbered(0, 500))
+        reader = log.reader([topic], group, "a")
+        assert isinstance(reader, RedisReader)
+        reader.trim()
+        assert len(log.read_all(topic, 5_000)) == 500
+        reader.close()
+
+    def test_entries_of_a_dead_member_are_taken_over(
+        self, log: RedisLog, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lemo.streams.redis_streams._DEAD_AFTER_MS", 0)
+        publish(log, topic, numbered(0, 30))
+        dead = log.reader([topic], group, "dead")
+        read(dead, 20)
+        dead.close()
+        heir = log.reader([topic], group, "heir")
+        records = read(heir, 30)
+        assert sorted(int(record.value) for record in records) == list(range(30))
+        heir.commit(records)
+        assert log.lag([topic], group) == {topic: 0}
+        heir.close()
+
+    def test_an_answer_lost_with_its_connection_is_asked_for_again(
+        self, log: RedisLog, topic: str, group: str, redis_url: str
+    ) -> None:
+        from redis import Redis
+
+        publish(log, topic, numbered(0, 10))
+        reader = log.reader([topic], group, "a")
+        assert isinstance(reader, RedisReader)
+        held = read(reader, 3)
+        with Redis.from_url(redis_url + "/0") as redis:  # the server delivers to "a", but the reader never hears of it
+            redis.xreadgroup(group, "a", {stream_key(topic): ">"}, count=4)
+        reader._recover()  # what every failed poll does
+        rest = read(reader, 7)
+        assert sorted(int(record.value) for record in held + rest) == list(range(10))
+        reader.close()
+
+    def test_a_server_that_forgot_the_group_is_given_it_again(
+        self, log: RedisLog, topic: str, group: str, redis_url: str
+    ) -> None:
+        from redis import Redis
+
+        reader = log.reader([topic], group, "a")
+        reader.poll(1, 0.01)
+        with Redis.from_url(redis_url + "/0") as redis:
+            redis.delete(stream_key(topic))
+        publish(log, topic, numbered(0, 5))
+        with pytest.raises(EngineUnavailable):
+            reader.poll(10, 0.1)
+        assert len(read(reader, 5)) == 5
+        reader.close()
