@@ -4,19 +4,21 @@ import argparse
 import fcntl
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from engines import debian
 from engines.chromium import Chromium
 from engines.engine import Engine, say
 from engines.ferretdb import FerretDB
 from engines.kafka import Kafka
-from engines.process import Failed
+from engines.process import Failed, stop_tools
 from engines.redis import Redis
 
 ENGINES: tuple[type[Engine], ...] = (Redis, Kafka, FerretDB, Chromium)
@@ -57,10 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine.folder.mkdir(exist_ok=True)
     if options.command == "status":
         return status(engines)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     with only_one(services):
         if options.command == "down":
             return down(engines, services)
         return up(engines, services, start=options.command == "up")
+
+
+def interrupted(number: int, _frame: FrameType | None) -> None:
+    """Ends the tools at work, so that the threads that wait for them end, and the command."""
+    stop_tools()
+    sys.exit(128 + number)
 
 
 def up(engines: Sequence[Engine], services: Path, start: bool) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -111,20 +112,39 @@ def tail(file: Path, lines: int = 15) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
 
+_TOOLS: set[int] = set()  # pids, each the leader of its group
+_ENDING = threading.Event()
+
+
 def run(command: Sequence[str | Path], log: Path, cwd: Path, environment: Mapping[str, str] | None = None) -> None:
     """Runs a tool to its end, its output added to `log`; raises Failed with the end of the log."""
-    with log.open("ab") as out:
-        code = subprocess.run(
+    if _ENDING.is_set():
+        raise Failed("interrupted")
+    with (
+        log.open("ab") as out,
+        subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env={**os.environ, **(environment or {})},
-            check=False,
-        ).returncode
+            process_group=0,
+        ) as tool,
+    ):
+        _TOOLS.add(tool.pid)
+        code = tool.wait()
+        _TOOLS.discard(tool.pid)
     if code:
         raise Failed(f"`{' '.join(map(str, command))[:120]}` failed ({code}):\n{tail(log)}", f"read {log}")
+
+
+def stop_tools() -> None:
+    """Ends what `run` runs in other threads, compilers that they started included."""
+    _ENDING.set()
+    for pid in list(_TOOLS):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
 
 
 def listens(port: int) -> bool:

@@ -1,0 +1,45 @@
+# Every target that people use has a line of help behind `##`.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format lock services-up services-down clean
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+help:  ## Say what each target does (ARGS=... is handed on by demo, test and lock)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install:  ## Make .venv with everything in it, from the locks; needs Python 3.11 or newer and no compiler
+	@scripts/install
+
+demo: install  ## Start everything, carry a world of items and events through it, show the recommendations (ARGS=--once: then stop)
+	@$(BIN)/lemo demo $(ARGS)
+
+test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
+	@scripts/test $(ARGS)
+
+lint: install  ## Check style, types and the order of the layers
+	$(BIN)/ruff check . scripts/services
+	$(BIN)/ruff format --check . scripts/services
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## Put the code into its one style
+	$(BIN)/ruff check --fix . scripts/services
+	$(BIN)/ruff format . scripts/services
+
+lock: install  ## Write the locks again after a change of dependencies (ARGS=--upgrade: with the newest versions)
+	$(LOCK) $(ARGS) --all-extras --group dev -o requirements.lock pyproject.toml
+	echo uv | $(LOCK) $(ARGS) --no-annotate -o requirements-uv.lock -
+
+services-up:  ## Install and start the real engines that the tests talk to
+	@scripts/services up
+
+services-down:  ## Stop them
+	@scripts/services down
+
+clean:  ## Stop the servers, remove .venv, .services, caches and builds; data (.lemo) stays
+	@scripts/services down
+	rm -rf .venv .services dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
