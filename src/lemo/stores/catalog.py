@@ -1,0 +1,141 @@
+"""Tenants, their keys, scenarios and items: typed repositories over the document store."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from lemo.domain.errors import Conflict, NotFound
+from lemo.domain.item import Item
+from lemo.domain.scenario import Scenario
+from lemo.domain.scope import SYSTEM, Scope, checked_name
+from lemo.domain.time import milliseconds
+from lemo.stores.documents import ITEMS, KEYS, SCENARIOS, TENANTS, Body, Documents
+from lemo.stores.documents.bodies import body_of, moment_text
+
+Role = Literal["admin"]
+
+
+class Tenants:
+    """Tenants and their keys. Of a key only the SHA-256 is stored: it is random, so nothing slower is needed."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def create(self, tenant_id: str) -> None:
+        """Makes a tenant; raises InvalidInput for a bad name and Conflict if it exists."""
+        body = {"created_at": moment_text(datetime.now(UTC))}
+        if not self._documents.put_new(TENANTS, SYSTEM, checked_name("tenant", tenant_id), body):
+            raise Conflict(f"The tenant {tenant_id!r} exists already.", "Choose another name, or use it as it is.")
+
+    def exists(self, tenant_id: str) -> bool:
+        """Whether there is such a tenant."""
+        return self._documents.get(TENANTS, SYSTEM, tenant_id) is not None
+
+    def list(self) -> list[str]:
+        """The ids of all tenants, sorted."""
+        return [tenant_id for tenant_id, _ in self._documents.scan(TENANTS, SYSTEM)]
+
+    def new_key(self, tenant_id: str, role: Role = "admin") -> str:
+        """Makes a key of the tenant and returns it, for the only time; raises NotFound for an unknown tenant."""
+        if not self.exists(tenant_id):
+            raise NotFound(f"There is no tenant {tenant_id[:80]!r}.", _known("tenants", self.list()))
+        key = f"lemo_{secrets.token_urlsafe(24)}"
+        body: Body = {"tenant_id": tenant_id, "role": role, "created_at": moment_text(datetime.now(UTC))}
+        self._documents.put(KEYS, SYSTEM, {_digest(key): body})
+        return key
+
+    def tenant_of(self, key: str) -> str | None:
+        """The tenant that the key belongs to, or None for an unknown key."""
+        body = self._documents.get(KEYS, SYSTEM, _digest(key))
+        return None if body is None else str(body["tenant_id"])
+
+
+class Scenarios:
+    """Scenarios of tenants."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def create(self, tenant_id: str, scenario: Scenario) -> None:
+        """Stores a new scenario; raises InvalidInput for a bad name and Conflict if the name is taken."""
+        name = checked_name("scenario", scenario.scenario_id)
+        if not self._documents.put_new(SCENARIOS, Scope(tenant_id), name, body_of(scenario)):
+            raise Conflict(
+                f"The scenario {name!r} exists already.",
+                "Choose another name, or use it as it is (`lemo scenarios list` shows it).",
+            )
+
+    def get(self, scope: Scope) -> Scenario:
+        """The scenario; raises NotFound with a list of those that exist."""
+        body = self._documents.get(SCENARIOS, scope.tenant, scope.scenario_id)
+        if body is None:
+            names = [scenario.scenario_id for scenario in self.list(scope.tenant_id)]
+            raise NotFound(
+                f"There is no scenario {scope.scenario_id[:80]!r}.",
+                f"{_known('scenarios', names)} `lemo scenarios create NAME --template"
+                " vlog|news|ecommerce|music|education|custom` makes one.",
+            )
+        return Scenario.model_validate(body)
+
+    def list(self, tenant_id: str) -> list[Scenario]:
+        """All scenarios of the tenant by name."""
+        return [Scenario.model_validate(body) for _, body in self._documents.scan(SCENARIOS, Scope(tenant_id))]
+
+
+class Items:
+    """Items of scenarios. Deleted ones stay as tombstones, so that an older message cannot bring them back."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def upsert(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> set[str]:
+        """Writes the items that are at least as new as the stored ones; returns the ids written.
+
+        `arrived_ms` holds, item by item, the Unix milliseconds at which the log took the item. An item's version is
+        its `updated_at`, else its arrival. An `updated_at` after the arrival counts as the arrival: a sender whose
+        clock is ahead would otherwise shut out every later write. All of it is read from the message, so a replay of
+        the whole log decides each write as the first run did. Of equal versions, the later one wins.
+        """
+        bodies: dict[str, Body] = {}
+        versions: dict[str, int] = {}
+        for item, arrived in zip(items, arrived_ms, strict=True):
+            version = item_version(item, arrived)
+            if version >= versions.get(item.item_id, version):
+                bodies[item.item_id] = body_of(item)
+                versions[item.item_id] = version
+        return self._documents.put_newer(ITEMS, scope, bodies, versions)
+
+    def get_many(self, scope: Scope, ids: Sequence[str]) -> dict[str, Item]:
+        """Those of `ids` that exist, tombstones included."""
+        return {id: _item(body) for id, body in self._documents.get_many(ITEMS, scope, ids).items()}
+
+    def scan(self, scope: Scope) -> Iterator[Item]:
+        """All items by id, tombstones included."""
+        return (_item(body) for _, body in self._documents.scan(ITEMS, scope))
+
+    def count(self, scope: Scope) -> int:
+        """How many items may be recommended: active and not deleted."""
+        return self._documents.count(ITEMS, scope, {"is_active": True, "deleted": False})
+
+
+def item_version(item: Item, arrived_ms: int) -> int:
+    """The version of an item that arrived at `arrived_ms` (Unix milliseconds): see `Items.upsert`."""
+    return arrived_ms if item.updated_at is None else min(milliseconds(item.updated_at), arrived_ms)
+
+
+def _item(body: Body) -> Item:
+    return Item.model_validate(body)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+
+
+def _known(what: str, names: Sequence[str]) -> str:
+    """`There are these scenarios: a, b.`, cut where the list is long."""
+    if not names:
+        return f"There are no {what} yet."
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"There are these {what}: {', '.join(names[:20])}{more}."

@@ -1,0 +1,71 @@
+"""The registry of models: every training run's parameters, data window and quality, and whether it was promoted."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lemo.domain.errors import NotFound
+from lemo.domain.scope import Scope
+from lemo.stores.documents import MODELS, Documents
+from lemo.stores.documents.bodies import body_of
+
+
+class ModelRecord(BaseModel):
+    """What one training made of which data, and how good it was."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    version: str
+    """The snapshot's version."""
+    kind: str = "model"
+    """The snapshot's kind."""
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    params: dict[str, Any] = {}
+    """The configuration that was trained."""
+    metrics: dict[str, float] = {}
+    """Quality on the temporal split, by name (`ndcg_at_10`)."""
+    baseline: dict[str, float] = {}
+    """The same metrics of popularity on the same split."""
+    data_from: datetime | None = None
+    """Timestamp of the oldest event trained on."""
+    data_until: datetime | None = None
+    """Timestamp of the newest event trained on."""
+    interactions: Annotated[int, Field(ge=0)] = 0
+    users: Annotated[int, Field(ge=0)] = 0
+    items: Annotated[int, Field(ge=0)] = 0
+    code_version: str = ""
+    """Version of Lemo that trained it."""
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long the training took."""
+    promoted: bool = False
+    """Whether it was put in front of users."""
+    reason: str = ""
+    """Why it was promoted, or was not."""
+
+
+class Models:
+    """Model records of scenarios, newest first."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def record(self, scope: Scope, record: ModelRecord) -> None:
+        """Writes or replaces the record of a version."""
+        self._documents.put(MODELS, scope, {record.version: body_of(record)})
+
+    def get(self, scope: Scope, version: str) -> ModelRecord:
+        """The record of a version; raises NotFound."""
+        body = self._documents.get(MODELS, scope, version)
+        if body is None:
+            raise NotFound(f"There is no model {version[:80]!r} in {scope}.", "`lemo models list` shows what there is.")
+        return ModelRecord.model_validate(body)
+
+    def list(self, scope: Scope, limit: int = 100) -> list[ModelRecord]:
+        """The newest `limit` records of the scenario."""
+        found = self._documents.find(MODELS, scope, order="-created_at", limit=limit)
+        return [ModelRecord.model_validate(body) for _, body in found]
+
+    def delete(self, scope: Scope, version: str) -> bool:
+        """Forgets a version's record; False if there was none."""
+        return self._documents.delete(MODELS, scope, [version]) == 1
