@@ -155,16 +155,15 @@ class Events:
         """How many users have an event."""
         return int(self._one(f"SELECT uniqExact(user_id) FROM {self._table} WHERE {_WHERE}", scope))
 
-    def active_users(self, scope: Scope, since_ms: int = 0, limit: int = 0) -> list[str]:
-        """Users with an event at or after `since_ms` (Unix ms), most events first; at most `limit`, 0 for all."""
-        most = "LIMIT {limit:UInt32}" if limit else ""
+    def active_users(self, scope: Scope, limit: int | None = None, since_ms: int = 0) -> list[str]:
+        """Users with an event at or after `since_ms` (Unix ms), those with the most since then first."""
         rows = self._query(
-            f"SELECT user_id FROM {self._table} FINAL WHERE {_WHERE} "
-            "AND timestamp >= fromUnixTimestamp64Milli({since:Int64}) "
-            f"GROUP BY user_id ORDER BY count() DESC, user_id {most}",
+            f"SELECT user_id FROM {self._table} FINAL "
+            f"WHERE {_WHERE} AND timestamp >= fromUnixTimestamp64Milli({{since:Int64}}) "
+            "GROUP BY user_id ORDER BY count() DESC, user_id LIMIT {limit:UInt64}",
             scope,
             since=since_ms,
-            limit=limit,
+            limit=2**62 if limit is None else limit,
         )
         return [user_id for (user_id,) in rows]
 
