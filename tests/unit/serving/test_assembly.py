@@ -1,0 +1,78 @@
+"""What an answer is put together from."""
+
+import json
+
+from lemo.domain.scenario import TEMPLATES
+from lemo.domain.touch import Touch
+from lemo.recommenders.scored import Scored
+from lemo.serving.assembly import answer, newest, reason, seen_items, with_new_items
+
+LATEST = [f"new-{number}" for number in range(20)]
+
+
+def popular(count: int) -> list[Scored]:
+    return [Scored(f"hit-{place}", 10.0 - place, None, "popular") for place in range(count)]
+
+
+def personal(count: int) -> list[Scored]:
+    return [Scored(f"own-{place}", 10.0 - place, "touched", "similar") for place in range(count)]
+
+
+def falls(items: list[Scored]) -> bool:
+    scores = [each.score for each in items]
+    return scores == sorted(scores, reverse=True)
+
+
+def test_reasons_are_plain_words() -> None:
+    assert reason(Scored("a", 1, 'say "hi"', "similar")) == 'because of "say "hi""'
+    assert reason(Scored("a", 1, None, "popular")) == "popular now"
+    assert reason(Scored("a", 1, None, "latest")) == "new"
+
+
+def test_a_personal_answer_is_left_as_it_is() -> None:
+    assert with_new_items(personal(30), LATEST, 10, set()) == personal(10)
+
+
+def test_an_answer_with_nothing_personal_shows_a_new_item_at_every_fifth_place() -> None:
+    items = with_new_items(popular(30), LATEST, 10, set())
+    kinds = [each.kind for each in items]
+    assert [place for place, kind in enumerate(kinds, start=1) if kind == "latest"] == [5, 10]
+    assert [each.item_id for each in items if each.kind == "latest"] == ["new-0", "new-1"]
+    assert falls(items)
+
+
+def test_too_short_an_answer_is_filled_with_the_newest_items() -> None:
+    items = with_new_items(personal(3), ["own-1", *LATEST], 10, {"new-0"})
+    assert [each.item_id for each in items[3:]] == [f"new-{number}" for number in range(1, 8)]
+    assert falls(items)
+
+
+def test_no_item_appears_twice_or_though_it_must_not() -> None:
+    for n in (1, 4, 5, 11, 200):
+        items = with_new_items(popular(7), ["hit-2", *LATEST], n, {"new-1", "new-2"})
+        ids = [each.item_id for each in items]
+        assert len(ids) == len(set(ids)) == min(n, 7 + len(LATEST) - 2)
+        assert not {"new-1", "new-2"} & set(ids)
+        assert falls(items)
+
+
+def test_without_anything_scored_the_newest_items_answer_best_first() -> None:
+    items = with_new_items([], LATEST, 5, {"new-0"})
+    assert [each.item_id for each in items] == [f"new-{number}" for number in range(1, 6)]
+    assert falls(items)
+    assert newest([], 5, set()) == []
+
+
+def test_an_impression_is_not_seen_and_an_unknown_action_is() -> None:
+    touches = [Touch("shown", "impression", None, 1), Touch("clicked", "click", None, 2), Touch("odd", "odd", None, 3)]
+    assert seen_items(touches, TEMPLATES["custom"]) == {"clicked", "odd"}
+
+
+def test_an_answer_has_a_request_id_of_its_own_and_is_json() -> None:
+    first, second = (answer(personal(2), "v1", degraded=False) for _ in range(2))
+    assert first.request_id != second.request_id
+    assert json.loads(first.model_dump_json())["items"][0] == {
+        "item_id": "own-0",
+        "score": 10.0,
+        "reason": 'because of "touched"',
+    }

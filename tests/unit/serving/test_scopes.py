@@ -1,0 +1,99 @@
+"""How states of scopes are loaded, renewed and dropped."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from lemo.domain.scope import Scope
+from lemo.serving import scopes as scopes_module
+from lemo.serving.scopes import Scopes
+from lemo.serving.state import ServingState
+
+A, B, C = (Scope("tenant", name) for name in "abc")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 10 s"
+        threading.Event().wait(0.005)
+
+
+class Loads:
+    """Counts the loads of each scope; what is loaded says how often it was."""
+
+    def __init__(self) -> None:
+        self.of: dict[Scope, int] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, scope: Scope, before: ServingState) -> ServingState:
+        self.gate.wait(10)
+        self.of[scope] = self.of.get(scope, 0) + 1
+        return ServingState(latest=(*before.latest, str(self.of[scope])))
+
+
+def test_a_scope_is_loaded_once_however_many_ask_first() -> None:
+    loads = Loads()
+    loads.gate.clear()
+    scopes = Scopes(loads, 10, watch=False)
+    found: list[ServingState] = []
+    threads = [threading.Thread(target=lambda: found.append(scopes.state(A))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    loads.gate.set()
+    for thread in threads:
+        thread.join()
+    scopes.close()
+    assert loads.of == {A: 1}
+    assert [state.latest for state in found] == [("1",)] * 8
+
+
+def test_states_are_renewed_behind_the_requests() -> None:
+    loads = Loads()
+    scopes = Scopes(loads, 10, refresh_seconds=0.02)
+    assert scopes.state(A).latest[0] == "1"
+    wait_for(lambda: len(scopes.state(A).latest) >= 3)
+    loads.gate.clear()
+    started = time.monotonic()
+    assert scopes.state(A).latest
+    assert time.monotonic() - started < 1, "a request waited for a renewal"
+    loads.gate.set()
+    scopes.close()
+
+
+def test_the_scope_that_nobody_asked_for_longest_is_dropped() -> None:
+    loads = Loads()
+    scopes = Scopes(loads, 2, watch=False)
+    for scope in (A, B, A, C, A, B):
+        scopes.state(scope)
+    scopes.close()
+    assert loads.of == {A: 1, B: 2, C: 1}
+
+
+def test_a_load_that_takes_too_long_does_not_hold_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scopes_module, "FIRST_LOAD_SECONDS", 0.05)
+    loads = Loads()
+    loads.gate.clear()
+    scopes = Scopes(loads, 10, watch=False)
+    assert scopes.state(A) == ServingState()
+    loads.gate.set()
+    wait_for(lambda: scopes.state(A).latest == ("1",))
+    scopes.close()
+
+
+def test_a_load_that_fails_leaves_what_was_there() -> None:
+    calls = iter(range(1000))
+
+    def load(scope: Scope, before: ServingState) -> ServingState:
+        if next(calls):
+            raise RuntimeError("a fault that nobody thought of")
+        return ServingState(latest=("first",))
+
+    scopes = Scopes(load, 10, refresh_seconds=0.01)
+    assert scopes.state(A).latest == ("first",)
+    wait_for(lambda: next(calls) > 3)
+    assert scopes.state(A).latest == ("first",)
+    scopes.close()
