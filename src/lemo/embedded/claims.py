@@ -33,7 +33,7 @@ def claim_folder(path: Path, engine: str) -> FileLock:
 
 
 def bind(host: str, port: int, what: str, setting: str) -> socket.socket:
-    """A bound TCP socket, not yet listening, on `host:port`; raises Conflict naming the setting when the port is taken."""
+    """A bound TCP socket, not yet listening; raises Conflict, naming the setting, when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     claimed = socket.socket(family, socket.SOCK_STREAM)
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a restart waits for TIME_WAIT to pass

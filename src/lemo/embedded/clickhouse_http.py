@@ -10,26 +10,9 @@ from typing import Protocol
 # https://clickhouse.com/docs/interfaces/http: parameters that steer the transport; every other one is a setting.
 # Each request stands alone here, so sessions (and their temporary tables) are not among what is offered.
 TRANSPORT_PARAMETERS = frozenset(
-    [
-        "query",
-        "database",
-        "query_id",
-        "user",
-        "password",
-        "quota_key",
-        "role",
-        "default_format",
-        "session_id",
-        "session_timeout",
-        "session_check",
-        "buffer_size",
-        "wait_end_of_query",
-        "compress",
-        "decompress",
-        "client_protocol_version",
-        "stacktrace",
-        "close_session",
-    ]
+    {"query", "database", "query_id", "user", "password", "quota_key", "role", "default_format"}
+    | {"session_id", "session_timeout", "session_check", "close_session", "client_protocol_version"}
+    | {"buffer_size", "wait_end_of_query", "compress", "decompress", "stacktrace"}
 )
 
 # ClickHouse's exceptionCodeToHTTPStatus, the codes that a client meets; all others are 500.

@@ -1,0 +1,192 @@
+"""The supervisor process: the `supervisor` package's own server, with one log file for all and patience without end.
+
+What differs from the package as it comes, all by subclassing what its configuration makes:
+every child's output goes to one rotated file, each line with the name of the process that wrote it; the pause before
+the next try of a child that dies at once grows to 5 s and the tries never end; when a child dies, whatever is left of
+its process group dies with it; and `lemo.restarts` tells over RPC how often each was started again.
+"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from supervisor import loggers
+from supervisor.dispatchers import POutputDispatcher
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ProcessConfig, ServerOptions
+from supervisor.process import Subprocess
+from supervisor.supervisord import Supervisor
+
+LONGEST_PAUSE = 5
+"""Seconds between two tries to start what dies at once, at most."""
+_NAME_WIDTH = 10
+_LONGEST_LINE = 65_536
+
+
+def named(name: str, line: bytes) -> bytes:
+    """A line of the log: `api        | the line`."""
+    return f"{name:<{_NAME_WIDTH}} | ".encode() + line + b"\n"
+
+
+class NamedOutput(POutputDispatcher):  # type: ignore[misc]
+    """Writes a child's output to the shared log, line by line, under the child's name."""
+
+    _rest = b""
+
+    def _init_normallog(self) -> None:
+        self._lines = self.process.config.options.lines
+        self._name = self.process.config.name
+
+    def _log(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines.append(self._rest)
+            self._rest = b""
+        if lines:
+            self._lines.info(b"".join(named(self._name, line) for line in lines))
+
+    def close(self) -> None:
+        """Writes the unfinished last line of a child that died in the middle of it."""
+        if not self.closed and self._rest:
+            self._log(b"\n")
+        super().close()
+
+
+class KeptProcess(Subprocess):  # type: ignore[misc]
+    """A child that is started again for as long as it takes."""
+
+    starts = 0
+    _backoff = 0
+
+    @property
+    def backoff(self) -> int:
+        """Tries in a row that ended at once, and so the pause in seconds; never above startretries."""
+        return self._backoff
+
+    @backoff.setter
+    def backoff(self, tries: int) -> None:
+        self._backoff = min(tries, LONGEST_PAUSE)
+
+    def spawn(self) -> Any:
+        """Starts the child and counts it."""
+        pid = super().spawn()
+        if pid:
+            self.starts += 1
+        return pid
+
+    def finish(self, pid: int, sts: int) -> None:
+        """Notes the child's end; its own children must not outlive it and work beside its successor."""
+        super().finish(pid, sts)
+        with suppress(ProcessLookupError, PermissionError):  # nobody is left (macOS says it the second way)
+            os.killpg(pid, signal.SIGKILL)
+
+
+class KeptConfig(ProcessConfig):  # type: ignore[misc]
+    """Makes the two above."""
+
+    def make_process(self, group: Any = None) -> KeptProcess:
+        """The process of a `program` section."""
+        process = KeptProcess(self)
+        process.group = group
+        return process
+
+    def make_dispatchers(self, proc: Any) -> Any:
+        """The pipes of a child about to start, its output ones named."""
+        dispatchers, pipes = super().make_dispatchers(proc)
+        for fd, dispatcher in dispatchers.items():
+            if isinstance(dispatcher, POutputDispatcher):
+                dispatchers[fd] = NamedOutput(proc, dispatcher.event_type, fd)
+        return dispatchers, pipes
+
+
+class _OwnLines(loggers.Handler):  # type: ignore[misc]
+    """Sends the supervisor's own lines to the shared log."""
+
+    def __init__(self, lines: Any) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: Any) -> None:
+        fields = record.asdict()
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._lines.info(named("supervisor", f"{moment} {fields['levelname']:<5} {fields['message']}".encode()))
+
+    def reopen(self) -> None:
+        """Nothing: the shared log is opened once."""
+
+
+class KeptOptions(ServerOptions):  # type: ignore[misc]
+    """The package's options, with our process class and one log."""
+
+    first = True
+    test = False
+
+    def processes_from_section(self, parser: Any, section: str, group_name: str, klass: Any = None) -> Any:
+        """The processes of a `program` section."""
+        kept = KeptConfig if klass in (None, ProcessConfig) else klass
+        return super().processes_from_section(parser, section, group_name, kept)
+
+    def make_logger(self) -> None:
+        """Opens the one log file."""
+        self.lines = loggers.getLogger()
+        loggers.handle_file(
+            self.lines,
+            self.logfile,
+            "%(message)s",
+            rotating=True,
+            maxbytes=self.logfile_maxbytes,
+            backups=self.logfile_backups,
+        )
+        self.logger = loggers.Logger(self.loglevel, [_OwnLines(self.lines)])
+        for message in (*self.parse_criticals, *self.parse_warnings):
+            self.logger.warn(message)
+
+
+class _RestartsInterface:
+    """The RPC namespace `lemo`."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again, by its name."""
+        return {
+            name: max(0, process.starts - 1)
+            for group in self._supervisor.process_groups.values()
+            for name, process in group.processes.items()
+        }
+
+
+def make_restarts_interface(supervisor: Supervisor, **_config: str) -> _RestartsInterface:
+    """What the configuration's `rpcinterface:lemo` section names."""
+    return _RestartsInterface(supervisor)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m lemo.embedded.supervisord CONF`: keeps the programs of the file until SIGTERM.
+
+    A lock beside the file tells that this supervisor lives; the kernel frees it, whatever ends the process.
+    """
+    configuration = Path((argv or sys.argv[1:])[0])
+    lock = FileLock(configuration.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=5)  # whoever asks whether we run holds it for a moment
+    except Timeout:
+        sys.stderr.write(f"Another supervisor runs with {configuration}.\n")
+        return 1
+    options = KeptOptions()
+    options.realize(["--configuration", str(configuration)])
+    with suppress(ExitNow):
+        Supervisor(options).main()
+    options.close_httpservers()
+    lock.release()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
