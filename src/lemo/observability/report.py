@@ -121,11 +121,11 @@ def as_table(report: Report) -> RenderableType:
             )
         table.add_section()
     lines: list[RenderableType] = [table]
-    for finding, rows in report.troubles():
+    for finding, suffering in report.troubles():
         mark, colour = _MARKS[finding.state]
-        services = ", ".join(row.service.value for row in rows)
-        lines.append(Text(f"\n{mark} {rows[0].dependency.value} ({services}): {finding.detail}", style=colour))
-        lines.extend(Text(f"  {row.service.value}: {row.without}", style="dim") for row in rows)
+        services = ", ".join(row.service.value for row in suffering)
+        lines.append(Text(f"\n{mark} {suffering[0].dependency.value} ({services}): {finding.detail}", style=colour))
+        lines.extend(Text(f"  {row.service.value}: {row.without}", style="dim") for row in suffering)
         if finding.mend:
             lines.append(Text(f"  mend: {finding.mend}", style="bold"))
     lines.append(Text(f"\n{report.summary()}", style="green" if report.ok else "red"))

@@ -1,0 +1,1 @@
+"""The web console: what the services do, and a recommendation explorer."""

@@ -1,0 +1,76 @@
+"""Who may see the console: on loopback the admin key's tenant, elsewhere whoever logs in with a tenant's key."""
+
+import ipaddress
+import time
+
+from nicegui import app, run, ui
+
+from lemo.console.facts import Facts
+from lemo.console.theme import frame, heading
+from lemo.domain.errors import LemoError, WrongCredential
+from lemo.settings import Settings
+from lemo.stores.bootstrap import credential
+
+SESSION_SECONDS = 12 * 3600
+"""How long a login lasts."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Access:
+    """Decides for every page whose data it shows."""
+
+    def __init__(self, settings: Settings, facts: Facts) -> None:
+        self._settings = settings
+        self._facts = facts
+        self.needs_login = not is_loopback(settings.console_host)
+
+    async def tenant(self) -> str | None:
+        """The tenant of this visitor; None when he has been sent to the login page. Raises LemoError on loopback."""
+        if not self.needs_login:
+            return await run.io_bound(credential, self._settings)
+        session = app.storage.user
+        tenant_id, until = session.get("tenant"), session.get("until", 0)
+        if isinstance(tenant_id, str) and time.time() < until:
+            return tenant_id
+        session.clear()
+        ui.navigate.to("/login")
+        return None
+
+    def login_page(self) -> None:
+        """The form that takes a key. The key itself is kept nowhere, only whose it is, on the server."""
+        with (
+            frame("/login", None, may_leave=False),
+            ui.element("div").classes("lemo-card w-full max-w-md mx-auto mt-8"),
+        ):
+            heading("Log in", "登录")
+            ui.label("The key of your tenant, as `lemo tenants` or your administrator gave it.").classes(
+                "text-sm text-slate-600 mt-1"
+            )
+            key = ui.input("Key 密钥", password=True).classes("w-full").props("outlined autofocus autocomplete=off")
+
+            async def enter() -> None:
+                try:
+                    tenant_id = await run.io_bound(self._tenant_of, key.value or "")
+                except LemoError as error:
+                    key.props("error").props["error-message"] = str(error)
+                    return
+                app.storage.user.update(tenant=tenant_id, until=time.time() + SESSION_SECONDS)
+                ui.navigate.to("/")
+
+            key.on("keydown.enter", enter)
+            ui.button("Log in 登录", on_click=enter).props("unelevated no-caps").classes("mt-4")
+
+    def _tenant_of(self, key: str) -> str:
+        tenant_id = self._facts.stores.tenants.tenant_of(key.strip())
+        if tenant_id is None:
+            raise WrongCredential("This key is unknown.", "Check it for a missing character.")
+        return tenant_id

@@ -1,0 +1,279 @@
+"""The first page: services, engines, scenarios, schedule and the newest runs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from nicegui import run, ui
+
+from lemo.console.access import Access
+from lemo.console.facts import Facts, Overview, ScenarioFacts
+from lemo.console.health import Health
+from lemo.console.theme import COLOURS, QUIET, ago, badge, banner, dot, frame, heading, nothing, stamp, trouble
+from lemo.domain.errors import LemoError
+from lemo.domain.run import Run
+from lemo.observability.dependencies import Dependency
+from lemo.observability.doctor import states
+from lemo.observability.report import Finding, Report
+
+REFRESH_SECONDS = 10.0
+
+_SERVICES = (
+    (Dependency.api, "API", "接口"),
+    (Dependency.worker, "Worker", "任务执行"),
+    (Dependency.beat, "Beat", "定时调度"),
+    (Dependency.consumer, "Consumer", "数据接入"),
+    (Dependency.console, "Console", "控制台"),
+)
+_ENGINES = (
+    (Dependency.cache, "Redis", "缓存"),
+    (Dependency.durability, "Durability", "持久化"),
+    (Dependency.documents, "Documents", "文档库"),
+    (Dependency.log, "Ingest log", "消息日志"),
+    (Dependency.events, "Events", "行为库"),
+    (Dependency.vectors, "Vectors", "向量库"),
+    (Dependency.snapshots, "Snapshots", "模型快照"),
+    (Dependency.home, "Disk", "磁盘"),
+)
+_WORDS = {"ok": "fine", "warning": "look at it", "missing": "missing"}
+
+
+class OverviewPage:
+    """The overview of one visitor; it renews itself every ten seconds, and draws only what has changed."""
+
+    def __init__(self, facts: Facts, health: Health, tenant_id: str) -> None:
+        self._facts = facts
+        self._health = health
+        self._tenant_id = tenant_id
+        self._report: Report | None = None
+        self._overview: Overview | None = None
+        self._asking = False
+
+    def build(self) -> None:
+        """Lays the page out and starts to fill it."""
+        self.services()
+        self.data()
+        ui.timer(REFRESH_SECONDS, self.renew)
+
+    async def renew(self) -> None:
+        """Asks for everything anew, outside the event loop."""
+        if self._asking:
+            return
+        self._asking = True
+        try:
+            overview = await run.io_bound(self._facts.overview, self._tenant_id)
+            if overview is not None:
+                self._overview = overview
+                self.data.refresh()
+            self._report = await self._health.report()
+            self.services.refresh()
+        finally:
+            self._asking = False
+
+    @ui.refreshable_method
+    def services(self) -> None:
+        """State of services and engines, and what is amiss."""
+        report = self._report
+        with ui.element("section").classes("lemo-card w-full"):
+            with ui.row().classes("items-center justify-between w-full mb-3"):
+                heading("Services", "服务状态")
+                if report:
+                    weak = any(row.state == "warning" for row in report.rows)
+                    word, state = ("All required fine", "ok") if report.ok else ("Something is missing", "missing")
+                    badge(word, COLOURS["warning" if report.ok and weak else state])
+            if report is None:
+                with ui.row().classes("items-center gap-2"):
+                    ui.spinner(size="sm")
+                    nothing("Asking every service and engine ...")
+                return
+            found = states(report, Dependency)
+            with ui.element("div").classes("grid grid-cols-2 sm:grid-cols-3 lg:grid-cols-5 gap-3 w-full"):
+                for dependency, english, chinese in _SERVICES:
+                    _service(english, chinese, found[dependency])
+            with ui.element("div").classes(
+                "grid grid-cols-1 sm:grid-cols-2 lg:grid-cols-4 gap-x-6 gap-y-2 w-full mt-4"
+            ):
+                for dependency, english, chinese in _ENGINES:
+                    _engine(english, chinese, found[dependency])
+        if report:
+            self._troubles(report)
+
+    def _troubles(self, report: Report) -> None:
+        for finding, rows in report.troubles():
+            services = ", ".join(row.service.value for row in rows)
+            stops = " ".join(dict.fromkeys(row.without for row in rows))
+            with ui.expansion().classes("lemo-card w-full !p-0").props("dense-toggle") as expansion:
+                with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full py-1"):
+                    dot(COLOURS[finding.state])
+                    ui.label(finding.detail).classes("text-sm font-medium break-words min-w-0")
+                with ui.column().classes("gap-1 pb-3 px-1 text-sm"):
+                    ui.label(f"Affects {services}: {stops}").classes("text-slate-600")
+                    if finding.mend:
+                        ui.label(finding.mend).classes("font-mono bg-slate-50 rounded px-2 py-1 break-all")
+
+    @ui.refreshable_method
+    def data(self) -> None:
+        """Scenarios, schedule and runs."""
+        overview = self._overview
+        if overview is None:
+            with ui.element("section").classes("lemo-card w-full"):
+                ui.skeleton("text", width="30%")
+                ui.skeleton(height="80px").classes("w-full mt-2")
+            return
+        _scenarios(overview)
+        with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-5 gap-4 w-full"):
+            with ui.element("section").classes("lemo-card lg:col-span-2 min-w-0"):
+                _schedule(overview)
+            with ui.element("section").classes("lemo-card lg:col-span-3 min-w-0"):
+                _runs(overview.runs)
+
+
+def _service(english: str, chinese: str, finding: Finding) -> None:
+    colour = COLOURS[finding.state]
+    with ui.element("div").classes("rounded-lg border border-slate-200 p-3 min-w-0").tooltip(finding.detail):
+        with ui.row().classes("items-center gap-2 flex-nowrap"):
+            dot(colour)
+            ui.label(english).classes("font-medium")
+            ui.label(chinese).classes("lemo-zh !ml-0").props("lang=zh")
+        text = finding.version if finding.state == "ok" else _WORDS[finding.state]
+        ui.label(text).classes("text-sm mt-1 ellipsis").style(f"color:{colour}")
+
+
+def _engine(english: str, chinese: str, finding: Finding) -> None:
+    with ui.row().classes("items-center gap-2 flex-nowrap min-w-0 text-sm").tooltip(finding.detail):
+        dot(COLOURS[finding.state])
+        ui.label(english).classes("whitespace-nowrap")
+        ui.label(chinese).classes("lemo-zh !ml-0 whitespace-nowrap").props("lang=zh")
+        ui.space()
+        ui.label(finding.version or _WORDS[finding.state]).classes("text-slate-500 ellipsis min-w-0")
+
+
+def _scenarios(overview: Overview) -> None:
+    with ui.element("section").classes("lemo-card w-full"):
+        heading("Scenarios", "推荐场景")
+        if isinstance(overview.scenarios, LemoError):
+            trouble(overview.scenarios)
+            return
+        if not overview.scenarios:
+            nothing("There is no scenario yet. Make one: lemo scenarios create shop --template ecommerce")
+            return
+        names = (
+            "Scenario 场景",
+            "Items 物品",
+            "Users 用户",
+            "Events 行为",
+            "Newest event 最新行为",
+            "Dead letters 死信",
+            "",
+        )
+        with _table(names, numbers=(1, 2, 3, 5)):
+            for facts in overview.scenarios:
+                _scenario(facts)
+    if overview.counting:
+        trouble(overview.counting)
+
+
+def _scenario(facts: ScenarioFacts) -> None:
+    with ui.element("tr"):
+        with ui.element("td"), ui.row().classes("items-center gap-2"):
+            ui.label(facts.scenario_id).classes("font-medium")
+            ui.label(facts.template).classes("lemo-label")
+        for count in (facts.items, facts.users, facts.events):
+            _number(count)
+        _cell(stamp(facts.newest) or "–")
+        _number(facts.dead_letters)
+        with ui.element("td"):
+            ui.link("Explore 探索", f"/explore?scenario={facts.scenario_id}").classes(
+                "text-amber-700 whitespace-nowrap"
+            )
+
+
+def _schedule(overview: Overview) -> None:
+    heading("Schedule", "定时任务")
+    if isinstance(overview.schedule, LemoError):
+        trouble(overview.schedule)
+        return
+    newest: dict[str, Run] = {}
+    if not isinstance(overview.runs, LemoError):
+        for each in overview.runs:
+            newest.setdefault(each.entry, each)
+    with ui.column().classes("w-full gap-0 mt-2"):
+        for entry in overview.schedule:
+            with ui.element("div").classes("w-full py-2 border-b border-slate-100 last:border-0"):
+                with ui.row().classes("items-center justify-between w-full flex-nowrap gap-2"):
+                    ui.label(entry.name).classes("text-sm font-medium break-words min-w-0")
+                    if entry.name in newest:
+                        outcome = newest[entry.name].outcome
+                        badge(outcome, COLOURS[outcome])
+                with ui.row().classes("text-xs text-slate-500 gap-x-3 gap-y-0"):
+                    ui.label(entry.cron).classes("font-mono").tooltip("minute hour day month weekday, UTC")
+                    ui.label(f"last {ago(entry.last_run)}").tooltip(stamp(entry.last_run) or "never")
+                    due = ago(entry.next_run) if entry.next_run else "when beat runs"
+                    ui.label(f"next {due}").tooltip(stamp(entry.next_run) or "Beat has not run yet")
+
+
+def _runs(runs: Sequence[Run] | LemoError) -> None:
+    heading("Last runs", "最近运行")
+    if isinstance(runs, LemoError):
+        trouble(runs)
+        return
+    if not runs:
+        nothing("No job has run yet. Start one: lemo jobs run train-model-daily --wait")
+        return
+    with _table(("Job 任务", "Scenario 场景", "State 状态", "Queued 排队", "Took 用时", "Rows 行数"), numbers=(4, 5)):
+        for each in runs:
+            _run(each)
+
+
+def _run(each: Run) -> None:
+    with ui.element("tr"):
+        with ui.element("td"):
+            ui.label(each.entry)
+            if each.error:
+                ui.label(each.error).classes("text-xs break-words").style(f"color:{COLOURS['failed']}")
+            if each.outcome == "running" and each.progress.total:
+                ui.linear_progress(each.progress.done / each.progress.total, show_value=False).classes("w-32")
+        _cell(each.scenario_id)
+        with ui.element("td"):
+            badge(each.outcome, COLOURS.get(each.outcome, QUIET))
+        _cell(ago(each.queued_at, datetime.now(UTC)), stamp(each.queued_at))
+        _cell("" if each.seconds is None else f"{each.seconds:,.1f} s", number=True)
+        _number(each.rows_written)
+
+
+def _table(names: Sequence[str], numbers: Sequence[int]) -> ui.element:
+    """A table with its head; use it as the context of its rows."""
+    with ui.element("div").classes("w-full overflow-x-auto mt-2"), ui.element("table").classes("lemo-table"):
+        with ui.element("thead"), ui.element("tr"):
+            for place, name in enumerate(names):
+                english, _, chinese = name.rpartition(" ")
+                with ui.element("th").classes("number" if place in numbers else ""), ui.element("span"):
+                    ui.label(english).classes("inline")
+                    ui.label(chinese).classes("lemo-zh inline").props("lang=zh")
+        return ui.element("tbody")
+
+
+def _cell(text: str, tooltip: str = "", number: bool = False) -> None:
+    with ui.element("td").classes("number" if number else "whitespace-nowrap"):
+        label = ui.label(text)
+        if tooltip:
+            label.tooltip(tooltip)
+
+
+def _number(count: int | None) -> None:
+    _cell("–" if count is None else f"{count:,}", number=True)
+
+
+async def overview_page(facts: Facts, health: Health, access: Access) -> None:
+    """Draws the overview for whoever asks."""
+    try:
+        tenant_id = await access.tenant()
+    except LemoError as error:
+        with frame("/", None, may_leave=False):
+            trouble(error)
+            banner("The console starts to work as soon as the tenant exists.", "lemo up --detach", COLOURS["warning"])
+        return
+    if tenant_id is None:
+        return
+    with frame("/", tenant_id, may_leave=access.needs_login):
+        page = OverviewPage(facts, health, tenant_id)
+        page.build()

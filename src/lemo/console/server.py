@@ -1,0 +1,87 @@
+"""The console's process: pages, who may see them, and the server."""
+
+import os
+import secrets
+import socket
+
+import structlog
+from nicegui import app, ui
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from lemo.console.access import Access
+from lemo.console.explore import explore_page
+from lemo.console.facts import Facts
+from lemo.console.health import Health
+from lemo.console.overview import overview_page
+from lemo.console.theme import LEMON
+from lemo.domain.errors import Conflict, InvalidInput
+from lemo.settings import Settings
+
+log = structlog.get_logger()
+
+
+def serve(settings: Settings) -> None:
+    """Serves the console until the process is told to stop; raises Conflict when the port is taken."""
+    check_port(settings.console_host, settings.console_port)
+    facts = Facts(settings)
+    health = Health(settings)
+    access = Access(settings, facts)
+
+    @ui.page("/", title="Lemo")
+    async def overview() -> None:
+        await overview_page(facts, health, access)
+
+    @ui.page("/explore", title="Explore · Lemo")
+    async def explore(scenario: str = "", user: str = "") -> None:
+        await explore_page(facts, access, scenario, user)
+
+    if access.needs_login:
+        ui.page("/login", title="Log in · Lemo")(access.login_page)
+    else:
+        # Without a login, a web site that points its name at 127.0.0.1 must not get to read the pages.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
+
+    @app.get("/health/live")
+    def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    app.on_shutdown(facts.close)
+    log.info("console listens", address=f"http://{settings.console_host}:{settings.console_port}")
+    ui.run(
+        host=settings.console_host,
+        port=settings.console_port,
+        title="Lemo",
+        favicon=LEMON,
+        language="en-US",
+        reload=False,
+        show=False,
+        show_welcome_message=False,
+        # Sessions end with the process: nothing worth stealing lies on the disk.
+        storage_secret=secrets.token_urlsafe(32),
+        session_middleware_kwargs={"same_site": "strict"},
+        log_config=None,
+    )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises Conflict when another program listens at the port, InvalidInput when the address is not ours."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise InvalidInput(
+            f"The console cannot listen on the address {host!r}: it is unknown.", "Correct LEMO_CONSOLE_HOST."
+        ) from error
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except PermissionError as error:
+            raise InvalidInput(
+                f"You may not listen on port {port}.", "Set LEMO_CONSOLE_PORT to a port above 1023."
+            ) from error
+        except OSError as error:
+            raise Conflict(
+                f"The console cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.",
+                "Stop the program that has the port (maybe another `lemo console`), or set LEMO_CONSOLE_PORT to a"
+                " free one.",
+            ) from error
