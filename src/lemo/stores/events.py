@@ -167,6 +167,18 @@ class Events:
         )
         return [user_id for (user_id,) in rows]
 
+    def recent_users(self, scope: Scope, containing: str = "", limit: int = 50) -> list[str]:
+        """Up to `limit` users, those with the newest events first, whose id contains the text in any case."""
+        rows = self._query(
+            f"SELECT user_id FROM {self._table} WHERE {_WHERE} "
+            "AND positionCaseInsensitiveUTF8(user_id, {containing:String}) > 0 "
+            "GROUP BY user_id ORDER BY max(timestamp) DESC, user_id LIMIT {limit:UInt32}",
+            scope,
+            containing=containing,
+            limit=limit,
+        )
+        return [user_id for (user_id,) in rows]
+
     def newest(self, scope: Scope) -> int | None:
         """Unix ms of the newest event: what "now" means in the scenario; None without events."""
         newest = self._one(
