@@ -28,12 +28,11 @@ def list_models(scenario: ScenarioOption, format: FormatOption = Format.table) -
     champion = stores.snapshots.current(scope, KIND)
     rows = []
     for record in stores.models.list(scope):
-        row = record.model_dump(mode="json")
-        measured = row["metrics"].get("model") or {}
-        popular = row["metrics"].get("popularity") or {}
-        row["champion"] = record.version == champion
-        row["ndcg_at_10"] = measured.get("ndcg_at_10")
-        row["popularity_ndcg_at_10"] = popular.get("ndcg_at_10")
-        rows.append(row)
-    columns = ("version", "champion", "promoted", "ndcg_at_10", "popularity_ndcg_at_10", "events", "created_at")
+        measured = {
+            "champion": record.version == champion,
+            "ndcg_at_10": record.metrics.get("ndcg_at_10"),
+            "popularity_ndcg_at_10": record.baseline.get("ndcg_at_10"),
+        }
+        rows.append(record.model_dump(mode="json") | measured)
+    columns = ("version", "champion", "ndcg_at_10", "popularity_ndcg_at_10", "interactions", "seconds", "reason")
     show(rows, format, f"Models of {scenario}", columns)

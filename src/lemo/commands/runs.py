@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lemo.commands.output import Format, FormatOption, show, show_one
+from lemo.domain.run import Outcome
 
 if TYPE_CHECKING:
     from lemo.stores.runs import Runs
@@ -18,15 +19,13 @@ COLUMNS = ("run_id", "entry", "scenario_id", "trigger", "outcome", "queued_at", 
 def list_runs(
     entry: Annotated[str, typer.Option(help="Only runs of this job.")] = "",
     scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only runs for this scenario.")] = "",
-    outcome: Annotated[str, typer.Option(help="Only queued, running, ok, failed or skipped ones.")] = "",
+    outcome: Annotated[Outcome | None, typer.Option(help="Only runs that ended so, or have not ended.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
     format: FormatOption = Format.table,
 ) -> None:
     """List runs, newest first."""
     runs, tenant_id = _open()
-    found = runs.list(
-        tenant_id, entry=entry or None, scenario_id=scenario or None, outcome=outcome or None, limit=limit
-    )
+    found = runs.list(tenant_id, entry=entry or None, scenario_id=scenario or None, outcome=outcome, limit=limit)
     show([one.model_dump(mode="json") | {"seconds": one.seconds} for one in found], format, "Runs", COLUMNS)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import numpy as np
+
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
@@ -87,7 +89,7 @@ def _embed_all(stores: Stores, scope: Scope, report: Report, waiting: Sequence[s
 def _write(stores: Stores, scope: Scope, version: str, model: TextEmbedding, items: Sequence[Item]) -> int:
     """Writes the vectors of items that have words the model knows; a row of zeros has no neighbours."""
     matrix = model.transform([item.text() for item in items])
-    known = matrix.any(axis=1)
+    known = np.any(matrix, axis=1)
     ids = [item.item_id for item, has_words in zip(items, known, strict=True) if has_words]
     if ids:
         stores.vectors.write(scope, version, ids, matrix[known])

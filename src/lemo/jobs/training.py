@@ -1,6 +1,6 @@
 """Training: choose, fit and measure a model on the past, and let it serve only if it is better."""
 
-from datetime import UTC, datetime
+import time
 from typing import Any
 
 from lemo import __version__
@@ -31,6 +31,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     Both are fitted on the first 80 % of the events and asked about the rest. A challenger that is below decayed
     popularity gives way to it: what is promoted is never below that.
     """
+    started = time.monotonic()
     scenario = stores.scenarios.get(scope)
     report.stage("reading events")
     interactions = read_interactions(stores, scope, scenario)
@@ -46,23 +47,24 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     model = BlendModel.fit(interactions, config, scenario.actions)
     arrays, manifest = model.to_arrays()
     version = new_version()
-    metrics = assessment.model_dump(mode="json", exclude={"config"}) if assessment else {}
     report.check()
-    stores.snapshots.publish(scope, KIND, version, arrays, {**manifest, "metrics": metrics})
+    stores.snapshots.publish(scope, KIND, version, arrays, manifest)
     stores.models.record(
         scope,
         ModelRecord(
             version=version,
-            kind="blend",
-            created_at=datetime.now(UTC),
-            config=config.model_dump(mode="json"),
-            metrics=metrics,
-            champion_ndcg_at_10=champion,
-            promoted=promoted,
-            events=len(interactions),
-            first_event_at=from_milliseconds(int(interactions.timestamps.min())),
-            last_event_at=from_milliseconds(interactions.newest),
+            params=config.model_dump(mode="json"),
+            metrics=assessment.model.model_dump() if assessment else {},
+            baseline=assessment.popularity.model_dump() if assessment else {},
+            data_from=from_milliseconds(interactions.newest - interactions.span),
+            data_until=from_milliseconds(interactions.newest),
+            interactions=len(interactions),
+            users=len(interactions.user_ids),
+            items=len(interactions.item_ids),
             code_version=__version__,
+            seconds=round(time.monotonic() - started, 3),
+            promoted=promoted,
+            reason=_reason(ndcg, champion),
         ),
     )
     if promoted:
@@ -91,6 +93,14 @@ def _ndcg(assessment: Assessment | None) -> float | None:
     if assessment is None:
         return None
     return max(assessment.model.ndcg_at_10, assessment.decayed_popularity.ndcg_at_10)
+
+
+def _reason(ndcg: float | None, champion: float | None) -> str:
+    if ndcg is None:
+        return "too few events to measure: it is promoted as it is"
+    if champion is None:
+        return f"the first model: NDCG@10 {ndcg:.4f}"
+    return f"NDCG@10 {ndcg:.4f}, the champion's {champion:.4f} on the same test"
 
 
 def _champion_ndcg(stores: Stores, scope: Scope, scenario: Scenario, interactions: Interactions) -> float | None:

@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from typing import Any
 
 from celery import Task
 from kombu.exceptions import OperationalError
@@ -61,7 +62,7 @@ def fan_out(stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | 
     ]
 
 
-def perform(task: Task, entry: str, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def perform(task: Task[Any, Any], entry: str, tenant_id: str, scenario_id: str, run_id: str) -> None:
     """What every task of a run does: runs it, or puts itself back when it is not its turn yet."""
     ending = execute(worker_stores(), job_of(entry), Scope(tenant_id, scenario_id), run_id)
     if ending is not Ending.finished:

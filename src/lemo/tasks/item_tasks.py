@@ -1,5 +1,7 @@
 """Items: similarity on schedule, embeddings on arrival: thin tasks over `lemo.jobs`."""
 
+from typing import Any
+
 from celery import Task
 
 from lemo.jobs.catalog import JOBS
@@ -14,12 +16,12 @@ def compute_item_similarity_everywhere() -> None:
 
 
 @app.task(name="lemo.run.compute-item-similarity-hourly", bind=True)
-def compute_item_similarity(self: Task, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def compute_item_similarity(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """One run for one scenario."""
     perform(self, "compute-item-similarity-hourly", tenant_id, scenario_id, run_id)
 
 
 @app.task(name="lemo.run.embed-items", bind=True)
-def embed_items(self: Task, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def embed_items(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """One run for one scenario."""
     perform(self, "embed-items", tenant_id, scenario_id, run_id)

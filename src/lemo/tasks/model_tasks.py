@@ -1,5 +1,7 @@
 """Training: thin tasks over `lemo.jobs`."""
 
+from typing import Any
+
 from celery import Task
 
 from lemo.jobs.catalog import JOBS
@@ -14,6 +16,6 @@ def train_model_everywhere() -> None:
 
 
 @app.task(name="lemo.run.train-model-daily", bind=True)
-def train_model(self: Task, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def train_model(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """One run for one scenario."""
     perform(self, "train-model-daily", tenant_id, scenario_id, run_id)

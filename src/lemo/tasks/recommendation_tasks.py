@@ -1,5 +1,7 @@
 """Precomputed recommendations and cleanup: thin tasks over `lemo.jobs`."""
 
+from typing import Any
+
 from celery import Task
 
 from lemo.jobs.catalog import JOBS
@@ -14,7 +16,7 @@ def precompute_recommendations_everywhere() -> None:
 
 
 @app.task(name="lemo.run.precompute-recommendations-4hours", bind=True)
-def precompute_recommendations(self: Task, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def precompute_recommendations(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """One run for one scenario."""
     perform(self, "precompute-recommendations-4hours", tenant_id, scenario_id, run_id)
 
@@ -26,6 +28,6 @@ def cleanup_expired_cache_everywhere() -> None:
 
 
 @app.task(name="lemo.run.cleanup-expired-cache-daily", bind=True)
-def cleanup_expired_cache(self: Task, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def cleanup_expired_cache(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """One run for one scenario."""
     perform(self, "cleanup-expired-cache-daily", tenant_id, scenario_id, run_id)

@@ -13,7 +13,7 @@ from lemo.jobs.catalog import job_of
 from lemo.jobs.lease import lease_key
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.tasks.celery_app import app
+from lemo.stores.redis import connect_redis
 from lemo.tasks.dispatch import send
 
 log = structlog.get_logger()
@@ -57,9 +57,8 @@ def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
     queued = stores.runs.list(tenant_id, outcome="queued", limit=1000)
     if not queued:
         return running
-    with app.connection_for_read() as connection:
-        client = connection.default_channel.client
-        empty = {queue for queue in {job_of(run.entry).queue for run in queued} if not client.llen(queue)}
+    with connect_redis(stores.settings.redis(1)) as broker:
+        empty = {queue for queue in {job_of(run.entry).queue for run in queued} if not broker.llen(queue)}
     return running + [run for run in queued if job_of(run.entry).queue in empty and _waited(run)]
 
 

@@ -1,5 +1,7 @@
 """User profiles: thin tasks over `lemo.jobs`."""
 
+from typing import Any
+
 from celery import Task
 
 from lemo.jobs.catalog import JOBS
@@ -14,6 +16,6 @@ def update_user_profiles_everywhere() -> None:
 
 
 @app.task(name="lemo.run.update-user-profiles-2hours", bind=True)
-def update_user_profiles(self: Task, tenant_id: str, scenario_id: str, run_id: str) -> None:
+def update_user_profiles(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """One run for one scenario."""
     perform(self, "update-user-profiles-2hours", tenant_id, scenario_id, run_id)

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lemo.commands.output import console, messages, show_json
+from lemo.commands.up import progress
 
 
 def demo(
@@ -36,7 +37,8 @@ def demo(
     settings = Settings()
     datasets = [open_folder(data)] if data else World(seed=seed, scale=scale).datasets()
     signal.signal(signal.SIGTERM, _interrupt)
-    start(settings)
+    with progress() as watch:
+        start(settings, watch=watch)
     try:
         stores = Stores(settings)
         tenant_id = credential(settings)
