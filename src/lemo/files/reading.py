@@ -67,8 +67,9 @@ class Reading(Generic[T]):
                     rejects.add(line, reason(error), row)
                 except InvalidInput as error:
                     rejects.add(line, error.message, row)
-                except OverflowError as error:
-                    rejects.add(line, f"a number is too large: {error}", row)
+                except (ValueError, OverflowError) as error:
+                    # An integer beyond what Python turns into text, a moment beyond the calendar.
+                    rejects.add(line, f"holds a number that is too large: {error}", row)
                 if len(batch) >= size:
                     self.good += len(batch)
                     yield batch

@@ -107,7 +107,8 @@ def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
         # Column 0 of `keep` is the place in the row; unnamed columns (a data frame's index) are left out.
         keep = [(index, name) for index, name in enumerate(names) if name]
         while True:
-            reader = csv.reader(source, delimiter=delimiter)
+            # Strict, so that two stray quotes do not pass for one cell over all lines between them.
+            reader = csv.reader(source, delimiter=delimiter, strict=True)
             again = False
             while not again:
                 begin = source.begin_row()
@@ -123,9 +124,11 @@ def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
                 if len(lines) == 1:
                     if not cells and not fault and not source.fault:
                         continue  # a blank line
-                    fault = source.fault or fault
-                    if source.ended and not fault:
+                    if source.ended:
                         fault = "a quote is opened and never closed"
+                    elif fault:
+                        cells, fault = _leniently(lines[0], delimiter)
+                    fault = source.fault or fault
                 elif source.ended or fault or len(cells) != width:
                     # A row over several lines that is no row: most likely a stray quote swallowed good rows.
                     fault = source.first_fault or (
@@ -142,6 +145,14 @@ def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
                     yield begin, Unreadable(fault, lines[0].rstrip("\r\n")[:_KEPT])
                 else:
                     yield begin, {name: cells[index] for index, name in keep if cells[index] != ""}
+
+
+def _leniently(line: str, delimiter: str) -> tuple[list[str], str]:
+    """The cells of one line in which text may follow a closing quote, as in `"Big" and small`; else what is wrong."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter)), ""
+    except csv.Error as error:
+        return [], f"is not CSV: {error}"
 
 
 class _Source:

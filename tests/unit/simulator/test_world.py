@@ -1,0 +1,164 @@
+"""The small world: the same for the same seed, plausible, and worth learning from."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lemo.domain.errors import InvalidInput
+from lemo.domain.event import Event
+from lemo.domain.item import Item
+from lemo.domain.scenario import Scenario
+from lemo.domain.time import milliseconds
+from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.selection import assess
+from lemo.simulator.world import END, World
+
+Loaded = dict[str, tuple[Scenario, list[Item], list[Event]]]
+SCENARIOS = ("vlog", "news", "ecommerce")
+
+
+def load(world: World) -> Loaded:
+    return {d.scenario.scenario_id: (d.scenario, list(d.items), list(d.events)) for d in world.datasets()}
+
+
+@cache
+def default() -> Loaded:
+    return load(World(seed=7))
+
+
+def test_size() -> None:
+    loaded = default()
+    assert tuple(loaded) == SCENARIOS
+    assert sum(len(items) for _, items, _ in loaded.values()) == 600
+    events = [event for _, _, events in loaded.values() for event in events]
+    assert 60_000 <= len(events) <= 80_000
+    assert 25_000 <= sum(event.action != "impression" for event in events) <= 35_000
+    assert len({event.user_id for event in events}) == 1_500
+    assert len({event.event_id for event in events}) == len(events)
+
+
+def test_the_seed_decides_everything() -> None:
+    small = World(seed=3, scale=0.1)
+    assert load(small) == load(small)
+    assert load(World(seed=4, scale=0.1))["vlog"][2] != load(small)["vlog"][2]
+    # Events do not depend on whether the items were read.
+    assert [list(dataset.events) for dataset in small.datasets()] == [events for _, _, events in load(small).values()]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_events_are_in_order_and_could_have_happened(name: str) -> None:
+    scenario, items, events = default()[name]
+    published = {item.item_id: item.published_at for item in items}
+    times = [event.timestamp for event in events]
+    assert times == sorted(times)
+    assert times[-1] < END
+    assert (END - times[0]).days <= 28
+    assert {event.action for event in events} <= set(scenario.actions)
+    for event in events:
+        when = published[event.item_id]
+        assert when is not None
+        assert when <= event.timestamp
+    shown = {(event.request_id, event.item_id) for event in events if event.action == "impression"}
+    assert {(event.request_id, event.item_id) for event in events} == shown
+
+
+def test_actions_follow_one_another() -> None:
+    counts = {name: Counter(event.action for event in events) for name, (_, _, events) in default().items()}
+    for name, funnel in {
+        "vlog": ("impression", "click", "play", "finish"),
+        "news": ("impression", "click", "read", "comment"),
+        "ecommerce": ("impression", "click", "cart", "order"),
+    }.items():
+        sizes = [counts[name][action] for action in funnel]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[-1] > 500
+    assert all(event.value and event.value > 0 for event in default()["ecommerce"][2] if event.action == "order")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_stands_lower_is_clicked_less(name: str) -> None:
+    events = default()[name][2]
+    shown = Counter(event.position for event in events if event.action == "impression")
+    clicked = Counter(event.position for event in events if event.action == "click")
+    assert clicked[1] / shown[1] > 1.5 * clicked[8] / shown[8]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_popularity_is_skewed(name: str) -> None:
+    counts = sorted(Counter(event.item_id for event in default()[name][2] if event.action == "click").values())
+    assert sum(counts[-len(counts) // 5 :]) > 0.35 * sum(counts)
+
+
+def test_news_age() -> None:
+    _, items, events = default()["news"]
+    published = {item.item_id: item.published_at for item in items}
+    ages = [(e.timestamp - published[e.item_id]).days for e in events if e.action == "read"]  # type: ignore[operator]
+    assert np.median(ages) < 7
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_titles_are_distinct_and_in_two_languages(name: str) -> None:
+    items = default()[name][1]
+    assert len({item.title for item in items}) == len(items)
+    chinese = [item for item in items if any("一" <= character <= "鿿" for character in item.title)]
+    assert 0.35 < len(chinese) / len(items) < 0.65
+    assert all(item.categories and len(item.tags) == 2 and item.author and item.description for item in items)
+    assert not any("{" in item.title for item in items)
+
+
+def test_tastes_drift() -> None:
+    _, items, events = default()["vlog"]
+    category = {item.item_id: item.categories[0] for item in items}
+    clicks: dict[str, list[str]] = {}
+    for event in events:
+        if event.action == "click":
+            clicks.setdefault(event.user_id, []).append(category[event.item_id])
+
+    def overlap(one: list[str], other: list[str]) -> float:
+        return float(np.mean([a == b for a in one for b in other]))
+
+    active = [liked for liked in clicks.values() if len(liked) >= 20]
+    near = np.mean([overlap(liked[:5], liked[5:10]) for liked in active])
+    far = np.mean([overlap(liked[:5], liked[-5:]) for liked in active])
+    assert near > far > 0.15
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_model_beats_popularity(name: str) -> None:
+    scenario, items, events = default()[name]
+    table = pa.table(
+        {
+            "user_id": [event.user_id for event in events],
+            "item_id": [event.item_id for event in events],
+            "action": [event.action for event in events],
+            "timestamp": [milliseconds(event.timestamp) for event in events],
+            "value": pa.array([event.value for event in events], pa.float64()),
+        }
+    )
+    ids = [item.item_id for item in items]
+    assessment = assess(Interactions.from_table(table, scenario.actions, ids), scenario.actions)
+    assert assessment is not None
+    assert assessment.model.ndcg_at_10 >= 1.5 * assessment.popularity.ndcg_at_10
+    assert assessment.model.ndcg_at_10 > assessment.decayed_popularity.ndcg_at_10
+
+
+def test_the_end_is_a_parameter() -> None:
+    end = datetime(2025, 1, 1, tzinfo=UTC)
+    for dataset in World(scale=0.05, end=end, days=7).datasets():
+        times = [event.timestamp for event in dataset.events]
+        assert datetime(2024, 12, 25, tzinfo=UTC) <= min(times) < max(times) < end
+
+
+def test_many_items_keep_distinct_titles() -> None:
+    items = list(World(scale=25).datasets()[0].items)
+    assert len(items) == len({item.title for item in items}) == 1_000
+
+
+@pytest.mark.parametrize("world", [{"scale": 0}, {"scale": float("nan")}, {"days": 1}])
+def test_sizes_out_of_range(world: dict[str, float]) -> None:
+    with pytest.raises(InvalidInput, match="out of range"):
+        World(**world)  # type: ignore[arg-type]
