@@ -18,30 +18,25 @@ class ModelRecord(BaseModel):
 
     version: str
     """The snapshot's version."""
-    kind: str = "model"
-    """The snapshot's kind."""
+    kind: str
+    """The recommender that was trained (`blend`)."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    params: dict[str, Any] = {}
-    """The configuration that was trained."""
-    metrics: dict[str, float] = {}
-    """Quality on the temporal split, by name (`ndcg_at_10`)."""
-    baseline: dict[str, float] = {}
-    """The same metrics of popularity on the same split."""
-    data_from: datetime | None = None
-    """Timestamp of the oldest event trained on."""
-    data_until: datetime | None = None
-    """Timestamp of the newest event trained on."""
-    interactions: Annotated[int, Field(ge=0)] = 0
-    users: Annotated[int, Field(ge=0)] = 0
-    items: Annotated[int, Field(ge=0)] = 0
-    code_version: str = ""
-    """Version of Lemo that trained it."""
-    seconds: Annotated[float, Field(ge=0)] = 0.0
-    """How long the training took."""
+    config: dict[str, Any] = {}
+    """The recommender's configuration."""
+    metrics: dict[str, Any] = {}
+    """Quality on the temporal split: by recommender (`model`, `popularity`), then by metric (`ndcg_at_10`)."""
+    champion_ndcg_at_10: float | None = None
+    """What the serving model reached on the same split; null where there was none, or nothing to measure on."""
     promoted: bool = False
     """Whether it was put in front of users."""
-    reason: str = ""
-    """Why it was promoted, or was not."""
+    events: Annotated[int, Field(ge=0)] = 0
+    """How many events it was trained on."""
+    first_event_at: datetime | None = None
+    last_event_at: datetime | None = None
+    code_version: str = ""
+    """Version of Lemo that trained it."""
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    """How long the training took."""
 
 
 class Models:
