@@ -1,0 +1,236 @@
+"""The blend: item-kNN on a user's touches, mixed with popularity; one code for one request and for a batch."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+
+from lemo.domain.scenario import ActionRule
+from lemo.domain.touch import Touch
+from lemo.recommenders.histories import Encoder
+from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.item_knn import item_similarity
+from lemo.recommenders.popularity import popularity, z_scores
+from lemo.recommenders.scored import Scored
+from lemo.recommenders.strings import pack_strings, unpack_strings
+
+Array = np.ndarray[Any, Any]
+CSR = sparse.csr_matrix
+
+CHUNK_ROWS = 512
+"""Users whose scores are multiplied at once."""
+LARGEST_SHARE = 0.999
+"""Popularity always decides between items on which behaviour is silent."""
+
+
+class BlendConfig(BaseModel):
+    """How a blend is fitted and mixed. Half-lives are milliseconds; None does not decay."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    popularity_half_life_ms: Annotated[float, Field(gt=0)] | None = None
+    behaviour_half_life_ms: Annotated[float, Field(gt=0)] | None = None
+    """Of acts when similarity is fitted, and of a user's touches when the model is asked."""
+    shrinkage: Annotated[float, Field(ge=0)] = 10.0
+    neighbours: Annotated[int, Field(ge=1, le=1000)] = 50
+    behaviour_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How much similarity to the touched items counts beside popularity."""
+
+
+class BlendModel:
+    """A fitted blend; immutable, so threads may share it.
+
+    An item's score is `behaviour_share` times the z-score of its similarity to the user's touches, plus the rest
+    times the z-score of its popularity. Users without a known taste get popularity alone.
+    """
+
+    def __init__(
+        self,
+        item_ids: list[str],
+        neighbours: CSR,
+        popular: Array,
+        config: BlendConfig,
+        rules: Mapping[str, ActionRule],
+        newest_ms: int,
+        influence: CSR | None = None,
+    ) -> None:
+        self.item_ids = item_ids
+        self.neighbours = neighbours
+        """Items x items: row j holds the items most similar to j."""
+        self.influence = influence if influence is not None else _transposed(neighbours)
+        """Items x items, the transpose: row i holds the items that a taste for i speaks for."""
+        self.popularity = popular
+        """float64 (items,): decayed weight of each item."""
+        self.config = config
+        self.rules = dict(rules)
+        self.newest_ms = newest_ms
+        self._encoder = Encoder(item_ids, self.rules, config.behaviour_half_life_ms)
+        self._share = min(config.behaviour_share, LARGEST_SHARE)
+        self._popular = z_scores(popular)
+        self._base = (1 - self._share) * self._popular
+
+    @classmethod
+    def fit(cls, interactions: Interactions, config: BlendConfig, rules: Mapping[str, ActionRule]) -> "BlendModel":
+        """Learns similarity and popularity; any data will do, none too."""
+        tastes = interactions.tastes(config.behaviour_half_life_ms)
+        return cls(
+            interactions.item_ids,
+            item_similarity(tastes, config.shrinkage, config.neighbours, interactions.typical_weight),
+            popularity(interactions, config.popularity_half_life_ms),
+            config,
+            rules,
+            interactions.newest,
+        )
+
+    def recommend(
+        self, histories: Sequence[Sequence[Touch]], n: int, hidden: Collection[str] = ()
+    ) -> list[list[Scored]]:
+        """The best n unseen items for each history (the order of touches does not matter), best first.
+
+        `hidden` items are in no answer (inactive, blocked). Fewer than n come back where fewer are left.
+        """
+        tastes, seen = self._encoder.encode(histories)
+        answers = []
+        for row, (items, scores, behaviour) in enumerate(self._ranked(tastes, seen, n, self._encoder.rows(hidden))):
+            touched = slice(tastes.indptr[row], tastes.indptr[row + 1])
+            answers.append(self._explained(items, scores, behaviour, tastes.indices[touched], tastes.data[touched]))
+        return answers
+
+    def popular(self, n: int, hidden: Collection[str] = ()) -> list[Scored]:
+        """The n most popular items now."""
+        return self.recommend([()], n, hidden)[0]
+
+    def rank(self, tastes: CSR, seen: CSR, n: int) -> tuple[Array, Array]:
+        """The answer for encoded users: items (int32, users x n, -1 where none is left) and scores (float64).
+
+        `tastes` is users x items with weights, `seen` users x items with what must not be answered. This is what
+        `recommend` does, without touches before and explanations after.
+        """
+        rows = np.full((tastes.shape[0], n), -1, dtype=np.int32)
+        values = np.full((tastes.shape[0], n), -np.inf)
+        for row, (items, scores, _) in enumerate(self._ranked(tastes, seen, n, np.zeros(0, dtype=np.int32))):
+            rows[row, : len(items)] = items
+            values[row, : len(items)] = scores
+        return rows, values
+
+    def _ranked(self, tastes: CSR, seen: CSR, n: int, hidden: Array) -> Iterator[tuple[Array, Array, Array]]:
+        """Per user: the items of the answer, their scores, and the part of each score that is the user's own taste."""
+        count = len(self.item_ids)
+        for start in range(0, tastes.shape[0], CHUNK_ROWS):
+            chunk = tastes[start : start + CHUNK_ROWS].astype(np.float32) @ self.influence
+            for row in range(chunk.shape[0]):
+                cells = slice(chunk.indptr[row], chunk.indptr[row + 1])
+                columns, values = chunk.indices[cells], chunk.data[cells].astype(np.float64)
+                mean, spread = _moments(values, count)
+                if spread > 0 and self._share > 0:
+                    scores = self._base - self._share * mean / spread
+                    own = values * (self._share / spread)
+                    scores[columns] += own
+                else:
+                    scores, columns, own = self._popular.copy(), columns[:0], values[:0]
+                scores[seen.indices[seen.indptr[start + row] : seen.indptr[start + row + 1]]] = -np.inf
+                scores[hidden] = -np.inf
+                items = _best(scores, n)
+                yield items, scores[items], _looked_up(items, columns, own)
+
+    def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
+        answer = []
+        personal = own > np.maximum(self._base[items], 0)
+        taste = dict(zip(touched.tolist(), weights.tolist(), strict=True)) if personal.any() else {}
+        for item, score, similar in zip(items.tolist(), scores.tolist(), personal.tolist(), strict=True):
+            because = self._strongest(item, taste) if similar else None
+            answer.append(Scored(self.item_ids[item], score, because, "similar" if similar else "popular"))
+        return answer
+
+    def _strongest(self, item: int, taste: Mapping[int, float]) -> str:
+        """The touched item that speaks most for the item; of equals the first."""
+        cells = slice(self.neighbours.indptr[item], self.neighbours.indptr[item + 1])
+        near = self.neighbours.indices[cells].tolist()
+        parts = [
+            taste.get(row, 0.0) * value for row, value in zip(near, self.neighbours.data[cells].tolist(), strict=True)
+        ]
+        return self.item_ids[near[parts.index(max(parts))]]
+
+    def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Everything as named arrays and a small JSON manifest."""
+        arrays = {
+            **pack_strings("item_ids", self.item_ids),
+            **_csr_arrays("neighbours", self.neighbours),
+            **_csr_arrays("influence", self.influence),
+            "popularity": self.popularity,
+        }
+        manifest = {
+            "config": self.config.model_dump(mode="json"),
+            "rules": {action: rule.model_dump(mode="json") for action, rule in self.rules.items()},
+            "newest_ms": self.newest_ms,
+        }
+        return arrays, manifest
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> "BlendModel":
+        """What `to_arrays` gave; the arrays may be memory-mapped and read-only."""
+        item_ids = unpack_strings("item_ids", arrays)
+        return cls(
+            item_ids,
+            _csr_from("neighbours", arrays, len(item_ids)),
+            np.asarray(arrays["popularity"]),
+            BlendConfig.model_validate(manifest["config"]),
+            {action: ActionRule.model_validate(rule) for action, rule in manifest["rules"].items()},
+            int(manifest["newest_ms"]),
+            _csr_from("influence", arrays, len(item_ids)),
+        )
+
+
+def _moments(values: Array, count: int) -> tuple[float, float]:
+    """Mean and standard deviation of `count` numbers, of which all but `values` are 0."""
+    if len(values) == 0:
+        return 0.0, 0.0
+    mean = float(values.sum()) / count
+    variance = float(values @ values) / count - mean * mean
+    # Rounding must not make a spread out of equal values.
+    return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 0.0
+
+
+def _best(scores: Array, n: int) -> Array:
+    """The n largest finite scores' places, best first; of equals the first place wins."""
+    if n < len(scores):
+        least = np.partition(scores, len(scores) - n)[len(scores) - n] if n > 0 else np.inf
+        places = np.flatnonzero(scores >= least)
+    else:
+        places = np.arange(len(scores))
+    places = places[scores[places] > -np.inf]
+    return places[np.argsort(-scores[places], kind="stable")][: max(n, 0)].astype(np.int32)
+
+
+def _looked_up(items: Array, columns: Array, values: Array) -> Array:
+    """The values of `items` among unordered `columns`; 0 for those that are not there."""
+    found = np.zeros(len(items))
+    if len(columns):
+        order = np.argsort(columns, kind="stable")
+        places = np.minimum(np.searchsorted(columns[order], items), len(columns) - 1)
+        hit = columns[order][places] == items
+        found[hit] = values[order][places][hit]
+    return found
+
+
+def _transposed(matrix: CSR) -> CSR:
+    transposed = matrix.T.tocsr()
+    transposed.sort_indices()
+    return transposed
+
+
+def _csr_arrays(name: str, matrix: CSR) -> dict[str, Array]:
+    return {
+        f"{name}_data": matrix.data.astype(np.float32, copy=False),
+        f"{name}_indices": matrix.indices.astype(np.int32, copy=False),
+        f"{name}_indptr": matrix.indptr.astype(np.int64, copy=False),
+    }
+
+
+def _csr_from(name: str, arrays: Mapping[str, Array], size: int) -> CSR:
+    parts = (arrays[f"{name}_data"], arrays[f"{name}_indices"], arrays[f"{name}_indptr"])
+    matrix = sparse.csr_matrix(parts, shape=(size, size), copy=False)
+    matrix.has_sorted_indices = True
+    return matrix

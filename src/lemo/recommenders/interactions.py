@@ -1,0 +1,185 @@
+"""Interactions: who touched what, when, and what it says about taste, as columns of numbers."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lemo.domain.scenario import ActionRule
+
+Array = np.ndarray[Any, Any]
+CSR = sparse.csr_matrix
+
+OLDEST_HALF_LIVES = 60.0
+"""Older weights stop halving: 2**-60 is as good as nothing and still far from the end of float32."""
+
+
+def decay(ages_ms: Array, half_life_ms: float | None) -> Array:
+    """The factor in (0, 1] by which acts of these ages still count (float64); 1 for all without a half-life."""
+    if half_life_ms is None:
+        return np.ones(len(ages_ms))
+    halvings = np.clip(np.asarray(ages_ms, dtype=np.float64) / max(half_life_ms, 1.0), 0.0, OLDEST_HALF_LIVES)
+    return np.exp2(-halvings)
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """n acts of users on items. Codes index the sorted id lists; ids without an act are allowed in both lists."""
+
+    user_ids: list[str]
+    item_ids: list[str]
+    users: Array
+    """int32 (n,), codes into `user_ids`."""
+    items: Array
+    """int32 (n,), codes into `item_ids`."""
+    timestamps: Array
+    """int64 (n,), Unix milliseconds."""
+    weights: Array
+    """float32 (n,): above 0 the act speaks for the item, below 0 against it, 0 (or NaN) says nothing."""
+    seen: Array
+    """bool (n,): whether the act means that the user has seen the item."""
+
+    @classmethod
+    def from_table(
+        cls, table: pa.Table, rules: Mapping[str, ActionRule], item_ids: Collection[str] = ()
+    ) -> "Interactions":
+        """Reads columns user_id, item_id, action, timestamp (ms) and value (nullable).
+
+        Acts without a rule say nothing. `item_ids` adds items of the catalogue that may have no act.
+        Codes do not depend on the order of rows.
+        """
+        user_ids, users = _encode(table.column("user_id"), ())
+        ids, items = _encode(table.column("item_id"), item_ids)
+        actions, action_codes = _encode(table.column("action"), ())
+        known = [rules.get(action) for action in actions]
+        # The extra last element keeps the look-ups valid for an empty table.
+        weight = np.array([rule.weight if rule else 0.0 for rule in known] + [0.0], dtype=np.float32)
+        least = np.array(
+            [rule.min_value if rule and rule.min_value is not None else -np.inf for rule in known] + [-np.inf]
+        )
+        seen = np.array([rule.seen if rule else False for rule in known] + [False])
+        values = pc.fill_null(table.column("value").cast(pa.float64()), float("nan")).to_numpy()
+        weights = np.where(values < least[action_codes], np.float32(0), weight[action_codes])
+        return cls(
+            user_ids,
+            ids,
+            users,
+            items,
+            table.column("timestamp").cast(pa.int64()).to_numpy(),
+            weights.astype(np.float32),
+            seen[action_codes],
+        )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @cached_property
+    def newest(self) -> int:
+        """The newest timestamp (ms), which stands for now; 0 without acts."""
+        return int(self.timestamps.max()) if len(self) else 0
+
+    @cached_property
+    def span(self) -> int:
+        """Milliseconds between the oldest and the newest act."""
+        return self.newest - int(self.timestamps.min()) if len(self) else 0
+
+    def where(self, mask: Array) -> "Interactions":
+        """The acts that `mask` (bool (n,) or indices) keeps; ids and codes stay as they are."""
+        return replace(
+            self,
+            users=self.users[mask],
+            items=self.items[mask],
+            timestamps=self.timestamps[mask],
+            weights=self.weights[mask],
+            seen=self.seen[mask],
+        )
+
+    @cached_property
+    def positive(self) -> Array:
+        """bool (n,): acts that speak for an item that the user has not turned against since.
+
+        A pair whose newest act with an opinion is negative (an order, then its refund) has no positive act.
+        """
+        positive = self.weights > 0
+        negative = self.weights < 0
+        if not negative.any():
+            return positive
+        opinions = np.flatnonzero(positive | negative)
+        pairs = self.pairs[opinions]
+        # Newest last within a pair; of two at the same moment the negative one is last.
+        order = np.lexsort((negative[opinions], self.timestamps[opinions], pairs))
+        last = np.append(pairs[order][1:] != pairs[order][:-1], True)
+        turned = pairs[order][last & negative[opinions][order]]
+        return positive & ~np.isin(self.pairs, turned)
+
+    @cached_property
+    def typical_weight(self) -> float:
+        """The mean positive weight, undecayed: the unit that shrinkage is measured in; 1 without positive acts."""
+        return float(self.weights[self.positive].mean(dtype=np.float64)) if self.positive.any() else 1.0
+
+    @cached_property
+    def pairs(self) -> Array:
+        """int64 (n,): one number per (user, item)."""
+        return self.users.astype(np.int64) * max(len(self.item_ids), 1) + self.items
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(users, items), those without acts included."""
+        return len(self.user_ids), len(self.item_ids)
+
+    def csr(self, half_life_ms: float | None = None) -> CSR:
+        """Users x items (float64, sorted): positive weights summed, decayed by their age before `newest`."""
+        acts = self.where(self.positive)
+        weights = acts.weights.astype(np.float64) * decay(self.newest - acts.timestamps, half_life_ms)
+        return _summed(weights, acts.users, acts.items, self.shape)
+
+    def tastes(self, half_life_ms: float | None = None) -> CSR:
+        """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age.
+
+        This is what a remembered history says (repeats count once), so a model that is asked with these rows
+        answers what it answers for the same users' touches. Age is measured from `newest`; models do not
+        care for the scale of a row.
+        """
+        acts = self.where(self.positive)
+        weights = acts.weights.astype(np.float64) * decay(self.newest - acts.timestamps, half_life_ms)
+        return strongest(weights, acts.users, acts.items, self.shape)
+
+    def seen_csr(self) -> CSR:
+        """Users x items (bool, sorted): what each user has seen."""
+        acts = self.where(self.seen)
+        matrix = _summed(np.ones(len(acts)), acts.users, acts.items, self.shape)
+        return matrix.astype(bool)
+
+
+def strongest(weights: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> CSR:
+    """A sorted CSR matrix that keeps the largest of the weights given for a cell."""
+    order = np.lexsort((-weights, columns, rows))
+    rows, columns, weights = rows[order], columns[order], weights[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
+    starts = np.searchsorted(rows[first], np.arange(shape[0] + 1))
+    return sparse.csr_matrix((weights[first], columns[first].astype(np.int32), starts.astype(np.int32)), shape=shape)
+
+
+def _summed(weights: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> CSR:
+    matrix = sparse.csr_matrix((weights, (rows, columns)), shape=shape)
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _encode(column: pa.ChunkedArray, more: Collection[str]) -> tuple[list[str], Array]:
+    """Sorted distinct strings of the column (and of `more`), and the code of each row (int32)."""
+    encoded = column.cast(pa.string()).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):  # some pyarrow versions give a chunked array back
+        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], pa.string())
+    encoded = encoded.dictionary_encode()
+    found: list[str] = encoded.dictionary.to_pylist()
+    ids = sorted({*found, *more})
+    codes = {text: code for code, text in enumerate(ids)}
+    renumber = np.array([codes[text] for text in found] + [0], dtype=np.int32)
+    return ids, renumber[encoded.indices.to_numpy(zero_copy_only=False)]

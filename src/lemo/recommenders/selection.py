@@ -1,0 +1,146 @@
+"""Selection: the blend that would have answered best in the recent past."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from pydantic import BaseModel
+
+from lemo.domain.scenario import ActionRule
+from lemo.recommenders.blend import BlendConfig, BlendModel
+from lemo.recommenders.evaluation import Metrics, evaluate
+from lemo.recommenders.grid import Grid, Mix, judged
+from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.split import Split, split, split_at
+
+Report = Callable[[str, int, int], None]
+"""Called with the stage, the steps done and the steps in all."""
+
+WINDOWS = (0.4, 0.55, 0.7, 0.85, 1.0)
+"""Quantiles of all acts between which the validation windows lie, about as long as what the model will be asked."""
+RECENCY = 1.5
+"""How much more each window counts than the one before: the near past is most like the future."""
+PLATEAU = 0.99
+"""Mixes this close to the best are as good as the best; the middle one of these is chosen, not the luckiest."""
+MOST_USERS = 1000
+"""Users asked about per window: more change the choice little, and cost time."""
+FEWEST_USERS = 10
+"""Validation on fewer users than this chooses by chance."""
+
+
+class Selection(BaseModel):
+    """The chosen configuration, and how it did on validation."""
+
+    config: BlendConfig
+    popularity: BlendConfig
+    """The best configuration without behaviour: popularity with its best half-life."""
+    ndcg_at_10: float | None
+    """Mean over the validation windows; None where there was too little to choose by, and `config` is the default."""
+    users: int
+    """Users asked about, over all windows."""
+    windows: int
+
+
+class Assessment(BaseModel):
+    """What an honest test says: chosen and fitted on the first part, measured on the last."""
+
+    config: BlendConfig
+    protocol: str
+    """`time`: one moment for all; `user`: each user's last part."""
+    validation: Selection
+    model: Metrics
+    popularity: Metrics
+    decayed_popularity: Metrics
+    """Popularity with the half-life that was best on validation."""
+    seconds: float
+
+
+def silent(_stage: str, _done: int, _total: int) -> None:
+    """A report that nobody reads."""
+
+
+def assess(interactions: Interactions, rules: Mapping[str, ActionRule], report: Report = silent) -> Assessment | None:
+    """Chooses and fits on the first 80 % of all acts, measures on the rest; None where nobody can be asked about.
+
+    The model to serve is then `BlendModel.fit(interactions, assessment.config, rules)`, on everything.
+    """
+    started = time.perf_counter()
+    test = split(interactions)
+    if len(test.users) == 0:
+        return None
+    selection = select(test.train, report)
+    contenders = (selection.config, BlendConfig(behaviour_share=0), selection.popularity)
+    metrics = []
+    for done, config in enumerate(contenders):
+        report("measuring", done, len(contenders))
+        metrics.append(evaluate(BlendModel.fit(test.train, config, rules), test))
+    return Assessment(
+        config=selection.config,
+        protocol=test.protocol,
+        validation=selection,
+        model=metrics[0],
+        popularity=metrics[1],
+        decayed_popularity=metrics[2],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def select(interactions: Interactions, report: Report = silent) -> Selection:
+    """Chooses on validation windows inside the interactions; deterministic.
+
+    Every source is fitted once per window; mixes are judged on the users' best candidates of all sources.
+    """
+    grid = Grid.of(interactions.span)
+    totals: dict[Mix, float] = {}
+    users = windows = 0
+    weights = 0.0
+    for done, window in enumerate(_windows(interactions)):
+        report("choosing", done, len(WINDOWS) - 1)
+        asked = _sample(window)
+        if len(asked.users) < FEWEST_USERS:
+            continue
+        weight = RECENCY**done
+        users += len(asked.users)
+        windows += 1
+        weights += weight
+        for mix, value in judged(asked, grid).items():
+            totals[mix] = totals.get(mix, 0.0) + weight * value
+    if not windows:
+        config = BlendConfig()
+        alone = config.model_copy(update={"behaviour_share": 0.0})
+        return Selection(config=config, popularity=alone, ndcg_at_10=None, users=0, windows=0)
+    best = _middle_of_plateau(totals)
+    return Selection(
+        config=grid.config(best),
+        popularity=grid.config(max((mix for mix in totals if mix[2] == 0), key=totals.__getitem__)),
+        ndcg_at_10=totals[best] / weights,
+        users=users,
+        windows=windows,
+    )
+
+
+def _middle_of_plateau(totals: Mapping[Mix, float]) -> Mix:
+    """The best mix among those with the median share of all mixes that are nearly as good as the best."""
+    least = PLATEAU * max(totals.values())
+    good = [mix for mix, total in totals.items() if total >= least]
+    share = sorted(mix[2] for mix in good)[len(good) // 2]
+    # max() keeps the first of equals, and the grid goes from plain to elaborate.
+    return max((mix for mix in good if mix[2] == share), key=totals.__getitem__)
+
+
+def _windows(interactions: Interactions) -> Iterator[Split]:
+    if interactions.span == 0:
+        yield split(interactions)
+        return
+    moments = np.quantile(interactions.timestamps, WINDOWS, method="higher").tolist()
+    moments[-1] += 1
+    for start, end in zip(moments, moments[1:], strict=False):
+        yield split_at(interactions, int(start), int(end))
+
+
+def _sample(window: Split) -> Split:
+    if len(window.users) <= MOST_USERS:
+        return window
+    rows = np.sort(np.random.default_rng(0).choice(len(window.users), MOST_USERS, replace=False))
+    return replace(window, users=window.users[rows], relevant=window.relevant[rows])

@@ -1,0 +1,75 @@
+"""Splits: what a model may know, and what it is then asked."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+
+from lemo.recommenders.interactions import Interactions
+
+Array = np.ndarray[Any, Any]
+CSR = sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Split:
+    """A training part and the questions of the test part."""
+
+    train: Interactions
+    users: Array
+    """int32 (q,), rising: the users who are asked about."""
+    relevant: CSR
+    """q x items (bool): the new items that each of them liked afterwards."""
+    protocol: Literal["time", "user"]
+    """`time`: one moment for all; `user`: each user's last part, where there is no time."""
+
+
+def split(interactions: Interactions, share: float = 0.8) -> Split:
+    """The first `share` of all acts train, the rest asks; by user where all timestamps are equal.
+
+    Asked are users with a positive act in the training part. Relevant is what they like in the test part and
+    have not touched in the training part. Both parts keep the codes.
+    """
+    by_time = interactions.span > 0
+    test = _after_moment(interactions, share) if by_time else _last_of_each_user(interactions, share)
+    return _questions(interactions, test, "time" if by_time else "user")
+
+
+def split_at(interactions: Interactions, moment_ms: int, until_ms: int) -> Split:
+    """Trains before the moment, asks about the acts from it up to (not including) `until_ms`."""
+    within = interactions.where(interactions.timestamps < until_ms)
+    return _questions(within, within.timestamps >= moment_ms, "time")
+
+
+def _after_moment(interactions: Interactions, share: float) -> Array:
+    order = np.sort(interactions.timestamps)
+    moment = order[min(int(share * len(order)), len(order) - 1)]
+    # Where the first moment holds more than `share` of all acts, the test part is what comes after it.
+    return interactions.timestamps >= max(moment, order[0] + 1)
+
+
+def _last_of_each_user(interactions: Interactions, share: float) -> Array:
+    """Each user's newest acts; where all are equally new, a fixed shuffle that no order of rows or ids can bias."""
+    mixed = (interactions.pairs.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(31)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    order = np.lexsort((mixed, interactions.timestamps, interactions.users))
+    counts = np.bincount(interactions.users, minlength=len(interactions.user_ids))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rank >= np.ceil(share * counts)[interactions.users]
+
+
+def _questions(interactions: Interactions, test: Array, protocol: Literal["time", "user"]) -> Split:
+    train, later = interactions.where(~test), interactions.where(test)
+    liked = later.where(later.positive)
+    known = np.zeros(len(interactions.user_ids), dtype=bool)
+    known[train.users[train.positive]] = True
+    new = known[liked.users] & ~np.isin(liked.pairs, train.pairs)
+    users, rows = np.unique(liked.users[new], return_inverse=True)
+    relevant = sparse.csr_matrix(
+        (np.ones(len(rows), dtype=bool), (rows, liked.items[new])), shape=(len(users), len(interactions.item_ids))
+    )
+    relevant.sum_duplicates()
+    return Split(train, users.astype(np.int32), relevant.astype(bool), protocol)
