@@ -17,7 +17,8 @@ from typing import Any
 import clickhouse_connect
 import pyarrow as pa
 import pytest
-from clickhouse_connect.driver.exceptions import DatabaseError
+from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+
 from lemo.embedded import clickhouse_http as protocol
 
 
@@ -133,16 +134,21 @@ def test_settings_belong_to_their_request(client: Any) -> None:
     ],
 )
 def test_errors_are_clickhouses(client: Any, query: str, code: int, name: str) -> None:
-    with pytest.raises(DatabaseError, match=rf"code: {code}, .*{name}") as raised:
+    with pytest.raises(DatabaseError, match=rf"(?s)code: {code}, .*{name}") as raised:
         client.query(query)
     assert raised.value.code == code
 
 
 def test_an_error_late_in_a_long_answer_is_no_short_answer(client: Any) -> None:
-    with pytest.raises(Exception, match=r"."):
-        client.query(
-            "SELECT throwIf(number = 9_000_000), number FROM numbers(10_000_000) SETTINGS max_block_size = 1000"
-        )
+    late = "SELECT throwIf(number = 9_000_000), number FROM numbers(10_000_000) SETTINGS max_block_size = 1000"
+    with pytest.raises(StreamFailureError):
+        assert client.query(late).result_rows
+
+
+def test_a_query_as_curl_sends_it(port: int) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert ask(port, "POST", "/", body="SELECT 1 + 1, 'a=b&c'", headers=form) == (200, b"2\ta=b&c\n")
+    assert ask(port, "GET", "/?query=SELECT+1") == (200, b"1\n")
 
 
 def test_a_bad_insert_leaves_the_table_alone_and_the_engine_well(client: Any, port: int) -> None:
@@ -177,7 +183,7 @@ def test_clients_work_side_by_side(client: Any, port: int) -> None:
         with clickhouse_connect.get_client(host="127.0.0.1", port=port, database=client.database) as mine:
             for step in range(10):
                 mine.insert("t", [[f"w{worker}", step]], column_names=["u", "n"])
-            return int(mine.command(f"SELECT count() FROM t WHERE u = 'w{worker}'"))
+            return int(mine.query(f"SELECT count() FROM t WHERE u = 'w{worker}'").first_row[0])
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(work, range(6))) == [10] * 6

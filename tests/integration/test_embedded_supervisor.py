@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
 from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.embedded import supervisor
 from lemo.embedded.configuration import Folder
@@ -72,7 +73,7 @@ def test_starts_names_lines_and_stops_services_before_engines(settings: Settings
     assert {state.state for state in found} == {"RUNNING"}
     assert all(state.pid and alive(state.pid) and state.restarts == 0 for state in found)
     assert {("engine", "ready"), ("one", "ready"), ("two", "ready")} <= set(seen)
-    assert Folder(settings.state).socket().stat().st_mode & 0o077 == 0
+    assert Folder(settings.state).socket.stat().st_mode & 0o077 == 0
     assert Folder(settings.state).run.stat().st_mode & 0o077 == 0
 
     assert supervisor.stop(settings)
@@ -173,7 +174,7 @@ def test_a_long_home_gets_a_short_socket(tmp_path: Path, monkeypatch: pytest.Mon
     supervisor.start(settings, [stand_in("one")])
     try:
         assert states(settings)["one"].state == "RUNNING"
-        short = Folder(settings.state).socket()
+        short = Folder(settings.state).socket
         assert len(str(short)) < 90
         assert short.parent.stat().st_mode & 0o077 == 0
     finally:

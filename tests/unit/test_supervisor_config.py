@@ -2,8 +2,10 @@ import configparser
 from pathlib import Path
 
 import pytest
+
 from lemo.embedded.configuration import Folder, configuration
 from lemo.embedded.programs import Program, programs
+from lemo.embedded.supervisord import LONGEST_PAUSE
 from lemo.settings import Settings
 
 
@@ -52,7 +54,9 @@ def test_every_port_names_the_setting_that_changes_it(settings: Settings) -> Non
 
 def test_the_file_never_gives_up_and_holds_no_secret(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, redis_url="redis://:hush@r:6379", key="hush", kafka_password="hush")
-    text = configuration(programs(settings), Folder(settings.state), Path.cwd())
+    folder = Folder(settings.state)
+    folder.prepare()
+    text = configuration(programs(settings), folder, Path.cwd())
     assert "hush" not in text
     parsed = read(text)
     names = [section for section in parsed.sections() if section.startswith("program:")]
@@ -61,8 +65,6 @@ def test_the_file_never_gives_up_and_holds_no_secret(tmp_path: Path) -> None:
         assert parsed[name]["autorestart"] == "true"
         assert parsed[name]["killasgroup"] == "true"
         # Above the longest pause that the supervisor takes, or a program would end up FATAL.
-        from lemo.embedded.supervisord import LONGEST_PAUSE
-
         assert int(parsed[name]["startretries"]) > LONGEST_PAUSE
     assert parsed["group:services"]["priority"] > parsed["group:engines"]["priority"]  # highest is stopped first
     assert parsed["unix_http_server"]["chmod"] == "0700"

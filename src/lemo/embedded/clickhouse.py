@@ -141,9 +141,7 @@ class Answer:
 
     async def _run(self) -> Response:
         head = self.url.get("query", "").encode()
-        if self.request.headers.get("content-type", "").startswith(
-            ("multipart/form-data", "application/x-www-form-urlencoded")
-        ):
+        if self.request.headers.get("content-type", "").startswith("multipart/form-data"):
             async with self.request.form(max_part_size=_FORM_PART_BYTES) as form:
                 for name, value in form.items():
                     if not isinstance(value, str):

@@ -53,24 +53,22 @@ class Folder:
         """Holds the socket's path where the home folder's own would be too long."""
         return self.run / "socket"
 
+    @property
+    def socket(self) -> Path:
+        """The supervisor's socket."""
+        try:
+            return Path(self.socket_note.read_text())
+        except FileNotFoundError:
+            return self.run / "supervisor.sock"
+
     def prepare(self) -> None:
         """Makes the folders; the socket lies in one that only its owner may enter."""
         for folder in (self.home, self.run, self.log.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.run.chmod(0o700)
-
-    def socket(self) -> Path:
-        """The supervisor's socket."""
-        own = self.run / "supervisor.sock"
-        if len(os.fsencode(own)) <= _LONGEST_SOCKET_PATH:
-            return own
-        if self.socket_note.exists():
-            noted = Path(self.socket_note.read_text())
-            if noted.parent.is_dir():
-                return noted
-        short = Path(tempfile.mkdtemp(prefix="lemo-")) / "supervisor.sock"  # mode 0700
-        self.socket_note.write_text(str(short))
-        return short
+        too_long = len(os.fsencode(self.run / "supervisor.sock")) > _LONGEST_SOCKET_PATH
+        if too_long and not (self.socket_note.exists() and self.socket.parent.is_dir()):
+            self.socket_note.write_text(str(Path(tempfile.mkdtemp(prefix="lemo-")) / "supervisor.sock"))  # mode 0700
 
 
 def _literal(value: object) -> str:
@@ -115,7 +113,7 @@ childlogdir={_literal(folder.run)}
 identifier=lemo
 
 [unix_http_server]
-file={_literal(folder.socket())}
+file={_literal(folder.socket)}
 chmod=0700
 
 [rpcinterface:supervisor]

@@ -83,7 +83,7 @@ def _proxy(folder: Folder) -> Any:
     from supervisor.xmlrpc import SupervisorTransport
 
     return xmlrpc.client.ServerProxy(
-        "http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{folder.socket()}")
+        "http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{folder.socket}")
     )
 
 
