@@ -1,8 +1,8 @@
 """`lemo import`: items and events out of files, into the ingest log."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,13 +47,13 @@ def items(
     from lemo.files.reading import Reading
     from lemo.streams.messages import item_message, item_topic
 
-    target = _target(scenario)
+    with _target(scenario) as target:
 
-    def opened(path: Path) -> "Reading[Message]":
-        return Reading(path, Item, lambda item: item_message(target.scope, item))
+        def message(item: Item) -> "Message":
+            return item_message(target.scope, item)
 
-    topic = item_topic(target.settings.kafka_item_ingest_topics, target.scenario.template)
-    _import(target, [opened(path) for path in files], topic, not no_wait, format)
+        topic = item_topic(target.settings.kafka_item_ingest_topics, target.scenario.template)
+        _import(target, [Reading(path, Item, message) for path in files], topic, not no_wait, format)
 
 
 @app.command()
@@ -70,17 +70,17 @@ def events(
     from lemo.files.reading import Reading
     from lemo.streams.messages import event_message
 
-    target = _target(scenario)
-    actions = target.scenario.actions
-    unknown = f"is not an action of this scenario; it knows {', '.join(actions)}"
+    with _target(scenario) as target:
+        actions = target.scenario.actions
+        unknown = f"is not an action of this scenario; it knows {', '.join(actions)}"
 
-    def message(event: Event) -> "Message":
-        if event.action not in actions:
-            raise InvalidInput(f"action: {event.action!r} {unknown}")
-        return event_message(target.scope, event)
+        def message(event: Event) -> "Message":
+            if event.action not in actions:
+                raise InvalidInput(f"action: {event.action!r} {unknown}")
+            return event_message(target.scope, event)
 
-    readings = [Reading(path, Event, message) for path in files]
-    _import(target, readings, target.settings.kafka_event_topic, not no_wait, format)
+        readings = [Reading(path, Event, message) for path in files]
+        _import(target, readings, target.settings.kafka_event_topic, not no_wait, format)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +93,17 @@ class _Target:
     scenario: "Scenario"
 
 
-def _target(scenario: str) -> _Target:
+@contextmanager
+def _target(scenario: str) -> Iterator[_Target]:
     from lemo.domain.scope import Scope
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    stores = Stores(settings)
-    scope = Scope(credential(settings), scenario)
-    return _Target(settings, stores.log, scope, stores.scenarios.get(scope))
+    with closing(Stores(settings)) as stores:
+        scope = Scope(credential(settings, stores.tenants), scenario)
+        yield _Target(settings, stores.log, scope, stores.scenarios.get(scope))
 
 
 def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str, wait: bool, format: Format) -> None:

@@ -1,5 +1,6 @@
 """`lemo scenarios`: places where items are recommended."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +30,8 @@ def create(
 
     settings = Settings()
     scenario = scenario_from_template(name, template)
-    Stores(settings).scenarios.create(credential(settings), scenario)
+    with closing(Stores(settings)) as stores:
+        stores.scenarios.create(credential(settings, stores.tenants), scenario)
     show_one(_row(scenario) if format is Format.table else scenario.model_dump(mode="json"), format, "Created")
     if format is Format.table:
         messages.print(
@@ -45,7 +47,8 @@ def list_scenarios(format: FormatOption = Format.table) -> None:
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    scenarios = Stores(settings).scenarios.list(credential(settings))
+    with closing(Stores(settings)) as stores:
+        scenarios = stores.scenarios.list(credential(settings, stores.tenants))
     if format is Format.json:
         show([scenario.model_dump(mode="json") for scenario in scenarios], format)
     elif scenarios:

@@ -1,5 +1,7 @@
 """`lemo stats`: how much data a scenario holds."""
 
+from contextlib import closing
+
 from lemo.commands.output import Format, FormatOption, ScenarioOption, show_one
 
 
@@ -13,17 +15,17 @@ def stats(scenario: ScenarioOption, format: FormatOption = Format.table) -> None
     from lemo.streams.dead_letters import read_dead_letters
 
     settings = Settings()
-    stores = Stores(settings)
-    scope = Scope(credential(settings), scenario)
-    stores.scenarios.get(scope)  # a name that does not exist is an error, not a row of zeros
-    newest = stores.events.newest(scope)
-    letters = read_dead_letters(stores.log, settings.kafka_dead_letter_topic, scope.tenant_id, scenario)
-    row = {
-        "scenario_id": scenario,
-        "items": stores.items.count(scope),
-        "users": stores.events.count_users(scope),
-        "events": stores.events.count(scope),
-        "dead_letters": len(letters),
-        "newest_event_at": None if newest is None else from_milliseconds(newest).isoformat(),
-    }
+    with closing(Stores(settings)) as stores:
+        scope = Scope(credential(settings, stores.tenants), scenario)
+        stores.scenarios.get(scope)  # a name that does not exist is an error, not a row of zeros
+        newest = stores.events.newest(scope)
+        letters = read_dead_letters(stores.log, settings.kafka_dead_letter_topic, scope.tenant_id, scenario)
+        row = {
+            "scenario_id": scenario,
+            "items": stores.items.count(scope),
+            "users": stores.events.count_users(scope),
+            "events": stores.events.count(scope),
+            "dead_letters": len(letters),
+            "newest_event_at": None if newest is None else from_milliseconds(newest).isoformat(),
+        }
     show_one(row, format, f"Scenario {scenario}")

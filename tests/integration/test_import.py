@@ -1,0 +1,184 @@
+"""`lemo import`, `scenarios` and `stats` against a real log, consumer and stores."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from lemo.commands import imports, scenarios
+from lemo.commands.stats import stats
+from lemo.consumer.service import Consumer
+from lemo.domain.errors import Conflict, InvalidInput, NotFound, WrongCredential
+from lemo.domain.scope import Scope
+from lemo.settings import Settings
+from lemo.stores.bootstrap import ensure_admin
+from lemo.stores.connect import Stores
+
+app = typer.Typer()
+app.add_typer(imports.app, name="import")
+app.add_typer(scenarios.app, name="scenarios")
+app.command("stats")(stats)
+
+
+def lemo(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def told(*arguments: object, exit_code: int = 0) -> Any:
+    result = lemo(*arguments, "--format", "json")
+    assert result.exit_code == exit_code, result.output
+    # The consumer's thread logs to the same standard output as the command in this process.
+    return json.loads(next(line for line in result.stdout.splitlines() if line.startswith(("{", "["))))
+
+
+@pytest.fixture(params=["redis", "kafka"])
+def settings(
+    request: pytest.FixtureRequest, clickhouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """An installation of its own on shared engines, named by the environment as on a real machine."""
+    mine = uuid.uuid4().hex[:12]
+    for name, value in {
+        "HOME": tmp_path / "home",
+        "REDIS_URL": request.getfixturevalue("valkey_url"),
+        "CLICKHOUSE_URL": clickhouse_url,
+        "CLICKHOUSE_DATABASE": f"import_{mine}",
+        "KAFKA_BOOTSTRAP_SERVERS": request.getfixturevalue("kafka_servers") if request.param == "kafka" else "",
+        "KAFKA_ITEM_INGEST_TOPICS": f"items-{mine},vlog-items,news-items",
+        "KAFKA_EVENT_TOPIC": f"events-{mine}",
+        "KAFKA_DEAD_LETTER_TOPIC": f"dead-{mine}",
+        "KAFKA_GROUP": f"group-{mine}",
+    }.items():
+        monkeypatch.setenv(f"LEMO_{name}", str(value))
+    settings = Settings()
+    ensure_admin(settings)
+    yield settings
+    stores = Stores(settings)
+    for topic in (f"items-{mine}", f"events-{mine}", f"dead-{mine}"):
+        stores.redis.delete(f"lemo:log:{topic}")
+    stores.close()
+
+
+@contextmanager
+def consumer(settings: Settings) -> Iterator[None]:
+    """A consumer in a thread of the test."""
+    stop, stores = threading.Event(), Stores(settings)
+    asked: list[Scope] = []
+    thread = threading.Thread(target=Consumer(stores, "a", asked.append, stop).run, name="consumer")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        stores.close()
+        assert not thread.is_alive()
+
+
+redis_alone = pytest.mark.parametrize("settings", ["redis"], indirect=True)
+
+ITEMS = "item_id,title,tags\n" + "".join(f"i{n},标题 {n},a|b\n" for n in range(500)) + ",no id,\n"
+EVENTS = "user_id,item_id,action,timestamp,value\n" + "".join(
+    f"u{n % 40},i{n % 500},order,{1_700_000_000 + n},\n" for n in range(3_000)
+)
+BAD_EVENTS = "u,i1,dance,1700000000,\nu,i1,order,soon,\nu,i1,order,1700000000,nan\n"
+
+
+def test_files_become_data(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text(ITEMS)
+    (tmp_path / "events.csv").write_text(EVENTS + BAD_EVENTS)
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    with consumer(settings):
+        items = told("import", "items", "items.csv", "--scenario", "shop")
+        events = told("import", "events", "events.csv", "--scenario", "shop")
+        first = told("stats", "--scenario", "shop")
+        again = told("import", "events", tmp_path / "events.csv", "--scenario", "shop")
+        second = told("stats", "-s", "shop")
+    assert (items["read"], items["published"], items["rejected"], items["taken"]) == (501, 500, 1, True)
+    assert items["reasons"] == [{"file": "items.csv", "line": 502, "reason": "item_id: is missing"}]
+    assert items["files"][0]["rejects_file"] == "items.csv.rejects.jsonl"
+    assert (events["read"], events["published"], events["rejected"]) == (3_003, 3_000, 3)
+    assert [reason["line"] for reason in events["reasons"]] == [3_002, 3_003, 3_004]
+    assert "action: 'dance' is not an action of this scenario; it knows impression" in events["reasons"][0]["reason"]
+    assert (first["items"], first["users"], first["events"], first["dead_letters"]) == (500, 40, 3_000, 0)
+    assert first["newest_event_at"] == "2023-11-14T23:03:19+00:00"
+    assert again["published"] == 3_000
+    assert second == first
+    with_rejects = (tmp_path / "events.csv.rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in with_rejects] == [3_002, 3_003, 3_004]
+
+
+@redis_alone
+def test_without_waiting_the_log_keeps_it(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(EVENTS)
+    (tmp_path / "b.jsonl").write_text('{"user_id": "u", "item_id": "i", "action": "order", "timestamp": 1e9}\n{}\n')
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    summary = told("import", "events", "a.csv", "b.jsonl", "-s", "shop", "--no-wait")
+    assert (summary["published"], summary["rejected"], summary["taken"]) == (3_001, 1, None)
+    assert [one["published"] for one in summary["files"]] == [3_000, 1]
+    stores = Stores(settings)
+    assert stores.log.lag([settings.kafka_event_topic], settings.kafka_group) == {settings.kafka_event_topic: 3_001}
+    stores.close()
+
+
+@redis_alone
+def test_a_consumer_that_takes_nothing_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 0.5)
+    (tmp_path / "events.csv").write_text(EVENTS)
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    result = lemo("import", "events", "events.csv", "-s", "shop", "--format", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["taken"] is False
+    assert "3,000 messages wait" in result.stderr
+
+
+@redis_alone
+def test_nothing_good_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,title\n,x\n")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    assert told("import", "items", "items.csv", "-s", "shop", exit_code=1)["rejected"] == 1
+    table = lemo("import", "items", "items.csv", "-s", "shop")
+    assert table.exit_code == 1
+    assert "item_id: is missing" in table.stdout
+
+
+@redis_alone
+def test_a_file_that_is_none_is_told_before_anything_is_sent(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text("item_id\na\n")
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    with pytest.raises(InvalidInput, match="a PNG picture"):
+        lemo("import", "items", "good.csv", "picture.csv", "-s", "shop")
+    stores = Stores(settings)
+    assert stores.log.read_all(settings.kafka_item_ingest_topics[0], 10) == []
+    stores.close()
+
+
+@redis_alone
+def test_scenarios_and_who_may(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told("scenarios", "list") == []
+    created = told("scenarios", "create", "shop", "--template", "ecommerce")
+    assert created["actions"]["order"]["weight"] == 5.0
+    assert [scenario["scenario_id"] for scenario in told("scenarios", "list")] == ["shop"]
+    assert "shop" in lemo("scenarios", "list").stdout
+    with pytest.raises(Conflict):
+        lemo("scenarios", "create", "shop", "--template", "news")
+    with pytest.raises(InvalidInput, match="cannot name a scenario"):
+        lemo("scenarios", "create", "My Shop", "--template", "news")
+    assert lemo("scenarios", "create", "x", "--template", "shoes").exit_code == 2
+    with pytest.raises(NotFound, match="nowhere"):
+        lemo("stats", "--scenario", "nowhere")
+    monkeypatch.setenv("LEMO_KEY", "lemo_wrong")
+    with pytest.raises(WrongCredential):
+        lemo("scenarios", "list")
