@@ -62,6 +62,10 @@ def test_an_event_counts_once_however_often_it_is_written(events: Events, scope:
     assert len(events.interactions(scope)) == 20
     assert len(events.history(scope, "u0", 100)) == 7
     assert events.active_users(scope, limit=2) == ["u0", "u1"]
+    assert events.active_users(scope) == ["u0", "u1", "u2"]
+    assert events.active_users(scope, since_ms=START + 18_000) == ["u0", "u1"]
+    assert events.recent_users(scope) == ["u1", "u0", "u2"]
+    assert events.recent_users(scope, "U2") == ["u2"]
 
 
 def test_interactions_are_ordered_and_typed(events: Events, scope: Scope) -> None:

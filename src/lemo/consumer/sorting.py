@@ -7,7 +7,7 @@ from lemo.consumer.known import Known
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.domain.time import milliseconds
+from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.messages import BadMessage, read_event_message, read_item_message, rewrapped
@@ -31,7 +31,7 @@ class Batch:
         """Takes the item in, unless the batch holds a newer version of it."""
         items = self.items.setdefault(scope, {})
         held = items.get(item.item_id)
-        if held is None or _version(item, arrived_ms) >= _version(*held):
+        if held is None or item_version(item, arrived_ms) >= item_version(*held):
             items[item.item_id] = (item, arrived_ms)
 
 
@@ -82,7 +82,3 @@ def _refused(record: Record, error: BadMessage, known: Known) -> Message:
         tenant_id=claimed.tenant_id if claimed.tenant_id and known.has_tenant(claimed.tenant_id) else "",
         scenario_id=claimed.scenario_id,
     )
-
-
-def _version(item: Item, arrived_ms: int) -> int:
-    return milliseconds(item.updated_at) if item.updated_at else arrived_ms
