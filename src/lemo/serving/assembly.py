@@ -30,8 +30,8 @@ def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answ
 
 
 def seen_items(touches: Sequence[Touch], rules: Mapping[str, ActionRule]) -> set[str]:
-    """The items that the user need not be shown again; an action without a rule counts as seen."""
-    return {touch.item_id for touch in touches if (rule := rules.get(touch.action)) is None or rule.seen}
+    """The items that the user need not be shown again. As for models, an action without a rule says nothing."""
+    return {touch.item_id for touch in touches if (rule := rules.get(touch.action)) is not None and rule.seen}
 
 
 def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:

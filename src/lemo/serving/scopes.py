@@ -35,7 +35,8 @@ class _Slot:
 class Scopes:
     """A bounded number of scopes, the least recently asked for dropped first. Safe for threads.
 
-    `load` makes a state from the one before and does not raise. With `watch`, a thread renews the states.
+    `load` makes a state from the one before and does not raise. With `watch`, a thread renews the states, and the
+    first request for a scope waits at most `FIRST_LOAD_SECONDS`; without, it waits as long as it takes.
     """
 
     def __init__(self, load: Load, capacity: int, watch: bool = True, refresh_seconds: float = REFRESH_SECONDS) -> None:
@@ -51,7 +52,7 @@ class Scopes:
             self._watcher.start()
 
     def state(self, scope: Scope) -> ServingState:
-        """The scope's state now; the first caller waits until it is loaded, at most `FIRST_LOAD_SECONDS`."""
+        """The scope's state now; the first callers wait until it is loaded."""
         with self._lock:
             slot = self._slots.get(scope)
             new = slot is None
@@ -64,7 +65,7 @@ class Scopes:
             slot.asked_at = time.monotonic()
         if new:
             self._pool.submit(self._renew, scope, slot)
-        if not slot.ready.wait(FIRST_LOAD_SECONDS):
+        if not slot.ready.wait(FIRST_LOAD_SECONDS if self._watcher else None):
             log.warning("answering without a snapshot: it takes too long to load", scope=str(scope))
             slot.ready.set()
         return slot.state

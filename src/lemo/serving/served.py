@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 
+from lemo.domain.errors import EngineUnavailable
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -34,7 +35,8 @@ class Served:
         settings = stores.settings
         self._stores = stores
         self._redis = RequestRedis(settings.redis(0), settings.history_length, settings.history_days)
-        fresh = Fresh(self._redis.redis)
+        # A batch rather waits for Redis than goes without.
+        fresh = Fresh(self._redis.redis) if watch else stores.fresh
         self._scopes = Scopes(
             lambda scope, before: load_state(scope, stores.snapshots, fresh, before), capacity, watch, refresh_seconds
         )
@@ -46,14 +48,14 @@ class Served:
 
     def recommend_many(self, scope: Scope, users: Sequence[str], n: int) -> Iterator[tuple[str, Answer]]:
         """Each user's answer, the same that `recommend` gives; raises EngineUnavailable rather than degrade."""
-        state = self._scopes.state(scope)
+        state = self._complete_state(scope)
         for batch in _batches(users):
             known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
             yield from zip(batch, _answers(state, known, n, ()), strict=True)
 
     def precompute(self, scope: Scope, users: Sequence[str]) -> Iterator[dict[str, PrecomputedAnswer]]:
         """What `Answers.write_many` keeps for these users, batch by batch; nothing while there is no model."""
-        state = self._scopes.state(scope)
+        state = self._complete_state(scope)
         model, version = state.mapped.model, state.mapped.model_version
         if model is None or version is None:
             return
@@ -98,6 +100,15 @@ class Served:
         """Stops renewing and lets go of connections."""
         self._scopes.close()
         self._redis.close()
+
+    def _complete_state(self, scope: Scope) -> ServingState:
+        state = self._scopes.state(scope)
+        if not state.complete:
+            raise EngineUnavailable(
+                f"The model or the newest items of {scope.scenario_id!r} cannot be read.",
+                "`lemo doctor` shows which engine is away; try again when it is back.",
+            )
+        return state
 
     def __enter__(self) -> "Served":
         return self

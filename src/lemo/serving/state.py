@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 LATEST = 1000
 """Newest items that a scope keeps at hand."""
+_ANY_RULES = {action: rule for rules in TEMPLATES.values() for action, rule in rules.items()}
 _Part = TypeVar("_Part")
 
 
@@ -45,8 +46,8 @@ class ServingState:
 
     @property
     def rules(self) -> Mapping[str, ActionRule]:
-        """What actions mean: the model's rules, before there is a model those that most templates share."""
-        return self.mapped.model.rules if self.mapped.model is not None else TEMPLATES["custom"]
+        """What actions mean: the model's rules, before there is a model those of the templates."""
+        return self.mapped.model.rules if self.mapped.model is not None else _ANY_RULES
 
 
 def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: ServingState) -> ServingState:

@@ -63,9 +63,9 @@ def test_without_anything_scored_the_newest_items_answer_best_first() -> None:
     assert newest([], 5, set()) == []
 
 
-def test_an_impression_is_not_seen_and_an_unknown_action_is() -> None:
+def test_what_was_clicked_is_seen_and_what_was_only_shown_is_not() -> None:
     touches = [Touch("shown", "impression", None, 1), Touch("clicked", "click", None, 2), Touch("odd", "odd", None, 3)]
-    assert seen_items(touches, TEMPLATES["custom"]) == {"clicked", "odd"}
+    assert seen_items(touches, TEMPLATES["custom"]) == {"clicked"}
 
 
 def test_an_answer_has_a_request_id_of_its_own_and_is_json() -> None:

@@ -1,7 +1,9 @@
 """Files of users in, files of answers out."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +12,7 @@ import pytest
 from lemo.domain.errors import InvalidInput, NotFound
 from lemo.serving.export import read_users, write_export
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"user_id": 'user "7"/北京', "items": [{"item_id": "a b", "score": 1.5, "reason": "popular now"}]},
     {"user_id": "nobody", "items": []},
 ]
@@ -35,12 +37,12 @@ def test_a_failed_export_leaves_the_former_file(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("former\n")
 
-    def rows() -> object:
+    def rows() -> Iterator[dict[str, Any]]:
         yield ROWS[0]
         raise NotFound("The rest is gone.")
 
     with pytest.raises(NotFound):
-        write_export(out, rows())  # type: ignore[arg-type]
+        write_export(out, rows())
     assert out.read_text() == "former\n"
     assert list(tmp_path.iterdir()) == [out]
 

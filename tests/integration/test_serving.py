@@ -1,0 +1,261 @@
+"""Answers from mapped snapshots and a real Redis."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import servers
+from engines.process import Daemon
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.event import Event
+from lemo.domain.item import Item
+from lemo.domain.scope import Scope
+from lemo.recommenders.similar import SimilarItems, similar_items
+from lemo.serving.served import Served
+from lemo.stores.connect import Stores
+from sites import ITEMS, NOW, model_of, publish_model, settings_of, touch, wait_for
+
+
+class NoDocuments(Stores):
+    """Stores whose document store must not be asked."""
+
+    @cached_property
+    def documents(self) -> Any:
+        """Never."""
+        raise AssertionError("a recommendation asked the document store")
+
+
+@pytest.fixture
+def stores(tmp_path: Path, redis_url: str) -> Iterator[Stores]:
+    stores = NoDocuments(settings_of(tmp_path, redis_url))
+    yield stores
+    stores.close()
+
+
+@pytest.fixture
+def served(stores: Stores) -> Iterator[Served]:
+    with Served(stores, refresh_seconds=0.05) as served:
+        yield served
+
+
+def ids(answer: Any) -> list[str]:
+    return [item.item_id for item in answer.items]
+
+
+def add_new(stores: Stores, scope: Scope, *item_ids: str, active: bool = True) -> None:
+    items = [Item(item_id=item_id, is_active=active) for item_id in item_ids]
+    stores.fresh.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
+
+
+def test_a_users_taste_makes_the_answer_and_is_its_reason(served: Served, stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    touch(stores, scope, "u", "item/20")
+    answer = served.recommend(scope, "u", 10)
+    assert (answer.model_version, answer.degraded) == ("1", False)
+    assert ids(answer)[:3] == ["item/21", "item/22", "item/23"]
+    assert answer.items[0].reason == 'because of "item/20"'
+    assert len(answer.items) == 10
+    assert "item/20" not in ids(answer)
+    assert answer.items == sorted(answer.items, key=lambda item: -item.score)
+    touch(stores, scope, "u", "item/20", "item/21", "item/30")
+    after = served.recommend(scope, "u", 10)
+    assert "item/21" not in ids(after)
+    assert "item/31" in ids(after)[:3], "a click of a moment ago counts"
+
+
+def test_a_stranger_gets_popular_items_and_some_new_ones(served: Served, stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    add_new(stores, scope, "old", "new")
+    answer = served.recommend(scope, "stranger", 10)
+    assert ids(answer)[:5] == [*ITEMS[:4], "new"]
+    assert answer.items[4].reason == "new"
+    assert answer.items[0].reason == "popular now"
+    assert not answer.degraded
+
+
+def test_without_a_model_the_newest_items_answer(served: Served, stores: Stores, scope: Scope) -> None:
+    add_new(stores, scope, "a", "b", "c")
+    touch(stores, scope, "u", "b")
+    answer = served.recommend(scope, "u", 10)
+    assert ids(answer) == ["c", "a"]
+    assert (answer.model_version, answer.degraded) == (None, True)
+    assert ids(served.popular(scope, 2)) == ["c", "b"]
+    assert ids(served.latest(scope, 2)) == ["c", "b"]
+
+
+def test_inactive_and_excluded_items_are_never_answered(served: Served, stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    add_new(stores, scope, "item/0", "item/21", active=False)
+    touch(stores, scope, "u", "item/20")
+    answer = served.recommend(scope, "u", 40, exclude={"item/22"})
+    assert len(answer.items) == 36
+    assert not {"item/0", "item/20", "item/21", "item/22"} & set(ids(answer))
+    assert ids(served.popular(scope, 1)) == ["item/1"]
+
+
+def test_a_promotion_serves_without_a_restart(served: Served, stores: Stores, scope: Scope) -> None:
+    assert served.recommend(scope, "u", 5).model_version is None
+    publish_model(stores, scope, "1", model_of())
+    wait_for(lambda: served.recommend(scope, "u", 5).model_version == "1")
+    publish_model(stores, scope, "2", model_of(favourite=7))
+    wait_for(lambda: served.recommend(scope, "u", 5).model_version == "2")
+    assert ids(served.popular(scope, 1)) == ["item/7"]
+
+
+def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(served: Served, stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    before = served.popular(scope, 5)
+    arrays, manifest = model_of(favourite=9).to_arrays()
+    del arrays["popularity"]
+    stores.snapshots.publish(scope, "model", "2", arrays, manifest)
+    stores.snapshots.point(scope, "model", "2")
+    asked = time.monotonic()
+    while time.monotonic() < asked + 0.3:
+        after = served.popular(scope, 5)
+        assert (after.model_version, after.items) == ("1", before.items)
+
+
+def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Served, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    add_new(stores, scope, "new-1", "new-2")
+    add_new(stores, scope, "item/3", active=False)
+    users = [f"user {number}" for number in range(600)]
+    for number, user in enumerate(users[:300]):
+        touch(stores, scope, user, *(ITEMS[(number + step) % len(ITEMS)] for step in range(number % 7)))
+    with Served(stores, watch=False) as batch:
+        answers = dict(batch.recommend_many(scope, users, 12))
+        for ready in batch.precompute(scope, users[:400]):
+            stores.answers.write_many(scope, ready)
+        again = dict(batch.recommend_many(scope, users, 12))
+    assert list(answers) == users
+    for user in users:
+        answer = served.recommend(scope, user, 12)
+        assert answer.items == answers[user].items == again[user].items, user
+
+
+def test_a_precomputed_answer_serves_until_model_or_history_change(
+    stores: Stores, served: Served, scope: Scope
+) -> None:
+    publish_model(stores, scope, "1", model_of())
+    touch(stores, scope, "u", "item/20")
+    with Served(stores, watch=False) as batch:
+        (ready,) = batch.precompute(scope, ["u"])
+    # Told apart from a computed answer by a score that no model gives.
+    marked = ready["u"].model_copy(
+        update={"items": [item._replace(score=1000.0 - place) for place, item in enumerate(ready["u"].items)]}
+    )
+    stores.answers.write_many(scope, {"u": marked})
+    answer = served.recommend(scope, "u", 5)
+    assert answer.items[0].score == 1000.0
+    assert ids(answer) == [item.item_id for item in ready["u"].items[:5]]
+    without = served.recommend(scope, "u", 5, exclude={ids(answer)[0]})
+    assert ids(without)[:4] == ids(answer)[1:]
+
+    touch(stores, scope, "u", "item/2", action="click")  # as old as the other touch: late, not new
+    assert served.recommend(scope, "u", 5).items[0].score < 100
+    stores.history.delete(scope, ["u"])
+    touch(stores, scope, "u", "item/20")
+    assert served.recommend(scope, "u", 5).items[0].score == 1000.0
+    publish_model(stores, scope, "2", model_of(favourite=3))
+    wait_for(lambda: served.recommend(scope, "u", 5).model_version == "2")
+    assert served.recommend(scope, "u", 5).items[0].score < 100
+
+    assert stores.answers.delete_stale(scope, "1") == 0
+    assert stores.answers.delete_stale(scope, "2") == 1
+    assert stores.answers.read(scope, "u") is None
+
+
+def test_similar_items(stores: Stores, served: Served, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    nearest: SimilarItems = similar_items(list(ITEMS), model_of().influence, None, 3)
+    arrays, manifest = nearest.to_arrays()
+    stores.snapshots.publish(scope, "similar", "10", arrays, manifest)
+    stores.snapshots.point(scope, "similar", "10")
+    add_new(stores, scope, "item/6", active=False)
+    answer = served.similar(scope, "item/5", 10)
+    assert ids(answer) == ["item/7", "item/8"]
+    assert (answer.model_version, answer.degraded) == ("10", False)
+    unknown = served.similar(scope, "nobody knows it", 3)
+    assert unknown.degraded
+    assert ids(unknown) == ITEMS[:3]
+
+
+def test_scopes_do_not_see_each_other(stores: Stores, served: Served, scope: Scope) -> None:
+    other = Scope(f"{scope.tenant_id}-other", scope.scenario_id)
+    publish_model(stores, scope, "1", model_of())
+    add_new(stores, scope, "new")
+    touch(stores, scope, "u", "item/20")
+    answer = served.recommend(other, "u", 10)
+    assert (answer.items, answer.model_version) == ([], None)
+
+
+class OwnRedis:
+    """A Redis that a test may stop."""
+
+    def __init__(self, name: str) -> None:
+        self.url = f"redis://127.0.0.1:{servers.embedded('redis', name)}"
+        self.daemon = Daemon(Path(os.environ[servers.RUN_FOLDER]) / name)
+
+    def pause(self) -> None:
+        assert self.daemon.pid
+        os.kill(self.daemon.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.daemon.pid
+        os.kill(self.daemon.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def own_redis(scope: Scope) -> Iterator[OwnRedis]:
+    redis = OwnRedis(f"redis-{scope.tenant_id}")
+    yield redis
+    if redis.daemon.pid:
+        redis.resume()
+        redis.daemon.stop()
+
+
+def test_while_redis_is_silent_answers_are_quick_and_say_so(tmp_path: Path, own_redis: OwnRedis, scope: Scope) -> None:
+    stores = NoDocuments(settings_of(tmp_path, own_redis.url))
+    publish_model(stores, scope, "1", model_of())
+    touch(stores, scope, "u", "item/20")
+    with Served(stores, refresh_seconds=0.05) as served:
+        assert served.recommend(scope, "u", 5).items[0].item_id == "item/21"
+        own_redis.pause()
+        times = []
+        for _ in range(50):
+            started = time.monotonic()
+            answer = served.recommend(scope, "u", 5)
+            times.append(time.monotonic() - started)
+            assert (answer.degraded, answer.model_version) == (True, "1")
+            assert ids(answer) == ITEMS[:5]
+        assert max(times) < 2
+        assert sorted(times)[25] < 0.05, "every request waits for Redis"
+        own_redis.resume()
+        wait_for(lambda: not served.recommend(scope, "u", 5).degraded)
+        own_redis.daemon.stop()
+        assert served.recommend(scope, "u", 5).degraded
+    stores.close()
+
+
+def test_a_batch_fails_rather_than_answer_without_history(tmp_path: Path, free_port: int, scope: Scope) -> None:
+    stores = NoDocuments(settings_of(tmp_path, f"redis://127.0.0.1:{free_port}"))
+    publish_model(stores, scope, "1", model_of())
+    with Served(stores, watch=False) as batch, pytest.raises(EngineUnavailable):
+        list(batch.recommend_many(scope, ["u"], 5))
+    stores.close()
+
+
+def test_events_of_any_name_are_remembered_apart(stores: Stores, served: Served) -> None:
+    """Ids may hold what separates keys."""
+    publish_model(stores, scope := Scope("tenant-colon", "s"), "1", model_of())
+    add = stores.history.add
+    user = f"a:b/c \"d\" '北京' {time.time_ns()}"
+    add([(scope, Event(user_id=user, item_id="item/20", action="like", timestamp=NOW))])
+    assert ids(served.recommend(scope, user, 1)) == ["item/21"]
+    assert served.recommend(scope, user.partition(":")[2], 1).items[0].reason == "popular now"
