@@ -151,7 +151,7 @@ class BlendModel:
         parts = [
             taste.get(row, 0.0) * value for row, value in zip(near, self.neighbours.data[cells].tolist(), strict=True)
         ]
-        return self.item_ids[near[parts.index(max(parts))]]
+        return str(self.item_ids[near[parts.index(max(parts))]])
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Everything as named arrays and a small JSON manifest."""

@@ -1,4 +1,4 @@
-"""The grid: every mix that selection may choose, judged on one validation window at the cost of fitting each source once."""
+"""The grid: every mix that selection may choose, judged on a window while each source is fitted only once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -141,7 +141,8 @@ def _hottest(values: Array, seen: CSR) -> Array:
 def _without(matrix: CSR, seen: CSR) -> CSR:
     """The matrix with negative numbers where something is seen."""
     top = float(matrix.data.max()) if matrix.nnz else 0.0
-    return (matrix - seen.astype(np.float32) * np.float32(2 * top + 1)).tocsr()
+    difference: CSR = (matrix - seen.astype(np.float32) * np.float32(2 * top + 1)).tocsr()
+    return difference
 
 
 def _places(matrix: CSR, width: int) -> Array:

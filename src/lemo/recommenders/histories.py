@@ -1,5 +1,6 @@
 """Histories: the touches of users as rows of matrices, the form in which a model is asked."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ class Encoder:
     def _decay(self, age_ms: int) -> float:
         if self._half_life_ms is None:
             return 1.0
-        return 0.5 ** min(age_ms / max(self._half_life_ms, 1.0), OLDEST_HALF_LIVES)
+        return math.exp2(-min(age_ms / max(self._half_life_ms, 1.0), OLDEST_HALF_LIVES))
 
 
 def _csr(columns: Sequence[Sequence[int]], values: Array, shape: tuple[int, int]) -> CSR:

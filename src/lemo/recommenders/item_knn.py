@@ -1,6 +1,7 @@
 """Item-kNN: items are alike when the same users like them (Sarwar et al., 2001)."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,10 @@ def item_similarity(user_items: CSR, shrinkage: float, neighbours: int, unit: fl
 
 def item_similarities(user_items: CSR, shrinkage: float, sizes: list[int], unit: float = 1.0) -> list[CSR]:
     """`item_similarity` for several numbers of neighbours at little more than the cost of one; columns unsorted."""
-    items = user_items.shape[1]
+    items = int(user_items.shape[1])
     matrix = _prepared(user_items, unit)
     if matrix.nnz == 0:
-        return [sparse.csr_matrix((items, items), dtype=np.float32) for _ in sizes]
+        return [_empty(items) for _ in sizes]
     by_item = matrix.T.tocsr()
     norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1)).ravel())
     parts: list[CSR] = []
@@ -67,11 +68,17 @@ def _chunks(by_item: CSR, user_lengths: Array) -> Iterator[tuple[int, int]]:
     costs[np.diff(by_item.indptr) == 0] = 0
     chunk = np.cumsum(costs) // CHUNK_PRODUCTS
     edges = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), len(costs)]
-    yield from zip(edges, edges[1:], strict=False)
+    yield from pairwise(edges)
+
+
+def _empty(items: int) -> CSR:
+    nothing = np.zeros(0, dtype=np.int32)
+    return sparse.csr_matrix((nothing.astype(np.float32), (nothing, nothing)), shape=(items, items))
 
 
 def largest(matrix: CSR, k: int) -> CSR:
     """The k largest positive values of each row; columns unsorted."""
     # A product with the identity: the library's bounded heaps are an order faster than sorting.
     identity = sparse.identity(matrix.shape[1], dtype=matrix.dtype, format="csr")
-    return sp_matmul_topn(matrix, identity, top_n=max(min(k, matrix.shape[1]), 1), threshold=0)
+    kept: CSR = sp_matmul_topn(matrix, identity, top_n=max(min(k, matrix.shape[1]), 1), threshold=0)
+    return kept

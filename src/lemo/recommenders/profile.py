@@ -1,24 +1,36 @@
 """User profiles: what a user's recent touches say about categories, tags and authors."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
+from scipy import sparse
 
 from lemo.domain.item import Item
 from lemo.domain.scenario import ActionRule
+from lemo.domain.time import from_milliseconds
 from lemo.domain.touch import Touch
+from lemo.recommenders.histories import Encoder
+
+Array = np.ndarray[Any, Any]
+CSR = sparse.csr_matrix
+
+HALF_LIFE_MS = 30 * 86_400_000.0
+"""By default an act of a month ago counts half of one of now."""
 
 
 class Taste(BaseModel):
-    """A label and its share of the user's taste, 0 to 1 (all labels of one kind sum to at most 1)."""
+    """A label and its part of a user's taste, 0 to 1."""
 
     label: str
     weight: float
 
 
 class UserProfile(BaseModel):
-    """What is known of a user."""
+    """What is known of a user: labels of liked items, the strongest first."""
 
     user_id: str
     categories: list[Taste]
@@ -35,12 +47,65 @@ class Profiler:
     """Makes the profiles of many users at once from the labels of a catalogue."""
 
     def __init__(
-        self, items: Sequence[Item], rules: Mapping[str, ActionRule], half_life_ms: float | None = None
+        self, items: Sequence[Item], rules: Mapping[str, ActionRule], half_life_ms: float | None = HALF_LIFE_MS
     ) -> None:
-        raise NotImplementedError
+        self._encoder = Encoder([item.item_id for item in items], rules, half_life_ms)
+        self._categories = _Labels(item.categories for item in items)
+        self._tags = _Labels(item.tags for item in items)
+        self._authors = _Labels([item.author] if item.author else [] for item in items)
 
     def profiles(
         self, user_ids: Sequence[str], histories: Sequence[Sequence[Touch]], top: int = 10
     ) -> list[UserProfile]:
-        """One profile per user, in order; a user without touches has an empty one."""
-        raise NotImplementedError
+        """One profile per user, in order, with the `top` labels of each kind.
+
+        An item's weight is shared equally by its labels. A user without touches has an empty profile; touches of
+        items that the catalogue does not hold are counted, but have no labels.
+        """
+        tastes, _ = self._encoder.encode(histories)
+        categories, tags, authors = (
+            labels.strongest(tastes, top) for labels in (self._categories, self._tags, self._authors)
+        )
+        return [
+            UserProfile(
+                user_id=user_id,
+                categories=categories[row],
+                tags=tags[row],
+                authors=authors[row],
+                touches=len(history),
+                actions=dict(sorted(Counter(touch.action for touch in history).items())),
+                last_event_at=from_milliseconds(max(touch.timestamp_ms for touch in history)) if history else None,
+            )
+            for row, (user_id, history) in enumerate(zip(user_ids, histories, strict=True))
+        ]
+
+
+class _Labels:
+    """The labels of one kind as a matrix, items x labels, rows summing to 1."""
+
+    def __init__(self, labels: Iterable[Sequence[str]]) -> None:
+        lists = [sorted(set(own)) for own in labels]
+        self._names = sorted({name for own in lists for name in own})
+        codes = {name: code for code, name in enumerate(self._names)}
+        starts = np.zeros(len(lists) + 1, dtype=np.int32)
+        np.cumsum([len(own) for own in lists], out=starts[1:])
+        indices = np.array([codes[name] for own in lists for name in own], dtype=np.int32)
+        shares = np.array([1 / len(own) for own in lists for _ in own], dtype=np.float64)
+        self._matrix = sparse.csr_matrix((shares, indices, starts), shape=(len(lists), len(self._names)))
+
+    def strongest(self, tastes: CSR, top: int) -> list[list[Taste]]:
+        """Per user, the labels with the largest part of the taste; of equals the first in the alphabet."""
+        weights = (tastes @ self._matrix).tocsr()
+        answers = []
+        for row in range(weights.shape[0]):
+            cells = slice(weights.indptr[row], weights.indptr[row + 1])
+            columns, values = weights.indices[cells], weights.data[cells]
+            order = np.lexsort((columns, -values))[:top]
+            total = float(values.sum())
+            answers.append(
+                [
+                    Taste(label=self._names[columns[place]], weight=min(round(float(values[place]) / total, 6), 1.0))
+                    for place in order.tolist()
+                ]
+            )
+        return answers

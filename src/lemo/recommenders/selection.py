@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from pydantic import BaseModel
@@ -135,7 +136,7 @@ def _windows(interactions: Interactions) -> Iterator[Split]:
         return
     moments = np.quantile(interactions.timestamps, WINDOWS, method="higher").tolist()
     moments[-1] += 1
-    for start, end in zip(moments, moments[1:], strict=False):
+    for start, end in pairwise(moments):
         yield split_at(interactions, int(start), int(end))
 
 

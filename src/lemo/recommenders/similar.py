@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from lemo.recommenders.scored import Scored
+from lemo.recommenders.strings import pack_strings, unpack_strings
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
+
+BLOCK_CELLS = 16_000_000
+"""Items times items whose content is compared at once."""
 
 
 @dataclass(frozen=True)
@@ -25,25 +30,98 @@ class SimilarItems:
     by_behaviour: Array
     """int32 (items,): how many of a row's first neighbours come from behaviour; the rest come from content."""
 
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
     def of(self, item_id: str, n: int) -> list[Scored]:
         """The n items most similar to the item (fewer where fewer are known); none for an unknown id."""
-        raise NotImplementedError
+        row = self._rows.get(item_id)
+        if row is None:
+            return []
+        near = self.neighbours[row, : max(n, 0)].tolist()
+        values = self.scores[row, : max(n, 0)].tolist()
+        ours = int(self.by_behaviour[row])
+        return [
+            Scored(self.item_ids[other], value, item_id, "similar" if place < ours else "content")
+            for place, (other, value) in enumerate(zip(near, values, strict=True))
+            if other >= 0
+        ]
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Everything as arrays and a small JSON manifest."""
-        raise NotImplementedError
+        """Everything as named arrays and a small JSON manifest."""
+        arrays = {
+            **pack_strings("item_ids", self.item_ids),
+            "neighbours": self.neighbours,
+            "scores": self.scores,
+            "by_behaviour": self.by_behaviour,
+        }
+        return arrays, {"items": len(self.item_ids), "neighbours": int(self.neighbours.shape[1])}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> "SimilarItems":
-        """What `to_arrays` gave, mapped or copied."""
-        raise NotImplementedError
+    def from_arrays(cls, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> "SimilarItems":  # noqa: ARG003
+        """What `to_arrays` gave; the arrays may be memory-mapped and read-only."""
+        ids = unpack_strings("item_ids", arrays)
+        return cls(ids, arrays["neighbours"], arrays["scores"], arrays["by_behaviour"])
 
 
 def similar_items(
-    item_ids: list[str], similarity: CSR, content: Array | None, k: int, chunk_rows: int = 2_000
+    item_ids: list[str], similarity: CSR, content: Array | None, k: int, answerable: Array | None = None
 ) -> SimilarItems:
     """Up to k neighbours per item: those of `similarity` (items x items), then the nearest by content.
 
     `content` is float32 (items, d), L2-normalised; rows of zeros (and None) have no content neighbours.
+    `answerable` is bool (items,): others are nobody's neighbour. Content scores are scaled to stay below the
+    row's behaviour scores, so that a row falls.
     """
-    raise NotImplementedError
+    count = len(item_ids)
+    allowed = np.ones(count, dtype=bool) if answerable is None else np.asarray(answerable, dtype=bool)
+    neighbours = np.full((count, k), -1, dtype=np.int32)
+    scores = np.zeros((count, k), dtype=np.float32)
+    ours = _fill_from_behaviour(neighbours, scores, similarity, allowed)
+    if content is not None and count > 1 and k > 0:
+        short = np.flatnonzero((ours < k) & content.any(axis=1))
+        allowed = allowed & content.any(axis=1)
+        height = max(BLOCK_CELLS // count, 1)
+        for start in range(0, len(short), height):
+            _fill_from_content(neighbours, scores, ours, content, short[start : start + height], allowed)
+    return SimilarItems(item_ids, neighbours, scores, ours)
+
+
+def _fill_from_behaviour(neighbours: Array, scores: Array, similarity: CSR, allowed: Array) -> Array:
+    """Writes each row's best neighbours by behaviour, and tells how many there are (int32 per row)."""
+    count, k = neighbours.shape
+    rows = np.repeat(np.arange(count), np.diff(similarity.indptr))
+    keep = (similarity.data > 0) & allowed[similarity.indices] & (rows != similarity.indices)
+    rows, columns, values = rows[keep], similarity.indices[keep], similarity.data[keep]
+    order = np.lexsort((columns, -values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    lengths = np.bincount(rows, minlength=count)
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    first = places < k
+    neighbours[rows[first], places[first]] = columns[first]
+    scores[rows[first], places[first]] = values[first]
+    return np.asarray(np.minimum(lengths, k), dtype=np.int32)
+
+
+def _fill_from_content(
+    neighbours: Array, scores: Array, ours: Array, content: Array, rows: Array, allowed: Array
+) -> None:
+    """Writes the nearest items by content behind the behaviour neighbours of these rows."""
+    k = neighbours.shape[1]
+    near = content[rows] @ content.T
+    near[:, ~allowed] = 0
+    lines = np.arange(len(rows))
+    near[lines, rows] = 0
+    taken = neighbours[rows]
+    at, place = np.nonzero(taken >= 0)
+    near[at, taken[at, place]] = 0
+    width = min(k, near.shape[1])
+    best = np.sort(np.argpartition(-near, width - 1, axis=1)[:, :width], axis=1)
+    values = np.take_along_axis(near, best, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
+    last = np.where(ours[rows] > 0, scores[rows, np.maximum(ours[rows] - 1, 0)], 1)
+    line, place = np.nonzero((values > 0) & (np.arange(width) < (k - ours[rows])[:, None]))
+    neighbours[rows[line], ours[rows[line]] + place] = best[line, place]
+    scores[rows[line], ours[rows[line]] + place] = np.minimum(values[line, place], 1) * last[line]

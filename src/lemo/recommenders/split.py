@@ -46,7 +46,7 @@ def _after_moment(interactions: Interactions, share: float) -> Array:
     order = np.sort(interactions.timestamps)
     moment = order[min(int(share * len(order)), len(order) - 1)]
     # Where the first moment holds more than `share` of all acts, the test part is what comes after it.
-    return interactions.timestamps >= max(moment, order[0] + 1)
+    return np.asarray(interactions.timestamps >= max(moment, order[0] + 1))
 
 
 def _last_of_each_user(interactions: Interactions, share: float) -> Array:
@@ -58,7 +58,7 @@ def _last_of_each_user(interactions: Interactions, share: float) -> Array:
     counts = np.bincount(interactions.users, minlength=len(interactions.user_ids))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return rank >= np.ceil(share * counts)[interactions.users]
+    return np.asarray(rank >= np.ceil(share * counts)[interactions.users])
 
 
 def _questions(interactions: Interactions, test: Array, protocol: Literal["time", "user"]) -> Split:

@@ -1,6 +1,7 @@
 """Lists of strings as two flat arrays, so that ids can be stored and mapped without pickle."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,4 +24,4 @@ def unpack_strings(name: str, arrays: Mapping[str, Array]) -> list[str]:
     """The strings that `pack_strings` packed under `name`; raises KeyError when they are not there."""
     data = arrays[f"{name}_bytes"].tobytes()
     offsets = arrays[f"{name}_offsets"].tolist()
-    return [data[start:end].decode("utf-8", "surrogatepass") for start, end in zip(offsets, offsets[1:], strict=False)]
+    return [data[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(offsets)]
