@@ -4,9 +4,10 @@ import hashlib
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from grpc import RpcError  # type: ignore[import-untyped]
@@ -26,8 +27,11 @@ ID_BYTES = 1024
 """An id has up to 256 characters of up to 4 bytes each, and Milvus counts bytes."""
 MISSING = (100, 1600)
 """Milvus's codes for a collection and an alias that do not exist."""
+NOT_LOADED = 101
+"""Its code for a collection that is not in memory."""
 
 Array = np.ndarray[Any, Any]
+Answer = TypeVar("Answer")
 
 # pymilvus logs every refused call with its traceback, although it also raises: the caller decides what is an error.
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -119,17 +123,12 @@ class Vectors:
         """
         found: list[list[tuple[str, float]]] = []
         with self._client() as client:
-            if self._current(client, scope) is None:
+            version = self._current(client, scope)
+            if version is None:
                 return [[] for _ in range(len(matrix))]
             for start in range(0, len(matrix), QUERIES):
-                hits = client.search(
-                    _alias(scope),
-                    [row.astype(np.float32, copy=False) for row in matrix[start : start + QUERIES]],
-                    limit=k,
-                    output_fields=["item_id"],
-                    search_params={"metric_type": "COSINE"},
-                    timeout=CALL_SECONDS,
-                )
+                rows = [row.astype(np.float32, copy=False) for row in matrix[start : start + QUERIES]]
+                hits = _loaded(client, scope, version, partial(_search, client, scope, rows, k))
                 found.extend([(hit["entity"]["item_id"], float(hit["distance"])) for hit in row] for row in hits)
         return found
 
@@ -137,10 +136,11 @@ class Vectors:
         """The float32 vectors, in the version in use, of those of `ids` that have one."""
         found: dict[str, Array] = {}
         with self._client() as client:
-            if not ids or self._current(client, scope) is None:
+            version = self._current(client, scope)
+            if not ids or version is None:
                 return found
             for keys in _keys(ids):
-                rows = client.get(_alias(scope), ids=keys, output_fields=["item_id", "vector"], timeout=CALL_SECONDS)
+                rows = _loaded(client, scope, version, partial(_get, client, scope, keys))
                 found.update((row["item_id"], np.asarray(row["vector"], dtype=np.float32)) for row in rows)
         return found
 
@@ -155,10 +155,8 @@ class Vectors:
     def count(self, scope: Scope) -> int:
         """How many items have a vector in the version in use."""
         with self._client() as client:
-            if self._current(client, scope) is None:
-                return 0
-            answer = client.query(_alias(scope), filter="", output_fields=["count(*)"], timeout=CALL_SECONDS)
-            return int(answer[0]["count(*)"])
+            version = self._current(client, scope)
+            return 0 if version is None else _loaded(client, scope, version, partial(_count, client, scope))
 
     def ping(self) -> str:
         """Asks the server for its version."""
@@ -197,6 +195,37 @@ class Vectors:
                 f"Milvus at {_shown(self._uri)} could not do it (code {code}): {text.rstrip('.')}.",
                 "Check that it runs (`lemo status` for the embedded one), and LEMO_MILVUS_URI and LEMO_MILVUS_TOKEN.",
             ) from None
+
+
+def _loaded(client: MilvusClient, scope: Scope, version: str, read: Callable[[], Answer]) -> Answer:
+    """Reads; loads the collection first where a restarted server has it on disk only."""
+    try:
+        return read()
+    except MilvusException as error:
+        if error.code != NOT_LOADED:
+            raise
+    client.load_collection(_collection(scope, version), timeout=CALL_SECONDS)
+    return read()
+
+
+def _search(client: MilvusClient, scope: Scope, rows: list[Array], k: int) -> Any:
+    return client.search(
+        _alias(scope),
+        rows,
+        limit=k,
+        output_fields=["item_id"],
+        search_params={"metric_type": "COSINE"},
+        timeout=CALL_SECONDS,
+    )
+
+
+def _get(client: MilvusClient, scope: Scope, keys: list[str]) -> Any:
+    return client.get(_alias(scope), ids=keys, output_fields=["item_id", "vector"], timeout=CALL_SECONDS)
+
+
+def _count(client: MilvusClient, scope: Scope) -> int:
+    answer = client.query(_alias(scope), filter="", output_fields=["count(*)"], timeout=CALL_SECONDS)
+    return int(answer[0]["count(*)"])
 
 
 def _shown(uri: str) -> str:
