@@ -183,7 +183,7 @@ def test_clients_work_side_by_side(client: Any, port: int) -> None:
         with clickhouse_connect.get_client(host="127.0.0.1", port=port, database=client.database) as mine:
             for step in range(10):
                 mine.insert("t", [[f"w{worker}", step]], column_names=["u", "n"])
-            return int(mine.query(f"SELECT count() FROM t WHERE u = 'w{worker}'").first_row[0])
+            return len(mine.query(f"SELECT n FROM t WHERE u = 'w{worker}'").result_rows)
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(work, range(6))) == [10] * 6

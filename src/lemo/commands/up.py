@@ -86,7 +86,12 @@ def status(format: FormatOption = Format.table) -> None:
     settings = Settings()
     states = supervisor.status(settings)
     if states or format is Format.json:
-        show([asdict(state) for state in states], format, columns=["name", "state", "pid", "uptime", "restarts"])
+        rows = [asdict(state) for state in states]
+        if format is Format.table:
+            rows = [
+                {**row, "pid": str(row["pid"] or "")} for row in rows
+            ]  # a number, but not one to group by thousands
+        show(rows, format, columns=["name", "state", "pid", "uptime", "restarts"])
     else:
         messages.print(f"Nothing runs on {escape(str(settings.state))}: start it with `lemo up`.", soft_wrap=True)
     if not states or any(state.state != "RUNNING" for state in states):

@@ -3,6 +3,7 @@
 It writes ahead: rows that it acknowledged are there after a kill -9.
 """
 
+import logging
 import signal
 import sys
 import warnings
@@ -30,6 +31,7 @@ def serve(path: Path, port: int, host: str = "127.0.0.1") -> None:
     try:
         # gRPC binds with SO_REUSEPORT: without asking first, two servers would share the port and halve the answers.
         check_port(host, port, "Milvus Lite", PORT_SETTING)
+        logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells of each instruction set that it lacks
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pymilvus deprecates parts that milvus-lite itself imports
             from milvus_lite.adapter.grpc.server import run_server  # type: ignore[import-untyped]
