@@ -52,10 +52,12 @@ class Access:
             ui.element("div").classes("lemo-card w-full max-w-md mx-auto mt-8"),
         ):
             heading("Log in", "登录")
-            ui.label("The key of your tenant, as `lemo tenants` or your administrator gave it.").classes(
+            ui.label("A key of your tenant. The first one stands in admin.key, in the home folder of Lemo.").classes(
                 "text-sm text-slate-600 mt-1"
             )
-            key = ui.input("Key 密钥", password=True).classes("w-full").props("outlined autofocus autocomplete=off")
+            key = (
+                ui.input("Key 密钥", password=True).classes("w-full mt-4").props("outlined autofocus autocomplete=off")
+            )
 
             async def enter() -> None:
                 try:

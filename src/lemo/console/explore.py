@@ -46,14 +46,14 @@ class ExplorePage:
                     self._scenarios, value=self._scenario, label="Scenario 场景", on_change=self._chose_scenario
                 ).props("outlined dense").classes("w-full sm:w-44")
                 self._input = (
-                    ui.input("User 用户", value=self._user, on_change=self._typed, autocomplete=self._offered)
+                    ui.input("User 用户", value=self._user, on_change=self._typed)
                     .props("outlined dense clearable autocomplete=off")
                     .classes("w-full sm:w-72")
                     .on("keydown.enter", self._show)
                 )
                 ui.select(list(LENGTHS), value=self._n, label="How many 数量", on_change=self._chose_length).props(
                     "outlined dense"
-                ).classes("w-28")
+                ).classes("w-32")
                 ui.button("Show 查看", on_click=self._show).props("unelevated no-caps")
                 ui.switch("Pictures 图片", value=False, on_change=self._chose_pictures).tooltip(
                     "Pictures load from the addresses that your items name"

@@ -34,7 +34,8 @@ _ENGINES = (
     (Dependency.snapshots, "Snapshots", "模型快照"),
     (Dependency.home, "Disk", "磁盘"),
 )
-_WORDS = {"ok": "fine", "warning": "look at it", "missing": "missing"}
+_PROCESS_WORDS = {"warning": "look at it", "missing": "not running"}
+_WORDS = {"ok": "fine", "warning": "look at it", "missing": "not there"}
 
 
 class OverviewPage:
@@ -64,8 +65,10 @@ class OverviewPage:
             if overview is not None:
                 self._overview = overview
                 self.data.refresh()
-            self._report = await self._health.report()
-            self.services.refresh()
+            before, self._report = self._report, await self._health.report()
+            if _essence(before) != _essence(self._report):
+                # Drawing anew closes what the visitor has unfolded.
+                self.services.refresh()
         finally:
             self._asking = False
 
@@ -98,17 +101,22 @@ class OverviewPage:
             self._troubles(report)
 
     def _troubles(self, report: Report) -> None:
-        for finding, rows in report.troubles():
-            services = ", ".join(row.service.value for row in rows)
-            stops = " ".join(dict.fromkeys(row.without for row in rows))
-            with ui.expansion().classes("lemo-card w-full !p-0").props("dense-toggle") as expansion:
-                with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full py-1"):
-                    dot(COLOURS[finding.state])
-                    ui.label(finding.detail).classes("text-sm font-medium break-words min-w-0")
-                with ui.column().classes("gap-1 pb-3 px-1 text-sm"):
-                    ui.label(f"Affects {services}: {stops}").classes("text-slate-600")
-                    if finding.mend:
-                        ui.label(finding.mend).classes("font-mono bg-slate-50 rounded px-2 py-1 break-all")
+        troubles = list(report.troubles())
+        if not troubles:
+            return
+        with ui.element("section").classes("lemo-card w-full"):
+            heading("To mend", "待处理")
+            for finding, rows in troubles:
+                services = ", ".join(row.service.value for row in rows)
+                stops = " ".join(dict.fromkeys(row.without for row in rows))
+                with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
+                    with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
+                        dot(COLOURS[finding.state])
+                        ui.label(finding.detail).classes("text-sm break-words min-w-0")
+                    with ui.column().classes("gap-1 pb-2 pl-5 text-sm"):
+                        ui.label(f"Affects {services}: {stops}").classes("text-slate-600")
+                        if finding.mend:
+                            ui.label(finding.mend).classes("font-mono bg-slate-100 rounded px-2 py-1 break-all")
 
     @ui.refreshable_method
     def data(self) -> None:
@@ -127,6 +135,13 @@ class OverviewPage:
                 _runs(overview.runs)
 
 
+def _essence(report: Report | None) -> object:
+    """What of a report is worth drawing again; numbers that always change are not."""
+    if report is None:
+        return None
+    return [(row.service, row.dependency, row.state, row.state != "ok" and row.detail) for row in report.rows]
+
+
 def _service(english: str, chinese: str, finding: Finding) -> None:
     colour = COLOURS[finding.state]
     with ui.element("div").classes("rounded-lg border border-slate-200 p-3 min-w-0").tooltip(finding.detail):
@@ -134,7 +149,7 @@ def _service(english: str, chinese: str, finding: Finding) -> None:
             dot(colour)
             ui.label(english).classes("font-medium")
             ui.label(chinese).classes("lemo-zh !ml-0").props("lang=zh")
-        text = finding.version if finding.state == "ok" else _WORDS[finding.state]
+        text = finding.version if finding.state == "ok" else _PROCESS_WORDS[finding.state]
         ui.label(text).classes("text-sm mt-1 ellipsis").style(f"color:{colour}")
 
 

@@ -12,9 +12,8 @@ from lemo.domain.errors import LemoError
 LEMON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32">'
     '<path d="M4 25c-2-9 2-18 13-20 3-.6 4 .2 6-1.6.8-.7 2 .2 1.6 1.3-.5 1.7.6 3 1.3 4.8C29 19 21 28 11 27'
-    'c-2.200-.2-3.300.2-4.600 1-1.200.7-2.700-1-2.400-3z" fill="#facc15"/>'
-    '<path d="M8.500 20c.3-5 3.500-9 8.500-10.500" stroke="#fff" stroke-width="2.200" fill="none" stroke-linecap="round"/>'
-    "</svg>"
+    'c-2.2-.2-3.3.2-4.6 1-1.2.7-2.7-1-2.4-3z" fill="#facc15"/>'
+    '<path d="M8.5 20c.3-5 3.5-9 8.5-10.5" stroke="#fff" stroke-width="2.2" fill="none"/></svg>'
 )
 CSS = """
 body { background: #f8fafc; color: #0f172a; font-family: Roboto, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei",
@@ -35,6 +34,9 @@ body { background: #f8fafc; color: #0f172a; font-family: Roboto, "Noto Sans CJK 
   border-bottom: 1px solid #e2e8f0; white-space: nowrap; }
 .lemo-table td { padding: 8px 12px 8px 0; border-bottom: 1px solid #f1f5f9; vertical-align: top; }
 .lemo-table tr:last-child td { border-bottom: 0; }
+.lemo-table th:not(:first-child), .lemo-table td:not(:first-child) { padding-left: 12px; }
+.lemo-table td:first-child { min-width: 160px; }
+.lemo-trouble .q-item { padding: 0; min-height: 36px; }
 .lemo-table .number { text-align: right; font-variant-numeric: tabular-nums; }
 .lemo-bar { height: 6px; border-radius: 3px; background: #fde047; }
 .lemo-tile { width: 48px; height: 48px; border-radius: 10px; flex: none; display: flex; align-items: center;
@@ -67,7 +69,7 @@ def frame(path: str, tenant: str | None, may_leave: bool) -> Iterator[None]:
         with ui.link(target="/").classes("flex items-center gap-2 no-underline text-slate-900"):
             ui.html(LEMON, sanitize=False)
             ui.label("Lemo").classes("text-xl font-semibold max-sm:hidden")
-        for target, english, chinese in _PAGES:
+        for target, english, chinese in _PAGES if tenant else ():
             with ui.link(target=target).classes("lemo-nav").classes("here" if target == path else ""):
                 ui.html(_two(english, chinese), sanitize=False)
         ui.space()

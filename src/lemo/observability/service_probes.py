@@ -1,6 +1,5 @@
 """One bounded question to each service: does it run, and do its packages stand ready?"""
 
-import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -73,6 +72,8 @@ def probe_worker(settings: Settings) -> Finding:
     def question() -> Finding:
         from celery import Celery
 
+        with brief_redis(settings, 1) as client:
+            client.ping()  # Celery would retry a refused password for longer than the report takes
         with Celery("doctor", broker=settings.redis(1), set_as_current=False) as app:
             app.conf.update(
                 broker_connection_retry=False,
@@ -158,12 +159,11 @@ def _kafka_members(settings: Settings) -> int:
         }
     if settings.kafka_ca_file:
         options["ssl.ca.location"] = str(settings.kafka_ca_file)
+    # The client must outlive the answer: its thread brings it.
+    client = AdminClient(options)
     group = settings.kafka_group
-    described = AdminClient(options).describe_consumer_groups([group], request_timeout=3)[group]
-    deadline = time.monotonic() + 3.5
-    while not described.done() and time.monotonic() < deadline:
-        described.result(timeout=3)
-    return len(described.result(timeout=0).members)
+    described = client.describe_consumer_groups([group], request_timeout=3)[group]
+    return len(described.result(timeout=3.5).members)
 
 
 def _stream_members(settings: Settings) -> int:
