@@ -31,7 +31,7 @@ def settings_of(home: Path, redis_url: str) -> Settings:
     return Settings(
         home=home,
         redis_url=redis_url,
-        kafka_item_ingest_topics=[f"items-{own}", f"vlog-items-{own}"],
+        kafka_item_ingest_topics=[f"items-{own}"],
         kafka_event_topic=f"events-{own}",
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from lemo.domain.item import Id
+from lemo.domain.item import Id, refuse_nan
 from lemo.domain.time import PastTimestamp, milliseconds
 
 Action = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_.:-]+$")]
@@ -40,6 +40,7 @@ class Event(BaseModel):
         extra = {key: value for key, value in data.items() if key not in fields}
         if known.get("event_id") == "":
             del known["event_id"]
+        refuse_nan(known, ("user_id", "item_id", "event_id", "request_id", "device"))
         given = {} if known.get("attributes") is None else known["attributes"]
         if extra and isinstance(given, dict):  # what is no object is refused below
             known["attributes"] = {**given, **extra}

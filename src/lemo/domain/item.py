@@ -1,5 +1,6 @@
 """Items: what is recommended."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -25,6 +26,14 @@ def _listed(value: Any) -> Any:
 Labels = Annotated[
     list[Annotated[str, StringConstraints(max_length=200)]], BeforeValidator(_listed), Field(max_length=200)
 ]
+
+
+def refuse_nan(fields: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raises ValueError for a text that is NaN or infinite: numbers become text, and `nan` would be a fine id."""
+    for name in names:
+        value = fields.get(name)
+        if type(value) is float and not math.isfinite(value):
+            raise ValueError(f"{name} is NaN or infinite; leave it out where there is none")
 
 
 class Item(BaseModel):
@@ -59,6 +68,7 @@ class Item(BaseModel):
         for field in ("title", "description", "author", "url", "image_url"):
             if known.get(field, "") is None:
                 del known[field]
+        refuse_nan(known, ("item_id", "title", "description", "author", "url", "image_url"))
         given = {} if known.get("attributes") is None else known["attributes"]
         if extra and isinstance(given, dict):  # what is no object is refused below
             known["attributes"] = {**given, **extra}

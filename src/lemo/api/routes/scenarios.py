@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/scenarios", tags=["scenarios"])
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewScenario"}}},
+        "content": {"application/json": {"schema": NewScenario.model_json_schema()}},
     }
 }
 
