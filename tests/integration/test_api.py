@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 import servers
 from engines.process import Daemon
 from lemo.domain.errors import EngineUnavailable
+from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
+from lemo.stores.events import Events
 from lemo.streams.messages import read_event_message, read_item_message
 from sites import ITEMS, add_scenario, model_of, publish_model, running_api, settings_of, touch, wait_for
 
@@ -126,30 +129,25 @@ def test_popular_latest_and_similar(site: Site, http: httpx.Client) -> None:
     assert [item["item_id"] for item in similar["items"]] == ITEMS[:2]
 
 
+def recommend(site: Site, folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """`lemo recommend` as a process."""
+    settings = site.stores.settings
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEMO_")} | {
+        "LEMO_HOME": str(settings.home),
+        "LEMO_REDIS_URL": settings.redis(0).removesuffix("/0"),
+        "LEMO_KEY": site.key,
+        **variables,
+    }
+    command = [sys.executable, "-m", "lemo.cli", "recommend", "--scenario", site.scope.scenario_id, *arguments]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+
+
 def test_the_export_gives_the_same_answers(site: Site, http: httpx.Client, tmp_path: Path) -> None:
     users = [f"export {number}" for number in range(12)]
     for number, user in enumerate(users[:10]):
         touch(site.stores, site.scope, user, *ITEMS[number : number + number % 4])
     (tmp_path / "users.txt").write_text("\n".join(users))
-    environment = {
-        **{name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")},
-        "LEMO_HOME": str(site.stores.settings.home),
-        "LEMO_REDIS_URL": site.stores.settings.redis(0).removesuffix("/0"),
-        "LEMO_KEY": site.key,
-    }
-    command = [
-        sys.executable,
-        "-c",
-        "from lemo.commands.recommend import recommend; import typer; typer.run(recommend)",
-    ]
-    run = subprocess.run(
-        [*command, "-s", site.scope.scenario_id, "--users", "users.txt", "-n", "7", "--out", "out.jsonl"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = recommend(site, tmp_path, "--users", "users.txt", "-n", "7", "--out", "out.jsonl")
     assert run.returncode == 0, run.stderr
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["user_id"] for row in rows] == users
@@ -157,6 +155,53 @@ def test_the_export_gives_the_same_answers(site: Site, http: httpx.Client, tmp_p
         assert set(row) == {"user_id", "items"}
         params: dict[str, str | int] = {"user_id": row["user_id"], "n": 7}
         assert row["items"] == http.get(site.path("recommendations"), params=params).json()["items"]
+
+
+def test_recommending_on_the_terminal(site: Site, http: httpx.Client, tmp_path: Path) -> None:
+    touch(site.stores, site.scope, "terminal", "item/20")
+    site.stores.items.upsert(site.scope, [Item(item_id="item/21", title="一天吃遍成都")], [1])
+    table = recommend(site, tmp_path, "--user", "terminal", "-n", "3")
+    assert table.returncode == 0, table.stderr
+    for text in ("item/21", "一天吃遍成都", 'because of "item/20"'):
+        assert text in table.stdout
+    row = json.loads(recommend(site, tmp_path, "--user", "terminal", "-n", "3", "--format", "json").stdout)
+    params: dict[str, str | int] = {"user_id": "terminal", "n": 3}
+    items = http.get(site.path("recommendations"), params=params).json()["items"]
+    assert row == {"user_id": "terminal", "items": items}
+
+
+def test_recommending_to_all_who_have_events(site: Site, tmp_path: Path, clickhouse_url: str) -> None:
+    database = f"lemo_{site.scope.tenant_id.replace('-', '_')}"
+    events = Events(clickhouse_url, database)
+    events.migrate()
+    users = ["all 2", "all/1", "北京"]
+    rows = [(site.scope, Event.model_validate(GOOD_EVENT | {"user_id": user})) for user in [*users, "北京"]]
+    events.insert(rows)
+    events.insert([(Scope(site.scope.tenant_id, "another"), Event.model_validate(GOOD_EVENT))])
+    events.close()
+    engine = {"LEMO_CLICKHOUSE_URL": clickhouse_url, "LEMO_CLICKHOUSE_DATABASE": database}
+    run = recommend(site, tmp_path, "--all", "--out", "all.parquet", **engine)
+    assert run.returncode == 0, run.stderr
+    found = pq.read_table(tmp_path / "all.parquet").to_pylist()
+    assert [row["user_id"] for row in found] == sorted(users)
+    assert all(len(row["items"]) == 10 for row in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "--users"),
+        (["--user", "u", "--all"], 2, "exactly one"),
+        (["--user", "u", "-n", "0"], 2, "-n"),
+        (["--user", "u", "--out", "out.xlsx"], 1, ".parquet"),
+        (["--users", "absent.txt"], 1, "absent.txt"),
+    ],
+)
+def test_recommending_wrongly_is_told(site: Site, tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    run = recommend(site, tmp_path, *arguments)
+    assert run.returncode == code, run.stderr
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_scenarios_are_created_once_and_listed(site: Site, http: httpx.Client) -> None:
@@ -501,7 +546,7 @@ def test_a_port_in_use_is_told_with_the_setting_to_change(site: Site, tmp_path: 
     port = site.address.rpartition(":")[2]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LEMO_")}
     run = subprocess.run(
-        [sys.executable, "-c", "from lemo.commands.api import api; api()"],
+        [sys.executable, "-m", "lemo.cli", "api"],
         env=environment | {"LEMO_API_PORT": port},
         cwd=tmp_path,
         capture_output=True,
@@ -509,6 +554,7 @@ def test_a_port_in_use_is_told_with_the_setting_to_change(site: Site, tmp_path: 
         check=False,
         timeout=60,
     )
-    assert run.returncode != 0
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
     assert "LEMO_API_PORT" in run.stderr
     assert port in run.stderr

@@ -119,6 +119,9 @@ def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(served: Served, st
     while time.monotonic() < asked + 0.3:
         after = served.popular(scope, 5)
         assert (after.model_version, after.items) == ("1", before.items)
+    add_new(stores, scope, "new")
+    wait_for(lambda: ids(served.latest(scope, 1)) == ["new"])
+    assert served.recommend(scope, "u", 5).model_version == "1"
 
 
 def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Served, scope: Scope) -> None:

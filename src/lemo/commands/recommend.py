@@ -32,9 +32,12 @@ def recommend(
     if sum((user is not None, users is not None, everybody)) != 1:
         raise typer.BadParameter("Say for whom: exactly one of --user, --users and --all.")
 
+    from contextlib import closing
+
     from rich.progress import track
 
     from lemo.domain.scope import Scope
+    from lemo.observability.logging import configure_command
     from lemo.serving.export import checked_export_form, export_row, read_users, write_export
     from lemo.serving.served import Served
     from lemo.settings import Settings
@@ -44,38 +47,33 @@ def recommend(
     if out is not None:
         checked_export_form(out)
     settings = Settings()
-    stores = Stores(settings)
-    scope = Scope(credential(settings), scenario)
-    stores.scenarios.get(scope)
-    if user is not None:
-        wanted = [user]
-    elif users is not None:
-        wanted = read_users(users)
-    else:
-        # In one order, whatever the engine's: two exports of the same state are equal files.
-        wanted = sorted(stores.events.active_users(scope, stores.events.count_users(scope)))
-
-    with Served(stores, watch=False) as served:
+    configure_command("recommend", settings)
+    with closing(Stores(settings)) as stores, Served(stores, watch=False) as served:
+        scope = Scope(credential(settings), scenario)
+        stores.scenarios.get(scope)
+        if user is not None:
+            wanted = [user]
+        elif users is not None:
+            wanted = read_users(users)
+        else:
+            # In one order, however active they are: two exports of the same answers are equal files.
+            wanted = sorted(stores.events.active_users(scope))
         answers = served.recommend_many(scope, wanted, n)
         if len(wanted) > 1:
             answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))
         rows = (export_row(user_id, answer) for user_id, answer in answers)
         if out is not None:
             count = write_export(out, rows)
-            messages.print(f"Wrote the recommendations of {count:,} users to {out}.", highlight=False)
+            messages.print(f"Wrote the recommendations of {count:,} users to {out}.", highlight=False, markup=False)
             return
         found = list(rows)
-    if format is Format.json:
-        show_json(found[0] if user is not None else found)
-        return
-    items = stores.items.get_many(scope, list({each["item_id"] for row in found for each in row["items"]}))
+        if format is Format.json:
+            show_json(found[0] if user is not None else found)
+            return
+        items = stores.items.get_many(scope, list({each["item_id"] for row in found for each in row["items"]}))
     lines = [
-        {
-            "user": row["user_id"],
-            "rank": rank,
-            "title": title.title if (title := items.get(each["item_id"])) else "",
-            **each,
-        }
+        {"user": row["user_id"], "rank": rank, "title": item.title if (item := items.get(each["item_id"])) else ""}
+        | each
         for row in found
         for rank, each in enumerate(row["items"], start=1)
     ]

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -22,13 +22,19 @@ _CHATTY = ("httpx", "httpcore", "urllib3", "asyncio", "watchfiles", "kombu", "am
 _INTERNAL = ("event", "level", "timestamp", "service", "logger", "exception", "stack")
 
 
-def configure(service: str, settings: Settings) -> None:
+def configure_command(name: str, settings: Settings) -> None:
+    """As `configure`, for a command whose standard output is what was asked for: warnings alone, on standard error."""
+    configure(name, settings, sys.stderr, logging.WARNING)
+
+
+def configure(service: str, settings: Settings, stream: TextIO | None = None, least: int = logging.DEBUG) -> None:
     """Sends every log line of this process, structlog's and the standard library's, to standard output in one form.
 
+    Or to another `stream`, and only those at least as severe as the level `least`.
     `service` names the process in each line. Calling it again replaces the earlier configuration. Servers must be
     told to leave logging alone: uvicorn by `log_config=None`, Celery by connecting to its `setup_logging` signal.
     """
-    level = logging.getLevelNamesMapping()[settings.log_level]
+    level = max(logging.getLevelNamesMapping()[settings.log_level], least)
 
     def name_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)
@@ -51,7 +57,7 @@ def configure(service: str, settings: Settings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
