@@ -6,6 +6,7 @@ def api() -> None:
 
     It starts whether or not the engines run, and answers as well as it can from what it can reach.
     """
+    import structlog
     import uvicorn
 
     from lemo.api.app import create_app
@@ -25,4 +26,5 @@ def api() -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    structlog.get_logger().info("listening", address=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")
     uvicorn.Server(config).run(sockets=[listener])
