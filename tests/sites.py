@@ -45,7 +45,7 @@ def add_scenario(stores: Stores) -> tuple[Scope, str]:
 
 
 def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> BlendModel:
-    """A model in which a taste for an item speaks for the three after it, and popularity falls away from the favourite."""
+    """A model: a taste for an item speaks for the three after it, and popularity falls away from the favourite."""
     count = len(item_ids)
     rows = np.repeat(np.arange(count), 3)
     columns = (rows - np.tile([1, 2, 3], count)) % count
