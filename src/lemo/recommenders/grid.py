@@ -21,7 +21,7 @@ Mix = tuple[int, int, float]
 
 POPULARITY_SPANS = (None, 0.1, 0.03, 0.01, 0.005)
 """Half-lives of popularity as parts of the span of time."""
-BEHAVIOUR_SPANS = (None, 0.3, 0.1, 0.05)
+BEHAVIOUR_SPANS = (1.0, 0.3, 0.1, 0.05)
 """Half-lives of behaviour as parts of the span of time."""
 SHRINKAGE = 20.0
 NEIGHBOURS = (100, 20)
@@ -48,7 +48,7 @@ class Grid:
         """The grid for data that spans so much time; without time nothing decays."""
 
         def half_lives(spans: tuple[float | None, ...]) -> list[float | None]:
-            return [part and part * span_ms for part in spans if span_ms > 0 or part is None]
+            return [part and part * span_ms for part in (spans if span_ms > 0 else (None,))]
 
         return cls(half_lives(POPULARITY_SPANS), list(product(half_lives(BEHAVIOUR_SPANS), NEIGHBOURS)))
 

@@ -11,7 +11,7 @@ from sparse_dot_topn import sp_matmul, sp_matmul_topn
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
-LONGEST_ROW = 1_000
+LONGEST_ROW = 500
 """Items of one user that count: a pair costs what it costs to multiply, and who likes everything says little."""
 CHUNK_PRODUCTS = 20_000_000
 """Multiplications per chunk of items, which bounds memory to a few hundred megabytes."""
@@ -39,11 +39,14 @@ def item_similarities(user_items: CSR, shrinkage: float, sizes: list[int], unit:
     parts: list[CSR] = []
     for start, end in _chunks(by_item, np.diff(matrix.indptr)):
         products = sp_matmul(by_item[start:end], matrix)
-        rows = np.repeat(np.arange(start, end, dtype=np.int32), np.diff(products.indptr))
-        scales = norms[rows] * norms[products.indices] + np.float32(shrinkage)
-        # Weights so small that their squares vanish have no direction; an item is no neighbour of itself.
-        void = (scales == 0) | (rows == products.indices)
-        products.data = np.where(void, np.float32(0), products.data / np.where(void, np.float32(1), scales))
+        lengths = np.diff(products.indptr)
+        scales = norms[products.indices]
+        scales *= np.repeat(norms[start:end], lengths)
+        # Weights so small that their squares vanish have no direction: they are divided by what is not 0.
+        scales += np.float32(max(shrinkage, 1e-30))
+        products.data /= scales
+        # An item is no neighbour of itself.
+        products.data[np.repeat(np.arange(start, end, dtype=np.int32), lengths) == products.indices] = 0
         parts.append(largest(products, max(sizes)))
     longest = sparse.vstack(parts, format="csr")
     return [longest if size == max(sizes) else largest(longest, size) for size in sizes]

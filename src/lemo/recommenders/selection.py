@@ -24,7 +24,7 @@ RECENCY = 1.5
 """How much more each window counts than the one before: the near past is most like the future."""
 PLATEAU = 0.99
 """Mixes this close to the best are as good as the best; the middle one of these is chosen, not the luckiest."""
-MOST_USERS = 1000
+MOST_USERS = 800
 """Users asked about per window: more change the choice little, and cost time."""
 FEWEST_USERS = 10
 """Validation on fewer users than this chooses by chance."""
