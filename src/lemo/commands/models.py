@@ -30,9 +30,9 @@ def list_models(scenario: ScenarioOption, format: FormatOption = Format.table) -
     for record in stores.models.list(scope):
         measured = {
             "champion": record.version == champion,
-            "ndcg_at_10": record.metrics.get("ndcg_at_10"),
-            "popularity_ndcg_at_10": record.baseline.get("ndcg_at_10"),
+            "ndcg_at_10": record.metrics.get("model", {}).get("ndcg_at_10"),
+            "popularity_ndcg_at_10": record.metrics.get("popularity", {}).get("ndcg_at_10"),
         }
         rows.append(record.model_dump(mode="json") | measured)
-    columns = ("version", "champion", "ndcg_at_10", "popularity_ndcg_at_10", "interactions", "seconds", "reason")
+    columns = ("version", "champion", "ndcg_at_10", "popularity_ndcg_at_10", "events", "seconds", "promoted")
     show(rows, format, f"Models of {scenario}", columns)

@@ -53,18 +53,16 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
         scope,
         ModelRecord(
             version=version,
-            params=config.model_dump(mode="json"),
-            metrics=assessment.model.model_dump() if assessment else {},
-            baseline=assessment.popularity.model_dump() if assessment else {},
-            data_from=from_milliseconds(interactions.newest - interactions.span),
-            data_until=from_milliseconds(interactions.newest),
-            interactions=len(interactions),
-            users=len(interactions.user_ids),
-            items=len(interactions.item_ids),
+            kind="blend",
+            config=config.model_dump(mode="json"),
+            metrics=assessment.model_dump(mode="json", exclude={"config"}) if assessment else {},
+            champion_ndcg_at_10=champion,
+            promoted=promoted,
+            events=len(interactions),
+            first_event_at=from_milliseconds(interactions.newest - interactions.span),
+            last_event_at=from_milliseconds(interactions.newest),
             code_version=__version__,
             seconds=round(time.monotonic() - started, 3),
-            promoted=promoted,
-            reason=_reason(ndcg, champion),
         ),
     )
     if promoted:
@@ -93,14 +91,6 @@ def _ndcg(assessment: Assessment | None) -> float | None:
     if assessment is None:
         return None
     return max(assessment.model.ndcg_at_10, assessment.decayed_popularity.ndcg_at_10)
-
-
-def _reason(ndcg: float | None, champion: float | None) -> str:
-    if ndcg is None:
-        return "too few events to measure: it is promoted as it is"
-    if champion is None:
-        return f"the first model: NDCG@10 {ndcg:.4f}"
-    return f"NDCG@10 {ndcg:.4f}, the champion's {champion:.4f} on the same test"
 
 
 def _champion_ndcg(stores: Stores, scope: Scope, scenario: Scenario, interactions: Interactions) -> float | None:

@@ -39,6 +39,8 @@ def item_similarities(user_items: CSR, shrinkage: float, sizes: list[int], unit:
     parts: list[CSR] = []
     for start, end in _chunks(by_item, np.diff(matrix.indptr)):
         products = sp_matmul(by_item[start:end], matrix)
+        # Where a product underflows to 0 the library leaves out the cell, but not its place in the arrays.
+        products.prune()
         lengths = np.diff(products.indptr)
         scales = norms[products.indices]
         scales *= np.repeat(norms[start:end], lengths)

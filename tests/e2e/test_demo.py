@@ -1,0 +1,124 @@
+"""What a newcomer does first, on a fresh clone in an empty folder; and the same while every process is killed once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import servers
+
+SUPERVISED = ("redis", "clickhouse", "milvus", "consumer", "worker", "api", "beat", "console")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The machine's environment with a home folder and ports that nobody else uses."""
+    ports = {
+        f"LEMO_{name}_PORT": str(servers.free_port()) for name in ("REDIS", "CLICKHOUSE", "MILVUS", "API", "CONSOLE")
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LEMO_")}
+    return kept | ports | {"LEMO_HOME": str(home)}
+
+
+def summary(output: str) -> dict[str, Any]:
+    """The last line of the demo."""
+    return dict(json.loads(output.strip().splitlines()[-1]))
+
+
+def processes(env: dict[str, str]) -> dict[str, int]:
+    """The pid of each process that runs now."""
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli", "status", "--format", "json"], env=env, capture_output=True, text=True
+    )
+    rows = json.loads(found.stdout) if found.stdout.strip() else []
+    return {row["name"]: row["pid"] for row in rows if row["state"] == "RUNNING"}
+
+
+class Killer(threading.Thread):
+    """Kills each process of a running demo once, one after the other, each when the one before it is back."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.env = env
+        self.killed: list[str] = []
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.is_set() and len(self.killed) < len(SUPERVISED):
+            running = processes(self.env)
+            if set(running) != set(SUPERVISED):
+                self.over.wait(0.2)
+                continue
+            name = SUPERVISED[len(self.killed)]
+            os.kill(running[name], signal.SIGKILL)
+            self.killed.append(name)
+
+
+@pytest.mark.timeout(600)
+def test_a_fresh_clone_shows_the_demo_and_killing_its_processes_changes_no_number(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(servers.ROOT), str(clone)], check=True)
+    calm_env = environment(tmp_path / "calm")
+    calm = subprocess.run(
+        ["make", "demo", "ARGS=--once"], cwd=clone, env=calm_env, capture_output=True, text=True, check=False
+    )
+    assert calm.returncode == 0, calm.stdout[-3000:] + calm.stderr[-3000:]
+    expected = summary(calm.stdout)
+    assert set(expected["jobs"].values()) == {"ok"}
+    assert len(expected["jobs"]) == 6
+    assert expected["ndcg_at_10"]["model"] > expected["ndcg_at_10"]["popularity"] > 0
+    assert expected["recommended_users"] > 0
+
+    env = environment(tmp_path / "killed")
+    demo = subprocess.Popen(
+        [str(clone / ".venv/bin/lemo"), "demo", "--once"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    killer = Killer(env)
+    killer.start()
+    output, _ = demo.communicate()
+    killer.over.set()
+    killer.join()
+    assert demo.returncode == 0, output[-5000:]
+    assert set(killer.killed) == set(SUPERVISED), f"the demo ended before all were killed: {killer.killed}"
+    got = summary(output)
+    for each in (got, expected):
+        del each["seconds"]
+    assert got == expected
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
+    env = environment(tmp_path / "home")
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "lemo.cli", "demo", "--scale", "0.1"],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while set(running := processes(env)) != set(SUPERVISED):
+        assert time.monotonic() < deadline
+        assert demo.poll() is None
+        time.sleep(0.2)
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(90) == 0
+    assert [name for name, pid in running.items() if alive(pid)] == []

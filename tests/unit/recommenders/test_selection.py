@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.selection import assess, select
+from recommender_worlds import DAY, RULES, groups_world, read
+
+
+@pytest.fixture(scope="module")
+def world() -> Interactions:
+    return groups_world()
+
+
+def everybody_follows_fashion(seed: int = 2) -> Interactions:
+    """No groups: what is in fashion is touched by all alike."""
+    data = groups_world(users=400, groups=1, items=120, seed=seed)
+    random = np.random.default_rng(seed)
+    return Interactions(
+        data.user_ids,
+        data.item_ids,
+        random.permutation(data.users),
+        data.items,
+        data.timestamps,
+        data.weights,
+        data.seen,
+    )
+
+
+def test_personal_taste_is_found(world: Interactions) -> None:
+    selection = select(world)
+    assert selection.config.behaviour_share >= 0.35
+    assert selection.windows == 4
+    assert selection.popularity.behaviour_share == 0
+
+
+def test_fashion_is_found() -> None:
+    selection = select(everybody_follows_fashion())
+    assert selection.config.popularity_half_life_ms is not None
+    assert selection.config.popularity_half_life_ms <= 3.1 * DAY
+    assert selection.config.behaviour_share <= 0.5
+
+
+def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None:
+    stages: list[str] = []
+    assessment = assess(world, RULES, lambda stage, _done, _total: stages.append(stage))
+    assert assessment is not None
+    assert assessment.protocol == "time"
+    assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
+    assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
+    assert stages == ["choosing"] * 4 + ["measuring"] * 3
+
+
+def test_the_same_data_chooses_the_same(world: Interactions) -> None:
+    order = np.random.default_rng(5).permutation(len(world))
+    assert select(world.where(order)) == select(world)
+
+
+def test_without_time_the_choice_is_made_by_user(world: Interactions) -> None:
+    still = Interactions(
+        world.user_ids,
+        world.item_ids,
+        world.users,
+        world.items,
+        np.full(len(world), 7, dtype=np.int64),
+        world.weights,
+        world.seen,
+    )
+    assessment = assess(still, RULES)
+    assert assessment is not None
+    assert assessment.protocol == "user"
+    assert assessment.config.behaviour_half_life_ms is None
+    assert assessment.model.ndcg_at_10 > assessment.popularity.ndcg_at_10
+
+
+def test_too_little_data_gives_the_default() -> None:
+    few = read(*[(f"u{n % 3}", f"i{n}", "click", n) for n in range(12)])
+    selection = select(few)
+    assert (selection.ndcg_at_10, selection.windows) == (None, 0)
+    assert assess(few, RULES) is not None
+    for nothing in (read(), read(("a", "x", "click", 1)), read(("a", "x", "dislike", 1), ("a", "y", "dislike", 2))):
+        assert assess(nothing, RULES) is None
+        assert select(nothing).config.behaviour_share > 0
+
+
+def test_spoilt_weights_do_no_harm(world: Interactions) -> None:
+    weights = world.weights.copy()
+    weights[::5] = np.nan
+    spoilt = Interactions(
+        world.user_ids, world.item_ids, world.users, world.items, world.timestamps, weights, world.seen
+    )
+    assessment = assess(spoilt, RULES)
+    assert assessment is not None
+    assert assessment.model.ndcg_at_10 > assessment.popularity.ndcg_at_10

@@ -1,0 +1,66 @@
+import numpy as np
+
+from lemo.recommenders.split import split, split_at
+from recommender_worlds import DAY, groups_world, read
+
+
+def test_the_first_part_trains_and_the_rest_asks() -> None:
+    old = [("a", f"o{n}", "click", n) for n in range(8)]
+    parts = split(read(*old, ("a", "new", "click", 8), ("b", "o1", "click", 9)))
+    assert parts.protocol == "time"
+    assert len(parts.train) == 8
+    assert parts.train.newest == 7
+    assert [parts.train.user_ids[user] for user in parts.users] == ["a"]
+    assert [parts.train.item_ids[item] for item in parts.relevant.indices] == ["new"]
+
+
+def test_only_new_and_liked_items_of_known_users_are_asked_for() -> None:
+    old = [("a", "x", "like", n) for n in range(12)]
+    later = [
+        ("a", "x", "like", 20),
+        ("a", "bad", "dislike", 21),
+        ("stranger", "y", "like", 22),
+    ]
+    parts = split_at(read(*old, *later, ("a", "later", "like", 40)), 20, 40)
+    assert len(parts.users) == 0
+    assert parts.relevant.shape[0] == 0
+    parts = split_at(read(*old, *later, ("a", "y", "like", 23), ("a", "y", "like", 24)), 20, 40)
+    assert parts.relevant.data.tolist() == [True]
+    assert parts.relevant.nnz == 1
+
+
+def test_what_was_seen_is_not_asked_for_even_if_liked_later() -> None:
+    acts = [("a", "x", "like", 1), ("a", "seen", "rate", 2, 3.0), ("a", "seen", "like", 9)]
+    assert len(split_at(read(*acts), 5, 10).users) == 0
+
+
+def test_without_time_each_user_is_split() -> None:
+    acts = [(f"u{user}", f"i{item}", "click", 5) for user in range(20) for item in range(user, user + 10)]
+    data, turned = read(*acts), read(*acts[::-1])
+    parts = split(data)
+    assert parts.protocol == "user"
+    assert np.bincount(parts.train.users).tolist() == [8] * 20
+    assert np.diff(parts.relevant.indptr).tolist() == [2] * 20
+    assert (parts.relevant != split(turned).relevant).nnz == 0
+    # Neither the first nor the last items of a user are always the ones that are asked for.
+    places = parts.relevant.indices - np.repeat([int(data.user_ids[user][1:]) for user in parts.users], 2)
+    assert len(np.unique(places)) > 4
+
+
+def test_a_first_moment_that_holds_nearly_all_still_leaves_a_test() -> None:
+    acts = [("a", f"i{n}", "click", 1) for n in range(99)]
+    parts = split(read(*acts, ("a", "new", "click", 2)))
+    assert (len(parts.train), parts.relevant.nnz) == (99, 1)
+
+
+def test_nothing_to_split() -> None:
+    for data in (read(), read(("a", "x", "click", 1))):
+        assert len(split(data).users) == 0
+
+
+def test_parts_keep_codes_and_lose_nothing() -> None:
+    data = groups_world(days=10)
+    parts = split(data)
+    assert parts.train.item_ids is data.item_ids
+    assert len(parts.train) == round(0.8 * len(data))
+    assert parts.train.newest < 10 * DAY
