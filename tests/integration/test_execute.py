@@ -37,7 +37,7 @@ def job(work: Work) -> JobOfTest:
 
 @pytest.fixture
 def stores(redis_url: str, tmp_path: Path) -> Iterator[Stores]:
-    stores = Stores(Settings(home=tmp_path, redis_url=redis_url))  # type: ignore[arg-type]
+    stores = Stores(Settings(home=tmp_path, redis_url=redis_url))
     yield stores
     stores.close()
 
