@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.interactions import Interactions
@@ -31,6 +32,11 @@ def table(acts: Sequence[Act]) -> pa.Table:
             "value": pa.array([act[4] if len(act) > 4 else None for act in acts], pa.float64()),
         }
     )
+
+
+def same(one: sparse.csr_matrix, other: sparse.csr_matrix) -> bool:
+    """Whether two matrices hold exactly the same."""
+    return np.array_equal(one.toarray(), other.toarray())
 
 
 def read(*acts: Act, item_ids: Sequence[str] = ()) -> Interactions:

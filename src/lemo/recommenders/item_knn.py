@@ -13,6 +13,8 @@ CSR = sparse.csr_matrix
 
 LONGEST_ROW = 500
 """Items of one user that count: a pair costs what it costs to multiply, and who likes everything says little."""
+VANISHED = 1e-9
+"""Weights below this many units count as absent."""
 CHUNK_PRODUCTS = 20_000_000
 """Multiplications per chunk of items, which bounds memory to a few hundred megabytes."""
 
@@ -39,13 +41,10 @@ def item_similarities(user_items: CSR, shrinkage: float, sizes: list[int], unit:
     parts: list[CSR] = []
     for start, end in _chunks(by_item, np.diff(matrix.indptr)):
         products = sp_matmul(by_item[start:end], matrix)
-        # Where a product underflows to 0 the library leaves out the cell, but not its place in the arrays.
-        products.prune()
         lengths = np.diff(products.indptr)
         scales = norms[products.indices]
         scales *= np.repeat(norms[start:end], lengths)
-        # Weights so small that their squares vanish have no direction: they are divided by what is not 0.
-        scales += np.float32(max(shrinkage, 1e-30))
+        scales += np.float32(shrinkage)
         products.data /= scales
         # An item is no neighbour of itself.
         products.data[np.repeat(np.arange(start, end, dtype=np.int32), lengths) == products.indices] = 0
@@ -55,9 +54,10 @@ def item_similarities(user_items: CSR, shrinkage: float, sizes: list[int], unit:
 
 
 def _prepared(user_items: CSR, unit: float) -> CSR:
-    """float32, in units, without what is not positive, long rows cut to their strongest."""
+    """float32, in units, without what is not above nothing, long rows cut to their strongest."""
     matrix = user_items.astype(np.float64)
-    matrix.data = np.where(matrix.data > 0, matrix.data, 0.0)
+    # A product that underflows to 0 would leave sp_matmul's result with cells that were never written.
+    matrix.data = np.where(matrix.data > VANISHED * unit, matrix.data, 0.0)
     matrix.eliminate_zeros()
     if matrix.nnz and np.diff(matrix.indptr).max() > LONGEST_ROW:
         matrix = largest(matrix, LONGEST_ROW)

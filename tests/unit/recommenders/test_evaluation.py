@@ -15,11 +15,11 @@ def test_metrics_by_hand() -> None:
     answers[0, :4] = [5, 0, 1, 2]
     answers[1] = np.arange(10, 30)
     answers[2, :1] = [7]
-    relevant = sparse.csr_matrix((3, 40), dtype=bool).tolil()
+    relevant = np.zeros((3, 40), dtype=bool)
     relevant[0, [0, 2]] = True
     relevant[1, [25, 39, 38, 37]] = True
     relevant[2, 8] = True
-    metrics = measured(answers, relevant.tocsr(), 40)
+    metrics = measured(answers, sparse.csr_matrix(relevant), 40)
     first = (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3))
     assert metrics.ndcg_at_10 == pytest.approx(first / 3)
     assert metrics.recall_at_20 == pytest.approx((1 + 1 / 4 + 0) / 3)
@@ -35,7 +35,7 @@ def test_a_perfect_answer_is_1_however_many_are_relevant() -> None:
 
 
 def test_nobody_asked() -> None:
-    metrics = measured(np.zeros((0, 20), dtype=np.int32), sparse.csr_matrix((0, 5), dtype=bool), 5)
+    metrics = measured(np.zeros((0, 20), dtype=np.int32), sparse.csr_matrix(np.zeros((0, 5), dtype=bool)), 5)
     assert (metrics.ndcg_at_10, metrics.users) == (0, 0)
 
 

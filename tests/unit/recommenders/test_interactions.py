@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from lemo.recommenders.interactions import Interactions, decay
-from recommender_worlds import DAY, RULES, read, table
+from recommender_worlds import DAY, RULES, Act, read, table
 
-ACTS = [
+ACTS: list[Act] = [
     ("b", "y", "click", 5 * DAY),
     ("a", "x/ 猫", "like", 1 * DAY),
     ("a", "y", "click", 2 * DAY),

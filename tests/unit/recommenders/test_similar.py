@@ -16,8 +16,7 @@ def behaviour() -> sparse.csr_matrix:
 
 
 def content() -> np.ndarray:
-    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8], [0, 0]], dtype=np.float32)
-    return vectors
+    return np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8], [0, 0]], dtype=np.float32)
 
 
 def told(similar: SimilarItems, item: str, n: int = 9) -> list[tuple[str, str]]:
