@@ -19,7 +19,7 @@ HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
         ("items.csv", PNG, "a PNG picture"),
         ("items.csv", b"%PDF-1.7", "a PDF document"),
         ("items.csv", b"PK\x03\x04xl/workbook.xml", "Excel"),
-        ("items.csv", gzip.compress(b"item_id\na\n"), "gzip-compressed"),
+        ("items.csv", gzip.compress(b"item_id\na\n", mtime=0), "gzip-compressed"),
         ("items.csv", b'{"item_id": "a"}\n', "holds JSON"),
         ("items.csv", b"PAR1....", "Parquet data"),
         ("items.parquet", HTML, "an HTML page"),
