@@ -113,9 +113,11 @@ def test_histories_hold_each_act_once_newest_first(events: Events, scope: Scope)
         event(0, user_id="gone"),
         event(20, user_id="back", item_id="new"),
         event(1, user_id="back", item_id="old"),
+        *[event(30 + second, user_id="back", item_id=f"shown{second}", action="impression") for second in range(3)],
     ]
+    remembered = ("click", "like", "rate")
     events.insert([(scope, row) for row in rows])
-    table = events.histories(scope, START + 2000, 3)
+    table = events.histories(scope, START + 2000, 3, remembered)
     assert table.column_names == ["user_id", "item_id", "action", "value", "timestamp"]
     assert [tuple(row.values()) for row in table.to_pylist()] == [
         ("back", "new", "click", None, START + 20_000),
@@ -124,7 +126,7 @@ def test_histories_hold_each_act_once_newest_first(events: Events, scope: Scope)
         ("often", "rated", "rate", 8.0, START + 11_000),
         ("often", "rated", "rate", 3.0, START + 10_000),
     ]
-    everything = events.histories(scope, START, 10).to_pylist()
+    everything = events.histories(scope, START, 10, remembered).to_pylist()
     assert [row["timestamp"] for row in everything if row["item_id"] == "same"] == [START + 4000]
 
 

@@ -45,18 +45,21 @@ class Known:
             there = self._there[tenant_id] = self._tenants.exists(tenant_id)
         return there
 
-    def check(self, scope: Scope, action: str | None = None) -> None:
-        """Raises BadMessage unless tenant and scenario exist and the scenario knows the action."""
-        actions = self._actions.get(scope) or self._look_up(scope)
-        if action is None or action in actions:
-            return
-        if scope not in self._read_in_batch:
+    def check(self, scope: Scope) -> dict[str, ActionRule]:
+        """The actions of the scenario; raises BadMessage unless tenant and scenario exist."""
+        return self._actions.get(scope) or self._look_up(scope)
+
+    def rule(self, scope: Scope, action: str) -> ActionRule:
+        """What the scenario makes of an action; raises BadMessage unless tenant, scenario and action exist."""
+        actions = self.check(scope)
+        if action not in actions and scope not in self._read_in_batch:
             actions = self._look_up(scope)
         if action not in actions:
             raise BadMessage(
                 f"action: scenario {scope.scenario_id!r} knows no action {action!r}; it knows {', '.join(actions)}.",
                 scope,
             )
+        return actions[action]
 
     def _look_up(self, scope: Scope) -> dict[str, ActionRule]:
         if not self.has_tenant(scope.tenant_id):

@@ -111,7 +111,7 @@ class Consumer:
             stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
             stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
         stores.events.insert(batch.events)
-        stores.history.add(batch.events)
+        stores.history.add(batch.remembered)
         publish_dead_letters(publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         for scope in batch.items:
             self._on_items(scope)

@@ -20,6 +20,8 @@ class Batch:
     items: dict[Scope, dict[str, tuple[Item, int]]] = field(default_factory=dict)
     """By scope and item id: the newest version in the batch, and the Unix ms of its arrival."""
     events: list[tuple[Scope, Event]] = field(default_factory=list)
+    remembered: list[tuple[Scope, Event]] = field(default_factory=list)
+    """Those of the events that belong into their user's recent history."""
     dead: list[Message] = field(default_factory=list)
 
     @property
@@ -45,8 +47,10 @@ def sort(records: Sequence[Record], item_topics: Collection[str], known: Known) 
                 _take_items(record, known, batch)
             else:
                 scope, event = read_event_message(record.value)
-                known.check(scope, event.action)
+                rule = known.rule(scope, event.action)
                 batch.events.append((scope, event))
+                if rule.remembered:
+                    batch.remembered.append((scope, event))
         except BadMessage as error:
             batch.dead.append(_refused(record, error, known))
     return batch

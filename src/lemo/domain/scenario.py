@@ -22,6 +22,11 @@ class ActionRule(BaseModel):
     seen: bool = True
     """Whether the item counts as seen, and so is not recommended to the user again."""
 
+    @property
+    def remembered(self) -> bool:
+        """Whether such an event belongs into the user's recent history; impressions would only crowd out the rest."""
+        return self.seen or self.weight != 0
+
 
 class Scenario(BaseModel):
     """One scenario of a tenant: its name, its template and its rules."""

@@ -21,7 +21,8 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
         return Done()
     report.stage("reading histories")
     since = newest - scenario.active_days * DAY_MS
-    table = stores.events.histories(scope, since, stores.settings.history_length)
+    remembered = [action for action, rule in scenario.actions.items() if rule.remembered]
+    table = stores.events.histories(scope, since, stores.settings.history_length, remembered)
     profiler = Profiler(list(stores.items.scan(scope)), scenario.actions)
     histories = _by_user(table)
     users = sorted(histories)

@@ -219,8 +219,8 @@ class Events:
             for event_id, user_id, item_id, action, moment, value, request_id, position, device, attributes in rows
         ]
 
-    def histories(self, scope: Scope, since_ms: int, limit_per_user: int) -> "pyarrow.Table":
-        """The recent histories of all users with an event at or after `since_ms` (Unix ms).
+    def histories(self, scope: Scope, since_ms: int, limit_per_user: int, actions: Sequence[str]) -> "pyarrow.Table":
+        """The recent histories, of these actions, of all users with an event at or after `since_ms` (Unix ms).
 
         Columns: user_id, item_id, action, value (float64, nullable), timestamp (int64, Unix ms); for each user, in
         order, the newest `limit_per_user` different (action, value, item), newest first: what Redis remembers too.
@@ -230,7 +230,7 @@ class Events:
             SELECT user_id, item_id, toString(action) AS action, value,
                    toUnixTimestamp64Milli(max(events.timestamp)) AS timestamp
             FROM {self._table} AS events FINAL
-            WHERE {_WHERE} AND user_id IN (
+            WHERE {_WHERE} AND action IN {{actions:Array(String)}} AND user_id IN (
                 SELECT user_id FROM {self._table}
                 WHERE {_WHERE} AND timestamp >= fromUnixTimestamp64Milli({{since:Int64}})
             )
@@ -241,6 +241,7 @@ class Events:
             scope,
             since=since_ms,
             limit=limit_per_user,
+            actions=list(actions),
         )
 
     def delete_before(self, scope: Scope, moment_ms: int) -> None:
@@ -263,21 +264,21 @@ class Events:
                 self._connected.close()
                 self._connected = None
 
-    def _table_of(self, query: str, scope: Scope, **parameters: str | int) -> "pyarrow.Table":
+    def _table_of(self, query: str, scope: Scope, **parameters: str | int | list[str]) -> "pyarrow.Table":
         parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
         settings = {"output_format_arrow_low_cardinality_as_dictionary": 0}
         return self._ask(
             lambda client: client.query_arrow(query, parameters=parameters, settings=settings, use_strings=True)
         )
 
-    def _query(self, query: str, scope: Scope, **parameters: str | int) -> list[tuple[Any, ...]]:
+    def _query(self, query: str, scope: Scope, **parameters: str | int | list[str]) -> list[tuple[Any, ...]]:
         parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
         return list(self._ask(lambda client: client.query(query, parameters=parameters).result_rows))
 
     def _one(self, query: str, scope: Scope) -> Any:
         return self._query(query, scope)[0][0]
 
-    def _delete(self, where: str, scope: Scope, **parameters: str | int) -> None:
+    def _delete(self, where: str, scope: Scope, **parameters: str | int | list[str]) -> None:
         parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
         # Waits for the deletion (mutations_sync), so that what was deleted is gone when the call returns.
         self._ask(
