@@ -64,6 +64,13 @@ def test_degenerate_corpora(texts: list[str]) -> None:
     assert model.transform([]).shape == (0, 8)
 
 
+def test_rare_words_weigh_more_than_common_ones() -> None:
+    texts = [f"common {rare}" for rare in ("qqqq", "zzzz", "xxxx", "vvvv", "jjjj", "kkkk")]
+    model = TextEmbedding.fit(texts, 6)
+    assert (model.transform(texts) @ model.transform(["common qqqq"])[0])[1:].max() < 0.25
+    assert int(np.argmax(model.transform(texts) @ model.transform(["common qqqq common common"])[0])) == 0
+
+
 def test_tokens() -> None:
     assert list(tokens("猫咪")) == ["猫", "咪", "猫咪"]
     assert list(tokens("Ab")) == ["=ab", " a", "ab", "b ", " ab", "ab ", " ab "]

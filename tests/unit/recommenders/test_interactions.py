@@ -10,7 +10,7 @@ ACTS: list[Act] = [
     ("a", "y", "click", 2 * DAY),
     ("a", "y", "click", 4 * DAY),
     ("c", "z", "rate", 3 * DAY, 6.0),
-    ("c", "x/ 猫", "rate", 3 * DAY, 8.0),
+    ("c", "x/ 猫", "rate", 3 * DAY, 7.0),
     ("c", "y", "impression", 3 * DAY),
 ]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.selection import assess, select
+from lemo.recommenders.selection import _middle_of_plateau, _windows, assess, select
 from recommender_worlds import DAY, RULES, groups_world, read
 
 
@@ -24,6 +24,27 @@ def everybody_follows_fashion(seed: int = 2) -> Interactions:
         data.weights,
         data.seen,
     )
+
+
+def test_the_windows_reach_to_the_newest_act(world: Interactions) -> None:
+    windows = list(_windows(world))
+    assert [window.train.newest for window in windows] == sorted(window.train.newest for window in windows)
+    newest = world.where(world.timestamps == world.newest)
+    grown = Interactions(
+        world.user_ids,
+        [*world.item_ids, "the newest"],
+        np.append(world.users, newest.users),
+        np.append(world.items, [200]),
+        np.append(world.timestamps, newest.timestamps),
+        np.append(world.weights, newest.weights),
+        np.append(world.seen, newest.seen),
+    )
+    assert [bool((window.relevant.indices == 200).any()) for window in _windows(grown)] == [False] * 3 + [True]
+
+
+def test_the_middle_of_the_plateau_is_chosen_not_its_luckiest_point() -> None:
+    totals = {(0, 0, 0.0): 0.5, (0, 0, 0.1): 0.995, (0, 0, 0.5): 0.996, (1, 0, 0.5): 0.999, (0, 0, 0.9): 1.0}
+    assert _middle_of_plateau(totals) == (1, 0, 0.5)
 
 
 def test_personal_taste_is_found(world: Interactions) -> None:
