@@ -22,7 +22,8 @@ def environment(home: Path) -> dict[str, str]:
     ports = {
         f"LEMO_{name}_PORT": str(servers.free_port()) for name in ("REDIS", "CLICKHOUSE", "MILVUS", "API", "CONSOLE")
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LEMO_")}
+    # NiceGUI behaves differently where it sees pytest's variables.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEMO_", "PYTEST_"))}
     return kept | ports | {"LEMO_HOME": str(home)}
 
 

@@ -36,6 +36,12 @@ class Report:
         self._progress.done += steps
         self._tell(now=False)
 
+    def at(self, stage: str, done: int, total: int) -> None:
+        """The stage and how far it is, for whoever counts by itself."""
+        new = stage != self._progress.stage
+        self._progress = Progress(stage=stage, done=done, total=total)
+        self._tell(now=new)
+
     def _tell(self, now: bool) -> None:
         if now or time.monotonic() - self._shown >= 0.5:
             self._shown = time.monotonic()

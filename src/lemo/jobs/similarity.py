@@ -30,14 +30,14 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     config = _champion_config(stores, scope)
     report.stage("comparing items")
     similarity = item_similarity(
-        interactions.csr(config.behaviour_half_life_ms), config.shrinkage, max(NEIGHBOURS, config.neighbours)
+        interactions.tastes(config.behaviour_half_life_ms),
+        config.shrinkage,
+        max(NEIGHBOURS, config.neighbours),
+        interactions.typical_weight,
     )
-    gone = np.array([item_id not in active for item_id in interactions.item_ids])
-    similarity.data[gone[similarity.indices]] = 0
-    similarity.eliminate_zeros()
-    similar = similar_items(
-        interactions.item_ids, similarity, _content(stores, scope, interactions.item_ids), NEIGHBOURS
-    )
+    answerable = np.array([item_id in active for item_id in interactions.item_ids])
+    content = _content(stores, scope, interactions.item_ids)
+    similar = similar_items(interactions.item_ids, similarity, content, NEIGHBOURS, answerable)
     arrays, manifest = similar.to_arrays()
     version = new_version()
     report.stage("publishing")

@@ -38,7 +38,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     if not interactions.positive.any():
         return Done(len(interactions), 0, {"promoted": False, "why": "no event that speaks for an item yet"})
     report.stage("choosing and measuring")
-    assessment = assess(interactions, scenario.actions)
+    assessment = assess(interactions, scenario.actions, report.at)
     config = challenger(assessment)
     champion = _champion_ndcg(stores, scope, scenario, interactions) if assessment else None
     ndcg = _ndcg(assessment)
@@ -84,7 +84,7 @@ def challenger(assessment: Assessment | None) -> BlendConfig:
         return BlendConfig()
     if assessment.model.ndcg_at_10 >= assessment.decayed_popularity.ndcg_at_10:
         return assessment.config
-    return assessment.config.model_copy(update={"behaviour_share": 0.0})
+    return assessment.validation.popularity
 
 
 def _ndcg(assessment: Assessment | None) -> float | None:

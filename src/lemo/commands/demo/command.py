@@ -37,28 +37,28 @@ def demo(
     settings = Settings()
     datasets = [open_folder(data)] if data else World(seed=seed, scale=scale).datasets()
     signal.signal(signal.SIGTERM, _interrupt)
-    with progress() as watch:
-        start(settings, watch=watch)
     try:
-        stores = Stores(settings)
-        tenant_id = credential(settings)
-        summary = carry(stores, tenant_id, settings.admin_key_file.read_text().strip(), datasets)
-        summary.seconds = time.monotonic() - started
-        summary.print(console)
-        if not once:
-            messages.print(f"API      http://{settings.api_host}:{settings.api_port}/docs")
-            messages.print(f"Console  http://{settings.console_host}:{settings.console_port}/")
-            messages.print(f"Key      in {settings.admin_key_file}")
-            messages.print("Ctrl-C stops everything.")
-            signal.pause()
+        with progress() as watch:
+            start(settings, watch=watch)
+        try:
+            key = settings.admin_key_file.read_text().strip()
+            summary = carry(Stores(settings), credential(settings), key, datasets)
+            summary.seconds = time.monotonic() - started
+            summary.print(console)
+            if not once:
+                messages.print(f"API      http://{settings.api_host}:{settings.api_port}/docs")
+                messages.print(f"Console  http://{settings.console_host}:{settings.console_port}/")
+                messages.print(f"Key      in {settings.admin_key_file}", soft_wrap=True)
+                messages.print("Ctrl-C stops everything.")
+                signal.pause()
+        finally:
+            stop(settings)
     except KeyboardInterrupt:
-        messages.print("Stopping.")
-    finally:
-        stop(settings)
-    if once:
-        show_json(summary.as_json())
-        if summary.failed:
-            raise typer.Exit(1)
+        messages.print("Stopped.")
+        raise typer.Exit(1 if once else 0) from None
+    show_json(summary.as_json())
+    if summary.failed:
+        raise typer.Exit(1)
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -183,7 +183,11 @@ class MongoDocuments:
                 client = self._connect()
                 try:
                     for kind in KINDS:
-                        client[self._database][kind.name].create_indexes(_indexes(kind))
+                        collection = client[self._database][kind.name]
+                        there = collection.index_information()
+                        missing = [index for index in _indexes(kind) if index.document["name"] not in there]
+                        if missing:
+                            collection.create_indexes(missing)
                 except BaseException:
                     client.close()
                     raise
