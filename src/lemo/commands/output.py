@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -31,7 +32,11 @@ ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="Name of t
 
 def show_json(value: Any) -> None:
     """Prints one JSON document to standard output, unwrapped and uncoloured."""
-    console.out(json.dumps(value, ensure_ascii=False, default=str), highlight=False)
+    console.out(json.dumps(value, ensure_ascii=False, default=_plain), highlight=False)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: Any) -> str:
@@ -43,6 +48,8 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, list | tuple):
         return ", ".join(str(part) for part in value)
     return str(value)

@@ -35,7 +35,10 @@ def entries(settings: Settings) -> list[ScheduledEntry]:  # noqa: ARG001 - the a
         except RedisError as error:
             raise EngineUnavailable("The schedule is out of reach: Redis did not answer.", "lemo doctor") from error
         else:
-            last_run, next_run = entry.last_run_at, entry.due_at
+            # A new entry pretends to have run when it was made, so as not to be due at once; only a run is counted.
+            counted = redbeat.RedBeatSchedulerEntry.load_meta(entry.key, app=app).get("total_run_count")
+            last_run = entry.last_run_at if counted else None
+            next_run = datetime.now(UTC) + entry.schedule.remaining_estimate(entry.last_run_at)
         found.append(ScheduledEntry(job.entry, job.title, job.cron or "", _utc(last_run), _utc(next_run)))
     return found
 
