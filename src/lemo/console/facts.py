@@ -1,6 +1,5 @@
 """What the pages show, read from the stores of one tenant; plain calls, to be run outside the event loop."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.item import Item
-from lemo.domain.recommendation import Answer
+from lemo.domain.recommendation import Answer, RecommendedItem
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
@@ -26,7 +25,6 @@ HISTORY = 30
 """Touches of a user that the explorer shows."""
 USERS_OFFERED = 50
 
-_BECAUSE = re.compile(r'^because of "(.*)"$', re.DOTALL)
 _Value = TypeVar("_Value")
 
 
@@ -219,18 +217,16 @@ def attempt(read: Callable[[], _Value]) -> _Value | LemoError:
 
 def _named(answer: Answer) -> list[str]:
     """Every item that the answer speaks of, those in the reasons included."""
-    reasons = (_BECAUSE.match(each.reason) for each in answer.items)
-    return [each.item_id for each in answer.items] + [match[1] for match in reasons if match]
+    return [each.item_id for each in answer.items] + [each.because for each in answer.items if each.because]
 
 
 def _shown(answer: Answer, items: dict[str, Item]) -> list[ShownItem]:
     scores = [each.score for each in answer.items]
     low, high = (min(scores), max(scores)) if scores else (0.0, 0.0)
 
-    def why(reason: str) -> str:
-        match = _BECAUSE.match(reason)
-        cause = items.get(match[1]) if match else None
-        return f"because of “{cause.title}”" if cause and cause.title else reason
+    def why(each: RecommendedItem) -> str:
+        cause = items.get(each.because) if each.because else None
+        return f"because of “{cause.title}”" if cause and cause.title else each.reason
 
     return [
         ShownItem(
@@ -238,7 +234,7 @@ def _shown(answer: Answer, items: dict[str, Item]) -> list[ShownItem]:
             items.get(each.item_id),
             score=each.score,
             share=(each.score - low) / (high - low) if high > low else 1.0,
-            why=why(each.reason),
+            why=why(each),
         )
         for each in answer.items
     ]

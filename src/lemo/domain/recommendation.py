@@ -1,8 +1,11 @@
 """Recommendations: the answer to a request, the same from API, batch export and console."""
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel
+
+_BECAUSE = re.compile(r'because of "(.*)"$', re.DOTALL)
 
 ReasonKind = Literal["similar", "popular", "latest", "content"]
 
@@ -14,6 +17,12 @@ class RecommendedItem(BaseModel):
     score: float
     reason: str
     """In plain words: `because of "ITEM"`, `popular now`, `new`."""
+
+    @property
+    def because(self) -> str | None:
+        """The id of the touched item in the reason, where it names one."""
+        found = _BECAUSE.match(self.reason)
+        return found[1] if found else None
 
 
 class Answer(BaseModel):

@@ -9,7 +9,7 @@ import httpx
 import stamina
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from lemo.commands.demo.summary import Shown, Summary
+from lemo.commands.demo.summary import Shown, ShownItem, Summary
 from lemo.commands.output import messages
 from lemo.commands.waiting import wait_for_runs
 from lemo.domain.dataset import Dataset
@@ -156,11 +156,20 @@ def _sample(stores: Stores, key: str, scope: Scope, number: int) -> Shown:
     """The API's answer for one of the scenario's most active users, with titles."""
     user_id = patiently(stores.events.active_users)(scope, limit=number + 1)[number]
     answer = _ask(stores, key, scope, user_id)
-    titles = patiently(stores.items.get_many)(scope, [item.item_id for item in answer.items])
+    named = [item.item_id for item in answer.items] + [item.because for item in answer.items if item.because]
+    titles = {item.item_id: item.title for item in patiently(stores.items.get_many)(scope, named).values()}
     return Shown(
         scope.scenario_id,
         user_id,
-        [(item, titles[item.item_id].title if item.item_id in titles else "") for item in answer.items],
+        [
+            ShownItem(
+                item.item_id,
+                titles.get(item.item_id, ""),
+                item.score,
+                f'because of "{titles.get(item.because) or item.because}"' if item.because else item.reason,
+            )
+            for item in answer.items
+        ],
     )
 
 

@@ -7,8 +7,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lemo.domain.recommendation import RecommendedItem
 from lemo.domain.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """One recommended item as people read it."""
+
+    item_id: str
+    title: str
+    score: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,7 @@ class Shown:
 
     scenario_id: str
     user_id: str
-    items: list[tuple[RecommendedItem, str]]
+    items: list[ShownItem]
 
 
 @dataclass
@@ -91,13 +100,18 @@ class Summary:
         return table
 
     def _jobs(self) -> Table:
-        table = Table("job", "scenario", "outcome", "seconds", "rows", "NDCG@10", "popularity", title="Jobs")
-        table.title_justify = "left"
+        table = Table(title="Jobs", title_justify="left")
+        table.add_column("job", no_wrap=True)
+        for name in ("scenario", "outcome"):
+            table.add_column(name, overflow="fold")
+        for name in ("seconds", "rows", "NDCG@10", "of popularity"):
+            table.add_column(name, justify="right")
         for run in self.runs:
+            failure = "" if run.outcome == "ok" else f"[red]{run.outcome}[/] {escape(run.error[:100])}"
             table.add_row(
                 run.entry,
                 run.scenario_id,
-                run.outcome if run.outcome == "ok" else f"[red]{run.outcome}[/] {escape(run.error[:100])}",
+                failure or "ok",
                 f"{run.seconds:.1f}" if run.seconds is not None else "",
                 f"{run.rows_written:,}",
                 _figure(run.detail.get("ndcg_at_10")),
@@ -113,6 +127,6 @@ def _figure(value: float | None) -> str:
 def _recommendations(sample: Shown) -> Table:
     table = Table("", "item", "title", "score", "why", title=f"For {escape(sample.user_id)} in {sample.scenario_id}")
     table.title_justify = "left"
-    for rank, (item, title) in enumerate(sample.items, 1):
-        table.add_row(str(rank), escape(item.item_id), escape(title), f"{item.score:.2f}", escape(item.reason))
+    for rank, item in enumerate(sample.items, 1):
+        table.add_row(str(rank), escape(item.item_id), escape(item.title), f"{item.score:.2f}", escape(item.why))
     return table
