@@ -1,5 +1,6 @@
 """What the demo found: a table for people, one JSON line for programs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,9 +83,11 @@ class Summary:
         return "failed" in self.jobs.values()
 
     def print(self, console: Console) -> None:
-        """Prints the tables."""
-        console.print(self._facts())
-        console.print(self._jobs())
+        """Prints the tables, each of which fits into 80 columns."""
+        console.print(self._facts(), self._jobs(), self._quality())
+        for run in self.runs:
+            if run.outcome != "ok":
+                console.print(f"[red]{run.entry} {run.outcome} for {run.scenario_id}:[/] {escape(run.error)}")
         for sample in self.samples:
             console.print(_recommendations(sample))
 
@@ -93,40 +96,47 @@ class Summary:
         table.add_row("items", f"{self.items:,}")
         table.add_row("events", f"{self.events:,}")
         table.add_row("users with recommendations", f"{self.recommended_users:,}")
-        model, popularity = self.ndcg("ndcg_at_10"), self.ndcg("popularity_ndcg_at_10")
-        if model is not None and popularity is not None:
-            table.add_row("NDCG@10 of the model, last 20 % of time", f"{model:.4f}")
-            table.add_row("NDCG@10 of popularity", f"{popularity:.4f}")
         return table
 
     def _jobs(self) -> Table:
-        table = Table(title="Jobs", title_justify="left")
-        table.add_column("job", no_wrap=True)
-        for name in ("scenario", "outcome"):
-            table.add_column(name, overflow="fold")
-        for name in ("seconds", "rows", "NDCG@10", "of popularity"):
-            table.add_column(name, justify="right")
-        for run in self.runs:
-            failure = "" if run.outcome == "ok" else f"[red]{run.outcome}[/] {escape(run.error[:100])}"
+        table = _table("Jobs", ("job", "outcome"), ("runs", "seconds", "rows"))
+        for entry, outcome in self.jobs.items():
+            runs = [run for run in self.runs if run.entry == entry]
             table.add_row(
-                run.entry,
-                run.scenario_id,
-                failure or "ok",
-                f"{run.seconds:.1f}" if run.seconds is not None else "",
-                f"{run.rows_written:,}",
-                _figure(run.detail.get("ndcg_at_10")),
-                _figure(run.detail.get("popularity_ndcg_at_10")),
+                entry,
+                outcome if outcome == "ok" else f"[red]{outcome}[/]",
+                str(len(runs)),
+                f"{sum(run.seconds or 0.0 for run in runs):.1f}",
+                f"{sum(run.rows_written for run in runs):,}",
             )
         return table
 
+    def _quality(self) -> Table:
+        table = _table(
+            "NDCG@10 on the last 20 % of the events", ("scenario",), ("users asked", "promoted model", "popularity")
+        )
+        for run in self.runs:
+            if run.detail.get("test_users"):
+                table.add_row(
+                    run.scenario_id,
+                    f"{run.detail['test_users']:,}",
+                    f"{run.detail['ndcg_at_10']:.4f}",
+                    f"{run.detail['popularity_ndcg_at_10']:.4f}",
+                )
+        return table
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+
+def _table(title: str, words: Sequence[str], figures: Sequence[str]) -> Table:
+    """A table with a column for each of the words, and right-aligned ones for the figures."""
+    table = Table(*words, title=title, title_justify="left")
+    for name in figures:
+        table.add_column(name, justify="right")
+    return table
 
 
 def _recommendations(sample: Shown) -> Table:
-    table = Table("", "item", "title", "score", "why", title=f"For {escape(sample.user_id)} in {sample.scenario_id}")
-    table.title_justify = "left"
+    title = f"For {escape(sample.user_id)} in {sample.scenario_id}"
+    table = Table("", "item", "title", "score", "why", title=title, title_justify="left")
     for rank, item in enumerate(sample.items, 1):
         table.add_row(str(rank), escape(item.item_id), escape(item.title), f"{item.score:.2f}", escape(item.why))
     return table
