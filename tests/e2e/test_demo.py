@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 import servers
 
@@ -96,6 +98,52 @@ def test_a_fresh_clone_shows_the_demo_and_killing_its_processes_changes_no_numbe
     for each in (got, expected):
         del each["seconds"]
     assert got == expected
+
+
+@pytest.mark.timeout(300)
+def test_a_cluster_gives_the_same_numbers_by_settings_alone(
+    tmp_path: Path, kafka_servers: str, mongo_url: str, s3_url: str, s3_bucket: str
+) -> None:
+    """Kafka, MongoDB, S3 and a Redis by URL in place of the embedded ones; no code and no number changes."""
+    own, redis_port = uuid.uuid4().hex[:8], servers.free_port()
+    redis = subprocess.Popen(
+        [sys.executable, "-m", "lemo.embedded.redis", "--path", str(tmp_path / "redis"), "--port", str(redis_port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    cluster = {
+        "LEMO_REDIS_URL": f"redis://127.0.0.1:{redis_port}",
+        "LEMO_MONGO_URL": mongo_url,
+        "LEMO_MONGO_DATABASE": f"lemo_test_{own}",
+        "LEMO_KAFKA_BOOTSTRAP_SERVERS": kafka_servers,
+        "LEMO_KAFKA_ITEM_INGEST_TOPICS": f"items-{own},vlog-items-{own},news-items-{own}",
+        "LEMO_KAFKA_EVENT_TOPIC": f"events-{own}",
+        "LEMO_KAFKA_DEAD_LETTER_TOPIC": f"dead-{own}",
+        "LEMO_SNAPSHOTS_URL": f"s3://{s3_bucket}/snapshots",
+        "LEMO_S3_ENDPOINT": s3_url,
+        "LEMO_S3_ACCESS_KEY_ID": "any",
+        "LEMO_S3_SECRET_ACCESS_KEY": "any",
+    }
+    got = []
+    try:
+        for name, more in (("embedded", {}), ("cluster", cluster)):
+            done = subprocess.run(
+                [sys.executable, "-m", "lemo.cli", "demo", "--once", "--scale", "0.2"],
+                env=environment(tmp_path / name) | more,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+            got.append(summary(done.stdout))
+            del got[-1]["seconds"]
+    finally:
+        redis.terminate()
+        redis.wait()
+        with MongoClient[dict[str, Any]](mongo_url) as client:
+            client.drop_database(f"lemo_test_{own}")
+    assert got[0] == got[1]
+    assert got[0]["ndcg_at_10"]["model"] > got[0]["ndcg_at_10"]["popularity"] > 0
 
 
 def alive(pid: int) -> bool:
