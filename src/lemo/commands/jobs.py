@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from lemo.commands.output import Format, FormatOption, show
+from lemo.commands.runs import columns, rows
 
 app = typer.Typer(no_args_is_help=True, help="Start jobs by hand.")
-
-COLUMNS = ("entry", "scenario_id", "outcome", "seconds", "rows_read", "rows_written", "run_id", "error")
 
 
 @app.callback()
@@ -43,6 +42,6 @@ def run(
         runs = fan_out(stores, job, "manual", [tenant_id])
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)
-    show([one.model_dump(mode="json") | {"seconds": one.seconds} for one in runs], format, "Runs", COLUMNS)
+    show(rows(runs), format, "Runs", columns(runs))
     if any(one.outcome == "failed" for one in runs):
         raise typer.Exit(1)

@@ -1,18 +1,29 @@
 """`lemo runs`: what the jobs did."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lemo.commands.output import Format, FormatOption, show, show_one
-from lemo.domain.run import Outcome
+from lemo.commands.output import Format, FormatOption, Row, show, show_one
+from lemo.domain.run import Outcome, Run
 
 if TYPE_CHECKING:
     from lemo.stores.runs import Runs
 
 app = typer.Typer(no_args_is_help=True, help="What the jobs did: when, how long, how much, and why one failed.")
 
-COLUMNS = ("run_id", "entry", "scenario_id", "trigger", "outcome", "queued_at", "seconds", "rows_read", "rows_written", "error")  # fmt: skip # noqa: E501
+COLUMNS = ("run_id", "entry", "scenario_id", "outcome", "queued_at", "seconds", "rows_written")
+
+
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """The runs as rows to show, with what follows from their times."""
+    return [run.model_dump() | {"seconds": run.seconds} for run in runs]
+
+
+def columns(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The columns of a table of runs: the error has one only where there is an error."""
+    return (*COLUMNS, "error") if any(run.error for run in runs) else COLUMNS
 
 
 @app.command("list")
@@ -26,7 +37,7 @@ def list_runs(
     """List runs, newest first."""
     runs, tenant_id = _open()
     found = runs.list(tenant_id, entry=entry or None, scenario_id=scenario or None, outcome=outcome, limit=limit)
-    show([one.model_dump(mode="json") | {"seconds": one.seconds} for one in found], format, "Runs", COLUMNS)
+    show(rows(found), format, "Runs", columns(found))
 
 
 @app.command("show")
@@ -37,7 +48,7 @@ def show_run(
     """Show one run whole."""
     runs, tenant_id = _open()
     run = runs.get(tenant_id, run_id)
-    show_one(run.model_dump(mode="json") | {"seconds": run.seconds}, format, "Run")
+    show_one(rows([run])[0], format, "Run")
 
 
 def _open() -> "tuple[Runs, str]":

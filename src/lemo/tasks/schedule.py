@@ -1,7 +1,7 @@
 """The schedule as RedBeat holds it in Redis, for people to look at."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import redbeat
 from redis.exceptions import RedisError
@@ -39,6 +39,8 @@ def entries(settings: Settings) -> list[ScheduledEntry]:  # noqa: ARG001 - the a
             counted = redbeat.RedBeatSchedulerEntry.load_meta(entry.key, app=app).get("total_run_count")
             last_run = entry.last_run_at if counted else None
             next_run = datetime.now(UTC) + entry.schedule.remaining_estimate(entry.last_run_at)
+            # The estimate falls a few microseconds short of the full minute that it means.
+            next_run = (next_run + timedelta(seconds=0.5)).replace(microsecond=0)
         found.append(ScheduledEntry(job.entry, job.title, job.cron or "", _utc(last_run), _utc(next_run)))
     return found
 
