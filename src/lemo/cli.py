@@ -31,6 +31,8 @@ from lemo.commands.demo.command import demo
 from lemo.commands.output import messages
 from lemo.domain.errors import LemoError
 from lemo.domain.reasons import reason
+from lemo.observability.logging import configure_command
+from lemo.settings import Settings
 
 app = typer.Typer(
     name="lemo",
@@ -82,9 +84,10 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
+    _: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
 ) -> None:
     """Options of every command."""
+    configure_command("lemo", Settings())
 
 
 def main() -> NoReturn:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +54,22 @@ def test_a_wrong_setting_is_named() -> None:
     )
     assert found.returncode == 2
     assert "api_port" in found.stderr
+
+
+def test_what_the_log_says_goes_to_standard_error(tmp_path: Path) -> None:
+    """An engine that is away is told of without a word between the data, and without what was being sent."""
+    code = (
+        "import lemo.commands.patience as patience, lemo.cli\n"
+        "from lemo.domain.errors import EngineUnavailable\n"
+        "calls = []\n"
+        "def call(argument):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 1: raise EngineUnavailable('Redis does not answer.')\n"
+        "lemo.cli.options(False)\n"
+        "patience.patiently(call)('secret-user')\n"
+        "print('data')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert found.stdout == "data\n"
+    assert "Redis does not answer." in found.stderr
+    assert "secret-user" not in found.stderr

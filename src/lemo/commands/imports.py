@@ -1,11 +1,11 @@
 """`lemo import`: items and events out of files, into the ingest log."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -132,22 +132,15 @@ def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str,
         raise typer.Exit(1)
 
 
-def _patiently(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Tries again while an engine is away; the log counts content once, so publishing again is safe."""
-    import stamina
-
-    from lemo.domain.errors import EngineUnavailable
-
-    return stamina.retry(on=EngineUnavailable, attempts=None, timeout=PATIENCE_SECONDS, wait_max=1.0)(call)
-
-
 def _publish(log: "Log", topic: str, reading: "Reading[Message]", bars: "Progress") -> None:
     from rich.markup import escape
 
+    from lemo.commands.patience import patiently
+
     task = bars.add_task(escape(reading.path.name), total=max(reading.total, 1), rows="")
     with closing(log.publisher()) as publisher:
-        publish = _patiently(publisher.publish)
-        _patiently(log.create_topics)([topic])
+        publish = patiently(publisher.publish)
+        patiently(log.create_topics)([topic])
         for batch in reading.batches():
             publish(topic, batch)
             bars.update(task, completed=reading.done, rows=f"{reading.read:,} rows")
@@ -158,7 +151,9 @@ def _publish(log: "Log", topic: str, reading: "Reading[Message]", bars: "Progres
 
 def _await_consumer(target: _Target, topic: str, bars: "Progress") -> int:
     """Waits until the group has committed the topic; returns what it had not when it stopped making headway."""
-    look = _patiently(target.log.lag)
+    from lemo.commands.patience import patiently
+
+    look = patiently(target.log.lag)
     group = target.settings.kafka_group
     least = most = look([topic], group)[topic]
     task = bars.add_task("consumer", total=max(most, 1), rows=f"{most:,} to take")

@@ -37,7 +37,6 @@ def recommend(
     from rich.progress import track
 
     from lemo.domain.scope import Scope
-    from lemo.observability.logging import configure_command
     from lemo.serving.export import checked_export_form, export_row, read_users, write_export
     from lemo.serving.served import Served
     from lemo.settings import Settings
@@ -47,7 +46,6 @@ def recommend(
     if out is not None:
         checked_export_form(out)
     settings = Settings()
-    configure_command("recommend", settings)
     with closing(Stores(settings)) as stores, Served(stores, watch=False) as served:
         scope = Scope(credential(settings), scenario)
         stores.scenarios.get(scope)

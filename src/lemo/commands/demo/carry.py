@@ -6,14 +6,14 @@ from itertools import islice
 from typing import TypeVar
 
 import httpx
-import stamina
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lemo.commands.demo.summary import Shown, ShownItem, Summary
 from lemo.commands.output import messages
+from lemo.commands.patience import PATIENCE_SECONDS, patiently
 from lemo.commands.waiting import wait_for_runs
 from lemo.domain.dataset import Dataset
-from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
+from lemo.domain.errors import Conflict, LemoError
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
@@ -24,8 +24,6 @@ from lemo.streams.messages import event_message, item_message, item_topic
 from lemo.tasks.dispatch import dispatch, request_embedding
 
 BATCH = 2_000
-PATIENCE_SECONDS = 60
-"""How long the demo waits for an engine that is away, as when somebody kills it to see what happens."""
 ROUNDS = (
     ("train-model-daily", "update-user-profiles-2hours"),
     ("compute-item-similarity-hourly", "precompute-recommendations-4hours"),
@@ -34,8 +32,6 @@ ROUNDS = (
 """Jobs of a round run side by side; a round needs what the one before it made."""
 SAMPLES = 3
 Value = TypeVar("Value")
-
-patiently = stamina.retry(on=EngineUnavailable, attempts=None, timeout=PATIENCE_SECONDS, wait_max=1.0)
 
 
 def carry(stores: Stores, tenant_id: str, key: str, datasets: Sequence[Dataset]) -> Summary:
@@ -173,7 +169,7 @@ def _sample(stores: Stores, key: str, scope: Scope, number: int) -> Shown:
     )
 
 
-@stamina.retry(on=httpx.HTTPError, attempts=None, timeout=PATIENCE_SECONDS, wait_max=1.0)
+@patiently
 def _ask(stores: Stores, key: str, scope: Scope, user_id: str) -> Answer:
     response = httpx.get(
         f"http://{stores.settings.api_host}:{stores.settings.api_port}/v1/scenarios/{scope.scenario_id}/recommendations",
