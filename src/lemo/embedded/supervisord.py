@@ -33,6 +33,28 @@ def named(name: str, line: bytes) -> bytes:
     return f"{name:<{_NAME_WIDTH}} | ".encode() + line + b"\n"
 
 
+class PatientLog(loggers.RotatingFileHandler):  # type: ignore[misc]
+    """The log file: when it cannot be written (a full disk), lines are lost and counted, and everything goes on."""
+
+    lost = 0
+
+    def emit(self, record: Any) -> None:
+        """Writes a record; the first one that can be written again is followed by the number of lost ones."""
+        before = self.lost
+        try:
+            super().emit(record)
+        except OSError:  # the rotation, which the package does not guard
+            self.lost += 1
+        if before and self.lost == before:
+            self.lost = 0
+            notice = f"{before} writes to this log failed; is the disk full?"
+            super().emit(loggers.LogRecord(record.level, named("supervisor", notice.encode())))
+
+    def handleError(self) -> None:  # noqa: N802 - the package's name
+        """Counts; the package would print a traceback to a file on the same full disk, and die of that."""
+        self.lost += 1
+
+
 class NamedOutput(POutputDispatcher):  # type: ignore[misc]
     """Writes a child's output to the shared log, line by line, under the child's name."""
 
@@ -134,14 +156,10 @@ class KeptOptions(ServerOptions):  # type: ignore[misc]
     def make_logger(self) -> None:
         """Opens the one log file."""
         self.lines = loggers.getLogger()
-        loggers.handle_file(
-            self.lines,
-            self.logfile,
-            "%(message)s",
-            rotating=True,
-            maxbytes=self.logfile_maxbytes,
-            backups=self.logfile_backups,
-        )
+        log = PatientLog(self.logfile, "ab", self.logfile_maxbytes, self.logfile_backups)
+        log.setFormat("%(message)s")
+        log.setLevel(self.lines.level)
+        self.lines.addHandler(log)
         self.logger = loggers.Logger(self.loglevel, [_OwnLines(self.lines)])
         for message in (*self.parse_criticals, *self.parse_warnings):
             self.logger.warn(message)
