@@ -14,7 +14,10 @@ log = structlog.get_logger()
 
 
 def _tell(details: RetryDetails) -> None:
-    log.warning("an engine is away, trying again", error=str(details.caused_by), waited=round(details.waited_so_far))
+    if details.retry_num % 10 == 1:  # about every ten seconds
+        log.warning(
+            "an engine is away, trying again", error=str(details.caused_by), waited=round(details.waited_so_far)
+        )
 
 
 # The library's own hooks would write the arguments of the call: whole batches of events, and keys.
