@@ -32,7 +32,7 @@ from lemo.commands.output import messages
 from lemo.domain.errors import LemoError
 from lemo.domain.reasons import reason
 from lemo.observability.logging import configure_command
-from lemo.settings import Settings
+from lemo.settings import Settings, WrongSettingsFile
 
 app = typer.Typer(
     name="lemo",
@@ -98,7 +98,7 @@ def main() -> NoReturn:
         messages.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
         if error.mend:
             messages.print(f"[bold]What to do:[/] {escape(error.mend)}", soft_wrap=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, WrongSettingsFile) else 1)
     except ValidationError as error:
         if error.title != "Settings":
             raise

@@ -1,8 +1,9 @@
 """Every knob of Lemo, in one place: `LEMO_*` variables, a `.env` file or `lemo.toml`, in that order of precedence."""
 
+import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import (
@@ -13,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lemo.domain.errors import InvalidInput
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -21,6 +24,10 @@ def _comma_separated(value: object) -> object:
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class WrongSettingsFile(InvalidInput):
+    """`.env` or `lemo.toml` cannot be read at all."""
 
 
 class Settings(BaseSettings):
@@ -102,6 +109,20 @@ class Settings(BaseSettings):
     snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
+
+    def __init__(self, **values: Any) -> None:
+        """Reads them; a file that cannot be read is named, with what to do."""
+        try:
+            super().__init__(**values)
+        except tomllib.TOMLDecodeError as error:
+            mend = 'Write one setting a line, as `api_port = 8000` or `home = "folder"`; docs/settings.md has them all.'
+            raise WrongSettingsFile(f"lemo.toml is not TOML: {error}.", mend) from error
+        except UnicodeDecodeError as error:
+            raise WrongSettingsFile(".env or lemo.toml is not UTF-8 text.", "Save it as UTF-8.") from error
+        except OSError as error:
+            name = error.filename or ".env or lemo.toml"
+            mend = "Let the user that runs Lemo read it, or run in another folder."
+            raise WrongSettingsFile(f"{name} cannot be read: {error.strerror}.", mend) from error
 
     @classmethod
     def settings_customise_sources(

@@ -73,3 +73,27 @@ def test_what_the_log_says_goes_to_standard_error(tmp_path: Path) -> None:
     assert found.stdout == "data\n"
     assert "Redis does not answer." in found.stderr
     assert "secret-user" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("lemo.toml", b"this is [not toml", "lemo.toml is not TOML"),
+        ("lemo.toml", b"\xff\xfe", "is not UTF-8 text"),
+        (".env", b"LEMO_API_PORT=\xff\xfe", "is not UTF-8 text"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli", "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
+    )
+    assert found.returncode == 2
+    assert said in found.stderr
+    assert "What to do:" in found.stderr
+    assert "Traceback" not in found.stderr
