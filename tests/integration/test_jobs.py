@@ -1,0 +1,278 @@
+"""The six jobs as plain functions over real engines: what each leaves behind, and that it can be done again."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lemo.domain.errors import Conflict
+from lemo.domain.item import Item
+from lemo.domain.run import Run
+from lemo.domain.scenario import scenario_from_template
+from lemo.domain.scope import Scope
+from lemo.jobs.catalog import JOBS
+from lemo.jobs.cleanup import clean
+from lemo.jobs.embeddings import embed
+from lemo.jobs.lease import Lease
+from lemo.jobs.precompute import precompute
+from lemo.jobs.profiles import profile
+from lemo.jobs.report import Report, unattended
+from lemo.jobs.similarity import relate
+from lemo.jobs.training import challenger, train
+from lemo.recommenders.blend import BlendConfig
+from lemo.recommenders.selection import assess
+from lemo.recommenders.similar import SimilarItems
+from lemo.serving.served import Served
+from lemo.settings import Settings
+from lemo.simulator.world import World
+from lemo.stores.connect import Stores
+from lemo.stores.documents import PROFILES
+from lemo.tasks.recovery import lost_runs
+
+MOMENT = 1_790_000_000_000
+
+
+@pytest.fixture
+def stores(tmp_path: Path, redis_url: str, clickhouse_url: str, milvus_uri: str) -> Iterator[Stores]:
+    settings = Settings(
+        home=tmp_path, redis_url=redis_url, clickhouse_url=clickhouse_url, milvus_uri=milvus_uri, embedding_dimensions=8
+    )
+    stores = Stores(settings)
+    stores.events.migrate()
+    yield stores
+    stores.close()
+
+
+@pytest.fixture
+def empty(stores: Stores) -> Scope:
+    """A scenario of a new tenant, without items or events."""
+    scope = Scope(f"tenant-{uuid.uuid4().hex[:12]}", "shop")
+    stores.tenants.create(scope.tenant_id)
+    stores.scenarios.create(scope.tenant_id, scenario_from_template(scope.scenario_id, "ecommerce"))
+    return scope
+
+
+def put_items(stores: Stores, scope: Scope, items: list[Item], arrived_ms: int = MOMENT) -> None:
+    """What the consumer does with items."""
+    stores.items.upsert(scope, items, [arrived_ms] * len(items))
+    stores.fresh.add(scope, items, [arrived_ms] * len(items))
+    stores.embedding_queue.add(scope, [item.item_id for item in items])
+
+
+@pytest.fixture
+def world(stores: Stores, empty: Scope) -> Scope:
+    """The shop of a small world, as the consumer would have written it."""
+    dataset = World(seed=3, scale=0.2).datasets()[2]
+    put_items(stores, empty, list(dataset.items))
+    events = [(empty, event) for event in dataset.events]
+    stores.events.insert(events)
+    rules = stores.scenarios.get(empty).actions
+    stores.history.add([(scope, event) for scope, event in events if rules[event.action].remembered])
+    return empty
+
+
+def dying_at(check: int) -> Report:
+    """A report whose run loses its lease at the given check."""
+    checks = iter(range(1, 1_000))
+
+    def lose() -> None:
+        if next(checks) == check:
+            raise Conflict("This run lost its lease.")
+
+    return Report(show=lambda _: None, check=lose)
+
+
+def test_training_publishes_records_and_promotes_and_repeats_itself(stores: Stores, world: Scope) -> None:
+    first = train(stores, world, unattended())
+    assert first.detail["promoted"]
+    assert first.detail["ndcg_at_10"] > first.detail["popularity_ndcg_at_10"] > 0
+    assert stores.snapshots.current(world, "model") == first.detail["version"]
+    second = train(stores, world, unattended())
+    assert second.detail["promoted"]
+    assert {**second.detail, "version": ""} == {**first.detail, "version": ""}
+    newest, oldest = stores.models.list(world)
+    assert (newest.version, oldest.version) == (second.detail["version"], first.detail["version"])
+    assert newest.champion_ndcg_at_10 == pytest.approx(first.detail["ndcg_at_10"])
+
+
+def test_a_challenger_below_the_champion_does_not_serve(
+    stores: Stores, world: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = train(stores, world, unattended()).detail["version"]
+    # A chooser gone wrong: the challenger is plain popularity, which this world's champion beats by far.
+    poor = BlendConfig(behaviour_share=0.0)
+
+    def choose_badly(*arguments: object) -> object:
+        found = assess(*arguments)  # type: ignore[arg-type]
+        assert found is not None
+        worse = {"config": poor, "model": found.popularity, "decayed_popularity": found.popularity}
+        return found.model_copy(update=worse)
+
+    monkeypatch.setattr("lemo.jobs.training.assess", choose_badly)
+    done = train(stores, world, unattended())
+    assert not done.detail["promoted"]
+    assert stores.snapshots.current(world, "model") == champion
+    assert not stores.models.list(world)[0].promoted
+    # What is told is the quality of what serves.
+    assert done.detail["ndcg_at_10"] > done.detail["popularity_ndcg_at_10"]
+
+
+def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world: Scope) -> None:
+    from lemo.jobs.training import read_interactions
+
+    scenario = stores.scenarios.get(world)
+    found = assess(read_interactions(stores, world, scenario), scenario.actions)
+    assert found is not None
+    assert challenger(found) == found.config
+    behind = found.model_copy(update={"model": found.popularity, "decayed_popularity": found.model})
+    assert challenger(behind) == found.validation.popularity
+    assert challenger(None) == BlendConfig()
+
+
+def test_jobs_of_a_scenario_without_data_do_nothing(stores: Stores, empty: Scope) -> None:
+    for job in JOBS.values():
+        done = job.work()(stores, empty, unattended())
+        assert done.rows_written == 0
+    assert stores.snapshots.current(empty, "model") is None
+
+
+def test_one_user_and_one_item_are_enough(stores: Stores, empty: Scope) -> None:
+    from lemo.domain.event import Event
+
+    put_items(stores, empty, [Item(item_id="only", title="The only one")])
+    event = Event(user_id="u", item_id="only", action="purchase", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+    stores.events.insert([(empty, event)])
+    stores.history.add([(empty, event)])
+    for job in JOBS.values():
+        job.work()(stores, empty, unattended())
+    with Served(stores, watch=False) as served:
+        assert [item.item_id for item in served.popular(empty, 5).items] == ["only"]
+        assert served.recommend(empty, "u", 5).items == []  # it has been seen
+        assert [item.item_id for item in served.recommend(empty, "stranger", 5).items] == ["only"]
+
+
+def test_embedding_learns_once_then_adds_and_learns_anew_when_the_catalogue_doubled(
+    stores: Stores, empty: Scope
+) -> None:
+    titles = ["copper kettle", "iron kettle", "garden shears", "garden gloves", "铸铁炒锅", "铸铁煎锅"]
+    put_items(stores, empty, [Item(item_id=f"i{n}", title=title) for n, title in enumerate(titles)])
+    first = embed(stores, empty, unattended())
+    assert (first.rows_written, first.detail["refitted"]) == (6, True)
+    assert stores.embedding_queue.count(empty) == 0
+
+    put_items(stores, empty, [Item(item_id="new", title="iron kettle, large"), Item(item_id="i5", deleted=True)])
+    second = embed(stores, empty, unattended())
+    assert second.detail == {"version": first.detail["version"], "refitted": False}
+    assert stores.vectors.count(empty) == 6
+    vector = stores.vectors.fetch(empty, ["new"])["new"]
+    assert [item_id for item_id, _ in stores.vectors.search(empty, vector[None, :], 2)[0]] == ["new", "i1"]
+
+    put_items(stores, empty, [Item(item_id=f"more{n}", title=f"{titles[n % 5]} {n}") for n in range(7)])
+    third = embed(stores, empty, unattended())
+    assert third.detail["refitted"]
+    assert stores.vectors.versions(empty) == [third.detail["version"]]
+    assert stores.vectors.count(empty) == 13
+
+
+def test_an_embedding_that_dies_leaves_the_old_one_serving(stores: Stores, empty: Scope) -> None:
+    put_items(stores, empty, [Item(item_id=f"i{n}", title=f"kettle {n}") for n in range(4)])
+    before = embed(stores, empty, unattended()).detail["version"]
+    put_items(stores, empty, [Item(item_id=f"j{n}", title=f"shears {n}") for n in range(8)])
+    with pytest.raises(Conflict):
+        embed(stores, empty, dying_at(2))
+    assert stores.snapshots.current(empty, "embedding") == before
+    assert stores.vectors.count(empty) == 4
+    assert stores.embedding_queue.count(empty) == 8
+    after = embed(stores, empty, unattended()).detail["version"]
+    assert stores.vectors.versions(empty) == [after]
+    assert stores.vectors.count(empty) == 12
+
+
+def similar(stores: Stores, scope: Scope) -> SimilarItems:
+    version = stores.snapshots.current(scope, "similar")
+    assert version is not None
+    snapshot = stores.snapshots.open(scope, "similar", version)
+    return SimilarItems.from_arrays(snapshot.arrays, snapshot.manifest)
+
+
+def test_similar_items_are_active_and_new_ones_have_neighbours_by_content(stores: Stores, world: Scope) -> None:
+    some = next(iter(stores.items.scan(world)))
+    put_items(stores, world, [Item(item_id="twin", title=some.title, categories=some.categories, tags=some.tags)])
+    embed(stores, world, unattended())
+    relate(stores, world, unattended())
+    before = similar(stores, world)
+    found = before.of("twin", 3)
+    assert found[0].item_id == some.item_id
+    assert {each.kind for each in found} == {"content"}
+    gone = before.of(some.item_id, 1)[0].item_id
+    put_items(stores, world, [Item(item_id=gone, is_active=False)], MOMENT + 1)
+    relate(stores, world, unattended())
+    after = similar(stores, world)
+    assert all(each.item_id != gone for item_id in after.item_ids for each in after.of(item_id, 50))
+
+
+def test_profiles_say_what_users_like_and_give_back_lost_histories(stores: Stores, world: Scope) -> None:
+    users = stores.events.active_users(world, limit=20)
+    known = stores.history.read_many(world, users)
+    stores.history.delete(world, users)
+    done = profile(stores, world, unattended())
+    assert done.rows_written == stores.events.count_users(world)
+    assert stores.history.read_many(world, users) == known
+    body = stores.documents.get(PROFILES, world, users[0])
+    assert body is not None
+    assert body["touches"] == len(known[0])
+    shares = [taste["weight"] for taste in body["categories"]]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_precomputed_answers_are_those_that_requests_get(stores: Stores, world: Scope) -> None:
+    train(stores, world, unattended())
+    users = stores.events.active_users(world)
+    with Served(stores, watch=False) as served:
+        fresh = {user: answer.items for user, answer in served.recommend_many(world, users, 10)}
+        done = precompute(stores, world, unattended())
+        assert done.rows_written == len(users) == stores.events.count_users(world)
+        assert all(stores.answers.read(world, user) is not None for user in users)
+        assert {user: served.recommend(world, user, 10).items for user in users} == fresh
+
+
+def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) -> None:
+    champion = train(stores, world, unattended()).detail["version"]
+    precompute(stores, world, unattended())
+    kept = stores.settings.snapshots_kept
+    versions = [champion, *(train(stores, world, unattended()).detail["version"] for _ in range(kept + 1))]
+    stores.snapshots.point(world, "model", champion)
+    old, new = (stores.runs.create(world.tenant_id, "train-model-daily", "shop", "manual") for _ in range(2))
+    old.queued_at -= timedelta(days=stores.settings.runs_days + 1)
+    stores.runs.save(world.tenant_id, old)
+
+    users = stores.events.active_users(world)
+    assert clean(stores, world, unattended()).detail == {"runs": 1, "snapshots": 1, "answers": 0}
+    assert stores.snapshots.versions(world, "model") == sorted([champion, *versions[2:]])
+    assert [run.run_id for run in stores.runs.list(world.tenant_id)] == [new.run_id]
+    assert clean(stores, world, unattended()).rows_written == 0
+
+    stores.snapshots.point(world, "model", versions[-1])
+    assert clean(stores, world, unattended()).detail["answers"] == len(users)
+
+
+def test_lost_runs_are_those_that_nobody_works_on(stores: Stores, empty: Scope) -> None:
+    tenant_id = empty.tenant_id
+
+    def run(outcome: str, queued_seconds_ago: float = 0) -> Run:
+        made = stores.runs.create(tenant_id, "cleanup-expired-cache-daily", "shop", "manual")
+        since = datetime.now(UTC) - timedelta(seconds=queued_seconds_ago)
+        changed = made.model_copy(update={"outcome": outcome, "queued_at": since})
+        stores.runs.save(tenant_id, changed)
+        return changed
+
+    running, old = run("running"), run("queued", 60)
+    run("queued")  # its message may still be under way
+    run("ok")
+    assert {lost.run_id for lost in lost_runs(stores, tenant_id)} == {running.run_id, old.run_id}
+    with Lease(stores.redis, "cleanup-expired-cache-daily", empty) as lease:
+        assert lease.acquire()
+        assert {lost.run_id for lost in lost_runs(stores, tenant_id)} == {old.run_id}
