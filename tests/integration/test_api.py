@@ -192,6 +192,7 @@ def test_recommending_to_all_who_have_events(site: Site, tmp_path: Path, clickho
     [
         ([], 2, "--users"),
         (["--user", "u", "--all"], 2, "exactly one"),
+        (["--user", ""], 2, "1 to 256 characters"),
         (["--user", "u", "-n", "0"], 2, "-n"),
         (["--user", "u", "--out", "out.xlsx"], 1, ".parquet"),
         (["--users", "absent.txt"], 1, "absent.txt"),

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from lemo.commands import imports, scenarios
+from lemo.commands import imports, runs, scenarios
 from lemo.commands.stats import stats
 from lemo.consumer.service import Consumer
 from lemo.domain.errors import Conflict, InvalidInput, NotFound, WrongCredential
@@ -24,6 +24,7 @@ from lemo.stores.connect import Stores
 app = typer.Typer()
 app.add_typer(imports.app, name="import")
 app.add_typer(scenarios.app, name="scenarios")
+app.add_typer(runs.app, name="runs")
 app.command("stats")(stats)
 
 
@@ -151,6 +152,8 @@ def test_nothing_good_is_a_failure(settings: Settings, tmp_path: Path) -> None:
     table = lemo("import", "items", "items.csv", "-s", "shop")
     assert table.exit_code == 1
     assert "item_id: is missing" in table.stdout
+    (tmp_path / "names.csv").write_text("item_id,title\n")
+    assert "no rows" in told("import", "items", "names.csv", "-s", "shop", exit_code=1)["problems"][0]
 
 
 @redis_alone
@@ -179,6 +182,9 @@ def test_scenarios_and_who_may(settings: Settings, monkeypatch: pytest.MonkeyPat
     assert lemo("scenarios", "create", "x", "--template", "shoes").exit_code == 2
     with pytest.raises(NotFound, match="nowhere"):
         lemo("stats", "--scenario", "nowhere")
+    with pytest.raises(NotFound, match="nowhere"):
+        lemo("runs", "list", "--scenario", "nowhere")
+    assert told("runs", "list", "--scenario", "shop") == []
     monkeypatch.setenv("LEMO_KEY", "lemo_wrong")
     with pytest.raises(WrongCredential):
         lemo("scenarios", "list")

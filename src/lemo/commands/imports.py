@@ -187,6 +187,7 @@ def _summary(readings: "Sequence[Reading[Message]]", left: int | None, seconds: 
         for reject in reading.rejects.first
     ]
     problems = [reading.rejects.problem for reading in readings if reading.rejects.problem]
+    problems += [f"{reading.path} holds no rows: nothing to import." for reading in readings if not reading.read]
     if format is Format.json:
         summary = {
             "read": sum(reading.read for reading in readings),

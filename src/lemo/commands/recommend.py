@@ -31,6 +31,8 @@ def recommend(
     """
     if sum((user is not None, users is not None, everybody)) != 1:
         raise typer.BadParameter("Say for whom: exactly one of --user, --users and --all.")
+    if user is not None and not 1 <= len(user) <= 256:
+        raise typer.BadParameter("A user's id has 1 to 256 characters.", param_hint="--user")
 
     from contextlib import closing
 

@@ -7,9 +7,10 @@ import typer
 
 from lemo.commands.output import Format, FormatOption, Row, show, show_one
 from lemo.domain.run import Outcome, Run
+from lemo.domain.scope import Scope
 
 if TYPE_CHECKING:
-    from lemo.stores.runs import Runs
+    from lemo.stores.connect import Stores
 
 app = typer.Typer(no_args_is_help=True, help="What the jobs did: when, how long, how much, and why one failed.")
 
@@ -35,8 +36,10 @@ def list_runs(
     format: FormatOption = Format.table,
 ) -> None:
     """List runs, newest first."""
-    runs, tenant_id = _open()
-    found = runs.list(tenant_id, entry=entry or None, scenario_id=scenario or None, outcome=outcome, limit=limit)
+    stores, tenant_id = _open()
+    if scenario:
+        stores.scenarios.get(Scope(tenant_id, scenario))
+    found = stores.runs.list(tenant_id, entry=entry or None, scenario_id=scenario or None, outcome=outcome, limit=limit)
     show(rows(found), format, "Runs", columns(found))
 
 
@@ -46,15 +49,15 @@ def show_run(
     format: FormatOption = Format.table,
 ) -> None:
     """Show one run whole."""
-    runs, tenant_id = _open()
-    run = runs.get(tenant_id, run_id)
+    stores, tenant_id = _open()
+    run = stores.runs.get(tenant_id, run_id)
     show_one(rows([run])[0], format, "Run")
 
 
-def _open() -> "tuple[Runs, str]":
+def _open() -> "tuple[Stores, str]":
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    return Stores(settings).runs, credential(settings)
+    return Stores(settings), credential(settings)

@@ -82,6 +82,11 @@ class Address:
             )
         if isinstance(error, ssl.SSLError) or "ssl" in lowered or "certificate" in lowered:
             return self.missing(f"TLS failed: {_short(text)}", f"Correct the scheme or certificate of {self.variable}")
+        if any(sign in lowered for sign in _FULL):
+            return self.missing(
+                f"it refuses writes: {_short(text)}",
+                f"Free disk space or memory where it runs; it then goes on by itself. Try it: {self.start}",
+            )
         if isinstance(error, TimeoutError) or "timed out" in lowered or "timeout" in lowered:
             return self.missing("it accepted the connection and then was silent.", self._mend_away())
         if isinstance(error, LemoError) and error.mend:
@@ -110,6 +115,10 @@ _REFUSED = (
     "http error 401",
     "http error 403",
 )
+
+
+_FULL = ("misconf", "no space left", "not_enough_space", "oom command not allowed")
+"""What an engine says whose disk or memory is full."""
 
 
 def _whole_text(error: BaseException) -> str:
