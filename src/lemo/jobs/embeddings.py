@@ -22,7 +22,8 @@ Value = TypeVar("Value")
 
 def new_version() -> str:
     """A version that orders by time and that two processes never share."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{uuid.uuid4().hex[:6]}"
 
 
 def embed(stores: Stores, scope: Scope, report: Report) -> Done:
