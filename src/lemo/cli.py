@@ -30,9 +30,8 @@ from lemo.commands import (
 from lemo.commands.demo.command import demo
 from lemo.commands.output import messages
 from lemo.domain.errors import LemoError
-from lemo.domain.reasons import reason
 from lemo.observability.logging import configure_command
-from lemo.settings import Settings, WrongSettingsFile
+from lemo.settings import Settings, WrongSettingsFile, wrong_settings
 
 app = typer.Typer(
     name="lemo",
@@ -102,7 +101,7 @@ def main() -> NoReturn:
     except ValidationError as error:
         if error.title != "Settings":
             raise
-        messages.print(f"[bold red]Wrong setting:[/] {escape(reason(error))}", soft_wrap=True)
+        messages.print(f"[bold red]Wrong setting:[/] {escape(wrong_settings(error))}", soft_wrap=True)
         messages.print("[bold]What to do:[/] each setting and its meaning: docs/settings.md.", soft_wrap=True)
         sys.exit(2)
     sys.exit(0)

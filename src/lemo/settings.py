@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -169,3 +169,36 @@ class Settings(BaseSettings):
     def admin_key_file(self) -> Path:
         """Where the first start writes the admin key of the tenant `default`."""
         return self.state / "admin.key"
+
+
+SCHEMES = {
+    "redis_url": ("redis", "rediss"),
+    "mongo_url": ("mongodb", "mongodb+srv"),
+    "clickhouse_url": ("http", "https"),
+    "milvus_uri": ("http", "https", "tcp"),
+}
+"""The kinds of URL that each engine's client can make something of."""
+
+
+def check_urls(settings: Settings) -> None:
+    """Raises InvalidInput that names the first URL of a wrong kind, without its value.
+
+    The doctor reports such a URL among its findings; what starts services must not, because an engine's client would
+    say so late, or wait for ever.
+    """
+    for name, schemes in SCHEMES.items():
+        value = getattr(settings, name)
+        url = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if url and url.partition("://")[0] not in schemes:
+            raise InvalidInput(
+                f"LEMO_{name.upper()} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}.",
+                "Correct it in the environment, .env or lemo.toml; without it the embedded engine is used.",
+            )
+
+
+def wrong_settings(error: ValidationError) -> str:
+    """Which variables are wrong and why, without their values: any of them may hold a password."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        f"LEMO_{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults
+    )

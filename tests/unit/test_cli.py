@@ -50,10 +50,26 @@ def test_a_wrong_setting_is_named() -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={"LEMO_API_PORT": "eighty", "PATH": "/usr/bin:/bin"},
+        env={"LEMO_API_PORT": "eighty", "LEMO_REDIS_PORT": "hidden", "PATH": "/usr/bin:/bin"},
     )
     assert found.returncode == 2
-    assert "api_port" in found.stderr
+    assert "LEMO_API_PORT: Input should be a valid integer" in found.stderr
+    assert "hidden" not in found.stderr
+
+
+@pytest.mark.parametrize("name", ["LEMO_REDIS_URL", "LEMO_MONGO_URL", "LEMO_CLICKHOUSE_URL", "LEMO_MILVUS_URI"])
+def test_nothing_is_started_with_a_url_of_the_wrong_kind(name: str, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli", "up", "--detach"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={name: "gopher://user:hidden@host", "PATH": "/usr/bin:/bin"},
+    )
+    assert found.returncode == 1
+    assert f"{name} must start with" in found.stderr
+    assert "hidden" not in found.stderr
 
 
 def test_what_the_log_says_goes_to_standard_error(tmp_path: Path) -> None:

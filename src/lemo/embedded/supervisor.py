@@ -22,7 +22,7 @@ from lemo.embedded.configuration import Folder, configuration
 from lemo.embedded.leftovers import end_leftovers
 from lemo.embedded.programs import Program
 from lemo.embedded.programs import programs as default_programs
-from lemo.settings import Settings
+from lemo.settings import Settings, check_urls
 
 FREE_BYTES = 500_000_000
 READY_SECONDS = 180.0
@@ -114,6 +114,7 @@ def status(settings: Settings) -> list[ServiceState]:
 
 
 def _check(settings: Settings, programs: Sequence[Program]) -> None:
+    check_urls(settings)
     folder = Folder(settings.state)
     pid = running(settings)
     if pid is not None:
