@@ -213,3 +213,10 @@ def test_up_in_the_foreground_killed_leaves_what_down_stops(settings: Settings, 
         assert up.wait(20) == 0
     assert supervisor.running(settings) is None
     assert not alive(pid)
+
+    with run() as up:
+        pid = states(settings)["one"].pid or 0
+        os.kill(supervisor.running(settings) or 0, signal.SIGKILL)
+        assert up.wait(40) != 0
+    assert "ended unasked" in said.read_text()
+    assert not alive(pid)

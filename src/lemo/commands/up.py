@@ -59,6 +59,10 @@ def up(
         try:
             for line in _follow(supervised.log, settings):
                 console.out(line, highlight=False)
+            if supervisor.stop(settings):  # nobody asked it to stop, or it would have left nobody behind
+                messages.print("[bold red]The supervisor ended unasked; what it left behind was stopped.[/]")
+                messages.print(f"Log {supervised.log}; start again with `lemo up`.", soft_wrap=True)
+                raise typer.Exit(1)
             messages.print("Everything was stopped by `lemo down`.")
         except KeyboardInterrupt:
             messages.print("Stopping ...")

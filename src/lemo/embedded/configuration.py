@@ -40,8 +40,13 @@ class Folder:
 
     @property
     def pid_file(self) -> Path:
-        """The supervisor's pid; it stays behind when the supervisor is killed."""
+        """The supervisor's pid, while it lives."""
         return self.run / "supervisord.pid"
+
+    @property
+    def session_file(self) -> Path:
+        """The supervisor's session; it stays behind when the supervisor is killed or fails."""
+        return self.run / "supervisord.session"
 
     @property
     def log(self) -> Path:

@@ -51,7 +51,7 @@ def end_leftovers(folder: Folder) -> bool:
     To be called only while no supervisor of the folder lives.
     """
     try:
-        session = int(folder.pid_file.read_text())
+        session = int(folder.session_file.read_text())
     except (FileNotFoundError, ValueError):
         return False
     found = _members(session)
@@ -62,5 +62,5 @@ def end_leftovers(folder: Folder) -> bool:
                 os.kill(pid, how)
         while _members(session) and time.monotonic() < deadline:
             time.sleep(0.1)
-    folder.pid_file.unlink(missing_ok=True)
+    folder.session_file.unlink(missing_ok=True)
     return bool(found)

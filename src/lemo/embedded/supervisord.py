@@ -197,11 +197,15 @@ def main(argv: list[str] | None = None) -> int:
     except Timeout:
         sys.stderr.write(f"Another supervisor runs with {configuration}.\n")
         return 1
+    # Stays behind when this process is killed or fails, and so names those whom it leaves behind.
+    session = configuration.with_suffix(".session")
+    session.write_text(str(os.getsid(0)))
     options = KeptOptions()
     options.realize(["--configuration", str(configuration)])
     with suppress(ExitNow):
         Supervisor(options).main()
     options.close_httpservers()
+    session.unlink(missing_ok=True)
     lock.release()
     return 0
 
