@@ -1,5 +1,6 @@
 """The one command, `lemo`: each sub-command is a thin shell in `lemo.commands`."""
 
+import os
 import sys
 from typing import NoReturn
 
@@ -31,7 +32,7 @@ from lemo.commands.demo.command import demo
 from lemo.commands.output import messages
 from lemo.domain.errors import LemoError
 from lemo.observability.logging import configure_command
-from lemo.settings import Settings, WrongSettingsFile, wrong_settings
+from lemo.settings import Settings, WrongSettingsFile, misspelt, wrong_settings
 
 app = typer.Typer(
     name="lemo",
@@ -87,6 +88,8 @@ def options(
 ) -> None:
     """Options of every command."""
     configure_command("lemo", Settings())
+    for line in misspelt(os.environ):
+        messages.print(f"[yellow]Note:[/] {escape(line)}", soft_wrap=True)
 
 
 def main() -> NoReturn:

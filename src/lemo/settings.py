@@ -1,6 +1,8 @@
 """Every knob of Lemo, in one place: `LEMO_*` variables, a `.env` file or `lemo.toml`, in that order of precedence."""
 
+import difflib
 import tomllib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -202,3 +204,20 @@ def wrong_settings(error: ValidationError) -> str:
     return "; ".join(
         f"LEMO_{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults
     )
+
+
+def misspelt(environment: Mapping[str, str]) -> list[str]:
+    """Names in the environment and in `lemo.toml` that are nearly a setting's, each with the one that was meant."""
+    fields = list(Settings.model_fields)
+    variables = [name for name in environment if name.startswith("LEMO_")]
+    file = Path("lemo.toml")
+    keys = list(tomllib.loads(file.read_text())) if file.is_file() else []
+    given = {name: name.removeprefix("LEMO_").lower() for name in variables} | {
+        f"{key} in lemo.toml": key for key in keys
+    }
+    found = []
+    for shown, name in given.items():
+        near = difflib.get_close_matches(name, fields, 1, cutoff=0.8)
+        if name not in fields and near:
+            found.append(f"{shown} is no setting; was LEMO_{near[0].upper()} meant?")
+    return found

@@ -1,5 +1,6 @@
 """The command line: light to start, and every command says what it does."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,19 @@ def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, name: str,
     assert said in found.stderr
     assert "What to do:" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_a_misspelt_setting_is_told(tmp_path: Path) -> None:
+    (tmp_path / "lemo.toml").write_text("api_prt = 8001\n")
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli", "settings", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"LEMO_REDIS_ULR": "redis://user:hidden@host", "LEMO_API_PORT": "8002", "PATH": "/usr/bin:/bin"},
+    )
+    assert "LEMO_REDIS_ULR is no setting; was LEMO_REDIS_URL meant?" in found.stderr
+    assert "api_prt in lemo.toml is no setting; was LEMO_API_PORT meant?" in found.stderr
+    assert "hidden" not in found.stderr
+    assert json.loads(found.stdout)
