@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput, LemoError, NotFound, WrongCredential
+from lemo.domain.errors import (
+    Conflict,
+    EngineUnavailable,
+    InvalidInput,
+    LemoError,
+    NotAllowed,
+    NotFound,
+    WrongCredential,
+)
 
 log = structlog.get_logger()
 
@@ -34,6 +42,7 @@ STATUS: Mapping[type[LemoError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     WrongCredential: HTTPStatus.UNAUTHORIZED,
+    NotAllowed: HTTPStatus.FORBIDDEN,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BrokenBody: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -24,22 +24,16 @@ def run(
 ) -> None:
     """Queue a job for one scenario or all, e.g. `lemo jobs run train-model-daily --scenario shop --wait`."""
     from lemo.commands.waiting import wait_for_runs
-    from lemo.domain.scope import Scope
-    from lemo.jobs.catalog import job_of
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
-    from lemo.tasks.dispatch import dispatch, fan_out
+    from lemo.tasks.steering import Steering, known
 
-    job = job_of(entry)
+    known(entry)
     settings = Settings()
     stores = Stores(settings)
     tenant_id = credential(settings)
-    if scenario:
-        scope = Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario)).scenario_id)
-        runs = [dispatch(stores, job, scope, "manual")]
-    else:
-        runs = fan_out(stores, job, "manual", [tenant_id])
+    runs = Steering(stores, tenant_id, by="").run(entry, scenario)
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)
     show(rows(runs), format, "Runs", columns(runs))

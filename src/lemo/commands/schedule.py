@@ -1,32 +1,163 @@
-"""`lemo schedule`: when the jobs run."""
+"""`lemo schedule`: when the jobs run, and steering that."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lemo.commands import jobs
-from lemo.commands.output import Format, FormatOption, show
+from lemo.commands.output import Format, FormatOption, Row, messages, show, show_one
 
-app = typer.Typer(no_args_is_help=True, help="When the jobs run; times are UTC.")
+if TYPE_CHECKING:
+    from lemo.stores.connect import Stores
+    from lemo.stores.schedules import ScheduleChange, Setting
+    from lemo.tasks.steering import Steering
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="When the jobs run: look, edit, pause, resume, run now. Moments are UTC; a crontab has its own time zone.",
+)
+
+EntryArgument = Annotated[str, typer.Argument(help="Name of the entry, as in `lemo schedule list`.")]
+OnlyScenario = Annotated[
+    str,
+    typer.Option(
+        "--scenario", "-s", help="Only this scenario. Without it: all scenarios of all tenants that have no own row."
+    ),
+]
+
+COLUMNS = ("entry", "scenario_id", "cron", "timezone", "state", "last_run", "seconds", "outcome", "next_run")
 
 
 @app.command("list")
-def list_entries(format: FormatOption = Format.table) -> None:
-    """List the scheduled jobs with their crontab, last start and next start."""
-    from dataclasses import asdict
+def list_entries(
+    scenario: Annotated[
+        str, typer.Option("--scenario", "-s", help="What holds for this scenario, and its own last runs.")
+    ] = "",
+    format: FormatOption = Format.table,
+) -> None:
+    """List the entries: crontab, last run as it really happened, how it ended, and the next one."""
+    from lemo.tasks.timetable import timetable
 
-    from lemo.settings import Settings
-    from lemo.tasks.schedule import entries
+    stores, tenant_id = _open()
+    rows: list[Row] = [
+        row.model_dump() | {"state": "paused" if row.paused else "on"} for row in timetable(stores, tenant_id, scenario)
+    ]
+    columns = [name for name in COLUMNS if name != "scenario_id" or any(row["scenario_id"] for row in rows)]
+    if all(row["timezone"] == "UTC" for row in rows):
+        columns.remove("timezone")
+    show(rows, format, f"Schedule of {scenario} (UTC)" if scenario else "Schedule (UTC)", columns)
 
-    show([asdict(entry) for entry in entries(Settings())], format, "Schedule (UTC)")
+
+@app.command()
+def edit(
+    entry: EntryArgument,
+    scenario: OnlyScenario = "",
+    cron: Annotated[
+        str | None, typer.Option(help="Five fields: minute hour day-of-month month day-of-week, as '30 2 * * *'.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="The time zone of the crontab, as Asia/Shanghai; summer time is kept.")
+    ] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Change when an entry runs, e.g. `lemo schedule edit train-model-daily --cron '30 2 * * *'`."""
+    from lemo.stores.schedules import Setting
+
+    if cron is None and timezone is None:
+        raise typer.BadParameter("Give --cron, --timezone or both.")
+    _change(entry, scenario, Setting(cron=cron, timezone=timezone), format)
+
+
+@app.command()
+def pause(entry: EntryArgument, scenario: OnlyScenario = "", format: FormatOption = Format.table) -> None:
+    """Stop starting an entry, until it is resumed; a restart of anything does not end a pause."""
+    from lemo.stores.schedules import Setting
+
+    _change(entry, scenario, Setting(paused=True), format)
+
+
+@app.command()
+def resume(entry: EntryArgument, scenario: OnlyScenario = "", format: FormatOption = Format.table) -> None:
+    """Start an entry again, from its next time on."""
+    from lemo.stores.schedules import Setting
+
+    _change(entry, scenario, Setting(paused=False), format)
+
+
+@app.command()
+def reset(entry: EntryArgument, scenario: OnlyScenario = "", format: FormatOption = Format.table) -> None:
+    """Forget all changes: a scenario follows the others again, the entry itself its first times."""
+    from lemo.stores.schedules import Setting
+
+    _change(entry, scenario, Setting(reset=True), format)
 
 
 @app.command("run")
 def run_entry(
-    entry: Annotated[str, typer.Argument(help="Name of the entry, as in `lemo schedule list`.")],
+    entry: EntryArgument,
     scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only this scenario; all without it.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and fail if it failed.")] = False,
     format: FormatOption = Format.table,
 ) -> None:
-    """Start an entry now, without touching its times: the same as `lemo jobs run`."""
+    """Start an entry now, paused or not, without touching its times: the same as `lemo jobs run`."""
     jobs.run(entry, scenario, wait, format)
+
+
+@app.command()
+def history(
+    entry: Annotated[str, typer.Argument(help="Only changes of this entry.")] = "",
+    scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only changes for this scenario.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    format: FormatOption = Format.table,
+) -> None:
+    """Show who changed what and when, and what held before and after."""
+    changes = _steering(*_open()).history(entry, scenario, limit)
+    if format is Format.json:
+        show([change.model_dump(exclude={"row"}) for change in changes], format)
+        return
+    show([_line(change) for change in changes], format, "Changes of the schedule (UTC)")
+
+
+def _line(change: "ScheduleChange") -> Row:
+    before, after = change.before.in_words(), change.after.in_words()
+    return {
+        "changed_at": change.changed_at,
+        "entry": change.entry,
+        "scenario": change.scenario_id or "all",
+        "action": change.action,
+        "before": before,
+        "after": after,
+        "by": change.changed_by,
+    }
+
+
+def _change(entry: str, scenario: str, setting: "Setting", format: Format) -> None:
+    steered = _steering(*_open()).change(entry, scenario, setting)
+    if steered.change is None:
+        messages.print("Nothing to change: it is so already.")
+    if steered.note:
+        messages.print(steered.note)
+    show_one(steered.schedule.model_dump(), format, "Schedule")
+
+
+def _open() -> "tuple[Stores, str]":
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    return Stores(settings), credential(settings)
+
+
+def _steering(stores: "Stores", tenant_id: str) -> "Steering":
+    import getpass
+    import os
+    import socket
+
+    from lemo.tasks.steering import Steering
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())  # a container's user that has no name
+    return Steering(stores, tenant_id, f"{tenant_id}, command line ({user}@{socket.gethostname()})")

@@ -19,7 +19,7 @@ from lemo.serving.served import Served
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams.dead_letters import read_dead_letters
-from lemo.tasks.schedule import ScheduledEntry, entries
+from lemo.tasks.timetable import TimetableRow, timetable
 
 HISTORY = 30
 """Touches of a user that the explorer shows."""
@@ -48,7 +48,7 @@ class Overview:
     scenarios: list[ScenarioFacts] | LemoError
     counting: LemoError | None
     """Why some counts are missing."""
-    schedule: list[ScheduledEntry] | LemoError
+    schedule: list[TimetableRow] | LemoError
     runs: list[Run] | LemoError
 
 
@@ -121,7 +121,7 @@ class Facts:
         return Overview(
             scenarios=found if isinstance(found, LemoError) else found[0],
             counting=None if isinstance(found, LemoError) else found[1],
-            schedule=attempt(lambda: entries(self.settings)),
+            schedule=attempt(lambda: timetable(self.stores, tenant_id)),
             runs=attempt(lambda: list(self.stores.runs.list(tenant_id, limit=20))),
         )
 

@@ -8,7 +8,22 @@ from nicegui import run, ui
 from lemo.console.access import Access
 from lemo.console.facts import Facts, Overview, ScenarioFacts
 from lemo.console.health import Health
-from lemo.console.theme import COLOURS, QUIET, ago, badge, banner, dot, frame, heading, nothing, stamp, trouble
+from lemo.console.schedule import next_run
+from lemo.console.theme import (
+    COLOURS,
+    QUIET,
+    ago,
+    badge,
+    banner,
+    cell,
+    dot,
+    frame,
+    heading,
+    nothing,
+    stamp,
+    table,
+    trouble,
+)
 from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
 from lemo.observability.dependencies import Dependency
@@ -180,7 +195,7 @@ def _scenarios(overview: Overview) -> None:
             "Dead letters 死信",
             "",
         )
-        with _table(names, numbers=(1, 2, 3, 5)):
+        with table(names, numbers=(1, 2, 3, 5)):
             for facts in overview.scenarios:
                 _scenario(facts)
     if overview.counting:
@@ -194,7 +209,7 @@ def _scenario(facts: ScenarioFacts) -> None:
             ui.label(facts.template).classes("lemo-label")
         for count in (facts.items, facts.users, facts.events):
             _number(count)
-        _cell(stamp(facts.newest) or "–")
+        cell(stamp(facts.newest) or "–")
         _number(facts.dead_letters)
         with ui.element("td"):
             ui.link("Explore 探索", f"/explore?scenario={facts.scenario_id}").classes(
@@ -203,27 +218,28 @@ def _scenario(facts: ScenarioFacts) -> None:
 
 
 def _schedule(overview: Overview) -> None:
-    heading("Schedule", "定时任务")
+    with ui.row().classes("items-center justify-between w-full"):
+        heading("Schedule", "定时任务")
+        ui.link("Edit 编辑", "/schedule").classes("text-amber-700 text-sm")
     if isinstance(overview.schedule, LemoError):
         trouble(overview.schedule)
         return
-    newest: dict[str, Run] = {}
-    if not isinstance(overview.runs, LemoError):
-        for each in overview.runs:
-            newest.setdefault(each.entry, each)
     with ui.column().classes("w-full gap-0 mt-2"):
-        for entry in overview.schedule:
+        for row in overview.schedule:
             with ui.element("div").classes("w-full py-2 border-b border-slate-100 last:border-0"):
                 with ui.row().classes("items-center justify-between w-full flex-nowrap gap-2"):
-                    ui.label(entry.name).classes("text-sm font-medium break-words min-w-0")
-                    if entry.name in newest:
-                        outcome = newest[entry.name].outcome
-                        badge(outcome, COLOURS[outcome])
+                    with ui.row().classes("items-center gap-2 min-w-0"):
+                        ui.label(row.entry).classes("text-sm font-medium break-words min-w-0")
+                        if row.scenario_id:
+                            ui.label(row.scenario_id).classes("lemo-label")
+                    if row.paused:
+                        badge("paused", COLOURS["warning"])
+                    elif row.outcome:
+                        badge(row.outcome, COLOURS[row.outcome])
                 with ui.row().classes("text-xs text-slate-500 gap-x-3 gap-y-0"):
-                    ui.label(entry.cron).classes("font-mono").tooltip("minute hour day month weekday, UTC")
-                    ui.label(f"last {ago(entry.last_run)}").tooltip(stamp(entry.last_run) or "never")
-                    due = ago(entry.next_run) if entry.next_run else "when beat runs"
-                    ui.label(f"next {due}").tooltip(stamp(entry.next_run) or "Beat has not run yet")
+                    ui.label(row.cron).classes("font-mono").tooltip(f"minute hour day month weekday, {row.timezone}")
+                    ui.label(f"last {ago(row.last_run)}").tooltip(stamp(row.last_run) or "never")
+                    ui.label(f"next {next_run(row)}").tooltip(stamp(row.next_run) or "Beat has not taken it up")
 
 
 def _runs(runs: Sequence[Run] | LemoError) -> None:
@@ -234,7 +250,7 @@ def _runs(runs: Sequence[Run] | LemoError) -> None:
     if not runs:
         nothing("No job has run yet. Start one: lemo jobs run train-model-daily --wait")
         return
-    with _table(("Job 任务", "Scenario 场景", "State 状态", "Queued 排队", "Took 用时", "Rows 行数"), numbers=(4, 5)):
+    with table(("Job 任务", "Scenario 场景", "State 状态", "Queued 排队", "Took 用时", "Rows 行数"), numbers=(4, 5)):
         for each in runs:
             _run(each)
 
@@ -247,35 +263,16 @@ def _run(each: Run) -> None:
                 ui.label(each.error).classes("text-xs break-words").style(f"color:{COLOURS['failed']}")
             if each.outcome == "running" and each.progress.total:
                 ui.linear_progress(each.progress.done / each.progress.total, show_value=False).classes("w-32")
-        _cell(each.scenario_id)
+        cell(each.scenario_id)
         with ui.element("td"):
             badge(each.outcome, COLOURS.get(each.outcome, QUIET))
-        _cell(ago(each.queued_at, datetime.now(UTC)), stamp(each.queued_at))
-        _cell("" if each.seconds is None else f"{each.seconds:,.1f} s", number=True)
+        cell(ago(each.queued_at, datetime.now(UTC)), stamp(each.queued_at))
+        cell("" if each.seconds is None else f"{each.seconds:,.1f} s", number=True)
         _number(each.rows_written)
 
 
-def _table(names: Sequence[str], numbers: Sequence[int]) -> ui.element:
-    """A table with its head; use it as the context of its rows."""
-    with ui.element("div").classes("w-full overflow-x-auto mt-2"), ui.element("table").classes("lemo-table"):
-        with ui.element("thead"), ui.element("tr"):
-            for place, name in enumerate(names):
-                english, _, chinese = name.rpartition(" ")
-                with ui.element("th").classes("number" if place in numbers else ""), ui.element("span"):
-                    ui.label(english).classes("inline")
-                    ui.label(chinese).classes("lemo-zh inline").props("lang=zh")
-        return ui.element("tbody")
-
-
-def _cell(text: str, tooltip: str = "", number: bool = False) -> None:
-    with ui.element("td").classes("number" if number else "whitespace-nowrap"):
-        label = ui.label(text)
-        if tooltip:
-            label.tooltip(tooltip)
-
-
 def _number(count: int | None) -> None:
-    _cell("–" if count is None else f"{count:,}", number=True)
+    cell("–" if count is None else f"{count:,}", number=True)
 
 
 async def overview_page(facts: Facts, health: Health, access: Access) -> None:

@@ -13,6 +13,7 @@ from lemo.console.explore import explore_page
 from lemo.console.facts import Facts
 from lemo.console.health import Health
 from lemo.console.overview import overview_page
+from lemo.console.schedule import schedule_page
 from lemo.console.theme import LEMON
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
@@ -34,6 +35,10 @@ def serve(settings: Settings) -> None:
     @ui.page("/explore", title="Explore · Lemo")
     async def explore(scenario: str = "", user: str = "") -> None:
         await explore_page(facts, access, scenario, user)
+
+    @ui.page("/schedule", title="Schedule · Lemo")
+    async def schedule(scenario: str = "") -> None:
+        await schedule_page(facts, access, scenario)
 
     if access.needs_login:
         ui.page("/login", title="Log in · Lemo")(access.login_page)

@@ -1,6 +1,6 @@
 """The look of every page: frame, headings in two languages, badges, banners, and moments in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -55,7 +55,7 @@ COLOURS = {
     "skipped": QUIET,
 }
 _TILES = ("#0ea5e9", "#8b5cf6", "#ec4899", "#f97316", "#14b8a6", "#6366f1", "#84cc16", "#ef4444")
-_PAGES = (("/", "Overview", "总览"), ("/explore", "Explore", "推荐探索"))
+_PAGES = (("/", "Overview", "总览"), ("/schedule", "Schedule", "定时任务"), ("/explore", "Explore", "推荐探索"))
 
 
 @contextmanager
@@ -122,6 +122,26 @@ def trouble(error: LemoError) -> None:
 def nothing(text: str) -> None:
     """What stands where there is nothing to show yet."""
     ui.label(text).classes("text-slate-500 text-sm")
+
+
+def table(names: Sequence[str], numbers: Sequence[int]) -> ui.element:
+    """A table with its head; use it as the context of its rows."""
+    with ui.element("div").classes("w-full overflow-x-auto mt-2"), ui.element("table").classes("lemo-table"):
+        with ui.element("thead"), ui.element("tr"):
+            for place, name in enumerate(names):
+                english, _, chinese = name.rpartition(" ")
+                with ui.element("th").classes("number" if place in numbers else ""), ui.element("span"):
+                    ui.label(english).classes("inline")
+                    ui.label(chinese).classes("lemo-zh inline").props("lang=zh")
+        return ui.element("tbody")
+
+
+def cell(text: str, tooltip: str = "", number: bool = False) -> None:
+    """A cell of plain text."""
+    with ui.element("td").classes("number" if number else "whitespace-nowrap"):
+        label = ui.label(text)
+        if tooltip:
+            label.tooltip(tooltip)
 
 
 def tile(id: str, title: str, image_url: str) -> None:

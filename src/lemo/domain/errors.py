@@ -26,7 +26,11 @@ class Conflict(LemoError):
 
 
 class WrongCredential(LemoError):
-    """No key, an unknown key, or a key that may not do this."""
+    """No key, an unknown key, or (`NotAllowed`) a key that may not do this."""
+
+
+class NotAllowed(WrongCredential):
+    """The key is known, but it may not do this."""
 
 
 class EngineUnavailable(LemoError):

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from lemo.domain.errors import NotFound
+from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
@@ -15,7 +16,7 @@ Work = Callable[[Stores, Scope, Report], Done]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. `cron` has the five crontab fields, in UTC; None: it runs when items arrive."""
+    """One job. `cron` is when it runs, in UTC, unless an operator says otherwise; None: when items arrive."""
 
     entry: str
     title: str
@@ -38,7 +39,7 @@ JOBS = {
             module="lemo.jobs.training",
             function="train",
             queue="model_training",
-            cron="0 3 * * *",
+            cron=DEFAULT_CRONS["train-model-daily"],
         ),
         Job(
             entry="compute-item-similarity-hourly",
@@ -46,7 +47,7 @@ JOBS = {
             module="lemo.jobs.similarity",
             function="relate",
             queue="item_processing",
-            cron="0 * * * *",
+            cron=DEFAULT_CRONS["compute-item-similarity-hourly"],
         ),
         Job(
             entry="update-user-profiles-2hours",
@@ -54,7 +55,7 @@ JOBS = {
             module="lemo.jobs.profiles",
             function="profile",
             queue="user_profile",
-            cron="0 */2 * * *",
+            cron=DEFAULT_CRONS["update-user-profiles-2hours"],
         ),
         Job(
             entry="precompute-recommendations-4hours",
@@ -62,7 +63,7 @@ JOBS = {
             module="lemo.jobs.precompute",
             function="precompute",
             queue="default",
-            cron="0 */4 * * *",
+            cron=DEFAULT_CRONS["precompute-recommendations-4hours"],
         ),
         Job(
             entry="cleanup-expired-cache-daily",
@@ -70,7 +71,7 @@ JOBS = {
             module="lemo.jobs.cleanup",
             function="clean",
             queue="default",
-            cron="0 4 * * *",
+            cron=DEFAULT_CRONS["cleanup-expired-cache-daily"],
         ),
         Job(
             entry="embed-items",

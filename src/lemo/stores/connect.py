@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lemo.stores.history import History
     from lemo.stores.models import Models
     from lemo.stores.runs import Runs
+    from lemo.stores.schedules import Schedules
     from lemo.stores.snapshots import Snapshots
     from lemo.stores.vectors import Vectors
     from lemo.streams import Log
@@ -66,6 +67,13 @@ class Stores:
         from lemo.stores.runs import Runs
 
         return Runs(self.documents)
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """When the jobs run, and who changed that."""
+        from lemo.stores.schedules import Schedules
+
+        return Schedules(self.documents)
 
     @cached_property
     def redis(self) -> "Redis":

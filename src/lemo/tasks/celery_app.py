@@ -1,12 +1,12 @@
 """The Celery app: `celery -A lemo.tasks.celery_app worker` and `... beat --scheduler redbeat.RedBeatScheduler`."""
 
+import structlog
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import beat_init, setup_logging, worker_ready
 from kombu import Queue
 
-from lemo.jobs.catalog import JOBS, SCHEDULED
+from lemo.jobs.catalog import JOBS
 from lemo.settings import Settings
-from lemo.tasks.crontab import crontab_of
 
 QUEUES = ("default", "model_training", "item_processing", "user_profile")
 TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks")
@@ -58,14 +58,9 @@ app.conf.update(
     redbeat_redis_options={"socket_timeout": 10, "socket_connect_timeout": 5},
     redbeat_key_prefix="lemo:redbeat:",
     redbeat_lock_timeout=30,
-    beat_schedule={
-        job.entry: {
-            "task": "lemo.fan_out." + job.entry,
-            "schedule": crontab_of(job.cron or ""),
-            "options": {"queue": "default"},
-        }
-        for job in SCHEDULED
-    },
+    # RedBeat enables its static entries again at every start; ours are dynamic, written from the schedules in the
+    # documents (tasks/reconcile.py), so that a pause or another time survives restarts and an empty Redis.
+    beat_schedule={},
     task_routes={"lemo.run." + job.entry: {"queue": job.queue} for job in JOBS.values()},
 )
 
@@ -87,3 +82,19 @@ def _watch_for_lost_runs(**_: object) -> None:
     from lemo.tasks.recovery import start_recovery
 
     start_recovery(settings)
+
+
+@beat_init.connect
+def _write_the_schedule(**_: object) -> None:
+    """Writes RedBeat's entries before the first tick, also under its own scheduler class."""
+    from lemo.domain.errors import EngineUnavailable
+    from lemo.stores.connect import Stores
+    from lemo.tasks.reconcile import write_entries
+
+    stores = Stores(settings)
+    try:
+        write_entries(stores, app)
+    except EngineUnavailable as error:
+        structlog.get_logger().warning("the schedule could not be written", error=str(error))
+    finally:
+        stores.close()

@@ -14,6 +14,7 @@ from lemo.domain.scope import Scope
 from lemo.jobs.catalog import JOBS, Job, job_of
 from lemo.jobs.execute import Ending, execute
 from lemo.stores.connect import Stores
+from lemo.stores.schedules import EVERYWHERE
 from lemo.tasks.celery_app import app, settings
 
 RETRY_SECONDS = {Ending.busy: 1, Ending.again: 5}
@@ -60,6 +61,29 @@ def fan_out(stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | 
         for tenant_id in (tenant_ids if tenant_ids is not None else stores.tenants.list())
         for scenario in stores.scenarios.list(tenant_id)
     ]
+
+
+def fan_out_due(entry: str, due: str | None = None, tenant_id: str = "", scenario_id: str = "") -> list[Run]:  # noqa: ARG001 - the time makes the ids of runs
+    """What every scheduled task does: sends a run to each scenario that the schedule is for, by the documents.
+
+    They are asked although beat reads them too: beat may have sent this just before somebody paused it.
+    """
+    stores, job = worker_stores(), job_of(entry)
+    scopes = due_scopes(stores, entry, Scope(tenant_id, scenario_id))
+    return [dispatch(stores, job, scope, "schedule") for scope in scopes]
+
+
+def due_scopes(stores: Stores, entry: str, row: Scope) -> list[Scope]:
+    """The scenarios that run when a row of the schedule is due: none while it is paused.
+
+    The default row (an empty scope) leaves out scenarios with a row of their own; such a row runs its scenario alone.
+    """
+    own = stores.schedules.own_scopes(entry)
+    if stores.schedules.of(entry, row).paused or (row != EVERYWHERE and row not in own):
+        return []
+    tenant_ids = stores.tenants.list() if row == EVERYWHERE else [row.tenant_id]
+    scopes = [Scope(tenant, each.scenario_id) for tenant in tenant_ids for each in stores.scenarios.list(tenant)]
+    return [scope for scope in scopes if (scope not in own if row == EVERYWHERE else scope == row)]
 
 
 def perform(task: Task[Any, Any], entry: str, tenant_id: str, scenario_id: str, run_id: str) -> None:

@@ -4,15 +4,14 @@ from typing import Any
 
 from celery import Task
 
-from lemo.jobs.catalog import JOBS
 from lemo.tasks.celery_app import app
-from lemo.tasks.dispatch import fan_out, perform, worker_stores
+from lemo.tasks.dispatch import fan_out_due, perform
 
 
 @app.task(name="lemo.fan_out.compute-item-similarity-hourly")
-def compute_item_similarity_everywhere() -> None:
-    """Starts `compute_item_similarity` for every scenario of every tenant."""
-    fan_out(worker_stores(), JOBS["compute-item-similarity-hourly"], "schedule")
+def compute_item_similarity_everywhere(due: str | None = None, tenant_id: str = "", scenario_id: str = "") -> None:
+    """Starts it for one scenario, or for all that have no row of their own."""
+    fan_out_due("compute-item-similarity-hourly", due, tenant_id, scenario_id)
 
 
 @app.task(name="lemo.run.compute-item-similarity-hourly", bind=True)

@@ -4,15 +4,14 @@ from typing import Any
 
 from celery import Task
 
-from lemo.jobs.catalog import JOBS
 from lemo.tasks.celery_app import app
-from lemo.tasks.dispatch import fan_out, perform, worker_stores
+from lemo.tasks.dispatch import fan_out_due, perform
 
 
 @app.task(name="lemo.fan_out.precompute-recommendations-4hours")
-def precompute_recommendations_everywhere() -> None:
-    """Starts `precompute_recommendations` for every scenario of every tenant."""
-    fan_out(worker_stores(), JOBS["precompute-recommendations-4hours"], "schedule")
+def precompute_recommendations_everywhere(due: str | None = None, tenant_id: str = "", scenario_id: str = "") -> None:
+    """Starts it for one scenario, or for all that have no row of their own."""
+    fan_out_due("precompute-recommendations-4hours", due, tenant_id, scenario_id)
 
 
 @app.task(name="lemo.run.precompute-recommendations-4hours", bind=True)
@@ -22,9 +21,9 @@ def precompute_recommendations(self: Task[Any, Any], tenant_id: str, scenario_id
 
 
 @app.task(name="lemo.fan_out.cleanup-expired-cache-daily")
-def cleanup_expired_cache_everywhere() -> None:
-    """Starts `cleanup_expired_cache` for every scenario of every tenant."""
-    fan_out(worker_stores(), JOBS["cleanup-expired-cache-daily"], "schedule")
+def cleanup_expired_cache_everywhere(due: str | None = None, tenant_id: str = "", scenario_id: str = "") -> None:
+    """Starts it for one scenario, or for all that have no row of their own."""
+    fan_out_due("cleanup-expired-cache-daily", due, tenant_id, scenario_id)
 
 
 @app.task(name="lemo.run.cleanup-expired-cache-daily", bind=True)

@@ -4,15 +4,14 @@ from typing import Any
 
 from celery import Task
 
-from lemo.jobs.catalog import JOBS
 from lemo.tasks.celery_app import app
-from lemo.tasks.dispatch import fan_out, perform, worker_stores
+from lemo.tasks.dispatch import fan_out_due, perform
 
 
 @app.task(name="lemo.fan_out.update-user-profiles-2hours")
-def update_user_profiles_everywhere() -> None:
-    """Starts `update_user_profiles` for every scenario of every tenant."""
-    fan_out(worker_stores(), JOBS["update-user-profiles-2hours"], "schedule")
+def update_user_profiles_everywhere(due: str | None = None, tenant_id: str = "", scenario_id: str = "") -> None:
+    """Starts it for one scenario, or for all that have no row of their own."""
+    fan_out_due("update-user-profiles-2hours", due, tenant_id, scenario_id)
 
 
 @app.task(name="lemo.run.update-user-profiles-2hours", bind=True)

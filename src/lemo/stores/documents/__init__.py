@@ -25,7 +25,9 @@ ITEMS = Kind("items", ("is_active", "deleted", "published_at"))
 PROFILES = Kind("profiles", ("last_event_at",))
 MODELS = Kind("models", ("created_at", "kind"))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
-KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, RUNS)
+SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
+SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
+KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, RUNS, SCHEDULES, SCHEDULE_CHANGES)
 
 
 class Documents(Protocol):

@@ -1,0 +1,302 @@
+"""The schedule: when each job runs and how it went; edit, pause, resume, run now; and who changed what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+from nicegui import run, ui
+from nicegui.events import ValueChangeEventArguments
+
+from lemo.console.access import Access
+from lemo.console.facts import Facts, attempt
+from lemo.console.theme import (
+    BAD,
+    COLOURS,
+    GOOD,
+    WEAK,
+    ago,
+    badge,
+    cell,
+    frame,
+    heading,
+    nothing,
+    stamp,
+    table,
+    trouble,
+)
+from lemo.domain.errors import LemoError
+from lemo.stores.schedules import ScheduleChange, Setting
+from lemo.tasks.crontab import next_times
+from lemo.tasks.steering import Steering
+from lemo.tasks.timetable import TimetableRow, timetable
+
+REFRESH_SECONDS = 5.0
+CHANGES = 20
+LATE = timedelta(minutes=2)
+EVERYBODY = "All scenarios 全部场景"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the page shows."""
+
+    rows: list[TimetableRow] | LemoError
+    changes: list[ScheduleChange] | LemoError
+
+
+class SchedulePage:
+    """The schedule of one visitor; it renews itself every five seconds."""
+
+    def __init__(self, facts: Facts, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+        self._facts = facts
+        self._tenant_id = tenant_id
+        self._scenarios = list(scenarios)
+        self._scenario = scenario if scenario in scenarios else ""
+        self._steering = Steering(facts.stores, tenant_id, f"{tenant_id}, console")
+        self._seen: _Seen | None = None
+        self._edited: TimetableRow | None = None
+
+    def build(self) -> None:
+        """Lays the page out and starts to fill it."""
+        with ui.element("section").classes("lemo-card w-full"):
+            with ui.row().classes("items-center justify-between w-full"):
+                heading("Schedule", "定时任务")
+                ui.select(
+                    {"": EVERYBODY, **{name: name for name in self._scenarios}},
+                    value=self._scenario,
+                    label="Scenario 场景",
+                    on_change=self._chose,
+                ).props("outlined dense").classes("w-full sm:w-56")
+            self.entries()
+        with ui.element("section").classes("lemo-card w-full"):
+            heading("Changes", "变更记录")
+            self.changes()
+        self._build_dialog()
+        ui.timer(REFRESH_SECONDS, self.renew)
+
+    async def renew(self) -> None:
+        """Reads everything anew, outside the event loop; what has not changed is not drawn again."""
+        seen = await run.io_bound(self._look)
+        if seen is None:
+            return
+        before, self._seen = self._seen, seen
+        self.entries.refresh()
+        if before is None or before.changes != seen.changes:
+            self.changes.refresh()
+
+    def _look(self) -> _Seen:
+        return _Seen(
+            attempt(lambda: timetable(self._facts.stores, self._tenant_id, self._scenario)),
+            attempt(lambda: self._steering.history(scenario_id=self._scenario, limit=CHANGES)),
+        )
+
+    async def _chose(self, event: ValueChangeEventArguments[str]) -> None:
+        self._scenario = event.value
+        ui.navigate.history.replace("/schedule" + (f"?scenario={self._scenario}" if self._scenario else ""))
+        self._seen = None
+        await self.renew()
+
+    @ui.refreshable_method
+    def entries(self) -> None:
+        """The entries, each with its buttons."""
+        if self._seen is None:
+            ui.skeleton(height="160px").classes("w-full mt-3")
+            return
+        if isinstance(self._seen.rows, LemoError):
+            trouble(self._seen.rows)
+            return
+        names = ("Job 任务", "Times 时间", "State 状态", "Last run 上次", "Took 用时", "Next run 下次", "")
+        with table(names, numbers=(4,)):
+            for row in self._seen.rows:
+                self._entry(row)
+        if not self._scenario and not self._steering.may_change_defaults:
+            nothing("These times hold for all tenants. Choose a scenario to change its own. 选择场景以修改其时间。")
+
+    def _entry(self, row: TimetableRow) -> None:
+        with ui.element("tr").mark("entry"):
+            with ui.element("td"):
+                ui.label(row.entry).classes("font-medium break-words")
+                with ui.row().classes("items-center gap-2 text-xs text-slate-500"):
+                    ui.label(row.title)
+                    if row.scenario_id and not self._scenario:
+                        ui.label(row.scenario_id).classes("lemo-label")
+                    if row.own:
+                        ui.label("own times 单独设置").classes("lemo-label")
+            with ui.element("td"):
+                ui.label(row.cron).classes("font-mono whitespace-nowrap")
+                ui.label(row.timezone).classes("text-xs text-slate-500")
+            with ui.element("td"):
+                badge("paused 已暂停" if row.paused else "on 启用", WEAK if row.paused else GOOD)
+            with ui.element("td"):
+                _last(row)
+            cell("" if row.seconds is None else f"{row.seconds:,.1f} s", number=True)
+            cell(next_run(row), stamp(row.next_run) or ("Paused" if row.paused else "Beat has not taken it up"))
+            with ui.element("td"), ui.row().classes("gap-1 flex-nowrap justify-end"):
+                self._buttons(row)
+
+    def _buttons(self, row: TimetableRow) -> None:
+        steers = bool(row.scenario_id) or self._steering.may_change_defaults
+        word = "Resume 恢复" if row.paused else "Pause 暂停"
+
+        async def pause() -> None:
+            await self._change(row, Setting(paused=not row.paused))
+
+        for icon, text, act, allowed in (
+            ("edit", "Edit 编辑", lambda: self._edit(row), steers),
+            ("play_arrow" if row.paused else "pause", word, pause, steers),
+            ("bolt", "Run now 立即运行", lambda: self._run(row), True),
+        ):
+            button: ui.button = ui.button(icon=icon, on_click=act).props("flat round dense color=secondary")
+            button.props["aria-label"] = f"{text}: {row.entry}"
+            button.tooltip(text)
+            button.set_enabled(allowed)
+
+    @ui.refreshable_method
+    def changes(self) -> None:
+        """The audit log."""
+        changes = self._seen.changes if self._seen else []
+        if isinstance(changes, LemoError):
+            trouble(changes)
+            return
+        if not changes:
+            nothing("Nobody has changed anything yet. 尚无变更。")
+            return
+        names = ("Job 任务", "When 时间", "Who 操作者", "What 操作", "Before 之前", "After 之后")
+        with table(names, numbers=()):
+            for change in changes:
+                with ui.element("tr").mark("change"):
+                    with ui.element("td"):
+                        ui.label(change.entry)
+                        ui.label(change.scenario_id or EVERYBODY).classes("text-xs text-slate-500")
+                    cell(ago(change.changed_at), stamp(change.changed_at))
+                    with ui.element("td"):
+                        ui.label(change.changed_by).classes("break-words")
+                    cell(change.action)
+                    cell(change.before.in_words())
+                    cell(change.after.in_words())
+
+    def _build_dialog(self) -> None:
+        """The form of an entry's times."""
+        with ui.dialog() as self._dialog, ui.card().classes("w-full max-w-md gap-3"):
+            self._title = ui.label().classes("text-lg font-semibold break-words")
+            self._for = ui.label().classes("text-sm text-slate-600")
+            self._cron = (
+                ui.input("Crontab 时间表达式", on_change=self._preview)
+                .props("outlined dense autocomplete=off hint='minute hour day-of-month month day-of-week'")
+                .classes("w-full font-mono")
+            )
+            self._zone = (
+                ui.select(
+                    sorted(available_timezones()), label="Time zone 时区", with_input=True, on_change=self._preview
+                )
+                .props("outlined dense")
+                .classes("w-full")
+            )
+            self._next = ui.label().classes("text-sm text-slate-600 whitespace-pre-line").mark("preview")
+            with ui.row().classes("w-full justify-end gap-2"):
+                ui.button("Reset 还原", on_click=self._reset).props("flat no-caps color=secondary").tooltip(
+                    "Forget all changes of this row"
+                )
+                ui.space()
+                ui.button("Cancel 取消", on_click=self._dialog.close).props("flat no-caps color=secondary")
+                self._save_button = ui.button("Save 保存", on_click=self._save).props("unelevated no-caps")
+
+    def _edit(self, row: TimetableRow) -> None:
+        self._edited = row
+        self._title.text = row.entry
+        self._for.text = f"Scenario {row.scenario_id}" if row.scenario_id else "All scenarios of all tenants"
+        self._cron.value, self._zone.value = row.cron, row.timezone
+        self._preview()
+        self._dialog.open()
+
+    def _preview(self) -> None:
+        """The next times as they would be, or what is wrong."""
+        try:
+            moments = next_times(self._cron.value or "", self._zone.value or "", 3)
+        except LemoError as error:
+            self._next.text, colour = str(error), BAD
+        else:
+            zone, colour = ZoneInfo(self._zone.value), "#475569"
+            self._next.text = "Next 下次: " + "\n".join(
+                f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M %z} · {ago(moment)}" for moment in moments
+            )
+        self._next.style(f"color:{colour}")
+        self._save_button.set_enabled(colour != BAD)
+
+    async def _save(self) -> None:
+        row = self._edited
+        if row:
+            # Only what was edited: the rest goes on following what it follows.
+            cron = None if self._cron.value == row.cron else self._cron.value
+            zone = None if self._zone.value == row.timezone else self._zone.value
+            if cron is not None or zone is not None:
+                await self._change(row, Setting(cron=cron, timezone=zone))
+            self._dialog.close()
+
+    async def _reset(self) -> None:
+        if self._edited:
+            await self._change(self._edited, Setting(reset=True))
+            self._dialog.close()
+
+    async def _change(self, row: TimetableRow, setting: Setting) -> None:
+        def change() -> str:
+            steered = self._steering.change(row.entry, row.scenario_id, setting)
+            return steered.note or ("Saved 已保存" if steered.change else "It was so already 无变化")
+
+        await self._tell(change)
+
+    async def _run(self, row: TimetableRow) -> None:
+        def start() -> str:
+            count = len(self._steering.run(row.entry, row.scenario_id))
+            return f"Queued for {count} scenario{'' if count == 1 else 's'} 已加入队列"
+
+        await self._tell(start)
+
+    async def _tell(self, act: Callable[[], str]) -> None:
+        """Does it outside the event loop, and says what became of it."""
+        told = await run.io_bound(lambda: attempt(act))
+        if isinstance(told, LemoError):
+            ui.notify(str(told), type="negative", multi_line=True, timeout=10_000)
+        elif told:
+            ui.notify(told, type="positive")
+        await self.renew()
+
+
+def _last(row: TimetableRow) -> None:
+    """When the last run was and how it went."""
+    with ui.row().classes("items-center gap-2 flex-nowrap"):
+        ui.label(ago(row.last_run)).classes("whitespace-nowrap").tooltip(stamp(row.last_run) or "never")
+        if row.outcome:
+            badge(row.outcome, COLOURS[row.outcome]).tooltip(row.error or row.run_id)
+    if row.outcome == "running" and row.progress.total:
+        ui.linear_progress(row.progress.done / row.progress.total, show_value=False).classes("w-24 mt-1")
+    if row.failing and not row.scenario_id:
+        ui.label(f"failing: {', '.join(row.failing)}").classes("text-xs break-words").style(f"color:{BAD}")
+
+
+def next_run(row: TimetableRow) -> str:
+    """When an entry is started next, in words."""
+    if row.paused:
+        return "–"
+    if row.next_run is None:
+        return "when beat runs"
+    if row.next_run < datetime.now(UTC) - LATE:
+        return "late: is beat running?"
+    return ago(row.next_run) if row.next_run > datetime.now(UTC) else "now"
+
+
+async def schedule_page(facts: Facts, access: Access, scenario: str) -> None:
+    """Draws the schedule for whoever asks."""
+    tenant_id = None
+    try:
+        tenant_id = await access.tenant()
+        if tenant_id is None:
+            return
+        scenarios = await run.io_bound(facts.scenario_names, tenant_id)
+    except LemoError as error:
+        with frame("/schedule", tenant_id, may_leave=access.needs_login):
+            trouble(error)
+        return
+    with frame("/schedule", tenant_id, may_leave=access.needs_login):
+        SchedulePage(facts, tenant_id, scenarios or [], scenario).build()

@@ -1,0 +1,137 @@
+"""RedBeat's entries in Redis follow the schedules in the documents, which are the truth."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.schedules import ParseException
+from redbeat.decoder import to_timestamp
+from redbeat.schedulers import ensure_conf, get_redis
+
+from lemo.domain.schedule import DEFAULT_CRONS
+from lemo.stores.connect import Stores
+from lemo.stores.redis import asking
+from lemo.stores.schedules import EVERYWHERE, Schedule
+from lemo.tasks.crontab import Decoder, Encoder, crontab_of
+
+log = structlog.get_logger()
+
+FAN_OUT = "lemo.fan_out."
+_LOOKED_AT = 20
+"""Tenants, and runs of each, that are looked at for the last scheduled run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The names of the entries that were written anew or changed, and of those that were taken away."""
+
+    written: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+
+
+def definition_of(schedule: Schedule) -> dict[str, Any]:
+    """What RedBeat keeps of a schedule: name, task, arguments, queue and crontab."""
+    return {
+        "name": schedule.name,
+        "task": FAN_OUT + schedule.entry,
+        "args": [],
+        "kwargs": {"due": None, "tenant_id": schedule.tenant_id, "scenario_id": schedule.scenario_id},
+        "options": {"queue": "default"},
+        "schedule": crontab_of(schedule.cron, schedule.timezone),
+        "enabled": True,
+    }
+
+
+def is_ours(name: str) -> bool:
+    """Whether a RedBeat entry is a schedule's; others are left alone."""
+    return name.partition("@")[0] in DEFAULT_CRONS
+
+
+def write_entries(stores: Stores, app: Celery) -> Written:
+    """Makes RedBeat's dynamic entries those that the schedules ask for; a paused one has none.
+
+    Any number of processes may do it at any time, also after Redis was emptied: what is right already is not touched,
+    so last runs stay. A changed or new entry counts from its last change or scheduled run, so that it is neither due at
+    once nor forgets a run that was missed. Raises EngineUnavailable.
+    """
+    wanted = {schedule.name: schedule for schedule in stores.schedules.list() if not schedule.paused}
+    with asking():
+        conf = ensure_conf(app)
+        client = get_redis(app)
+        scores = dict(client.zrange(conf.schedule_key, 0, -1, withscores=True))
+        with client.pipeline(transaction=False) as pipe:
+            for name in wanted:
+                pipe.hmget(conf.key_prefix + name, "definition", "meta")
+            found = dict(zip(wanted, pipe.execute(), strict=True))
+        known = (key.removeprefix(conf.key_prefix) for key in scores)
+        stale = [name for name in known if is_ours(name) and name not in wanted]
+        changes = {
+            name: _fields(stores, schedule, *found[name])
+            for name, schedule in wanted.items()
+            if not _right(schedule, *found[name]) or conf.key_prefix + name not in scores
+        }
+        with client.pipeline() as pipe:
+            for name in stale:
+                pipe.zrem(conf.schedule_key, conf.key_prefix + name)
+                pipe.delete(conf.key_prefix + name)
+            for name, (definition, meta, due) in changes.items():
+                pipe.hset(conf.key_prefix + name, mapping={"definition": definition, "meta": meta})
+                pipe.zadd(conf.schedule_key, {conf.key_prefix + name: due})
+            pipe.execute()
+    if changes or stale:
+        log.info("schedule written", written=list(changes), deleted=stale)
+    return Written(list(changes), stale)
+
+
+def _right(schedule: Schedule, definition: str | None, meta: str | None) -> bool:
+    return definition == _text(definition_of(schedule)) and _last_run(_read(meta)) is not None
+
+
+def _fields(stores: Stores, schedule: Schedule, definition: str | None, meta: str | None) -> tuple[str, str, int]:
+    """Definition and meta as RedBeat writes them, and when the entry is due (Unix seconds)."""
+    new, kept = definition_of(schedule), _read(meta)
+    last = _last_run(kept)
+    if last is None or _read(definition).get("schedule") != new["schedule"]:
+        last = _counts_from(stores, schedule, last)
+    due = datetime.now(UTC) + new["schedule"].remaining_estimate(last)
+    # The estimate falls a few microseconds short of the full minute that it means.
+    return _text(new), _text({**kept, "last_run_at": last}), to_timestamp(due + timedelta(seconds=0.5))
+
+
+def _read(text: str | None) -> dict[str, Any]:
+    """The object that RedBeat wrote; an empty one where somebody else's hand left something else."""
+    try:
+        value = json.loads(text or "{}", cls=Decoder)
+    except (ValueError, TypeError, ArithmeticError, ParseException):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _last_run(meta: dict[str, Any]) -> datetime | None:
+    moment = meta.get("last_run_at")
+    return moment if isinstance(moment, datetime) else None
+
+
+def _counts_from(stores: Stores, schedule: Schedule, last_run: datetime | None) -> datetime:
+    """From when on a run that did not happen counts as missed."""
+    now = datetime.now(UTC)
+    moments = [last_run] if last_run else list(_scheduled_runs(stores, schedule))
+    newest = max([*moments, *([schedule.changed_at] if schedule.changed_at else [])], default=now)
+    return min(newest, now)
+
+
+def _scheduled_runs(stores: Stores, schedule: Schedule) -> Iterable[datetime]:
+    """When the schedule last started something, by the history of runs: Redis has forgotten it."""
+    scope = schedule.scope
+    tenants = stores.tenants.list()[:_LOOKED_AT] if scope == EVERYWHERE else [scope.tenant_id]
+    for tenant_id in tenants:
+        runs = stores.runs.list(tenant_id, schedule.entry, scope.scenario_id or None, limit=_LOOKED_AT)
+        yield from (run.queued_at for run in runs if run.trigger == "schedule")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, cls=Encoder)

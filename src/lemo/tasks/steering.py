@@ -1,0 +1,111 @@
+"""What an operator may do to a schedule, whether by command line, API or console: checked, logged, put into effect."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed, NotFound
+from lemo.domain.run import Run
+from lemo.domain.scope import Scope
+from lemo.jobs.catalog import JOBS, SCHEDULED, Job, job_of
+from lemo.stores.bootstrap import DEFAULT_TENANT
+from lemo.stores.connect import Stores
+from lemo.stores.schedules import EVERYWHERE, Schedule, ScheduleChange, Setting
+from lemo.tasks.celery_app import app
+from lemo.tasks.crontab import crontab_of
+from lemo.tasks.dispatch import dispatch, fan_out
+from lemo.tasks.reconcile import write_entries
+
+MOST_LINES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """What became of a wish: what holds now, the change (None: it held before), and what is still to be known."""
+
+    schedule: Schedule
+    change: ScheduleChange | None
+    note: str = ""
+
+
+class Steering:
+    """Changes schedules for the tenant of a key. `by` stands in the audit log."""
+
+    def __init__(self, stores: Stores, tenant_id: str, by: str) -> None:
+        self._stores = stores
+        self._tenant_id = tenant_id
+        self._by = by
+
+    @property
+    def may_change_defaults(self) -> bool:
+        """Whether the tenant may change the rows that hold for all tenants."""
+        return self._tenant_id == DEFAULT_TENANT
+
+    def change(self, entry: str, scenario_id: str, setting: Setting) -> Steered:
+        """Changes when an entry runs, for one scenario or (empty) for all of all tenants.
+
+        Raises NotFound for an unknown entry or scenario, InvalidInput for a crontab or time zone that is none, and
+        NotAllowed where the key is not the `default` tenant's and the change is for all.
+        """
+        scheduled(entry)
+        scope = self._scope(scenario_id)
+        if scope == EVERYWHERE and not self.may_change_defaults:
+            raise NotAllowed(
+                f"A key of the tenant {self._tenant_id!r} may not change when {entry} runs for all tenants.",
+                "Name a scenario of yours, or use a key of the tenant `default`.",
+            )
+        cron = None if setting.cron is None else " ".join(setting.cron.split())
+        if cron is None and setting.timezone is None and setting.paused is None and not setting.reset:
+            raise InvalidInput("This changes nothing.", "Give a crontab, a time zone, or whether it is paused.")
+        now = self._stores.schedules.of(entry, scope)
+        # Checked together, as a time zone means nothing without its crontab.
+        crontab_of(now.cron if cron is None else cron, now.timezone if setting.timezone is None else setting.timezone)
+        change = self._stores.schedules.set(entry, scope, setting.model_copy(update={"cron": cron}), self._by)
+        return Steered(change.after if change else self._stores.schedules.of(entry, scope), change, self._effect())
+
+    def run(self, entry: str, scenario_id: str) -> list[Run]:
+        """Starts an entry (or another job) now, paused or not, for one scenario or all of the tenant's."""
+        job = known(entry)
+        scope = self._scope(scenario_id)
+        if scope != EVERYWHERE:
+            return [dispatch(self._stores, job, scope, "manual")]
+        return fan_out(self._stores, job, "manual", [self._tenant_id])
+
+    def history(self, entry: str = "", scenario_id: str = "", limit: int = 100) -> list[ScheduleChange]:
+        """The changes that the tenant may see, newest first; those of one entry or scenario if given."""
+        if entry:
+            scheduled(entry)
+        scope = self._scope(scenario_id) if scenario_id else None
+        return list(self._stores.schedules.audit(entry or None, self._tenant_id, scope, min(limit, MOST_LINES)))
+
+    def _scope(self, scenario_id: str) -> Scope:
+        if not scenario_id:
+            return EVERYWHERE
+        return Scope(self._tenant_id, self._stores.scenarios.get(Scope(self._tenant_id, scenario_id)).scenario_id)
+
+    def _effect(self) -> str:
+        """Tells beat at once. The change stands in any case: beat reads it again by itself, and tasks ask it too."""
+        try:
+            write_entries(self._stores, app)
+        except EngineUnavailable:
+            return "It is saved. Redis does not answer; beat takes it up when it does."
+        return ""
+
+
+def known(entry: str) -> Job:
+    """The job of that name; raises NotFound that names the nearest ones."""
+    if entry in JOBS:
+        return job_of(entry)
+    near = get_close_matches(entry[:80], JOBS, 2, 0.5)
+    did = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise NotFound(f"There is no entry {entry[:80]!r}.", f"{did}The entries are: {', '.join(JOBS)}.")
+
+
+def scheduled(entry: str) -> Job:
+    """The job of a schedule entry; raises NotFound, and InvalidInput for a job that has no times."""
+    job = known(entry)
+    if job not in SCHEDULED:
+        raise InvalidInput(
+            f"{entry} has no schedule: it runs when items arrive.",
+            f"Entries with one are: {', '.join(each.entry for each in SCHEDULED)}.",
+        )
+    return job
