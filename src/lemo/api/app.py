@@ -13,7 +13,7 @@ from lemo.api import problems
 from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.ingest import Ingest
-from lemo.api.routes import health, ingest, recommendations, scenarios
+from lemo.api.routes import health, ingest, recommendations, runs, scenarios, schedules
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 
@@ -53,6 +53,6 @@ def create_app(stores: Stores) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     problems.install(app)
-    for module in (recommendations, ingest, scenarios, health):
+    for module in (recommendations, ingest, scenarios, schedules, runs, health):
         app.include_router(module.router)
     return app
