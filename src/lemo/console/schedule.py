@@ -132,7 +132,7 @@ class SchedulePage:
                 _last(row)
             cell("" if row.seconds is None else f"{row.seconds:,.1f} s", number=True)
             cell(next_run(row), stamp(row.next_run) or ("Paused" if row.paused else "Beat has not taken it up"))
-            with ui.element("td"), ui.row().classes("gap-1 flex-nowrap justify-end"):
+            with ui.element("td").classes("sticky right-0 bg-white"), ui.row().classes("gap-1 flex-nowrap justify-end"):
                 self._buttons(row)
 
     def _buttons(self, row: TimetableRow) -> None:
@@ -230,21 +230,19 @@ class SchedulePage:
             # Only what was edited: the rest goes on following what it follows.
             cron = None if self._cron.value == row.cron else self._cron.value
             zone = None if self._zone.value == row.timezone else self._zone.value
-            if cron is not None or zone is not None:
-                await self._change(row, Setting(cron=cron, timezone=zone))
-            self._dialog.close()
+            if (cron is None and zone is None) or await self._change(row, Setting(cron=cron, timezone=zone)):
+                self._dialog.close()
 
     async def _reset(self) -> None:
-        if self._edited:
-            await self._change(self._edited, Setting(reset=True))
+        if self._edited and await self._change(self._edited, Setting(reset=True)):
             self._dialog.close()
 
-    async def _change(self, row: TimetableRow, setting: Setting) -> None:
+    async def _change(self, row: TimetableRow, setting: Setting) -> bool:
         def change() -> str:
             steered = self._steering.change(row.entry, row.scenario_id, setting)
             return steered.note or ("Saved 已保存" if steered.change else "It was so already 无变化")
 
-        await self._tell(change)
+        return await self._tell(change)
 
     async def _run(self, row: TimetableRow) -> None:
         def start() -> str:
@@ -253,14 +251,15 @@ class SchedulePage:
 
         await self._tell(start)
 
-    async def _tell(self, act: Callable[[], str]) -> None:
-        """Does it outside the event loop, and says what became of it."""
+    async def _tell(self, act: Callable[[], str]) -> bool:
+        """Does it outside the event loop, and says what became of it; whether it worked."""
         told = await run.io_bound(lambda: attempt(act))
         if isinstance(told, LemoError):
             ui.notify(str(told), type="negative", multi_line=True, timeout=10_000)
         elif told:
             ui.notify(told, type="positive")
         await self.renew()
+        return not isinstance(told, LemoError)
 
 
 def _last(row: TimetableRow) -> None:

@@ -78,8 +78,8 @@ def _row(
     runs = stores.runs.list(tenant_id, schedule.entry, wanted or None, limit=_NEWEST_RUNS)
     if not wanted:
         runs = [run for run in runs if (run.entry, Scope(tenant_id, run.scenario_id)) not in own]
-    started = [run for run in runs if run.started_at and run.outcome not in ("queued", "skipped")]
-    last = max(started, key=lambda run: run.started_at or run.queued_at, default=None)
+    started = [run for run in runs if run.outcome not in ("queued", "skipped")]
+    last = max(started, key=_start, default=None)
     row = TimetableRow(
         entry=schedule.entry,
         scenario_id=wanted,
@@ -94,9 +94,13 @@ def _row(
         changed_by=schedule.changed_by,
     )
     if last is not None:
-        row.last_run, row.seconds, row.outcome, row.run_id = last.started_at, last.seconds, last.outcome, last.run_id
+        row.last_run, row.seconds, row.outcome, row.run_id = _start(last), last.seconds, last.outcome, last.run_id
         row.progress, row.rows_written, row.error = last.progress, last.rows_written, last.error
     return row
+
+
+def _start(run: Run) -> datetime:
+    return run.started_at or run.queued_at
 
 
 def _failing(runs: Iterable[Run]) -> list[str]:
