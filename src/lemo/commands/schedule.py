@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lemo.stores.connect import Stores
     from lemo.stores.schedules import ScheduleChange, Setting
     from lemo.tasks.steering import Steering
+    from lemo.tasks.timetable import TimetableRow
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +26,6 @@ OnlyScenario = Annotated[
     ),
 ]
 
-COLUMNS = ("entry", "scenario_id", "cron", "timezone", "state", "last_run", "seconds", "outcome", "next_run")
-
 
 @app.command("list")
 def list_entries(
@@ -38,14 +37,28 @@ def list_entries(
     """List the entries: crontab, last run as it really happened, how it ended, and the next one."""
     from lemo.tasks.timetable import timetable
 
-    stores, tenant_id = _open()
-    rows: list[Row] = [
-        row.model_dump() | {"state": "paused" if row.paused else "on"} for row in timetable(stores, tenant_id, scenario)
-    ]
-    columns = [name for name in COLUMNS if name != "scenario_id" or any(row["scenario_id"] for row in rows)]
-    if all(row["timezone"] == "UTC" for row in rows):
-        columns.remove("timezone")
-    show(rows, format, f"Schedule of {scenario} (UTC)" if scenario else "Schedule (UTC)", columns)
+    rows = timetable(*_open(), scenario)
+    if format is Format.json:
+        show([row.model_dump() for row in rows], format)
+        return
+    show(
+        [_entry(row, scenario) for row in rows],
+        format,
+        f"Schedule of {scenario} (UTC)" if scenario else "Schedule (UTC)",
+    )
+
+
+def _entry(row: "TimetableRow", scenario: str) -> Row:
+    """A row that fits into a terminal: what belongs together in one column."""
+    took = "" if row.seconds is None else f" in {row.seconds:,.0f} s"
+    failing = f", failing: {', '.join(row.failing)}" if row.failing and not row.scenario_id else ""
+    next_run = f"{row.next_run:%m-%d %H:%M}" if row.next_run else "when beat runs"
+    return {
+        "entry": row.entry + (f" for {row.scenario_id}" if row.scenario_id and not scenario else ""),
+        "times": row.cron + ("" if row.timezone == "UTC" else f" {row.timezone}"),
+        "last_run": f"{row.last_run:%m-%d %H:%M} {row.outcome}{took}{failing}" if row.last_run else "never",
+        "next_run": "paused" if row.paused else next_run,
+    }
 
 
 @app.command()
@@ -121,13 +134,10 @@ def history(
 def _line(change: "ScheduleChange") -> Row:
     before, after = change.before.in_words(), change.after.in_words()
     return {
-        "changed_at": change.changed_at,
-        "entry": change.entry,
-        "scenario": change.scenario_id or "all",
-        "action": change.action,
-        "before": before,
-        "after": after,
-        "by": change.changed_by,
+        "when": f"{change.changed_at:%Y-%m-%d %H:%M:%S}",
+        "entry": change.entry + (f" for {change.scenario_id}" if change.scenario_id else ""),
+        "what": f"{change.action}: {before} → {after}",
+        "who": change.changed_by,
     }
 
 
