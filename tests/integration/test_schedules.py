@@ -311,3 +311,20 @@ def test_a_paused_entry_has_no_next_time_and_one_that_waits_for_beat_has_a_past_
     row = row_of(stores, ENTRY)
     assert (row.paused, row.next_run, row.changed_by) == (True, None, "default, test")
     assert row.changed_at is not None
+
+
+def test_a_pause_that_beat_has_not_heard_of_has_no_next_time_either(redis: Redis, stores: Stores) -> None:
+    write_entries(stores, app)
+    assert row_of(stores, ENTRY).next_run is not None
+    stores.schedules.set(ENTRY, EVERYWHERE, Setting(paused=True), "test")
+    assert row_of(stores, ENTRY).next_run is None
+
+
+def test_runs_of_a_scenario_with_its_own_times_count_for_its_own_row(redis: Redis, stores: Stores) -> None:
+    now = datetime.now(UTC)
+    record(stores, "default", "a", now - 2 * HOUR, "ok")
+    record(stores, "default", "b", now - HOUR, "failed")
+    by(stores).change(ENTRY, "b", Setting(cron="5 * * * *"))
+    rows = {row.scenario_id: row for row in timetable(stores, "default") if row.entry == ENTRY}
+    assert (rows[""].last_run, rows[""].outcome, rows[""].failing) == (now - 2 * HOUR, "ok", [])
+    assert (rows["b"].last_run, rows["b"].outcome, rows["b"].own) == (now - HOUR, "failed", True)
