@@ -2,21 +2,25 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import anyio
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from lemo.api.access import Access
 from lemo.api.ingest import Ingest
 from lemo.api.problems import BrokenBody, TooLarge
 from lemo.domain.errors import InvalidInput
+from lemo.domain.reasons import reason
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
+
+Body = TypeVar("Body", bound=BaseModel)
 
 INGESTS_AT_ONCE = 16
 """Ingest requests worked on at once; the others wait outside the thread pool, which stays free for recommendations."""
@@ -119,6 +123,14 @@ def json_of(body: bytes) -> Any:
         return from_json(body, allow_inf_nan=True)
     except ValueError as error:
         raise BrokenBody(f"The body is not JSON: {str(error)[:200]}.", "Send `application/json` in UTF-8.") from error
+
+
+def model_of(body: bytes, model: type[Body]) -> Body:
+    """The body as such a model; raises BrokenBody and InvalidInput."""
+    try:
+        return model.model_validate(json_of(body))
+    except ValidationError as error:
+        raise InvalidInput(reason(error)) from error
 
 
 def list_of(body: bytes, name: str) -> list[Any]:

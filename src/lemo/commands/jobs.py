@@ -24,16 +24,17 @@ def run(
 ) -> None:
     """Queue a job for one scenario or all, e.g. `lemo jobs run train-model-daily --scenario shop --wait`."""
     from lemo.commands.waiting import wait_for_runs
+    from lemo.jobs.catalog import job_of
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
-    from lemo.tasks.steering import Steering, known
+    from lemo.tasks.steering import run_now
 
-    known(entry)
+    job_of(entry)
     settings = Settings()
     stores = Stores(settings)
     tenant_id = credential(settings)
-    runs = Steering(stores, tenant_id, by="").run(entry, scenario)
+    runs = run_now(stores, tenant_id, entry, scenario)
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)
     show(rows(runs), format, "Runs", columns(runs))

@@ -6,7 +6,7 @@ import time
 from nicegui import app, run, ui
 
 from lemo.console.facts import Facts
-from lemo.console.theme import frame, heading
+from lemo.console.theme import frame, heading, trouble
 from lemo.domain.errors import LemoError, WrongCredential
 from lemo.settings import Settings
 from lemo.stores.bootstrap import credential
@@ -44,6 +44,22 @@ class Access:
         session.clear()
         ui.navigate.to("/login")
         return None
+
+    async def visitor(self, path: str) -> tuple[str, list[str]] | None:
+        """The tenant of this visitor and the names of its scenarios, for the page at `path`.
+
+        None when there is nothing to draw any more: he has been sent to the login page, or been told what is wrong.
+        """
+        tenant_id = None
+        try:
+            tenant_id = await self.tenant()
+            if tenant_id is None:
+                return None
+            return tenant_id, await run.io_bound(self._facts.scenario_names, tenant_id) or []
+        except LemoError as error:
+            with frame(path, tenant_id, may_leave=self.needs_login):
+                trouble(error)
+            return None
 
     def login_page(self) -> None:
         """The form that takes a key. The key itself is kept nowhere, only whose it is, on the server."""

@@ -255,16 +255,10 @@ def _labels(shown: ShownItem) -> None:
 
 async def explore_page(facts: Facts, access: Access, scenario: str, user: str) -> None:
     """Draws the explorer for whoever asks."""
-    tenant_id = None
-    try:
-        tenant_id = await access.tenant()
-        if tenant_id is None:
-            return
-        scenarios = await run.io_bound(facts.scenario_names, tenant_id)
-    except LemoError as error:
-        with frame("/explore", tenant_id, may_leave=access.needs_login):
-            trouble(error)
+    visitor = await access.visitor("/explore")
+    if visitor is None:
         return
+    tenant_id, scenarios = visitor
     with frame("/explore", tenant_id, may_leave=access.needs_login):
         if not scenarios:
             banner("There is no scenario yet.", "lemo scenarios create shop --template ecommerce", WEAK)

@@ -28,7 +28,7 @@ from lemo.console.theme import (
 from lemo.domain.errors import LemoError
 from lemo.stores.schedules import ScheduleChange, Setting
 from lemo.tasks.crontab import next_times
-from lemo.tasks.steering import Steering
+from lemo.tasks.steering import Steering, run_now
 from lemo.tasks.timetable import TimetableRow, timetable
 
 REFRESH_SECONDS = 5.0
@@ -246,7 +246,7 @@ class SchedulePage:
 
     async def _run(self, row: TimetableRow) -> None:
         def start() -> str:
-            count = len(self._steering.run(row.entry, row.scenario_id))
+            count = len(run_now(self._facts.stores, self._tenant_id, row.entry, row.scenario_id))
             return f"Queued for {count} scenario{'' if count == 1 else 's'} 已加入队列"
 
         await self._tell(start)
@@ -287,15 +287,9 @@ def next_run(row: TimetableRow) -> str:
 
 async def schedule_page(facts: Facts, access: Access, scenario: str) -> None:
     """Draws the schedule for whoever asks."""
-    tenant_id = None
-    try:
-        tenant_id = await access.tenant()
-        if tenant_id is None:
-            return
-        scenarios = await run.io_bound(facts.scenario_names, tenant_id)
-    except LemoError as error:
-        with frame("/schedule", tenant_id, may_leave=access.needs_login):
-            trouble(error)
+    visitor = await access.visitor("/schedule")
+    if visitor is None:
         return
+    tenant_id, scenarios = visitor
     with frame("/schedule", tenant_id, may_leave=access.needs_login):
-        SchedulePage(facts, tenant_id, scenarios or [], scenario).build()
+        SchedulePage(facts, tenant_id, scenarios, scenario).build()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import cast
 
@@ -87,8 +88,9 @@ SCHEDULED = tuple(job for job in JOBS.values() if job.cron)
 
 
 def job_of(entry: str) -> Job:
-    """The job of a schedule entry; raises NotFound that lists them."""
-    try:
+    """The job of that name; raises NotFound that names the nearest ones and lists all."""
+    if entry in JOBS:
         return JOBS[entry]
-    except KeyError:
-        raise NotFound(f"There is no job {entry[:80]!r}.", f"The jobs are: {', '.join(JOBS)}.") from None
+    near = get_close_matches(entry[:80], JOBS, 2, 0.5)
+    did = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise NotFound(f"There is no entry {entry[:80]!r}.", f"{did}The entries are: {', '.join(JOBS)}.")

@@ -208,10 +208,8 @@ def _changed(row: Row, default: Schedule | None, setting: Setting, by: str) -> S
     new.cron = setting.cron or new.cron
     new.timezone = setting.timezone or new.timezone
     if setting.paused is not None:
-        # What follows a default row that runs already needs no word of its own to run.
-        follows = default.paused if default else False
-        new.paused = None if setting.paused == follows and not (default and setting.paused) else setting.paused
-    before = _resolved(row, default)
+        # Where the default row runs, a scenario needs no word of its own to run.
+        new.paused = setting.paused or (False if default and default.paused else None)
     if new == row:
         return None
     # Never before the change that it follows, whatever the clocks of the machines say.
@@ -224,7 +222,7 @@ def _changed(row: Row, default: Schedule | None, setting: Setting, by: str) -> S
         changed_at=new.changed_at,
         changed_by=by,
         action=_action(setting),
-        before=before,
+        before=_resolved(row, default),
         after=_resolved(new, default),
         row=new,
     )

@@ -25,24 +25,25 @@ _SHIFT = timedelta(hours=3)
 
 def crontab_of(text: str, zone: str = "UTC") -> crontab:
     """The schedule of five crontab fields in a time zone; raises InvalidInput."""
+    zoned = _zoned(text, zone)
+    # For UTC it is Celery's own, which any RedBeat can read.
+    return crontab(*zoned.fields) if zone == "UTC" else zoned
+
+
+def _zoned(text: str, zone: str) -> "ZonedCrontab":
     fields = text.split()
     if len(fields) != 5:
         raise InvalidInput(f"{text[:80]!r} is no crontab: it has {len(fields)} fields.", _EXAMPLE)
     minute, hour, day, month, weekday = fields
     try:
-        if checked_zone(zone) != "UTC":
-            return ZonedCrontab(minute, hour, weekday, day, month, timezone=zone)
-        return crontab(minute, hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
+        return ZonedCrontab(minute, hour, weekday, day, month, timezone=checked_zone(zone))
     except (ValueError, ParseException, ArithmeticError) as error:
         raise InvalidInput(f"{text[:80]!r} is no crontab: {str(error)[:200].rstrip('.')}.", _EXAMPLE) from None
 
 
 def next_times(text: str, zone: str, count: int) -> list[datetime]:
     """The next `count` moments (UTC) of a crontab; raises InvalidInput."""
-    schedule = crontab_of(text, zone)
-    if not isinstance(schedule, ZonedCrontab):
-        schedule = crontab_of(text, "Etc/UTC")
-    assert isinstance(schedule, ZonedCrontab)  # noqa: S101 - for every zone but UTC
+    schedule = _zoned(text, zone)
     moments = [datetime.now(UTC)]
     for _ in range(count):
         moments.append(schedule.next_after(moments[-1]))
@@ -82,7 +83,7 @@ class ZonedCrontab(crontab):
         self, minute: str, hour: str, day_of_week: str, day_of_month: str, month_of_year: str, *, timezone: str
     ) -> None:
         super().__init__(minute, hour, day_of_week, day_of_month, month_of_year)
-        self._fields = (minute, hour, day_of_week, day_of_month, month_of_year)
+        self.fields = (minute, hour, day_of_week, day_of_month, month_of_year)
         self.timezone = timezone
         self._zone = ZoneInfo(timezone)
         self._twice = hour.startswith("*")
@@ -129,10 +130,10 @@ class ZonedCrontab(crontab):
         return isinstance(other, ZonedCrontab) and self.timezone == other.timezone and bool(super().__eq__(other))
 
     def __hash__(self) -> int:
-        return hash((self._fields, self.timezone))
+        return hash((self.fields, self.timezone))
 
     def __reduce__(self) -> Any:
-        return partial(ZonedCrontab, timezone=self.timezone), self._fields
+        return partial(ZonedCrontab, timezone=self.timezone), self.fields
 
 
 class Encoder(redbeat.decoder.RedBeatJSONEncoder):  # type: ignore[misc]

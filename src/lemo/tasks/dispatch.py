@@ -63,7 +63,7 @@ def fan_out(stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | 
     ]
 
 
-def fan_out_due(entry: str, due: str | None = None, tenant_id: str = "", scenario_id: str = "") -> list[Run]:  # noqa: ARG001 - the time makes the ids of runs
+def fan_out_due(entry: str, tenant_id: str, scenario_id: str) -> list[Run]:
     """What every scheduled task does: sends a run to each scenario that the schedule is for, by the documents.
 
     They are asked although beat reads them too: beat may have sent this just before somebody paused it.

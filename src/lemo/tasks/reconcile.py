@@ -39,7 +39,7 @@ def definition_of(schedule: Schedule) -> dict[str, Any]:
         "name": schedule.name,
         "task": FAN_OUT + schedule.entry,
         "args": [],
-        "kwargs": {"due": None, "tenant_id": schedule.tenant_id, "scenario_id": schedule.scenario_id},
+        "kwargs": {"tenant_id": schedule.tenant_id, "scenario_id": schedule.scenario_id},
         "options": {"queue": "default"},
         "schedule": crontab_of(schedule.cron, schedule.timezone),
         "enabled": True,

@@ -1,12 +1,11 @@
 """What an operator may do to a schedule, whether by command line, API or console: checked, logged, put into effect."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed, NotFound
+from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import JOBS, SCHEDULED, Job, job_of
+from lemo.jobs.catalog import SCHEDULED, job_of
 from lemo.stores.bootstrap import DEFAULT_TENANT
 from lemo.stores.connect import Stores
 from lemo.stores.schedules import EVERYWHERE, Schedule, ScheduleChange, Setting
@@ -46,8 +45,8 @@ class Steering:
         Raises NotFound for an unknown entry or scenario, InvalidInput for a crontab or time zone that is none, and
         NotAllowed where the key is not the `default` tenant's and the change is for all.
         """
-        scheduled(entry)
-        scope = self._scope(scenario_id)
+        _check_scheduled(entry)
+        scope = _scope(self._stores, self._tenant_id, scenario_id)
         if scope == EVERYWHERE and not self.may_change_defaults:
             raise NotAllowed(
                 f"A key of the tenant {self._tenant_id!r} may not change when {entry} runs for all tenants.",
@@ -62,25 +61,12 @@ class Steering:
         change = self._stores.schedules.set(entry, scope, setting.model_copy(update={"cron": cron}), self._by)
         return Steered(change.after if change else self._stores.schedules.of(entry, scope), change, self._effect())
 
-    def run(self, entry: str, scenario_id: str) -> list[Run]:
-        """Starts an entry (or another job) now, paused or not, for one scenario or all of the tenant's."""
-        job = known(entry)
-        scope = self._scope(scenario_id)
-        if scope != EVERYWHERE:
-            return [dispatch(self._stores, job, scope, "manual")]
-        return fan_out(self._stores, job, "manual", [self._tenant_id])
-
     def history(self, entry: str = "", scenario_id: str = "", limit: int = 100) -> list[ScheduleChange]:
         """The changes that the tenant may see, newest first; those of one entry or scenario if given."""
         if entry:
-            scheduled(entry)
-        scope = self._scope(scenario_id) if scenario_id else None
+            _check_scheduled(entry)
+        scope = _scope(self._stores, self._tenant_id, scenario_id) if scenario_id else None
         return list(self._stores.schedules.audit(entry or None, self._tenant_id, scope, min(limit, MOST_LINES)))
-
-    def _scope(self, scenario_id: str) -> Scope:
-        if not scenario_id:
-            return EVERYWHERE
-        return Scope(self._tenant_id, self._stores.scenarios.get(Scope(self._tenant_id, scenario_id)).scenario_id)
 
     def _effect(self) -> str:
         """Tells beat at once. The change stands in any case: beat reads it again by itself, and tasks ask it too."""
@@ -91,21 +77,24 @@ class Steering:
         return ""
 
 
-def known(entry: str) -> Job:
-    """The job of that name; raises NotFound that names the nearest ones."""
-    if entry in JOBS:
-        return job_of(entry)
-    near = get_close_matches(entry[:80], JOBS, 2, 0.5)
-    did = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise NotFound(f"There is no entry {entry[:80]!r}.", f"{did}The entries are: {', '.join(JOBS)}.")
+def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str) -> list[Run]:
+    """Starts a job now, paused or not, for one scenario or (empty) all of the tenant's; raises NotFound."""
+    job = job_of(entry)
+    scope = _scope(stores, tenant_id, scenario_id)
+    if scope != EVERYWHERE:
+        return [dispatch(stores, job, scope, "manual")]
+    return fan_out(stores, job, "manual", [tenant_id])
 
 
-def scheduled(entry: str) -> Job:
-    """The job of a schedule entry; raises NotFound, and InvalidInput for a job that has no times."""
-    job = known(entry)
-    if job not in SCHEDULED:
+def _scope(stores: Stores, tenant_id: str, scenario_id: str) -> Scope:
+    if not scenario_id:
+        return EVERYWHERE
+    return Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario_id)).scenario_id)
+
+
+def _check_scheduled(entry: str) -> None:
+    if job_of(entry) not in SCHEDULED:
         raise InvalidInput(
             f"{entry} has no schedule: it runs when items arrive.",
             f"Entries with one are: {', '.join(each.entry for each in SCHEDULED)}.",
         )
-    return job

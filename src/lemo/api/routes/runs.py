@@ -3,14 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, status
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from lemo.api.dependencies import Api, RawBody, TenantId, json_of
+from lemo.api.dependencies import Api, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED
-from lemo.domain.errors import InvalidInput
-from lemo.domain.reasons import reason
 from lemo.domain.run import Outcome, Run
-from lemo.tasks.steering import Steering, known
+from lemo.jobs.catalog import job_of
+from lemo.tasks.steering import run_now
 
 router = APIRouter(prefix="/v1", tags=["schedules and runs"], responses=DOCUMENTED)
 
@@ -63,7 +62,7 @@ def list_runs(
 ) -> RunList:
     """The tenant's runs, newest first: when, how long, how many rows, and why one failed."""
     if entry:
-        known(entry)
+        job_of(entry)
     if scenario:
         services.access.scenario(tenant_id, scenario)
     found = services.stores.runs.list(tenant_id, entry or None, scenario or None, outcome, limit)
@@ -89,8 +88,5 @@ def show_run(
 )
 def run_job(services: Api, tenant_id: TenantId, body: RawBody) -> RunList:
     """Queues a job for one scenario or all of the tenant's, and answers with the runs, to be watched one by one."""
-    try:
-        wanted = JobOrder.model_validate(json_of(body))
-    except ValidationError as error:
-        raise InvalidInput(reason(error)) from error
-    return RunList.of(Steering(services.stores, tenant_id, by="").run(wanted.entry, wanted.scenario))
+    wanted = model_of(body, JobOrder)
+    return RunList.of(run_now(services.stores, tenant_id, wanted.entry, wanted.scenario))

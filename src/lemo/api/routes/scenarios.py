@@ -1,13 +1,10 @@
 """Scenarios of the tenant that the key belongs to."""
 
 from fastapi import APIRouter, status
-from pydantic import ValidationError
 
-from lemo.api.dependencies import Api, RawBody, TenantId, json_of
+from lemo.api.dependencies import Api, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED
 from lemo.api.schemas import NewScenario, ScenarioList
-from lemo.domain.errors import InvalidInput
-from lemo.domain.reasons import reason
 from lemo.domain.scenario import Scenario, scenario_from_template
 
 router = APIRouter(prefix="/v1/scenarios", tags=["scenarios"])
@@ -31,10 +28,7 @@ def create_scenario(services: Api, tenant_id: TenantId, body: RawBody) -> Scenar
 
     Templates: vlog, news, ecommerce, music, education, custom. 409 when the tenant has one of this name.
     """
-    try:
-        wanted = NewScenario.model_validate(json_of(body))
-    except ValidationError as error:
-        raise InvalidInput(reason(error)) from error
+    wanted = model_of(body, NewScenario)
     scenario = scenario_from_template(wanted.scenario_id, wanted.template)
     services.stores.scenarios.create(tenant_id, scenario)
     return scenario

@@ -4,15 +4,13 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, status
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from lemo.api.dependencies import Api, Credentials, RawBody, TenantId, json_of
+from lemo.api.dependencies import Api, Credentials, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.routes.runs import RunList
-from lemo.domain.errors import InvalidInput
-from lemo.domain.reasons import reason
 from lemo.stores.schedules import Schedule, ScheduleChange, Setting
-from lemo.tasks.steering import MOST_LINES, Steering
+from lemo.tasks.steering import MOST_LINES, Steering, run_now
 from lemo.tasks.timetable import TimetableRow, timetable
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -130,10 +128,7 @@ def change_schedule(steering: Steered, entry: Entry, body: RawBody) -> Changed:
     It takes effect at once, and holds whatever is restarted. Without `scenario` it is for all tenants, which needs a
     key of the tenant `default`.
     """
-    try:
-        wanted = ScheduleEdit.model_validate(json_of(body))
-    except ValidationError as error:
-        raise InvalidInput(reason(error)) from error
+    wanted = model_of(body, ScheduleEdit)
     steered = steering.change(entry, wanted.scenario, Setting(**wanted.model_dump(exclude={"scenario"})))
     return Changed(schedule=steered.schedule, changed=steered.change is not None, note=steered.note)
 
@@ -145,10 +140,7 @@ def change_schedule(steering: Steered, entry: Entry, body: RawBody) -> Changed:
         "requestBody": {"content": {"application/json": {"schema": RunOrder.model_json_schema()}}},
     },
 )
-def run_entry(steering: Steered, entry: Entry, body: RawBody) -> RunList:
+def run_entry(services: Api, tenant_id: TenantId, entry: Entry, body: RawBody) -> RunList:
     """Starts an entry now, paused or not, for one scenario or all of the tenant's; its times stay as they are."""
-    try:
-        wanted = RunOrder.model_validate(json_of(body) if body else {})
-    except ValidationError as error:
-        raise InvalidInput(reason(error)) from error
-    return RunList.of(steering.run(entry, wanted.scenario))
+    wanted = model_of(body or b"{}", RunOrder)
+    return RunList.of(run_now(services.stores, tenant_id, entry, wanted.scenario))
