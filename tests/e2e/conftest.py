@@ -1,0 +1,86 @@
+"""A console over a small world of two tastes, and a real browser that looks at it."""
+
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Request, sync_playwright
+
+import servers
+from consoles import SHOP, Console, Visit, alive, fill, start, until
+from lemo.domain.scope import Scope
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+
+
+@pytest.fixture(scope="module")
+def environment(
+    valkey_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[dict[str, str], str, str]]:
+    """The settings of a filled installation, its tenant and the tenant's key."""
+    settings = {
+        "LEMO_HOME": str(tmp_path_factory.mktemp("home")),
+        "LEMO_REDIS_URL": valkey_url,
+        "LEMO_CLICKHOUSE_URL": clickhouse_url,
+        "LEMO_CLICKHOUSE_DATABASE": f"console_{uuid.uuid4().hex[:8]}",
+        "LEMO_MILVUS_PORT": str(servers.free_port()),
+        "LEMO_API_PORT": str(servers.free_port()),
+    }
+    tenant_id = f"tenant-{uuid.uuid4().hex[:8]}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        stores = Stores(Settings())
+    fill(stores, tenant_id)
+    key = stores.tenants.new_key(tenant_id)
+    yield settings, tenant_id, key
+    stores.events.delete_scope(Scope(tenant_id, SHOP))
+    stores.close()
+
+
+@pytest.fixture(scope="module")
+def console(
+    environment: tuple[dict[str, str], str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Console]:
+    settings, tenant_id, key = environment
+    log = tmp_path_factory.mktemp("console") / "log"
+    process, url = start({**settings, "LEMO_KEY": key}, log)
+    try:
+        until(lambda: alive(url), process)
+        yield Console(url, tenant_id, key)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """A page; at its end nothing was asked of another host, and the browser had nothing to complain about."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    visit = Visit(context.new_page())
+
+    def requested(request: Request) -> None:
+        if not request.url.startswith(("data:", "blob:")):
+            visit.hosts.add(urlsplit(request.url).hostname or "")
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            visit.complaints.append(message.text)
+
+    visit.page.on("request", requested)
+    visit.page.on("console", said)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    yield visit
+    context.close()
+    assert visit.hosts == {"127.0.0.1"}
+    assert visit.complaints == []
