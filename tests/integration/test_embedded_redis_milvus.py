@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,22 +24,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def begin(engine: str, path: Path, port: int) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
+@contextmanager
+def begin(engine: str, path: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """The engine as a process that answers; it ends with the block, however that ends."""
+    with subprocess.Popen(
         [sys.executable, "-m", f"lemo.embedded.{engine}", "--path", str(path), "--port", str(port)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-    )
-    deadline = time.monotonic() + 40
-    while True:
+    ) as process:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return process
-        except OSError:
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+            deadline = time.monotonic() + 40
+            while not listens(port):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def refused(engine: str, path: Path, port: int) -> str:
@@ -66,7 +78,7 @@ def test_redis_keeps_what_it_acknowledged_and_its_name(tmp_path: Path) -> None:
             server.kill()
     assert settings == {
         "maxmemory-policy": "noeviction",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "appendonly": "yes",
         "databases": "16",
         "bind": "127.0.0.1",

@@ -21,6 +21,8 @@ CALL_SECONDS = 30.0
 """How long one call may take; pymilvus tries again until then when the server is away."""
 ROWS = 1_000
 """Rows per write, read or delete; a row of 1,024 floats takes 4 KB and Milvus accepts messages of 64 MB."""
+CALM = {"grpc.keepalive_time_ms": 300_000}
+"""gRPC servers, Milvus Lite's among them, hang up on a client that asks for a sign of life more often than this."""
 QUERIES = 200
 """Queries per search."""
 ID_BYTES = 1024
@@ -186,7 +188,9 @@ class Vectors:
         try:
             with self._lock:
                 if self._connected is None:
-                    self._connected = MilvusClient(self._uri, token=self._token or "", timeout=CONNECT_SECONDS)
+                    self._connected = MilvusClient(
+                        self._uri, token=self._token or "", timeout=CONNECT_SECONDS, grpc_options=CALM
+                    )
             yield self._connected
         except (MilvusException, RpcError) as error:
             code = getattr(error, "code", None)

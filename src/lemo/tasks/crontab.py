@@ -50,6 +50,13 @@ def next_times(text: str, zone: str, count: int) -> list[datetime]:
     return moments[1:]
 
 
+def due_after(schedule: crontab, last_run: datetime) -> datetime:
+    """When a schedule is due after a run, to the second, in UTC; in the past where that was missed."""
+    # Celery's estimate falls a few microseconds short of the full minute that it means.
+    due = datetime.now(UTC) + schedule.remaining_estimate(last_run) + timedelta(seconds=0.5)
+    return due.replace(microsecond=0)
+
+
 def checked_zone(zone: str) -> str:
     """The name, if it names a time zone; raises InvalidInput with names that look like it."""
     known = available_timezones()

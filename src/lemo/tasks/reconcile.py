@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.stores.connect import Stores
 from lemo.stores.redis import asking
 from lemo.stores.schedules import EVERYWHERE, Schedule
-from lemo.tasks.crontab import Decoder, Encoder, crontab_of
+from lemo.tasks.crontab import Decoder, Encoder, crontab_of, due_after
 
 log = structlog.get_logger()
 
@@ -97,9 +97,7 @@ def _fields(stores: Stores, schedule: Schedule, definition: str | None, meta: st
     last = _last_run(kept)
     if last is None or _read(definition).get("schedule") != new["schedule"]:
         last = _counts_from(stores, schedule, last)
-    due = datetime.now(UTC) + new["schedule"].remaining_estimate(last)
-    # The estimate falls a few microseconds short of the full minute that it means.
-    return _text(new), _text({**kept, "last_run_at": last}), to_timestamp(due + timedelta(seconds=0.5))
+    return _text(new), _text({**kept, "last_run_at": last}), to_timestamp(due_after(new["schedule"], last))
 
 
 def _read(text: str | None) -> dict[str, Any]:

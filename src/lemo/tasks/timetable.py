@@ -1,8 +1,9 @@
 """The schedules of a tenant with what really happened last, and when beat will start them next."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
+import redbeat
 import structlog
 from pydantic import BaseModel
 from redbeat.schedulers import ensure_conf, get_redis
@@ -14,6 +15,7 @@ from lemo.jobs.catalog import JOBS
 from lemo.stores.connect import Stores
 from lemo.stores.schedules import EVERYWHERE, Schedule
 from lemo.tasks.celery_app import app
+from lemo.tasks.crontab import due_after
 
 log = structlog.get_logger()
 
@@ -112,15 +114,22 @@ def _failing(runs: Iterable[Run]) -> list[str]:
 def _due(schedules: Sequence[Schedule]) -> dict[str, datetime]:
     """When RedBeat will start those that it holds, by name."""
     conf = ensure_conf(app)
-    names = [schedule.name for schedule in schedules]
     try:
-        scores = get_redis(app).zmscore(conf.schedule_key, [conf.key_prefix + name for name in names])
+        with get_redis(app).pipeline(transaction=False) as pipe:
+            for schedule in schedules:
+                pipe.hmget(conf.key_prefix + schedule.name, "definition", "meta")
+            found = pipe.execute()
     except RedisError as error:
         log.warning("the next runs are unknown: Redis does not answer", error=str(error))
         return {}
-    # RedBeat cuts its estimate, which falls a little short of the full minute that it means, down to a second.
-    return {
-        name: datetime.fromtimestamp(round(score / 60) * 60, UTC)
-        for name, score in zip(names, scores, strict=True)
-        if score is not None
-    }
+    due = {}
+    for schedule, (definition, meta) in zip(schedules, found, strict=True):
+        if not definition or not meta:
+            continue
+        try:
+            entry = redbeat.RedBeatSchedulerEntry.decode_definition(definition)
+            last = redbeat.RedBeatSchedulerEntry.decode_meta(meta)["last_run_at"]
+            due[schedule.name] = due_after(entry["schedule"], last)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning("beat holds a broken entry", name=schedule.name, error=str(error))
+    return due
