@@ -30,7 +30,9 @@ LARGE_MESSAGE_BYTES = 8_000_000
 """Largest message of a topic of dead letters: any message of other topics, with headers."""
 _SECONDS = 10.0
 """How long a question to the brokers may take."""
+_PAUSE = 0.1
 _DELIVERY_MS = 20_000
+_LEADERLESS = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
 _NOT_OURS_ANY_MORE = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -91,7 +93,7 @@ class KafkaLog:
             lags = dict.fromkeys(topics, 0)
             partitions = [place for topic in topics for place in _partitions(consumer, topic)]
             for place in consumer.committed(partitions, timeout=_SECONDS) if partitions else []:
-                low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+                low, high = _ends(consumer, place)
                 lags[place.topic] += high - max(low, place.offset if place.offset >= 0 else low)
             return lags
         except KafkaException as error:
@@ -106,7 +108,7 @@ class KafkaLog:
             ends: dict[int, int] = {}
             start: list[TopicPartition] = []
             for place in _partitions(consumer, topic):
-                low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+                low, high = _ends(consumer, place)
                 if high > low and limit > 0:
                     ends[place.partition] = high
                     start.append(TopicPartition(topic, place.partition, max(low, high - limit)))
@@ -310,6 +312,21 @@ class _ErrorLines:
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     described = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
     return [TopicPartition(topic, number, OFFSET_INVALID) for number in described.partitions]
+
+
+def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first offset and the next one; asks again while the partition gets its leader, as right after it was made."""
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)
+            consumer.list_topics(place.topic, timeout=_SECONDS)  # who leads, may have become known
+        else:
+            return low, high
 
 
 def _record(message: Any) -> Record:
