@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -102,6 +102,15 @@ class Settings(BaseSettings):
 
     # Jobs
     worker_concurrency: int = Field(2, ge=1, le=256, description="Tasks that one worker runs at a time.")
+    beat_loop_seconds: float = Field(
+        5, ge=0.1, le=60, description="Longest time, in seconds, between two looks of beat at the schedule."
+    )
+    beat_lock_seconds: float = Field(
+        20,
+        ge=0.5,
+        le=600,
+        description="Life of the leading beat's lock, at least 3 loops: another leads at most this and one loop later.",
+    )
     history_length: int = Field(200, ge=1, le=10_000, description="Most recent items of a user kept in Redis.")
     history_days: int = Field(
         90, ge=1, description="Days after its last write that a user's recent history stays in Redis."
@@ -111,6 +120,13 @@ class Settings(BaseSettings):
     snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
+
+    @field_validator("beat_lock_seconds")
+    @classmethod
+    def _lock_outlives_loops(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds < 3 * info.data.get("beat_loop_seconds", 0):
+            raise ValueError("must be at least 3 times LEMO_BEAT_LOOP_SECONDS, or the lock ends between two renewals")
+        return seconds
 
     def __init__(self, **values: Any) -> None:
         """Reads them; a file that cannot be read is named, with what to do."""

@@ -314,3 +314,35 @@ def test_beat_starts_what_is_due_and_nothing_that_is_paused(installation: Instal
     messages = installation.broker.lrange("default", 0, -1)
     assert isinstance(messages, list)
     assert [json.loads(message)["headers"]["task"] for message in messages] == [f"lemo.fan_out.{HOURLY}"]
+
+
+def test_what_is_sent_twice_for_one_due_time_makes_the_same_runs(installation: Installation) -> None:
+    """Beat may die between sending and noting it; a fan-out task may die half-way. Each scenario still runs once."""
+    due = "2026-11-24T03:00:00+00:00"
+    stores = installation.stores
+    first = stores.runs.create("shop", DAILY, "a", "schedule", due)
+    assert first.outcome == "queued"
+    first.outcome = "running"
+    stores.runs.save("shop", first)
+    again = stores.runs.create("shop", DAILY, "a", "schedule", due)
+    assert again == first, "as it is now, so that it is not sent a second time"
+    others = [
+        stores.runs.create("shop", DAILY, "b", "schedule", due),
+        stores.runs.create("default", DAILY, "a", "schedule", due),
+        stores.runs.create("shop", HOURLY, "a", "schedule", due),
+        stores.runs.create("shop", DAILY, "a", "schedule", "2026-11-25T03:00:00+00:00"),
+    ]
+    assert len({run.run_id for run in (first, *others)}) == 5
+
+
+def test_a_worker_given_a_due_time_twice_runs_each_scenario_once(installation: Installation) -> None:
+    message = [DAILY, "", "", datetime.now(UTC).isoformat()]
+    code = "import sys; from lemo.tasks.dispatch import fan_out_due; fan_out_due(*sys.argv[1:])"
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-c", code, *message], env={**os.environ, **installation.variables}, check=True, timeout=60
+        )
+    with installation.service("worker"):
+        wait_for(lambda: all(run.finished for t in ("default", "shop") for run in installation.stores.runs.list(t)), 60)
+    runs = [(t, run.scenario_id) for t in ("default", "shop") for run in installation.stores.runs.list(t)]
+    assert sorted(runs) == [("default", "a"), ("default", "b"), ("shop", "a"), ("shop", "b")]

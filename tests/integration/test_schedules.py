@@ -115,7 +115,7 @@ def test_beat_is_given_the_five_entries_and_none_is_due_at_once(redis: Redis, st
         entry = held(name)
         assert entry.schedule == crontab_of(cron)
         assert entry.task == f"lemo.fan_out.{name}"
-        assert entry.kwargs == {"tenant_id": "", "scenario_id": ""}
+        assert entry.kwargs == {"tenant_id": "", "scenario_id": "", "due": None}
         assert not runs_now(name)
     assert redis.zscore(INDEX, PREFIX + ENTRY) == pytest.approx(
         (now.replace(minute=0, second=0, microsecond=0) + HOUR).timestamp(), abs=2
@@ -208,7 +208,7 @@ def test_a_scenario_with_its_own_times_leaves_the_others_alone(redis: Redis, sto
     by(stores, "shop").change(DAILY, "a", Setting(cron="0 1 * * *"))
     name = f"{DAILY}@shop/a"
     assert names(redis) == {*DEFAULT_CRONS, name}
-    assert held(name).kwargs == {"tenant_id": "shop", "scenario_id": "a"}
+    assert held(name).kwargs == {"tenant_id": "shop", "scenario_id": "a", "due": None}
     assert held(name).task == f"lemo.fan_out.{DAILY}"
     assert due_scopes(stores, DAILY, own) == [own]
     everywhere = {Scope(tenant, scenario) for tenant in ("default", "shop") for scenario in "ab"}

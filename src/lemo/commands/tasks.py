@@ -26,4 +26,4 @@ def beat() -> None:
     from lemo.tasks.celery_app import app, settings
 
     configure("beat", settings)
-    app.start(["beat", "--scheduler", "redbeat.RedBeatScheduler", "--loglevel", settings.log_level])
+    app.start(["beat", "--loglevel", settings.log_level])

@@ -3,6 +3,7 @@
 import secrets
 import time
 from datetime import datetime
+from uuid import NAMESPACE_URL, uuid5
 
 from lemo.domain.errors import NotFound
 from lemo.domain.run import Outcome, Run, Trigger
@@ -19,11 +20,16 @@ class Runs:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def create(self, tenant_id: str, entry: str, scenario_id: str, trigger: Trigger) -> Run:
-        """Stores and returns a queued run with a new id."""
-        run = Run(run_id=new_run_id(), entry=entry, scenario_id=scenario_id, trigger=trigger)
-        self.save(tenant_id, run)
-        return run
+    def create(self, tenant_id: str, entry: str, scenario_id: str, trigger: Trigger, due: str = "") -> Run:
+        """Stores and returns a queued run with a new id.
+
+        With the time at which a schedule made it due it is one run however often it is asked for: the one that exists
+        is returned as it is now.
+        """
+        run_id = due_run_id(tenant_id, entry, scenario_id, due) if due else new_run_id()
+        run = Run(run_id=run_id, entry=entry, scenario_id=scenario_id, trigger=trigger)
+        created = self._documents.put_new(RUNS, Scope(tenant_id), run_id, body_of(run))
+        return run if created else self.get(tenant_id, run_id)
 
     def get(self, tenant_id: str, run_id: str) -> Run:
         """The run; raises NotFound."""
@@ -59,6 +65,12 @@ class Runs:
             deleted += self._documents.delete(RUNS, scope, old) if old else 0
             if len(old) < _BATCH:
                 return deleted
+
+
+def due_run_id(tenant_id: str, entry: str, scenario_id: str, due: str) -> str:
+    """The id of the run that a schedule made due at a time: a UUID of version 5, the same for all who ask."""
+    # Names of tenants and scenarios hold no space.
+    return str(uuid5(NAMESPACE_URL, f"lemo:run:{entry} {tenant_id} {scenario_id} {due}"))
 
 
 def new_run_id() -> str:

@@ -1,9 +1,10 @@
 """The Celery app: `celery -A lemo.tasks.celery_app worker` and `... beat --scheduler redbeat.RedBeatScheduler`."""
 
-import structlog
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_ready
+from celery.signals import setup_logging, worker_ready
 from kombu import Queue
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from lemo.jobs.catalog import JOBS
 from lemo.settings import Settings
@@ -52,12 +53,18 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     # The schedule's state is in Redis, so that it survives restarts and one of several beats leads.
-    beat_scheduler="redbeat.RedBeatScheduler",
-    beat_max_loop_interval=5,
+    beat_scheduler="lemo.tasks.beat:LemoScheduler",
+    beat_max_loop_interval=settings.beat_loop_seconds,
     redbeat_redis_url=settings.redis(0),
-    redbeat_redis_options={"socket_timeout": 10, "socket_connect_timeout": 5},
+    # Few and short tries: beat tries again every second anyway, and a round must be shorter than the lock lives.
+    redbeat_redis_options={
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=1),
+    },
     redbeat_key_prefix="lemo:redbeat:",
-    redbeat_lock_timeout=30,
+    redbeat_lock_timeout=settings.beat_lock_seconds,
     # RedBeat enables its static entries again at every start; ours are dynamic, written from the schedules in the
     # documents (tasks/reconcile.py), so that a pause or another time survives restarts and an empty Redis.
     beat_schedule={},
@@ -82,19 +89,3 @@ def _watch_for_lost_runs(**_: object) -> None:
     from lemo.tasks.recovery import start_recovery
 
     start_recovery(settings)
-
-
-@beat_init.connect
-def _write_the_schedule(**_: object) -> None:
-    """Writes RedBeat's entries before the first tick, also under its own scheduler class."""
-    from lemo.domain.errors import EngineUnavailable
-    from lemo.stores.connect import Stores
-    from lemo.tasks.reconcile import write_entries
-
-    stores = Stores(settings)
-    try:
-        write_entries(stores, app)
-    except EngineUnavailable as error:
-        structlog.get_logger().warning("the schedule could not be written", error=str(error))
-    finally:
-        stores.close()

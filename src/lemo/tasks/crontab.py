@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import redbeat.decoder
 import redbeat.schedulers
-from celery.schedules import ParseException, crontab
+from celery.schedules import BaseSchedule, ParseException, crontab
 
 from lemo.domain.errors import InvalidInput
 
@@ -41,20 +41,26 @@ def _zoned(text: str, zone: str) -> "ZonedCrontab":
         raise InvalidInput(f"{text[:80]!r} is no crontab: {str(error)[:200].rstrip('.')}.", _EXAMPLE) from None
 
 
-def next_times(text: str, zone: str, count: int) -> list[datetime]:
-    """The next `count` moments (UTC) of a crontab; raises InvalidInput."""
+def next_times(text: str, zone: str, count: int, after: datetime | None = None) -> list[datetime]:
+    """The first `count` moments (UTC) of a crontab after a moment (aware; None: now); raises InvalidInput."""
     schedule = _zoned(text, zone)
-    moments = [datetime.now(UTC)]
+    moments = [after or datetime.now(UTC)]
     for _ in range(count):
         moments.append(schedule.next_after(moments[-1]))
     return moments[1:]
 
 
-def due_after(schedule: crontab, last_run: datetime) -> datetime:
-    """When a schedule is due after a run, to the second, in UTC; in the past where that was missed."""
-    # Celery's estimate falls a few microseconds short of the full minute that it means.
-    due = datetime.now(UTC) + schedule.remaining_estimate(last_run) + timedelta(seconds=0.5)
-    return due.replace(microsecond=0)
+def due_after(schedule: BaseSchedule, last_run: datetime | None, now: datetime) -> datetime | None:
+    """When any schedule of Celery is first due after a run, in UTC: the same whenever it is asked; None: never again.
+
+    In the past where that was missed. What never ran is due now, to the second.
+    """
+    if last_run is None:
+        return now.astimezone(UTC).replace(microsecond=0)
+    # Celery estimates what remains from now on, and asks for the time itself: told the time, it is exact.
+    schedule.nowfun = lambda: now  # type: ignore[attr-defined]  # celery-stubs misspell it
+    left: timedelta | None = schedule.remaining_estimate(last_run)
+    return None if left is None else (now + left).astimezone(UTC)
 
 
 def checked_zone(zone: str) -> str:

@@ -47,10 +47,11 @@ def send(run: Run, tenant_id: str, countdown: float = 0) -> None:
         ) from error
 
 
-def dispatch(stores: Stores, job: Job, scope: Scope, trigger: Trigger) -> Run:
-    """Records a new run and sends it to the worker."""
-    run = stores.runs.create(scope.tenant_id, job.entry, scope.scenario_id, trigger)
-    send(run, scope.tenant_id)
+def dispatch(stores: Stores, job: Job, scope: Scope, trigger: Trigger, due: str = "") -> Run:
+    """Records a new run and sends it to the worker; one that was due at a time and is under way is left alone."""
+    run = stores.runs.create(scope.tenant_id, job.entry, scope.scenario_id, trigger, due)
+    if run.outcome == "queued":
+        send(run, scope.tenant_id)
     return run
 
 
@@ -63,14 +64,15 @@ def fan_out(stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | 
     ]
 
 
-def fan_out_due(entry: str, tenant_id: str, scenario_id: str) -> list[Run]:
+def fan_out_due(entry: str, tenant_id: str, scenario_id: str, due: str | None) -> list[Run]:
     """What every scheduled task does: sends a run to each scenario that the schedule is for, by the documents.
 
-    They are asked although beat reads them too: beat may have sent this just before somebody paused it.
+    They are asked although beat reads them too: beat may have sent this just before somebody paused it. `due` (ISO
+    8601) is when it was due: sent twice for one due time, as a beat or worker that dies may, it makes the same runs.
     """
     stores, job = worker_stores(), job_of(entry)
     scopes = due_scopes(stores, entry, Scope(tenant_id, scenario_id))
-    return [dispatch(stores, job, scope, "schedule") for scope in scopes]
+    return [dispatch(stores, job, scope, "schedule", due or "") for scope in scopes]
 
 
 def due_scopes(stores: Stores, entry: str, row: Scope) -> list[Scope]:

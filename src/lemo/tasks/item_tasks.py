@@ -9,9 +9,9 @@ from lemo.tasks.dispatch import fan_out_due, perform
 
 
 @app.task(name="lemo.fan_out.compute-item-similarity-hourly")
-def compute_item_similarity_everywhere(tenant_id: str = "", scenario_id: str = "") -> None:
+def compute_item_similarity_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
-    fan_out_due("compute-item-similarity-hourly", tenant_id, scenario_id)
+    fan_out_due("compute-item-similarity-hourly", tenant_id, scenario_id, due)
 
 
 @app.task(name="lemo.run.compute-item-similarity-hourly", bind=True)

@@ -9,9 +9,9 @@ from lemo.tasks.dispatch import fan_out_due, perform
 
 
 @app.task(name="lemo.fan_out.train-model-daily")
-def train_model_everywhere(tenant_id: str = "", scenario_id: str = "") -> None:
+def train_model_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
-    fan_out_due("train-model-daily", tenant_id, scenario_id)
+    fan_out_due("train-model-daily", tenant_id, scenario_id, due)
 
 
 @app.task(name="lemo.run.train-model-daily", bind=True)

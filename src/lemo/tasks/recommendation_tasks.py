@@ -9,9 +9,9 @@ from lemo.tasks.dispatch import fan_out_due, perform
 
 
 @app.task(name="lemo.fan_out.precompute-recommendations-4hours")
-def precompute_recommendations_everywhere(tenant_id: str = "", scenario_id: str = "") -> None:
+def precompute_recommendations_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
-    fan_out_due("precompute-recommendations-4hours", tenant_id, scenario_id)
+    fan_out_due("precompute-recommendations-4hours", tenant_id, scenario_id, due)
 
 
 @app.task(name="lemo.run.precompute-recommendations-4hours", bind=True)
@@ -21,9 +21,9 @@ def precompute_recommendations(self: Task[Any, Any], tenant_id: str, scenario_id
 
 
 @app.task(name="lemo.fan_out.cleanup-expired-cache-daily")
-def cleanup_expired_cache_everywhere(tenant_id: str = "", scenario_id: str = "") -> None:
+def cleanup_expired_cache_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
-    fan_out_due("cleanup-expired-cache-daily", tenant_id, scenario_id)
+    fan_out_due("cleanup-expired-cache-daily", tenant_id, scenario_id, due)
 
 
 @app.task(name="lemo.run.cleanup-expired-cache-daily", bind=True)

@@ -16,7 +16,7 @@ from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.stores.connect import Stores
 from lemo.stores.redis import asking
 from lemo.stores.schedules import EVERYWHERE, Schedule
-from lemo.tasks.crontab import Decoder, Encoder, crontab_of, due_after
+from lemo.tasks.crontab import Decoder, Encoder, crontab_of, next_times
 
 log = structlog.get_logger()
 
@@ -39,7 +39,8 @@ def definition_of(schedule: Schedule) -> dict[str, Any]:
         "name": schedule.name,
         "task": FAN_OUT + schedule.entry,
         "args": [],
-        "kwargs": {"tenant_id": schedule.tenant_id, "scenario_id": schedule.scenario_id},
+        # Beat puts the due time in, so that whatever is sent twice for it makes the same runs.
+        "kwargs": {"tenant_id": schedule.tenant_id, "scenario_id": schedule.scenario_id, "due": None},
         "options": {"queue": "default"},
         "schedule": crontab_of(schedule.cron, schedule.timezone),
         "enabled": True,
@@ -97,7 +98,8 @@ def _fields(stores: Stores, schedule: Schedule, definition: str | None, meta: st
     last = _last_run(kept)
     if last is None or _read(definition).get("schedule") != new["schedule"]:
         last = _counts_from(stores, schedule, last)
-    return _text(new), _text({**kept, "last_run_at": last}), to_timestamp(due_after(new["schedule"], last))
+    due = next_times(schedule.cron, schedule.timezone, 1, last)[0]
+    return _text(new), _text({**kept, "last_run_at": last}), to_timestamp(due)
 
 
 def _read(text: str | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The schedules of a tenant with what really happened last, and when beat will start them next."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import redbeat
 import structlog
@@ -129,7 +129,10 @@ def _due(schedules: Sequence[Schedule]) -> dict[str, datetime]:
         try:
             entry = redbeat.RedBeatSchedulerEntry.decode_definition(definition)
             last = redbeat.RedBeatSchedulerEntry.decode_meta(meta)["last_run_at"]
-            due[schedule.name] = due_after(entry["schedule"], last)
+            moment = due_after(entry["schedule"], last, datetime.now(UTC))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             log.warning("beat holds a broken entry", name=schedule.name, error=str(error))
+        else:
+            if moment is not None:
+                due[schedule.name] = moment
     return due

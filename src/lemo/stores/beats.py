@@ -1,0 +1,66 @@
+"""Which beats live: who leads, who stands by, and since when, for people and the doctor to read."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+from redis import Redis
+
+from lemo.stores.redis import asking, key
+
+KEY = key("beats")
+"""A hash in database 0: name of a beat -> `Beat` as JSON."""
+_FORGOTTEN_AFTER = timedelta(days=1)
+
+
+class Beat(BaseModel):
+    """One beat process as it last told of itself. Times are UTC, by the clock of its machine."""
+
+    name: str
+    """`host:pid`."""
+    state: Literal["leading", "standby", "stopped"]
+    since: datetime
+    """When that state began."""
+    seen: datetime
+    """When it last told of itself; every loop interval while it lives and reaches Redis."""
+    fired: int = 0
+    """Entries that it has started since it began to lead."""
+
+    def alive(self, within: timedelta) -> bool:
+        """Whether it has told of itself within that time and was not stopped in an orderly way."""
+        return self.state != "stopped" and datetime.now(UTC) - self.seen <= within
+
+
+class Beats:
+    """The beats of an installation. Every call raises EngineUnavailable when Redis does not answer."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def tell(self, beat: Beat) -> None:
+        """Writes what a beat says of itself."""
+        with asking():
+            self._redis.hset(KEY, beat.name, beat.model_dump_json())
+
+    def list(self) -> list[Beat]:
+        """The beats of the last day, the one seen last first; older ones are forgotten."""
+        with asking():
+            told = self._redis.hgetall(KEY)
+            beats, old = [], []
+            for name, text in told.items():
+                try:
+                    beat = Beat.model_validate_json(text)
+                except ValidationError:  # a newer version's, or somebody's hand
+                    old.append(name)
+                    continue
+                if datetime.now(UTC) - beat.seen > _FORGOTTEN_AFTER:
+                    old.append(name)
+                else:
+                    beats.append(beat)
+            if old:
+                self._redis.hdel(KEY, *old)
+        return sorted(beats, key=lambda beat: beat.seen, reverse=True)
+
+    def leader(self) -> Beat | None:
+        """The one that last said that it leads. Whether it still does, the lock tells (`lemo:redbeat::lock`)."""
+        return next((beat for beat in self.list() if beat.state == "leading"), None)
