@@ -1,6 +1,6 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format lock services-up services-down clean
+.PHONY: help install demo test chaos-worker lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -18,6 +18,9 @@ demo: install  ## Start everything, carry a world of items and events through it
 
 test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
 	@scripts/test $(ARGS)
+
+chaos-worker: install  ## Kill workers in every job at every stage (some minutes; the servers must be up)
+	$(BIN)/pytest -n 2 -m "chaos or not chaos" tests/integration/test_worker_faults.py tests/integration/test_beat.py
 
 lint: install  ## Check style, types and the order of the layers
 	$(BIN)/ruff check . scripts/services

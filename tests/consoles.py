@@ -115,7 +115,7 @@ def publish(stores: Stores, scope: Scope) -> None:
     similar = similar_items(interactions.item_ids, item_similarity(interactions.csr(None), 10.0, 20), None, 20)
     for kind, (arrays, manifest) in {"model": model.to_arrays(), "similar": similar.to_arrays()}.items():
         stores.snapshots.publish(scope, kind, "20261101T120000", arrays, manifest)
-        stores.snapshots.point(scope, kind, "20261101T120000")
+        stores.snapshots.point(scope, kind, "20261101T120000", 1)
 
 
 def start(settings: dict[str, str], log: Path) -> "tuple[subprocess.Popen[bytes], str]":

@@ -59,7 +59,7 @@ def publish_model(stores: Stores, scope: Scope, version: str, model: BlendModel)
     """Makes the model the one that serves."""
     arrays, manifest = model.to_arrays()
     stores.snapshots.publish(scope, "model", version, arrays, manifest)
-    stores.snapshots.point(scope, "model", version)
+    stores.snapshots.point(scope, "model", version, time.time_ns())
 
 
 def touch(stores: Stores, scope: Scope, user_id: str, *item_ids: str, action: str = "like") -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lemo.domain.errors import EngineUnavailable
-from lemo.domain.run import Run, Trigger
+from lemo.domain.errors import Conflict, EngineUnavailable
+from lemo.domain.run import Progress, Run, Trigger
 from lemo.domain.scope import Scope
 from lemo.jobs.catalog import Job, Work
-from lemo.jobs.execute import ATTEMPTS, Ending, execute
+from lemo.jobs.execute import ATTEMPTS, DEATHS, RETRY_AFTER, Ending, execute
 from lemo.jobs.lease import Lease, lease_key
 from lemo.jobs.report import Done, Report
 from lemo.settings import Settings
@@ -92,10 +93,100 @@ def test_an_engine_that_is_away_is_tried_again_and_at_last_given_up(stores: Stor
         raise EngineUnavailable("ClickHouse does not answer.")
 
     run = new_run(stores, scope)
-    endings = [execute(stores, job(work), scope, run.run_id) for _ in range(ATTEMPTS)]
-    assert endings == [Ending.again] * (ATTEMPTS - 1) + [Ending.finished]
+    for attempt in range(1, ATTEMPTS):
+        assert execute(stores, job(work), scope, run.run_id) is Ending.finished
+        assert execute(stores, job(work), scope, run.run_id) is Ending.finished, "too early: it is put off"
+        row = stores.runs.get(scope.tenant_id, run.run_id)
+        assert (row.outcome, row.attempts) == ("queued", attempt)
+        assert row.retry_at is not None
+        row.retry_at -= RETRY_AFTER
+        stores.runs.save(scope.tenant_id, row)
+    assert execute(stores, job(work), scope, run.run_id) is Ending.finished
     row = stores.runs.get(scope.tenant_id, run.run_id)
     assert (row.outcome, row.error) == ("failed", "ClickHouse does not answer.")
+
+
+def test_a_run_that_kills_its_process_again_and_again_fails_and_says_so(stores: Stores, scope: Scope) -> None:
+    calls = []
+
+    def work(_: Stores, __: Scope, ___: Report) -> Done:
+        calls.append(1)
+        raise EngineUnavailable("So that the test goes on.")
+
+    run = new_run(stores, scope)
+    for _ in range(DEATHS):
+        row = stores.runs.get(scope.tenant_id, run.run_id)
+        # What a process leaves that was killed in its work.
+        row.outcome, row.progress = "running", Progress(stage="counting")
+        stores.runs.save(scope.tenant_id, row)
+        execute(stores, job(work), scope, run.run_id)
+        row = stores.runs.get(scope.tenant_id, run.run_id)
+        if row.outcome == "failed":
+            break
+        assert row.outcome == "queued"
+        row.retry_at = None
+        stores.runs.save(scope.tenant_id, row)
+    assert row.outcome == "failed"
+    assert len(calls) == DEATHS - 1
+    assert f"ended {DEATHS} times without a word at the stage 'counting'" in row.error
+    assert "lemo jobs run entry-of-test" in row.error
+
+
+def test_a_run_overtaken_while_its_process_was_stopped_writes_nothing_more(stores: Stores, scope: Scope) -> None:
+    """The first attempt stands still past its lease, a second one does the work, and then the first goes on."""
+    run = new_run(stores, scope)
+
+    def second(_: Stores, __: Scope, report: Report) -> Done:
+        report.stage("second")
+        return Done(2, 2)
+
+    def first(_: Stores, __: Scope, report: Report) -> Done:
+        stores.redis.delete(lease_key("entry-of-test", scope))
+        assert execute(stores, job(second), scope, run.run_id) is Ending.finished
+        done = stores.runs.get(scope.tenant_id, run.run_id)
+        assert (done.outcome, done.rows_written) == ("ok", 2)
+        with pytest.raises(Conflict):
+            report.stage("too late")
+        return Done(1, 1)
+
+    assert execute(stores, job(first), scope, run.run_id) is Ending.again
+    row = stores.runs.get(scope.tenant_id, run.run_id)
+    assert (row.outcome, row.rows_written, row.attempts) == ("ok", 2, 2)
+
+
+def test_fencing_numbers_rise_also_after_redis_forgot_them(stores: Stores, scope: Scope) -> None:
+    numbers = []
+    for _ in range(3):
+        with Lease(stores.redis, "entry-of-test", scope) as lease:
+            assert lease.acquire()
+            numbers.append(lease.fence)
+            with Lease(stores.redis, "entry-of-test", scope) as other:
+                assert not other.acquire()
+        for key in stores.redis.scan_iter(f"{lease_key('entry-of-test', scope)}*"):
+            stores.redis.delete(key)
+    assert numbers == sorted(set(numbers))
+    with Lease(stores.redis, "entry-of-test", scope) as lease:
+        # A clock that was put back: the last number counts.
+        stores.redis.set(f"{lease_key('entry-of-test', scope)}:fence", numbers[-1] + 10**12)
+        assert lease.acquire()
+        assert lease.fence == numbers[-1] + 10**12 + 1
+
+
+def test_a_pointer_never_moves_back(stores: Stores, scope: Scope) -> None:
+    arrays = {"a": np.arange(3)}
+    for version in ("1", "2", "3"):
+        stores.snapshots.publish(scope, "model", version, arrays, {})
+    assert stores.snapshots.current(scope, "model") is None
+    stores.snapshots.point(scope, "model", "2", 20)
+    with pytest.raises(Conflict, match="later run"):
+        stores.snapshots.point(scope, "model", "3", 10)
+    assert stores.snapshots.current(scope, "model") == "2"
+    stores.snapshots.point(scope, "model", "1", 30)
+    assert stores.snapshots.current(scope, "model") == "1", "whoever comes later may go back, as in a rollback"
+    assert (stores.snapshots.versions(scope, "model"), stores.snapshots.unfinished(scope, "model")) == (
+        ["1", "2", "3"],
+        [],
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The six jobs as plain functions over real engines: what each leaves behind, and that it can be done again."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -81,7 +82,7 @@ def dying_at(check: int) -> Report:
         if next(checks) == check:
             raise Conflict("This run lost its lease.")
 
-    return Report(show=lambda _: None, check=lose)
+    return Report(show=lambda _: None, check=lose, fence=time.time_ns() // 1000)
 
 
 def test_training_publishes_records_and_promotes_and_repeats_itself(stores: Stores, world: Scope) -> None:
@@ -244,7 +245,7 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
     precompute(stores, world, unattended())
     kept = stores.settings.snapshots_kept
     versions = [champion, *(train(stores, world, unattended()).detail["version"] for _ in range(kept + 1))]
-    stores.snapshots.point(world, "model", champion)
+    stores.snapshots.point(world, "model", champion, time.time_ns() // 1000)
     old, new = (stores.runs.create(world.tenant_id, "train-model-daily", "shop", "manual") for _ in range(2))
     old.queued_at -= timedelta(days=stores.settings.runs_days + 1)
     stores.runs.save(world.tenant_id, old)
@@ -255,7 +256,7 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
     assert [run.run_id for run in stores.runs.list(world.tenant_id)] == [new.run_id]
     assert clean(stores, world, unattended()).rows_written == 0
 
-    stores.snapshots.point(world, "model", versions[-1])
+    stores.snapshots.point(world, "model", versions[-1], time.time_ns() // 1000)
     assert clean(stores, world, unattended()).detail["answers"] == len(users)
 
 

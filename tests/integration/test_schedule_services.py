@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -335,7 +335,12 @@ def test_what_is_sent_twice_for_one_due_time_makes_the_same_runs(installation: I
     assert len({run.run_id for run in (first, *others)}) == 5
 
 
-def test_a_worker_given_a_due_time_twice_runs_each_scenario_once(installation: Installation) -> None:
+def test_a_worker_given_a_due_time_twice_runs_each_scenario_once(
+    installation: Installation, clickhouse_url: str, tmp_path: Path
+) -> None:
+    installation.variables["LEMO_CLICKHOUSE_URL"] = clickhouse_url
+    with closing(Stores(Settings(home=tmp_path, clickhouse_url=clickhouse_url))) as stores:
+        stores.events.migrate()
     message = [DAILY, "", "", datetime.now(UTC).isoformat()]
     code = "import sys; from lemo.tasks.dispatch import fan_out_due; fan_out_due(*sys.argv[1:])"
     for _ in range(2):

@@ -114,7 +114,7 @@ def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(served: Served, st
     arrays, manifest = model_of(favourite=9).to_arrays()
     del arrays["popularity"]
     stores.snapshots.publish(scope, "model", "2", arrays, manifest)
-    stores.snapshots.point(scope, "model", "2")
+    stores.snapshots.point(scope, "model", "2", time.time_ns())
     asked = time.monotonic()
     while time.monotonic() < asked + 0.3:
         after = served.popular(scope, 5)
@@ -179,7 +179,7 @@ def test_similar_items(stores: Stores, served: Served, scope: Scope) -> None:
     nearest: SimilarItems = similar_items(list(ITEMS), model_of().influence, None, 3)
     arrays, manifest = nearest.to_arrays()
     stores.snapshots.publish(scope, "similar", "10", arrays, manifest)
-    stores.snapshots.point(scope, "similar", "10")
+    stores.snapshots.point(scope, "similar", "10", 1)
     add_new(stores, scope, "item/6", active=False)
     answer = served.similar(scope, "item/5", 10)
     assert ids(answer) == ["item/7", "item/8"]

@@ -17,7 +17,7 @@ def worker(
 
     configure("worker", settings)
     chosen = queues or ",".join(QUEUES)
-    app.worker_main(["worker", "--queues", chosen, "--hostname", f"{name}@%h", "--loglevel", settings.log_level])
+    app.worker_main(["worker", "--queues", chosen, "--hostname", f"{name}@%h"])
 
 
 def beat() -> None:
@@ -26,4 +26,4 @@ def beat() -> None:
     from lemo.tasks.celery_app import app, settings
 
     configure("beat", settings)
-    app.start(["beat", "--loglevel", settings.log_level])
+    app.start(["beat"])

@@ -35,6 +35,12 @@ class Run(BaseModel):
     error: str = ""
     worker: str = ""
     attempts: int = 0
+    retry_at: datetime | None = None
+    """When a queued run is tried again after an engine was away."""
+    deaths: int = 0
+    """Attempts that ended without a word: their process was killed, or lost its lease."""
+    fence: int = 0
+    """The fencing number of the last attempt's lease; only the attempt with the highest one may write the run."""
     progress: Progress = Progress()
 
     @property

@@ -29,10 +29,10 @@ def new_version() -> str:
 def embed(stores: Stores, scope: Scope, report: Report) -> Done:
     """Embeds the waiting items; the first time, or after the catalogue has doubled, all of it into a new collection.
 
-    The switch to a new collection comes last, so that a run that dies leaves the old one serving.
+    The switch to a new collection comes last, so that a run that dies leaves the old one serving or the new one whole.
     """
     waiting = stores.embedding_queue.begin(scope)
-    version = stores.snapshots.current(scope, KIND)
+    version = _follow_pointer(stores, scope)
     if not waiting and version is not None:
         return Done()
     if version is not None and version in stores.vectors.versions(scope):
@@ -78,13 +78,28 @@ def _embed_all(stores: Stores, scope: Scope, report: Report, waiting: Sequence[s
         report.advance(len(batch))
     report.check()
     stores.snapshots.publish(scope, KIND, version, model.to_arrays(), {"texts": len(items)})
-    stores.vectors.switch(scope, version)
-    stores.snapshots.point(scope, KIND, version)
+    stores.snapshots.point(scope, KIND, version, report.fence)
+    _follow_pointer(stores, scope)
     for old in stores.vectors.versions(scope):
-        if old != version:
+        if old < version:
             stores.vectors.drop(scope, old)
     stores.embedding_queue.finish(scope, waiting)
     return Done(len(items), written, {"version": version, "refitted": True})
+
+
+def _follow_pointer(stores: Stores, scope: Scope) -> str | None:
+    """Puts the vectors of the version that the pointer names in use; returns that version.
+
+    Milvus switches for whoever asks, so it is asked for what the pointer says, and the pointer is asked again after: a
+    run that was stopped in between while another took over puts right what it did.
+    """
+    while (version := stores.snapshots.current(scope, KIND)) is not None:
+        if version not in stores.vectors.versions(scope):
+            return version
+        if stores.vectors.current(scope) == version:
+            return version
+        stores.vectors.switch(scope, version)
+    return None
 
 
 def _write(stores: Stores, scope: Scope, version: str, model: TextEmbedding, items: Sequence[Item]) -> int:

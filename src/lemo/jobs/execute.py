@@ -1,7 +1,7 @@
 """One run of one job, from lease to the row in the history of runs."""
 
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 import structlog
@@ -17,18 +17,22 @@ from lemo.stores.connect import Stores
 
 log = structlog.get_logger()
 
-ATTEMPTS = 6
-"""A run that keeps meeting engines that are away fails for good after this many attempts."""
+ATTEMPTS = 15
+"""A run that keeps meeting engines that are away fails for good after this many attempts, over two minutes at least."""
+RETRY_AFTER = timedelta(seconds=10)
+DEATHS = 3
+"""A run whose process dies this often fails for good: it would kill its workers for ever."""
 
 
 class Ending(Enum):
-    """How an attempt at a run ended."""
+    """What is to become of the message that asked for a run."""
 
     finished = "finished"
+    """Nothing: the run has ended, or is put off to its `retry_at`, when it is sent again."""
     busy = "busy"
     """Another run of the same job and scope is at work; this one still has to come."""
     again = "again"
-    """An engine was away; try again."""
+    """The run could not even be looked at, or another attempt at it began; ask again."""
 
 
 def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
@@ -38,7 +42,7 @@ def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
     is, and one that died half-way starts over. A scheduled run that meets another at work is skipped.
     """
     run = stores.runs.get(scope.tenant_id, run_id)
-    if run.finished:
+    if run.finished or (run.outcome == "queued" and run.retry_at and run.retry_at > datetime.now(UTC)):
         return Ending.finished
     try:
         with Lease(stores.redis, job.entry, scope) as lease:
@@ -48,8 +52,8 @@ def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
             if run.finished:
                 return Ending.finished
             return _attempt(stores, job, scope, run, lease)
-    except (RedisError, EngineUnavailable) as error:
-        log.warning("run could not start", entry=job.entry, scope=str(scope), error=str(error))
+    except (RedisError, EngineUnavailable, Conflict) as error:
+        log.warning("run put off", entry=job.entry, scope=str(scope), error=str(error))
         return Ending.again
 
 
@@ -67,18 +71,23 @@ def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> 
         run.progress = progress
         stores.runs.save(scope.tenant_id, run)
 
+    run.deaths += run.outcome == "running"
+    run.fence = lease.fence
+    if run.deaths >= DEATHS:
+        _finish(stores, scope, run, None, _died(run))
+        return Ending.finished
     run.outcome, run.started_at, run.worker = "running", datetime.now(UTC), socket.gethostname()
     run.attempts += 1
     stores.runs.save(scope.tenant_id, run)
     log.info("run started", entry=job.entry, scope=str(scope), run_id=run.run_id, attempt=run.attempts)
     try:
-        done = job.work()(stores, scope, Report(show, lease.check))
+        done = job.work()(stores, scope, Report(show, lease.check, lease.fence))
         lease.check()
     except (EngineUnavailable, RedisError, Conflict) as error:
         if run.attempts < ATTEMPTS:
-            run.outcome, run.error = "queued", str(error)
+            run.outcome, run.error, run.retry_at = "queued", str(error), datetime.now(UTC) + RETRY_AFTER
             stores.runs.save(scope.tenant_id, run)
-            return Ending.again
+            return Ending.finished
         _finish(stores, scope, run, None, str(error))
     except LemoError as error:
         _finish(stores, scope, run, None, str(error))
@@ -88,6 +97,15 @@ def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> 
     else:
         _finish(stores, scope, run, done, "")
     return Ending.finished
+
+
+def _died(run: Run) -> str:
+    where = f" at the stage {run.progress.stage!r}" if run.progress.stage else ""
+    return (
+        f"Its process ended {run.deaths} times without a word{where}, the last time on {run.worker}, so it is not tried"
+        " again. Often its memory ran out: see the system's log, give the worker more memory or lower"
+        f" LEMO_WORKER_CONCURRENCY, then start it again with `lemo jobs run {run.entry} --scenario {run.scenario_id}`."
+    )
 
 
 def _finish(stores: Stores, scope: Scope, run: Run, done: Done | None, error: str) -> None:

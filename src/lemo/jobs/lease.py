@@ -7,6 +7,7 @@ from types import TracebackType
 import structlog
 from redis import Redis
 from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
 
 from lemo.domain.errors import Conflict
 from lemo.domain.scope import Scope
@@ -17,10 +18,38 @@ log = structlog.get_logger()
 SECONDS = 12.0
 """Life of a lease, renewed four times within it. A run whose process died is taken over after this long."""
 
+# Taken, or found ours already, it gets a number above all before it: by Redis's clock in microseconds, so that they
+# rise also after Redis was emptied, and by the last number, so that they rise also when its clock is put back.
+_TAKE = """
+local holder = redis.call('get', KEYS[1])
+if holder and holder ~= ARGV[1] then
+    return nil
+end
+local clock = redis.call('time')
+local last = tonumber(redis.call('get', KEYS[2]) or '0')
+local fence = string.format('%.0f', math.max(last + 1, clock[1] * 1000000 + clock[2]))
+redis.call('set', KEYS[2], fence, 'ex', 2592000)
+redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+return fence
+"""
+
 
 def lease_key(entry: str, scope: Scope) -> str:
     """The Redis key whose presence says that a run of the job is alive."""
     return key("lease", entry, scope.tenant_id, scope.scenario_id)
+
+
+class _FencedLock(Lock):
+    """redis-py's lock, whose holders get numbers that only rise."""
+
+    fence = 0
+
+    def do_acquire(self, token: str) -> bool:
+        """Takes the lock if it is free. Asked again after an answer was lost, it finds the lock its own."""
+        name = str(self.name)
+        answer = self.redis.eval(_TAKE, 2, name, f"{name}:fence", token, round(float(self.timeout or 0) * 1000))
+        self.fence = int(answer or 0)
+        return self.fence > 0
 
 
 class Lease:
@@ -28,7 +57,7 @@ class Lease:
 
     def __init__(self, redis: Redis, entry: str, scope: Scope, seconds: float = SECONDS) -> None:
         self._seconds = seconds
-        self._lock = redis.lock(lease_key(entry, scope), timeout=seconds, thread_local=False)
+        self._lock = _FencedLock(redis, lease_key(entry, scope), timeout=seconds, thread_local=False)
         self._released = threading.Event()
         self._alive_until = 0.0
         self._renewer = threading.Thread(target=self._renew, name=f"lease-{entry}", daemon=True)
@@ -41,6 +70,11 @@ class Lease:
         self._alive_until = started + self._seconds
         self._renewer.start()
         return True
+
+    @property
+    def fence(self) -> int:
+        """The fencing number (Kleppmann, "How to do distributed locking"): higher than all that were given before."""
+        return self._lock.fence
 
     @property
     def held(self) -> bool:

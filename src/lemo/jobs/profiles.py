@@ -31,7 +31,8 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
         batch = users[start : start + BATCH]
         profiles = profiler.profiles(batch, [histories[user] for user in batch])
         report.check()
-        stores.documents.put(PROFILES, scope, {one.user_id: one.model_dump(mode="json") for one in profiles})
+        bodies = {one.user_id: one.model_dump(mode="json") for one in profiles}
+        stores.documents.put_newer(PROFILES, scope, bodies, dict.fromkeys(bodies, report.fence))
         stores.history.replace_missing(scope, {user: histories[user] for user in batch})
         report.advance(len(batch))
     return Done(table.num_rows, len(users))

@@ -18,11 +18,15 @@ class Done:
 
 
 class Report:
-    """Handed to each job: `show` gets progress at most twice a second, `check` raises when the run lost its lease."""
+    """Handed to each job: `show` gets progress at most twice a second, `check` raises when the run lost its lease.
 
-    def __init__(self, show: Callable[[Progress], None], check: Callable[[], None]) -> None:
+    `fence` is the fencing number of that lease, for the writes that a later run must not find undone.
+    """
+
+    def __init__(self, show: Callable[[Progress], None], check: Callable[[], None], fence: int) -> None:
         self._show = show
         self.check = check
+        self.fence = fence
         self._progress = Progress()
         self._shown = 0.0
 
@@ -50,4 +54,4 @@ class Report:
 
 def unattended() -> Report:
     """A report that nobody reads, for calling a job as a plain function."""
-    return Report(show=lambda _: None, check=lambda: None)
+    return Report(show=lambda _: None, check=lambda: None, fence=time.time_ns() // 1000)

@@ -43,7 +43,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     report.stage("publishing")
     stores.snapshots.publish(scope, KIND, version, arrays, manifest)
     report.check()
-    stores.snapshots.point(scope, KIND, version)
+    stores.snapshots.point(scope, KIND, version, report.fence)
     return Done(len(interactions), len(interactions.item_ids), {"version": version})
 
 

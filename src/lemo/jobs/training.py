@@ -67,7 +67,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     )
     if promoted:
         report.check()
-        stores.snapshots.point(scope, KIND, version)
+        stores.snapshots.point(scope, KIND, version, report.fence)
     detail: dict[str, Any] = {"version": version, "promoted": promoted, "config": config.model_dump(mode="json")}
     if assessment:
         detail |= {

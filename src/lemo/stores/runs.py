@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from lemo.domain.errors import NotFound
+from lemo.domain.errors import Conflict, NotFound
 from lemo.domain.run import Outcome, Run, Trigger
 from lemo.domain.scope import Scope
 from lemo.stores.documents import RUNS, Documents, Scalar
@@ -39,8 +39,9 @@ class Runs:
         return Run.model_validate(body)
 
     def save(self, tenant_id: str, run: Run) -> None:
-        """Writes the run as it is now; a run has one writer, its worker."""
-        self._documents.put(RUNS, Scope(tenant_id), {run.run_id: body_of(run)})
+        """Writes the run as it is now; raises Conflict where a later attempt at it has begun."""
+        if not self._documents.put_newer(RUNS, Scope(tenant_id), {run.run_id: body_of(run)}, {run.run_id: run.fence}):
+            raise Conflict("A later attempt at this run has begun; this one writes nothing more.")
 
     def list(
         self,

@@ -1,11 +1,11 @@
-"""Snapshots: immutable, versioned sets of arrays in a folder or in S3, and the pointer that says which one serves."""
+"""Snapshots: immutable, versioned sets of arrays in a folder or in S3, and pointers that say which one serves."""
 
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 MANIFEST = "manifest.json"
-POINTER = "CURRENT"
+POINTERS = "CURRENT"
 CHUNK = 8 << 20
 """Bytes per part of a large array: no second copy of it is made in memory."""
 CACHED = 3
@@ -51,7 +51,9 @@ class Snapshots:
     """The snapshot store at `url`: a folder, or `s3://bucket/prefix` with a `cache` folder to map downloads from.
 
     Objects are `<tenant>/<scenario>/<kind>/<version>/<array>.npy` with `manifest.json`, written last and deleted
-    first, so that a version without one is no version; `<tenant>/<scenario>/<kind>/CURRENT` names the one that serves.
+    first, so that a version without one is no version. The version that serves is named by the last of the empty
+    objects `<tenant>/<scenario>/<kind>/CURRENT/<fencing number>.<version>`: a run that was stopped while another took
+    over has a lower number and moves nothing back, also in stores that cannot compare and swap.
     Every call raises EngineUnavailable when the store does not answer or its disk is full.
     """
 
@@ -115,19 +117,28 @@ class Snapshots:
     def current(self, scope: Scope, kind: str) -> str | None:
         """The version that serves, or None before the first one."""
         with self._errors():
-            try:
-                return bytes(obstore.get(self._store, f"{_path(scope, kind)}/{POINTER}").bytes()).decode().strip()
-            except FileNotFoundError:
-                return None
+            pointers = self._pointers(scope, kind)
+        return pointers[-1].rpartition(".")[2] if pointers else None
 
-    def point(self, scope: Scope, kind: str, version: str) -> None:
-        """Makes a version the one that serves, in one step for all readers; raises NotFound."""
+    def point(self, scope: Scope, kind: str, version: str, fence: int) -> None:
+        """Makes a version the one that serves, in one step for all readers; raises NotFound.
+
+        `fence` is the fencing number of the lease under which that happens: raises Conflict, and changes nothing, where
+        a later one pointed before.
+        """
         with self._errors():
             try:
                 obstore.head(self._store, f"{_path(scope, kind, version)}/{MANIFEST}")
             except FileNotFoundError:
                 raise _missing(scope, kind, version) from None
-            obstore.put(self._store, f"{_path(scope, kind)}/{POINTER}", f"{version}\n".encode())
+            pointer = f"{_path(scope, kind)}/{POINTERS}/{fence:020d}.{version}"
+            obstore.put(self._store, pointer, b"")
+            *former, last = self._pointers(scope, kind)
+            for name in former:
+                with suppress(FileNotFoundError):  # another run was faster
+                    obstore.delete(self._store, name)
+        if last != pointer:
+            raise Conflict(f"A later run has put another {kind} snapshot of {scope} into service than {version}.")
 
     def versions(self, scope: Scope, kind: str) -> list[str]:
         """All published versions, sorted."""
@@ -159,10 +170,15 @@ class Snapshots:
             obstore.list_with_delimiter(self._store)
         return f"folder {self._where}" if self._folder else f"S3 {self._where}"
 
+    def _pointers(self, scope: Scope, kind: str) -> list[str]:
+        """Paths of the pointers, the one with the highest fencing number last."""
+        start = f"{_path(scope, kind)}/{POINTERS}/"
+        return sorted(entry["path"] for batch in obstore.list(self._store, start) for entry in batch)
+
     def _versions(self, scope: Scope, kind: str, *, finished: bool) -> set[str]:
         start = f"{_path(scope, kind)}/"
         objects = [entry["path"] for batch in obstore.list(self._store, start) for entry in batch]
-        parts = [path.removeprefix(start).split("/") for path in objects]
+        parts = [part for path in objects if (part := path.removeprefix(start).split("/"))[0] != POINTERS]
         complete = {part[0] for part in parts if part[1:] == [MANIFEST]}
         return complete if finished else {part[0] for part in parts if len(part) > 1} - complete
 

@@ -2,7 +2,7 @@
 
 from celery import Celery
 from celery.signals import setup_logging, worker_ready
-from kombu import Queue
+from kombu import Exchange, Queue
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -29,6 +29,13 @@ app.conf.update(
     # Long tasks: a worker that reserves more than it runs would keep them from idle workers.
     worker_prefetch_multiplier=1,
     worker_concurrency=settings.worker_concurrency,
+    # Each child is a fresh interpreter: gRPC, librdkafka and chDB hang or crash in a fork of a process that used them.
+    worker_pool_start_method="spawn",
+    # A fresh interpreter imports everything first.
+    worker_proc_alive_timeout=60,
+    # Told to quit at once, a worker gives what runs some seconds, and hands the rest back to the broker.
+    worker_soft_shutdown_timeout=10,
+    worker_enable_soft_shutdown_on_idle=True,
     # Every task is stopped long before Redis would deliver it a second time.
     task_soft_time_limit=4 * 3600,
     task_time_limit=4 * 3600 + 300,
@@ -45,7 +52,7 @@ app.conf.update(
     task_ignore_result=True,
     result_expires=3600,
     task_default_queue="default",
-    task_queues=[Queue(name) for name in QUEUES],
+    task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
     task_create_missing_queues=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     # Memory that numpy keeps after a large training goes back when its process ends.
@@ -74,13 +81,16 @@ app.conf.update(
 
 @setup_logging.connect
 def _log_in_our_form(**_: object) -> None:
-    """Keeps Celery from installing its own log format; `lemo worker` and `lemo beat` configured ours already."""
+    """Keeps Celery from installing its own log format, also in the worker's children, which are started anew."""
     import logging
+    import sys
 
+    # Its children would tell of their start on a handler of their own.
+    logging.getLogger("multiprocessing").setLevel(logging.WARNING)
     if not logging.getLogger().handlers:
         from lemo.observability.logging import configure
 
-        configure("celery", settings)
+        configure("beat" if "beat" in sys.argv else "worker", settings)
 
 
 @worker_ready.connect

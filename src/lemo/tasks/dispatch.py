@@ -1,6 +1,5 @@
 """Sending runs to the worker, and what the worker does with one."""
 
-import os
 from functools import cache
 from typing import Any
 
@@ -20,13 +19,9 @@ from lemo.tasks.celery_app import app, settings
 RETRY_SECONDS = {Ending.busy: 1, Ending.again: 5}
 
 
-def worker_stores() -> Stores:
-    """The stores of this process. A forked child connects anew: sockets must not be shared with its parent."""
-    return _stores(os.getpid())
-
-
 @cache
-def _stores(_pid: int) -> Stores:
+def worker_stores() -> Stores:
+    """The stores of this process: each of the worker's is started anew, not forked."""
     return Stores(settings)
 
 

@@ -1,12 +1,16 @@
-"""Runs whose worker died come back within seconds, not after the broker's visibility timeout of hours."""
+"""Runs whose worker died come back within seconds, not after the broker's visibility timeout of hours.
+
+So do runs that were put off because an engine was away: waiting on the broker, they would die with their worker.
+"""
 
 import threading
 import time
+from datetime import UTC, datetime
 
 import structlog
 from redis.exceptions import RedisError
 
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.jobs.catalog import job_of
@@ -30,38 +34,41 @@ def start_recovery(settings: Settings) -> None:
 
 def _watch(settings: Settings) -> None:
     stores = Stores(settings)
-    sent: dict[str, float] = {}
+    sent: dict[tuple[str, int], float] = {}
     while True:
         try:
+            sent = {run: moment for run, moment in sent.items() if time.monotonic() - moment < PATIENCE_SECONDS}
             for tenant_id in stores.tenants.list():
                 for run in lost_runs(stores, tenant_id):
-                    if time.monotonic() - sent.get(run.run_id, -PATIENCE_SECONDS) >= PATIENCE_SECONDS:
-                        sent[run.run_id] = time.monotonic()
-                        log.warning("a lost run is sent again", entry=run.entry, run_id=run.run_id)
+                    attempt = (run.run_id, run.attempts)
+                    if attempt not in sent:
+                        sent[attempt] = time.monotonic()
+                        log.warning("a run is sent again", entry=run.entry, run_id=run.run_id, outcome=run.outcome)
                         send(run, tenant_id)
-        except (EngineUnavailable, RedisError) as error:
+        except (LemoError, RedisError) as error:
             log.warning("cannot look for lost runs now", error=str(error))
         time.sleep(LOOK_SECONDS)
 
 
 def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
-    """Runs that say `running` though nobody holds their lease, and queued ones that no queue holds.
+    """Runs that say `running` though nobody holds their lease, and queued ones that are due or that no queue holds.
 
     A queued run that a worker has reserved looks lost too; the second copy then finds the run finished and ends.
     """
-    running = [
+    lost = [
         run
         for run in stores.runs.list(tenant_id, outcome="running", limit=1000)
         if not stores.redis.exists(lease_key(run.entry, Scope(tenant_id, run.scenario_id)))
     ]
     queued = stores.runs.list(tenant_id, outcome="queued", limit=1000)
+    lost += [run for run in queued if run.retry_at and run.retry_at <= datetime.now(UTC)]
+    queued = [run for run in queued if run.retry_at is None and _waited(run)]
     if not queued:
-        return running
+        return lost
     with connect_redis(stores.settings.redis(1)) as broker:
         empty = {queue for queue in {job_of(run.entry).queue for run in queued} if not broker.llen(queue)}
-    return running + [run for run in queued if job_of(run.entry).queue in empty and _waited(run)]
+    return lost + [run for run in queued if job_of(run.entry).queue in empty]
 
 
 def _waited(run: Run) -> bool:
-    since = run.started_at or run.queued_at
-    return time.time() - since.timestamp() >= PATIENCE_SECONDS
+    return time.time() - run.queued_at.timestamp() >= PATIENCE_SECONDS
