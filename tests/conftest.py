@@ -120,6 +120,15 @@ def s3_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[servers.OwnRedis]:
+    """An embedded Redis of this test alone, for faults."""
+    redis = servers.OwnRedis(tmp_path / "redis")
+    redis.start()
+    yield redis
+    redis.kill()
+
+
+@pytest.fixture
 def s3_bucket(s3_url: str) -> str:
     """The name of an empty bucket at `s3_url`."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"

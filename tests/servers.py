@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -106,6 +107,30 @@ def embedded(engine: str, name: str | None = None) -> int:
             )
             daemon.wait(lambda: ANSWERS[engine](port), 60)
         return daemon.port or 0
+
+
+class OwnRedis:
+    """An embedded Redis of one test alone, which may be killed and started again on what it kept."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._daemon = Daemon(folder)
+        self._port = free_port()
+        self.url = f"redis://{LOOPBACK}:{self._port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        path, port = str(self._folder / "state"), str(self._port)
+        self._daemon.start([sys.executable, "-m", "lemo.embedded.redis", "--path", path, "--port", port], self._port)
+        self._daemon.wait(lambda: _redis_answers(self._port), 30)
+
+    def kill(self) -> None:
+        """Ends it with no chance to write anything."""
+        pid = self._daemon.pid
+        assert pid is not None, "it does not run"
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def stop_embedded(run: Path) -> None:

@@ -8,9 +8,11 @@ import os
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 _FOLDER = Path(os.environ["LEMO_TEST_GATES"])
 _LEASE_SECONDS = 2.0
+_SWITCH = 9
 
 
 def _pass(entry: str, number: int) -> None:
@@ -39,12 +41,12 @@ def _install() -> None:
         _pass(now["entry"], now["number"])
 
     def point(self: snapshots.Snapshots, *arguments: Any) -> None:
-        _pass(now["entry"], 9)
+        _pass(now["entry"], _SWITCH)
         original_point(self, *arguments)
 
-    lease.Lease.__init__ = begin  # type: ignore[method-assign,assignment]
-    report.Report.stage = stage  # type: ignore[method-assign]
-    snapshots.Snapshots.point = point  # type: ignore[method-assign,assignment]
+    patch.object(lease.Lease, "__init__", begin).start()
+    patch.object(report.Report, "stage", stage).start()
+    patch.object(snapshots.Snapshots, "point", point).start()
 
 
 _install()

@@ -17,15 +17,14 @@ from typing import Any, cast
 import pytest
 from celery.schedules import schedule
 from redis import Redis
-from redis.exceptions import RedisError
 
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.settings import Settings
-from lemo.stores.beats import Beat, Beats
+from lemo.stores.beats import Beats
 from lemo.stores.connect import Stores
 from lemo.stores.redis import connect_redis
 from lemo.tasks.crontab import Encoder, crontab_of
-from servers import free_port
+from servers import OwnRedis
 from sites import wait_for
 
 PREFIX = "lemo:redbeat:"
@@ -50,31 +49,13 @@ class Sent:
 class Site:
     """A Redis of its own that may be killed, and beats on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: OwnRedis) -> None:
         self.folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
+        self.server = server
+        self.url = server.url
         self.redis = connect_redis(f"{self.url}/0?decode_responses=True")
         self.broker: Redis = connect_redis(f"{self.url}/1")
-        self.server: subprocess.Popen[bytes] | None = None
         self.log = folder / "log"
-
-    def start_redis(self) -> None:
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", "lemo.embedded.redis", "--path", str(self.folder / "r"), "--port", str(self.port)]
-        )
-        wait_for(self.answers, 30)
-
-    def answers(self) -> bool:
-        try:
-            return bool(self.redis.ping())
-        except RedisError:
-            return False
-
-    def kill_redis(self) -> None:
-        assert self.server is not None
-        self.server.kill()
-        self.server.wait()
 
     @contextmanager
     def beat(self, command: tuple[str, ...] = LEMO) -> "Iterator[subprocess.Popen[bytes]]":
@@ -127,28 +108,23 @@ class Site:
         """The names in RedBeat's timetable."""
         return {str(key).removeprefix(PREFIX) for key in cast("list[str]", self.redis.zrange(INDEX, 0, -1))}
 
-    def leader(self) -> Beat:
-        found = Beats(self.redis).leader()
-        assert found is not None
-        return found
+    def state(self, process: "subprocess.Popen[bytes]") -> str:
+        """What a beat last told of itself; empty: nothing yet."""
+        return next((b.state for b in Beats(self.redis).list() if b.name.endswith(f":{process.pid}")), "")
 
     def leads(self, process: "subprocess.Popen[bytes]") -> bool:
         return str(self.redis.get(LOCK) or "").split("/")[0].endswith(f":{process.pid}")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path)
+def site(tmp_path: Path, own_redis: OwnRedis) -> Iterator[Site]:
+    site = Site(tmp_path, own_redis)
     with closing(Stores(Settings(home=tmp_path / "home", redis_url=site.url))) as stores:
         stores.tenants.create("default")
-    site.start_redis()
     site.put_often()
-    try:
-        yield site
-    finally:
-        site.kill_redis()
-        site.redis.close()
-        site.broker.close()
+    yield site
+    site.redis.close()
+    site.broker.close()
     assert "Traceback" not in site.log.read_text()
 
 
@@ -168,7 +144,7 @@ def two_beats(site: Site) -> "Iterator[tuple[subprocess.Popen[bytes], subprocess
         first = stack.enter_context(site.beat())
         wait_for(lambda: site.leads(first), 30)
         second = stack.enter_context(site.beat())
-        wait_for(lambda: any(b.name.endswith(f":{second.pid}") for b in Beats(site.redis).list()), 30)
+        wait_for(lambda: site.state(second) == "standby", 30)
         site.wait_for_more()
         assert site.leads(first)
         yield first, second
@@ -179,7 +155,7 @@ def test_another_beat_takes_over_from_one_that_was_killed(site: Site) -> None:
         first.kill()
         wait_for(lambda: site.leads(second), 10)
         site.wait_for_more()
-        assert site.leader().name.endswith(f":{second.pid}")
+        assert site.state(second) == "leading"
         once_each(site.sent())
 
 
@@ -189,9 +165,7 @@ def test_a_beat_that_was_stopped_past_its_lock_starts_nothing_when_it_goes_on(si
         wait_for(lambda: site.leads(second), 10)
         site.wait_for_more()
         first.send_signal(signal.SIGCONT)
-        wait_for(
-            lambda: any(b.name.endswith(f":{first.pid}") and b.state == "standby" for b in Beats(site.redis).list()), 10
-        )
+        wait_for(lambda: site.state(first) == "standby", 10)
         site.wait_for_more()
         assert site.leads(second)
         once_each(site.sent())
@@ -202,8 +176,7 @@ def test_an_orderly_end_hands_the_lead_over_at_once(site: Site) -> None:
         first.terminate()
         assert first.wait(20) == 0
         wait_for(lambda: site.leads(second), 10)
-        states = {beat.name.rpartition(":")[2]: beat.state for beat in Beats(site.redis).list()}
-        assert states[str(first.pid)] == "stopped"
+        assert site.state(first) == "stopped"
         once_each(site.sent())
 
 
@@ -213,11 +186,11 @@ def test_beat_outlives_redis(site: Site, outage: float) -> None:
     with site.beat() as beat:
         site.wait_for_more()
         before = site.entries()
-        site.kill_redis()
+        site.server.kill()
         gone = datetime.now(UTC)
         wait_for(lambda: datetime.now(UTC) - gone >= timedelta(seconds=outage), 30)
         assert beat.poll() is None
-        site.start_redis()
+        site.server.start()
         site.wait_for_more()
         assert beat.poll() is None
         assert site.entries() == before

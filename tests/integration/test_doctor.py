@@ -1,11 +1,13 @@
 """The doctor against real servers: each way to be away is told apart, in bounded time and without a password."""
 
 import json
+import re
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from lemo.observability.dependencies import NEEDS, Dependency, Service
 from lemo.observability.doctor import examine, states
 from lemo.observability.report import Finding, as_json, as_markdown
 from lemo.settings import Settings
+from lemo.stores.beats import Beat, Beats
 
 
 @contextmanager
@@ -149,8 +152,15 @@ def test_a_leading_beat(settings: Callable[..., Settings], valkey_url: str) -> N
         client.set("lemo:redbeat::lock", "me", px=30_000)
         try:
             assert found(made, Dependency.beat).state == "ok"
+            now = datetime.now(UTC)
+            Beats(client).tell(Beat(name="host:1", state="leading", since=now, seen=now))
+            Beats(client).tell(Beat(name="host:2", state="standby", since=now, seen=now))
+            Beats(client).tell(Beat(name="host:3", state="standby", since=now, seen=now - timedelta(hours=1)))
+            assert re.fullmatch(
+                r"host:1 holds the lock for \d+ s more; 1 standing by", found(made, Dependency.beat).detail
+            )
         finally:
-            client.delete("lemo:redbeat::lock")
+            client.delete("lemo:redbeat::lock", "lemo:beats")
     assert found(made, Dependency.beat).state == "missing"
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from engines.process import listens
 from lemo.domain.run import Run
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -20,7 +19,7 @@ from lemo.jobs.report import unattended
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
-from servers import ROOT, free_port
+from servers import ROOT, OwnRedis
 from sites import wait_for
 
 TRAINING = "train-model-daily"
@@ -59,11 +58,7 @@ class Site:
         items = list(dataset.items)
         stores.items.upsert(scope, items, [1_790_000_000_000] * len(items))
         stores.events.insert([(scope, event) for event in dataset.events])
-        self.await_embedding()
-
-    def await_embedding(self) -> None:
-        """All items wait for their vectors, so that an embedding run has work."""
-        self.stores.embedding_queue.add(self.scope, [item.item_id for item in self.stores.items.scan(self.scope)])
+        stores.embedding_queue.add(scope, [item.item_id for item in items])
 
     @contextmanager
     def worker(self) -> "Iterator[subprocess.Popen[bytes]]":
@@ -135,45 +130,16 @@ for run_id in sys.argv[2:]:
 """
 
 
-class RedisOfTest:
-    """A Redis of the test's own, which may be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lemo.embedded.redis", "--path", str(self._folder), "--port", str(self.port)]
-        )
-        wait_for(lambda: listens(self.port), 30)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisOfTest]:
-    redis = RedisOfTest(tmp_path / "redis")
-    redis.start()
-    yield redis
-    redis.kill()
-
-
-@pytest.fixture
-def site(tmp_path: Path, own_redis: RedisOfTest, clickhouse_url: str, milvus_uri: str) -> Iterator[Site]:
+def site(tmp_path: Path, own_redis: OwnRedis, clickhouse_url: str, milvus_uri: str) -> Iterator[Site]:
     site = Site(
         tmp_path,
         {
-            "LEMO_REDIS_URL": f"redis://127.0.0.1:{own_redis.port}",
+            "LEMO_REDIS_URL": own_redis.url,
             "LEMO_CLICKHOUSE_URL": clickhouse_url,
             "LEMO_MILVUS_URI": milvus_uri,
             "LEMO_WORKER_CONCURRENCY": "6",
             "LEMO_EMBEDDING_DIMENSIONS": "8",
-            "LEMO_API_PORT": str(free_port()),
         },
     )
     site.fill()
@@ -252,7 +218,7 @@ def test_two_workers_share_the_runs_and_none_is_done_twice(site: Site) -> None:
     assert site.log.read_text().count("run started") == len(runs)
 
 
-def test_a_worker_outlives_a_redis_that_is_killed_in_mid_job(site: Site, own_redis: RedisOfTest) -> None:
+def test_a_worker_outlives_a_redis_that_is_killed_in_mid_job(site: Site, own_redis: OwnRedis) -> None:
     """The lease is lost with it; the run is done again by the same worker."""
     gate = site.shut(TRAINING, 2)
     with site.worker() as worker:

@@ -15,7 +15,7 @@ def worker(
     from lemo.observability.logging import configure
     from lemo.tasks.celery_app import QUEUES, app, settings
 
-    configure("worker", settings)
+    configure("worker", settings)  # the level too: told one of its own, Celery's children would log in its form
     chosen = queues or ",".join(QUEUES)
     app.worker_main(["worker", "--queues", chosen, "--hostname", f"{name}@%h"])
 

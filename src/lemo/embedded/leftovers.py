@@ -23,22 +23,26 @@ def _processes() -> dict[int, str]:
         if entry.name.isdigit():
             try:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                state = (entry / "stat").read_text().rpartition(") ")[2][0]
             except OSError:  # it ended while we looked
                 continue
-            if line:  # empty: ended, but its parent has not asked how
+            if state not in "ZX":  # ended, but its parent has not asked how
                 found[int(entry.name)] = line
     return found
 
 
 def _members(session: int) -> list[int]:
-    """The processes of a dead supervisor's session; the name is asked for too, since numbers begin anew at a reboot."""
+    """The processes of a dead supervisor's session; the name is asked for too, since numbers begin anew at a reboot.
+
+    One that is just ending has lost its command line, but may hold its files and ports still.
+    """
     processes = _processes()
-    if session in processes:  # somebody else has the number now, so the session is over
+    if processes.get(session):  # somebody else has the number now, so the session is over
         return []
     members = []
     for pid, line in processes.items():
         try:
-            if "lemo" in line and os.getsid(pid) == session:
+            if ("lemo" in line or not line) and os.getsid(pid) == session:
                 members.append(pid)
         except (ProcessLookupError, PermissionError):
             continue

@@ -32,10 +32,10 @@ def embed(stores: Stores, scope: Scope, report: Report) -> Done:
     The switch to a new collection comes last, so that a run that dies leaves the old one serving or the new one whole.
     """
     waiting = stores.embedding_queue.begin(scope)
-    version = _follow_pointer(stores, scope)
-    if not waiting and version is not None:
+    if not waiting and stores.snapshots.current(scope, KIND) is not None:
         return Done()
-    if version is not None and version in stores.vectors.versions(scope):
+    version = _follow_pointer(stores, scope)
+    if version is not None:
         snapshot = stores.snapshots.open(scope, KIND, version)
         if stores.items.count(scope) < GROWTH * snapshot.manifest["texts"]:
             model = TextEmbedding.from_arrays(snapshot.arrays)
@@ -88,16 +88,16 @@ def _embed_all(stores: Stores, scope: Scope, report: Report, waiting: Sequence[s
 
 
 def _follow_pointer(stores: Stores, scope: Scope) -> str | None:
-    """Puts the vectors of the version that the pointer names in use; returns that version.
+    """Puts the vectors of the version that the pointer names in use; returns it, or None where there is none.
 
     Milvus switches for whoever asks, so it is asked for what the pointer says, and the pointer is asked again after: a
     run that was stopped in between while another took over puts right what it did.
     """
     while (version := stores.snapshots.current(scope, KIND)) is not None:
-        if version not in stores.vectors.versions(scope):
-            return version
         if stores.vectors.current(scope) == version:
             return version
+        if version not in stores.vectors.versions(scope):
+            return None
         stores.vectors.switch(scope, version)
     return None
 

@@ -41,10 +41,10 @@ def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
     Calling it again with the same run, as a broker that delivers twice does, is harmless: a finished run stays as it
     is, and one that died half-way starts over. A scheduled run that meets another at work is skipped.
     """
-    run = stores.runs.get(scope.tenant_id, run_id)
-    if run.finished or (run.outcome == "queued" and run.retry_at and run.retry_at > datetime.now(UTC)):
-        return Ending.finished
     try:
+        run = stores.runs.get(scope.tenant_id, run_id)
+        if run.finished or (run.outcome == "queued" and run.retry_at and run.retry_at > datetime.now(UTC)):
+            return Ending.finished
         with Lease(stores.redis, job.entry, scope) as lease:
             if not lease.acquire():
                 return _busy(stores, scope, run)

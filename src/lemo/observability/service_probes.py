@@ -1,5 +1,6 @@
 """One bounded question to each service: does it run, and do its packages stand ready?"""
 
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -10,6 +11,7 @@ from lemo.observability.engine_probes import asked, brief_redis, log_address, re
 from lemo.observability.reachability import Address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
+from lemo.stores.beats import Beats
 
 BEAT_LOCK = "lemo:redbeat::lock"
 """RedBeat's leader lock: its key prefix and `:lock`."""
@@ -102,18 +104,25 @@ def probe_worker(settings: Settings) -> Finding:
 
 
 def probe_beat(settings: Settings) -> Finding:
-    """Looks for the lock that the leading beat holds and renews."""
+    """Looks for the lock that the leading beat holds and renews, and for beats that stand by."""
 
     def question() -> Finding:
+        within = timedelta(seconds=settings.beat_lock_seconds)
         with brief_redis(settings, 0) as client:
             left = client.pttl(BEAT_LOCK)
+            alive = [beat for beat in Beats(client).list() if beat.alive(within)]
         if int(left) <= 0:
             return Finding(
                 state="missing",
                 detail="beat: no beat holds the schedule's lock.",
                 mend="lemo up --detach (or on its own: lemo beat)",
             )
-        return Finding(state="ok", version="leading", detail=f"holds the lock for {int(left) / 1000:.0f} s more")
+        leaders = ", ".join(beat.name for beat in alive if beat.state == "leading") or "a beat"
+        standby = sum(beat.state == "standby" for beat in alive)
+        others = f"; {standby} standing by" if standby else ""
+        return Finding(
+            state="ok", version="leading", detail=f"{leaders} holds the lock for {int(left) / 1000:.0f} s more{others}"
+        )
 
     return asked(redis_address(settings, "beat: the schedule's Redis"), question)
 

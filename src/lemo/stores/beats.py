@@ -60,7 +60,3 @@ class Beats:
             if old:
                 self._redis.hdel(KEY, *old)
         return sorted(beats, key=lambda beat: beat.seen, reverse=True)
-
-    def leader(self) -> Beat | None:
-        """The one that last said that it leads. Whether it still does, the lock tells (`lemo:redbeat::lock`)."""
-        return next((beat for beat in self.list() if beat.state == "leading"), None)

@@ -55,7 +55,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         self.leadership = Leadership(get_redis(app), key, self.name, seconds)
         self.beats = Beats(get_redis(app))
         self.timers = Timers(app, key, self._broken)
-        self.follower = Follower(app)
+        self.follower = Follower(app, self._not_written)
         self._fired = 0
         self._was: tuple[str, datetime] | None = None
         self._told = 0.0
@@ -146,6 +146,9 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         self.beats.tell(
             Beat.model_validate({"name": self.name, "state": state, "since": since, "seen": seen, "fired": self._fired})
         )
+
+    def _not_written(self, why: str) -> None:
+        self._report("documents", "the schedule could not be written", error=why)
 
     def _broken(self, name: str, why: str) -> None:
         self._report(

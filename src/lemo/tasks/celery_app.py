@@ -85,8 +85,6 @@ def _log_in_our_form(**_: object) -> None:
     import logging
     import sys
 
-    # Its children would tell of their start on a handler of their own.
-    logging.getLogger("multiprocessing").setLevel(logging.WARNING)
     if not logging.getLogger().handlers:
         from lemo.observability.logging import configure
 

@@ -1,7 +1,7 @@
 """While a beat leads, RedBeat's entries follow the documents: in a thread, so that slow documents delay no run."""
 
 import threading
-import time
+from collections.abc import Callable
 
 import structlog
 from celery import Celery
@@ -15,21 +15,20 @@ from lemo.tasks.reconcile import write_entries
 log = structlog.get_logger()
 
 EVERY_SECONDS = 10.0
-_REPORT_EVERY = 60.0
 
 
 class Follower:
     """Writes the entries when told to follow, then every 10 s until told to rest."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, on_trouble: Callable[[str], None]) -> None:
         self._app = app
+        self._on_trouble = on_trouble
         self._stores = Stores(settings)
         self._following = threading.Event()
         self._written = threading.Event()
         self._wake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._reported: float | None = None
 
     def follow(self, patience: float) -> None:
         """Starts at once, and waits up to `patience` seconds for the first try, so that nothing paused is started."""
@@ -64,8 +63,6 @@ class Follower:
         try:
             write_entries(self._stores, self._app)
         except (LemoError, RedisError, OSError) as error:
-            if self._reported is None or time.monotonic() - self._reported >= _REPORT_EVERY:
-                self._reported = time.monotonic()
-                log.warning("the schedule could not be written", error=str(error)[:300])
+            self._on_trouble(str(error)[:300])
         except Exception:  # a bad document must not end what keeps all others in step
             log.exception("the schedule could not be written")
