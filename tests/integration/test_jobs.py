@@ -263,17 +263,21 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
 def test_lost_runs_are_those_that_nobody_works_on(stores: Stores, empty: Scope) -> None:
     tenant_id = empty.tenant_id
 
-    def run(outcome: str, queued_seconds_ago: float = 0) -> Run:
+    now = datetime.now(UTC)
+
+    def run(outcome: str, queued_seconds_ago: float = 0, retry_at: datetime | None = None) -> Run:
         made = stores.runs.create(tenant_id, "cleanup-expired-cache-daily", "shop", "manual")
-        since = datetime.now(UTC) - timedelta(seconds=queued_seconds_ago)
-        changed = made.model_copy(update={"outcome": outcome, "queued_at": since})
+        since = now - timedelta(seconds=queued_seconds_ago)
+        changed = made.model_copy(update={"outcome": outcome, "queued_at": since, "retry_at": retry_at})
         stores.runs.save(tenant_id, changed)
         return changed
 
     running, old = run("running"), run("queued", 60)
+    put_off = run("queued", retry_at=now - timedelta(seconds=1))
+    run("queued", 60, retry_at=now + timedelta(hours=1))  # its time has not come
     run("queued")  # its message may still be under way
     run("ok")
-    assert {lost.run_id for lost in lost_runs(stores, tenant_id)} == {running.run_id, old.run_id}
+    assert {lost.run_id for lost in lost_runs(stores, tenant_id)} == {running.run_id, old.run_id, put_off.run_id}
     with Lease(stores.redis, "cleanup-expired-cache-daily", empty) as lease:
         assert lease.acquire()
-        assert {lost.run_id for lost in lost_runs(stores, tenant_id)} == {old.run_id}
+        assert {lost.run_id for lost in lost_runs(stores, tenant_id)} == {old.run_id, put_off.run_id}

@@ -22,15 +22,19 @@ from lemo.stores.schedules import EVERYWHERE, Setting
 from lemo.tasks.celery_app import app
 from lemo.tasks.crontab import crontab_of
 from lemo.tasks.dispatch import due_scopes
+from lemo.tasks.leadership import Leadership
 from lemo.tasks.reconcile import write_entries
 from lemo.tasks.steering import Steering
+from lemo.tasks.timers import Timers
 from lemo.tasks.timetable import TimetableRow, timetable
 from servers import free_port
+from sites import wait_for
 
 ENTRY = "compute-item-similarity-hourly"
 DAILY = "train-model-daily"
 PREFIX = "lemo:redbeat:"
 INDEX = "lemo:redbeat::schedule"
+LOCK = "lemo:redbeat::lock"
 HOUR = timedelta(hours=1)
 
 
@@ -328,3 +332,38 @@ def test_runs_of_a_scenario_with_its_own_times_count_for_its_own_row(redis: Redi
     rows = {row.scenario_id: row for row in timetable(stores, "default") if row.entry == ENTRY}
     assert (rows[""].last_run, rows[""].outcome, rows[""].failing) == (now - 2 * HOUR, "ok", [])
     assert (rows["b"].last_run, rows["b"].outcome, rows["b"].own) == (now - HOUR, "failed", True)
+
+
+# Who leads
+
+
+def test_a_lead_is_counted_on_no_longer_than_its_lock_lives(redis: Redis) -> None:
+    """By the process's own clock: one that stood still knows it before it has asked anybody."""
+    first, second = (Leadership(redis, LOCK, name, 0.4) for name in ("first", "second"))
+    assert first.lead()
+    assert first.held
+    assert not second.lead()
+    assert (second.held, second.leader) == (False, first.token)
+    wait_for(lambda: not first.held)
+    wait_for(second.lead)
+    assert not first.lead()
+    assert first.leader == second.token
+    second.release()
+    assert first.lead()
+
+
+def test_only_the_leader_notes_that_an_entry_ran(redis: Redis, stores: Stores) -> None:
+    write_entries(stores, app)
+    ran(ENTRY, datetime.now(UTC) - 3 * HOUR)
+    leader = Leadership(redis, LOCK, "leader", 30)
+    assert leader.lead()
+    timers = Timers(app, LOCK, lambda name, why: pytest.fail(f"{name}: {why}"))
+    now = datetime.now(UTC)
+    (timer,) = [each for each in timers.until(now, 0) if each.entry.name == ENTRY]
+    before = redis.hgetall(PREFIX + ENTRY)
+    assert timers.advance(timer, now, "another's token") == "lost"
+    assert redis.hgetall(PREFIX + ENTRY) == before
+    assert timers.advance(timer, now, leader.token) == "done"
+    assert timers.advance(timer, now, leader.token) == "done", "sent again, since its answer was lost"
+    assert timers.advance(timer, now + HOUR, leader.token) == "changed"
+    assert not runs_now(ENTRY)
