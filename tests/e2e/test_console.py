@@ -1,6 +1,8 @@
 """The console in a real browser, over real stores that hold a small world of two tastes."""
 
 import re
+import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -102,7 +104,27 @@ def test_a_port_in_use_is_told_in_words(console: Console) -> None:
         check_port("127.0.0.1", urlsplit(console.url).port or 0)
 
 
-# The schedule
+def test_browsers_that_leave_early_are_no_error(environment: tuple[dict[str, str], str, str], tmp_path: Path) -> None:
+    """They break off each part of a page at any moment. One more that stays sees all, and the log holds no error."""
+    settings, _, key = environment
+    process, url = start({**settings, "LEMO_KEY": key}, tmp_path / "log")
+    try:
+        until(lambda: alive(url), process)
+        host = urlsplit(url).netloc
+        paths = ["/", *re.findall(r"/_nicegui/[^\"' &)]+\.(?:js|css)", httpx.get(url).text)]
+        assert len(paths) > 10
+        for after in (0, 0.0005, 0.002):
+            for path in paths:
+                with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as browser:
+                    browser.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                    browser.settimeout(after)
+                    with suppress(TimeoutError, BlockingIOError):
+                        browser.recv(1)
+        assert {path: httpx.get(url + path).status_code for path in paths} == dict.fromkeys(paths, 200)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", ["/", "/schedule", "/explore"])

@@ -6,9 +6,11 @@ import socket
 
 import structlog
 from nicegui import app, ui
+from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lemo.console.access import Access
+from lemo.console.departed import Departed
 from lemo.console.explore import explore_page
 from lemo.console.facts import Facts
 from lemo.console.health import Health
@@ -50,6 +52,7 @@ def serve(settings: Settings) -> None:
     def live() -> dict[str, str]:
         return {"status": "ok"}
 
+    app.on_startup(_expect_departures)
     app.on_shutdown(facts.close)
     log.info("console listens", address=f"http://{settings.console_host}:{settings.console_port}")
     ui.run(
@@ -66,6 +69,12 @@ def serve(settings: Settings) -> None:
         session_middleware_kwargs={"same_site": "strict"},
         log_config=None,
     )
+
+
+def _expect_departures() -> None:
+    """Puts `Departed` in front of the middleware that NiceGUI adds while it starts."""
+    app.user_middleware.insert(0, Middleware(Departed))
+    app.middleware_stack = app.build_middleware_stack()
 
 
 def check_port(host: str, port: int) -> None:
