@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     milvus_port: Port = Field(19531, description="Port of the embedded Milvus Lite.")
     embedding_dimensions: int = Field(64, ge=2, le=1024, description="Length of an item's content vector.")
 
+    # Flink
+    flink_url: str = Field(
+        "",
+        description="Address of Flink's REST interface (http://host:8081); empty: no Flink jobs, nothing needs them.",
+    )
+
     # Snapshots
     snapshots_url: SecretStr | None = Field(
         None, description="s3://bucket/prefix or a folder; empty: `snapshots` below the home folder."
@@ -110,6 +116,10 @@ class Settings(BaseSettings):
         ge=0.5,
         le=600,
         description="Life of the leading beat's lock, at least 3 loops: another leads at most this and one loop later.",
+    )
+    worker_metrics_host: str = Field("127.0.0.1", description="Address of the worker's `/metrics` for Prometheus.")
+    worker_metrics_port: int = Field(
+        9540, ge=0, le=65535, description="Its port, for each worker of a machine another one; 0: none."
     )
     history_length: int = Field(200, ge=1, le=10_000, description="Most recent items of a user kept in Redis.")
     history_days: int = Field(
@@ -162,7 +172,9 @@ class Settings(BaseSettings):
     def redis(self, database: int) -> str:
         """The Redis URL of a database: 0 cache and history, 1 broker, 2 results. May hold a password."""
         base = self.redis_url.get_secret_value() if self.redis_url else f"redis://127.0.0.1:{self.redis_port}"
-        return f"{base.rstrip('/')}/{database}"
+        # Options such as ?ssl_ca_certs=... stay behind the database.
+        place, mark, options = base.partition("?")
+        return f"{place.rstrip('/')}/{database}{mark}{options}"
 
     @property
     def clickhouse(self) -> str:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.domain.run import Progress, Run
 from lemo.domain.scope import Scope
+from lemo.jobs import measures
 from lemo.jobs.catalog import Job
 from lemo.jobs.lease import Lease
 from lemo.jobs.report import Done, Report
@@ -63,6 +64,7 @@ def _busy(stores: Stores, scope: Scope, run: Run) -> Ending:
     run.outcome, run.finished_at = "skipped", datetime.now(UTC)
     run.error = "Another run of this job was at work."
     stores.runs.save(scope.tenant_id, run)
+    measures.ended(run)
     return Ending.finished
 
 
@@ -115,6 +117,7 @@ def _finish(stores: Stores, scope: Scope, run: Run, done: Done | None, error: st
         run.rows_read, run.rows_written, run.detail = done.rows_read, done.rows_written, done.detail
     run.progress = Progress()
     stores.runs.save(scope.tenant_id, run)
+    measures.ended(run)
     log.info(
         "run ended", entry=run.entry, scope=str(scope), run_id=run.run_id, outcome=run.outcome, seconds=run.seconds
     )

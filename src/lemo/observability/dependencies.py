@@ -14,10 +14,11 @@ class Service(StrEnum):
     beat = "beat"
     consumer = "consumer"
     console = "console"
+    flink = "Flink jobs"
 
 
 class Dependency(StrEnum):
-    """What a service may need: engines, packages, and the other services."""
+    """What a service may need: engines, packages, the other services, and that its work gets done."""
 
     home = "home folder"
     packages = "Python packages"
@@ -35,6 +36,15 @@ class Dependency(StrEnum):
     beat = "beat"
     consumer = "consumer"
     console = "console"
+    flink = "Flink"
+    overdue = "overdue jobs"
+    failing = "failing jobs"
+    dead_letters = "dead letters"
+    clocks = "clocks"
+
+
+JOB_ROWS = frozenset({Dependency.overdue, Dependency.failing, Dependency.dead_letters})
+"""Rows that name tenants and scenarios, and so are no business of a single tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,8 @@ NEEDS: tuple[Need, ...] = (
         (_D.documents, True, "Keys and scenarios cannot be read: new keys are refused."),
         (_D.log, True, "Items and events are refused (503) until the log is back."),
         (_D.snapshots, True, "New models are not picked up; answers come from the model already in memory."),
-        (_D.consumer, True, "What the API accepts waits in the log and reaches no store."),
-        (_D.worker, True, "Models and similar items grow old."),
+        (_D.consumer, False, "What the API accepts waits in the log and reaches no store."),
+        (_D.worker, False, "Models and similar items grow old."),
     ),
     *_needs(
         Service.worker,
@@ -80,9 +90,12 @@ NEEDS: tuple[Need, ...] = (
         (_D.results, True, "Nobody who waits for a job learns how it ended."),
         (_D.durability, False, "Queued tasks may be lost when Redis restarts or runs out of memory."),
         (_D.documents, True, "Jobs cannot read items or leave their run history."),
-        (_D.events, True, "Training, similar items and profiles have nothing to learn from."),
-        (_D.vectors, False, "New items get no content vectors; everything else goes on."),
+        (_D.events, False, "Training, similar items, profiles and answers are not renewed; their runs say so."),
+        (_D.vectors, False, "New items get no content vectors, and similar items come from behaviour alone."),
         (_D.snapshots, True, "Trained models cannot be published."),
+        (_D.overdue, False, "What these jobs make grows old: nothing newer is served."),
+        (_D.failing, False, "These jobs keep failing; what they made before is still served."),
+        (_D.clocks, False, "Runs, versions and 'newest' are ordered by clocks that do not agree."),
     ),
     *_needs(
         Service.beat,
@@ -91,7 +104,8 @@ NEEDS: tuple[Need, ...] = (
         (_D.cache, True, "The schedule cannot be read."),
         (_D.broker, True, "Due jobs cannot be handed to the worker."),
         (_D.durability, False, "The schedule's last runs may be forgotten when Redis restarts."),
-        (_D.worker, True, "Due jobs pile up in the broker."),
+        (_D.worker, False, "Due jobs pile up in the broker."),
+        (_D.clocks, False, "Jobs start too early or too late."),
     ),
     *_needs(
         Service.consumer,
@@ -103,6 +117,7 @@ NEEDS: tuple[Need, ...] = (
         (_D.cache, True, "Recent history is not kept; events wait in the log."),
         (_D.broker, False, "New items are not embedded on arrival, only by the next scheduled run."),
         (_D.durability, False, "With Redis Streams, messages may be lost when Redis restarts."),
+        (_D.dead_letters, False, "These messages were refused; nothing of them is in the stores."),
     ),
     *_needs(
         Service.console,
@@ -113,6 +128,11 @@ NEEDS: tuple[Need, ...] = (
         (_D.events, False, "The console counts no events and offers no users."),
         (_D.log, False, "The console counts no dead letters."),
         (_D.snapshots, False, "The recommendation explorer has no model to answer from."),
+    ),
+    *_needs(
+        Service.flink,
+        (_D.flink, False, "No Flink job runs; worker and consumer do all that Lemo needs without it."),
+        (_D.log, False, "Flink jobs have nothing to read from."),
     ),
 )
 """Service x dependency. A service's own process is its first row."""

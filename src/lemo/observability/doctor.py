@@ -1,19 +1,24 @@
 """The doctor: asks every dependency at once, each for five seconds at most, and lays the answers out per service."""
 
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
 from lemo.observability import engine_probes as engines
+from lemo.observability import job_probes as jobs
+from lemo.observability import log_probes as logs
+from lemo.observability import redis_probes as redis
 from lemo.observability import service_probes as services
+from lemo.observability.asking import in_thread
 from lemo.observability.dependencies import NEEDS, Dependency, Need, Service
 from lemo.observability.report import Finding, Report, Row
 from lemo.observability.secrets import mask
+from lemo.observability.worker_probe import probe_worker
 from lemo.settings import Settings
 
 PROBE_SECONDS = 5.0
@@ -24,34 +29,39 @@ log = structlog.get_logger()
 _D = Dependency
 _PROBES: dict[Dependency, Callable[[Settings], Finding]] = {
     _D.home: engines.probe_home,
-    _D.cache: lambda settings: engines.probe_redis(settings, 0),
-    _D.broker: lambda settings: engines.probe_redis(settings, 1),
-    _D.results: lambda settings: engines.probe_redis(settings, 2),
-    _D.durability: engines.probe_durability,
+    _D.cache: lambda settings: redis.probe_redis(settings, 0),
+    _D.broker: lambda settings: redis.probe_redis(settings, 1),
+    _D.results: lambda settings: redis.probe_redis(settings, 2),
+    _D.durability: redis.probe_durability,
     _D.documents: engines.probe_documents,
-    _D.log: engines.probe_log,
+    _D.log: logs.probe_log,
     _D.events: engines.probe_events,
     _D.vectors: engines.probe_vectors,
     _D.snapshots: engines.probe_snapshots,
     _D.api: lambda settings: services.probe_http(Service.api, settings),
     _D.console: lambda settings: services.probe_http(Service.console, settings),
-    _D.worker: services.probe_worker,
+    _D.worker: probe_worker,
     _D.beat: services.probe_beat,
-    _D.consumer: services.probe_consumer,
+    _D.consumer: logs.probe_consumer,
+    _D.flink: services.probe_flink,
+    _D.overdue: jobs.probe_overdue,
+    _D.failing: jobs.probe_failing,
+    _D.dead_letters: logs.probe_dead_letters,
+    _D.clocks: jobs.probe_clocks,
 }
 
 
-def examine(settings: Settings, service: Service | None = None) -> Report:
+def examine(settings: Settings, service: Service | None = None, leave_out: Collection[Dependency] = ()) -> Report:
     """Examines what all services need, or one of them; takes five seconds at most.
 
     With one service its own process is not required: the report then says whether the service could do its work.
     """
     started = time.monotonic()
-    needs = [need for need in NEEDS if service is None or need.service is service]
+    needs = [need for need in NEEDS if service in (None, need.service) and need.dependency not in leave_out]
     asked: dict[tuple[Dependency, Service | None], Future[Finding]] = {}
     for need in needs:
         if _question(need) not in asked:
-            asked[_question(need)] = _in_thread(_probe(need), settings)
+            asked[_question(need)] = in_thread(partial(_probe(need), settings), "doctor")
     deadline = started + PROBE_SECONDS
     found = {question: _answer(question[0], future, deadline) for question, future in asked.items()}
     return Report(
@@ -76,20 +86,6 @@ def _probe(need: Need) -> Callable[[Settings], Finding]:
     if need.dependency is _D.packages:
         return lambda settings: services.probe_packages(need.service, settings)
     return _PROBES[need.dependency]
-
-
-def _in_thread(probe: Callable[[Settings], Finding], settings: Settings) -> "Future[Finding]":
-    """Runs a probe in a thread that nobody waits for at exit, because name look-ups cannot be interrupted."""
-    future: Future[Finding] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(probe(settings))
-        except Exception as error:  # noqa: BLE001 - handed over to whoever asks the future
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="doctor").start()
-    return future
 
 
 def _answer(dependency: Dependency, future: "Future[Finding]", deadline: float) -> Finding:

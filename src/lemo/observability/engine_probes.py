@@ -2,132 +2,31 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+import httpx
 
 from lemo.domain.errors import LemoError
-from lemo.observability.reachability import Address
+from lemo.observability.asking import asked, timed
+from lemo.observability.reachability import Address, host_of, port_of
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
 LITTLE_SPACE, NO_SPACE = 2_000_000_000, 100_000_000
 """Free bytes below which the home folder gets a warning, or counts as full."""
-MUCH_LAG = 100_000
-"""Waiting messages from which the consumer counts as far behind."""
-
-
-def asked(address: Address, question: Callable[[], Finding]) -> Finding:
-    """The finding of `question`, timed; or why the engine at `address` did not answer it."""
-    away = address.reach()
-    if away is not None:
-        return away
-    started = time.perf_counter()
-    try:
-        finding = question()
-    except Exception as error:  # noqa: BLE001 - clients raise what they like; each error becomes a finding
-        return address.explain(error)
-    return finding.model_copy(update={"latency_ms": round((time.perf_counter() - started) * 1000, 2)})
-
-
-def redis_address(settings: Settings, name: str = "Redis") -> Address:
-    """Where Redis should be."""
-    url = settings.redis(0)
-    return Address(
-        name=name,
-        url=url,
-        variable="LEMO_REDIS_URL" if settings.redis_url else "LEMO_REDIS_PORT",
-        schemes=("redis", "rediss"),
-        default_port=6379,
-        embedded=settings.redis_url is None,
-        start=f"redis-cli -h {_host(url)} -p {_port(url, 6379)} ping",
-    )
-
-
-def brief_redis(settings: Settings, database: int) -> Redis:
-    """A client that gives up at once: a report must not wait for an engine to come back."""
-    return Redis.from_url(
-        settings.redis(database), socket_timeout=3, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
-    )
-
-
-def probe_redis(settings: Settings, database: int) -> Finding:
-    """Asks one of the three databases for a sign of life."""
-
-    def question() -> Finding:
-        with brief_redis(settings, database) as client:
-            client.ping()
-            facts: dict[str, Any] = client.info("server")
-            keys = client.dbsize()
-        valkey = facts.get("valkey_version")
-        version = f"Valkey {valkey}" if valkey else f"Redis {facts['redis_version']}"
-        return Finding(state="ok", version=version, detail=f"{keys:,} keys in database {database}")
-
-    return asked(redis_address(settings, f"Redis database {database}"), question)
-
-
-def probe_durability(settings: Settings) -> Finding:
-    """Looks whether Redis keeps what it acknowledged: append-only file, last write, eviction policy, replication."""
-    address = redis_address(settings)
-
-    def question() -> Finding:
-        with brief_redis(settings, 0) as client:
-            kept: dict[str, Any] = client.info("persistence")
-            memory: dict[str, Any] = client.info("memory")
-        policy = memory.get("maxmemory_policy", "noeviction")
-        append_only = bool(kept.get("aof_enabled"))
-        version = f"{'AOF on' if append_only else 'AOF off'}, {policy}"
-        cli = address.start.removesuffix(" ping")
-        if kept.get("aof_last_write_status", "ok") != "ok" or kept.get("rdb_last_bgsave_status", "ok") != "ok":
-            return Finding(
-                state="missing",
-                version=version,
-                detail="Redis cannot write to its disk, and refuses writes.",
-                mend="Free space on the disk of Redis, then look at: " + f"{cli} info persistence",
-            )
-        if policy != "noeviction":
-            return Finding(
-                state="warning",
-                version=version,
-                detail=f"the eviction policy is {policy}: under memory pressure Redis drops queued tasks and messages.",
-                mend=f"{cli} config set maxmemory-policy noeviction",
-            )
-        if not append_only:
-            return Finding(
-                state="warning",
-                version=version,
-                detail="the append-only file is off: what came since the last dump is lost when Redis restarts.",
-                mend=f"{cli} config set appendonly yes",
-            )
-        return Finding(state="ok", version=version, detail="writes are kept, nothing is evicted")
-
-    return asked(address, question)
 
 
 def probe_documents(settings: Settings) -> Finding:
     """Asks MongoDB, or looks at the SQLite file; never makes the file."""
     if settings.mongo_url:
-        url = settings.mongo_url.get_secret_value()
-        seeds = urlsplit(url).netloc.rsplit("@", 1)[-1].split(",")
-        address = Address(
-            name="MongoDB",
-            # One seed is enough for the first question; a list of hosts is no URL that Python can split.
-            url=url if len(seeds) == 1 else f"{urlsplit(url).scheme}://{seeds[0]}",
-            variable="LEMO_MONGO_URL",
-            schemes=("mongodb",),
-            default_port=27017,
-            embedded=False,
-            start=f"mongosh mongodb://{seeds[0]} --eval 'db.runCommand({{ping: 1}})'",
-        )
-        ask = _pinged(settings, "documents")
-        return _timed(ask, address) if url.startswith("mongodb+srv://") else asked(address, ask)
+        return _probe_mongo(settings)
     path = settings.state / "documents.sqlite"
     if not path.exists():
         return Finding(
@@ -137,11 +36,64 @@ def probe_documents(settings: Settings) -> Finding:
         )
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         return Finding(state="missing", detail=f"SQLite: {path} is not writable.", mend=f"chown -R $USER {path.parent}")
-    return _timed(_pinged(settings, "documents"), None)
+    return timed(_pinged(settings, "documents"), _as_it_says)
+
+
+def _probe_mongo(settings: Settings) -> Finding:
+    url = settings.mongo_url.get_secret_value() if settings.mongo_url else ""
+    seeds = urlsplit(url).netloc.rsplit("@", 1)[-1].split(",")
+    tls = "tls=true" in url or "ssl=true" in url or url.startswith("mongodb+srv")
+    address = Address(
+        name="MongoDB",
+        # One seed is enough for the first question; a list of hosts is no URL that Python can split.
+        url=url if len(seeds) == 1 else f"{urlsplit(url).scheme}://{seeds[0]}",
+        variable="LEMO_MONGO_URL",
+        schemes=("mongodb",),
+        default_port=27017,
+        embedded=False,
+        start=f"mongosh '{'mongodb'}://{seeds[0]}/{'?tls=true' if tls else ''}' --eval 'db.runCommand({{ping: 1}})'",
+        tls_scheme="" if tls else "?tls=true at the end of LEMO_MONGO_URL",
+        authority="add &tlsCAFile=/path/to/ca.pem to LEMO_MONGO_URL",
+    )
+
+    def question() -> Finding:
+        with brief_mongo(settings) as client:
+            version = client.server_info()["version"]
+            # Anybody may ask for the version; this needs the right password.
+            kinds = client[settings.mongo_database].list_collection_names()
+            hello = client.admin.command("hello")
+        said = f"{len(kinds)} collections in {settings.mongo_database}"
+        kind = f", replica set {hello['setName']}" if "setName" in hello else ""
+        if not hello.get("isWritablePrimary", True):
+            return Finding(
+                state="missing",
+                version=f"MongoDB {version}",
+                detail="MongoDB: this member is not the primary, and takes no writes.",
+                mend="Name the whole replica set in LEMO_MONGO_URL: mongodb://a,b,c/?replicaSet=NAME",
+            )
+        return Finding(state="ok", version=f"MongoDB {version}", detail=said + kind)
+
+    if url.startswith("mongodb+srv://"):
+        return timed(question, address.explain)
+    return asked(address, question)
+
+
+def brief_mongo(settings: Settings) -> "MongoClient[dict[str, Any]]":
+    """A client that gives up within a probe's time; raises as pymongo does for a URL that is none."""
+    from pymongo import MongoClient
+
+    return MongoClient(
+        settings.mongo_url.get_secret_value() if settings.mongo_url else "",
+        appname="lemo-doctor",
+        serverSelectionTimeoutMS=2_500,
+        connectTimeoutMS=2_000,
+        socketTimeoutMS=3_000,
+        tz_aware=True,
+    )
 
 
 def probe_events(settings: Settings) -> Finding:
-    """Asks ClickHouse's HTTP interface."""
+    """Asks ClickHouse's HTTP interface for its version and that of Lemo's tables."""
     url = settings.clickhouse
     address = Address(
         name="ClickHouse",
@@ -150,13 +102,53 @@ def probe_events(settings: Settings) -> Finding:
         schemes=("http", "https"),
         default_port=8443 if url.startswith("https") else 8123,
         embedded=settings.clickhouse_url is None,
-        start=f"curl {urlsplit(url).scheme}://{_host(url)}:{_port(url, 8123)}/ping",
+        start=f"curl {urlsplit(url).scheme}://{host_of(url)}:{port_of(url, 8123)}/ping",
+        tls_scheme="https",
     )
-    return asked(address, _pinged(settings, "events"))
+
+    def question() -> Finding:
+        from lemo.stores.events import SCHEMA_VERSION
+
+        version = f"ClickHouse {clickhouse_answer(settings, 'SELECT version()')}"
+        database = settings.clickhouse_database.replace("\\", "\\\\").replace("'", "\\'")
+        there = clickhouse_answer(
+            settings,
+            f"SELECT count() FROM system.tables WHERE database = '{database}' AND name = 'schema_version'",  # noqa: S608
+        )
+        if there == "0":
+            detail = f"no tables in {settings.clickhouse_database} yet: the consumer makes them"
+            return Finding(state="ok", version=version, detail=detail)
+        name = settings.clickhouse_database.replace("\\", "\\\\").replace("`", "\\`")
+        schema = int(clickhouse_answer(settings, f"SELECT max(version) FROM `{name}`.schema_version"))  # noqa: S608
+        if schema < SCHEMA_VERSION:
+            return Finding(
+                state="warning",
+                version=f"{version}, schema {schema}",
+                detail=f"ClickHouse: the tables have schema {schema}, and this Lemo writes schema {SCHEMA_VERSION}.",
+                mend="Start this version's consumer, which brings them up to date: lemo consumer",
+            )
+        return Finding(
+            state="ok",
+            version=f"{version}, schema {schema}",
+            detail=f"schema {schema} of {settings.clickhouse_database}",
+        )
+
+    return asked(address, question)
+
+
+def clickhouse_answer(settings: Settings, query: str) -> str:
+    """The one value that a query answers; raises OSError with ClickHouse's own words."""
+    parts = urlsplit(settings.clickhouse)
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    user = (unquote(parts.username or "default"), unquote(parts.password or "")) if "@" in parts.netloc else None
+    answer = httpx.post(place, content=query, auth=user, timeout=3, trust_env=False)
+    if answer.status_code != 200:
+        raise OSError(f"HTTP error {answer.status_code}: {answer.text[:300]}")
+    return answer.text.strip()
 
 
 def probe_vectors(settings: Settings) -> Finding:
-    """Asks Milvus."""
+    """Asks Milvus for its version and its collections."""
     address = Address(
         name="Milvus",
         url=settings.milvus,
@@ -164,9 +156,22 @@ def probe_vectors(settings: Settings) -> Finding:
         schemes=("http", "https", "tcp"),
         default_port=19530,
         embedded=not settings.milvus_uri,
-        start=f"nc -vz {_host(settings.milvus)} {_port(settings.milvus, 19530)}",
+        start=f"nc -vz {host_of(settings.milvus)} {port_of(settings.milvus, 19530)}",
+        tls_scheme="https",
     )
-    return asked(address, _pinged(settings, "vectors"))
+
+    def question() -> Finding:
+        stores = Stores(settings)
+        try:
+            version = stores.vectors.ping()
+            collections, in_use = stores.vectors.census()
+        finally:
+            stores.close()
+        shown = ", ".join(collections[:3]) + (", ..." if len(collections) > 3 else "")
+        detail = f"{len(collections)} collections, {in_use} of them in use{': ' if shown else ''}{shown}"
+        return Finding(state="ok", version=version, detail=detail)
+
+    return asked(address, question)
 
 
 def probe_snapshots(settings: Settings) -> Finding:
@@ -174,7 +179,7 @@ def probe_snapshots(settings: Settings) -> Finding:
     place = settings.snapshots
     if "://" in place and not place.startswith("file://"):
         if not settings.s3_endpoint:
-            return _timed(_pinged(settings, "snapshots"), None)
+            return timed(_pinged(settings, "snapshots"), _as_it_says)
         address = Address(
             name="S3",
             url=settings.s3_endpoint,
@@ -212,57 +217,6 @@ def probe_home(settings: Settings) -> Finding:
     return Finding(state="ok", version=said, detail=str(home))
 
 
-def probe_log(settings: Settings) -> Finding:
-    """Asks the ingest log, and how far the consumer group is behind on each topic."""
-    topics = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
-
-    def question() -> Finding:
-        log = Stores(settings).log
-        version = log.ping()
-        try:
-            lag = log.lag(topics, settings.kafka_group)
-        except LemoError as error:
-            # The engine answered, so what is amiss is a topic or the group.
-            return Finding(
-                state="warning", version=version, detail=error.message, mend=error.mend or "Start: lemo consumer"
-            )
-        waiting = ", ".join(f"{topic} {lag[topic]:,}" for topic in topics if topic in lag)
-        absent = [topic for topic in topics if topic not in lag]
-        if absent:
-            return Finding(
-                state="warning",
-                version=version,
-                detail=f"topics that do not exist: {', '.join(absent)}.",
-                mend="Start the consumer, which makes them: lemo consumer",
-            )
-        if sum(lag.values()) > MUCH_LAG:
-            return Finding(
-                state="warning",
-                version=version,
-                detail=f"the group {settings.kafka_group} is far behind: {waiting}.",
-                mend="Start the consumer, or one more of them: lemo consumer",
-            )
-        return Finding(state="ok", version=version, detail=f"waiting for {settings.kafka_group}: {waiting}")
-
-    return asked(log_address(settings), question)
-
-
-def log_address(settings: Settings) -> Address:
-    """Where the ingest log should be: Kafka's first server, or Redis."""
-    if not settings.kafka_bootstrap_servers:
-        return redis_address(settings, "Redis Streams")
-    first = settings.kafka_bootstrap_servers.split(",")[0].strip()
-    return Address(
-        name="Kafka",
-        url=f"kafka://{first}",
-        variable="LEMO_KAFKA_BOOTSTRAP_SERVERS",
-        schemes=("kafka",),
-        default_port=9092,
-        embedded=False,
-        start=f"kafka-broker-api-versions.sh --bootstrap-server {first}",
-    )
-
-
 def _pinged(settings: Settings, store: str) -> Callable[[], Finding]:
     """A question that connects one store, pings it and lets it go."""
 
@@ -276,29 +230,7 @@ def _pinged(settings: Settings, store: str) -> Callable[[], Finding]:
     return question
 
 
-def _timed(question: Callable[[], Finding], address: Address | None) -> Finding:
-    """Like `asked`, for what has no host and port to try first."""
-    started = time.perf_counter()
-    try:
-        finding = question()
-    except Exception as error:  # noqa: BLE001 - clients raise what they like; each error becomes a finding
-        if address is not None:
-            return address.explain(error)
-        mend = error.mend if isinstance(error, LemoError) else "Look at the settings: lemo settings"
-        message = error.message if isinstance(error, LemoError) else str(error)
-        return Finding(state="missing", detail=message, mend=mend)
-    return finding.model_copy(update={"latency_ms": round((time.perf_counter() - started) * 1000, 2)})
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _port(url: str, default: int) -> int:
-    try:
-        return urlsplit(url).port or default
-    except ValueError:
-        return default
+def _as_it_says(error: Exception) -> Finding:
+    """For what has no host and port to try first."""
+    mend = error.mend if isinstance(error, LemoError) else "Look at the settings: lemo settings"
+    return Finding(state="missing", detail=error.message if isinstance(error, LemoError) else str(error), mend=mend)

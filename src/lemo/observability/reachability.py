@@ -1,4 +1,4 @@
-"""Why an engine does not answer: wrong URL, unknown host, refused connection, silence or refused password."""
+"""Why an engine does not answer: wrong URL, unknown host, refused connection, silence, TLS or refused password."""
 
 import socket
 import ssl
@@ -28,6 +28,10 @@ class Address:
     default_port: int
     embedded: bool
     start: str
+    tls_scheme: str = ""
+    """What to write so that TLS is spoken: a scheme, or a whole setting; empty: nothing of the kind."""
+    authority: str = "let a certificate authority sign it that this machine trusts"
+    """What a person does so that a certificate of one's own authority is trusted."""
 
     def missing(self, what: str, mend: str) -> Finding:
         """The finding that the engine is not there."""
@@ -71,6 +75,61 @@ class Address:
             return self.missing(f"{where} is out of reach: {error.strerror or error}.", self._mend_away())
         return None
 
+    def _mend_silent(self) -> str:
+        where = f"Look for an overloaded machine, or whether {self.variable} names the right port."
+        return f"{where} Try it: {self.start}"
+
+    def _tls_form(self) -> str:
+        return f"{self.tls_scheme}:// in {self.variable}" if self.tls_scheme.islower() else self.tls_scheme
+
+    def _tls(self, text: str) -> Finding:
+        """The finding for a handshake that failed."""
+        lowered = text.lower()
+        if "wrong_version_number" in lowered or "wrong version number" in lowered or "record layer" in lowered:
+            return self.missing(
+                "TLS failed: it does not speak TLS at this port.",
+                f"Use its TLS port in {self.variable}, or the scheme without TLS.",
+            )
+        if "hostname mismatch" in lowered or "not valid for" in lowered or "ip address mismatch" in lowered:
+            return self.missing(
+                "TLS failed: its certificate was made for another name.",
+                f"Use the name in the certificate in {self.variable}. See it: {self._certificate()}",
+            )
+        if "expired" in lowered or "not yet valid" in lowered:
+            return self.missing(
+                "TLS failed: its certificate is not valid now: expired, or a clock is wrong.",
+                f"Renew it, or set the clock. See it: {self._certificate()}",
+            )
+        if "certificate verify failed" in lowered or "certificate_verify_failed" in lowered:
+            why = (
+                "it is self-signed" if "self-signed" in lowered or "self signed" in lowered else "its issuer is unknown"
+            )
+            return self.missing(
+                f"TLS failed: its certificate is not trusted: {why}.",
+                f"To trust it: {self.authority}. See it: {self._certificate()}",
+            )
+        return self.missing(
+            f"TLS failed: {_short(text)}",
+            f"Correct the scheme or certificate of {self.variable}: {self._certificate()}",
+        )
+
+    def _certificate(self) -> str:
+        host, port = host_of(self.url), port_of(self.url, self.default_port)
+        return f"openssl s_client -connect {host}:{port} </dev/null"
+
+    def _speaks_tls(self) -> bool:
+        """Whether a TLS handshake succeeds at the address, of an engine that was asked without TLS."""
+        if not self.tls_scheme or self.url.startswith(f"{self.tls_scheme}:"):
+            return False
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            address = host_of(self.url), port_of(self.url, self.default_port)
+            with socket.create_connection(address, timeout=1) as plain, context.wrap_socket(plain):
+                return True
+        except (OSError, ValueError):
+            return False
+
     def explain(self, error: BaseException) -> Finding:
         """The finding for an error that came after the connection stood: password, protocol, TLS, time-out."""
         text = _whole_text(error)
@@ -80,15 +139,20 @@ class Address:
                 "it refused the user or password.",
                 f"Correct user and password in {self.variable}. Try it: {self.start}",
             )
-        if isinstance(error, ssl.SSLError) or "ssl" in lowered or "certificate" in lowered:
-            return self.missing(f"TLS failed: {_short(text)}", f"Correct the scheme or certificate of {self.variable}")
         if any(sign in lowered for sign in _FULL):
             return self.missing(
                 f"it refuses writes: {_short(text)}",
                 f"Free disk space or memory where it runs; it then goes on by itself. Try it: {self.start}",
             )
+        if any(sign in lowered for sign in _TLS):
+            return self._tls(text)
         if isinstance(error, TimeoutError) or "timed out" in lowered or "timeout" in lowered:
-            return self.missing("it accepted the connection and then was silent.", self._mend_away())
+            return self.missing("it accepted the connection and then was silent.", self._mend_silent())
+        if self._speaks_tls():
+            return self.missing(
+                "it speaks TLS, and was asked without.",
+                f"Write {self._tls_form()}. A certificate of your own: {self.authority}.",
+            )
         if isinstance(error, LemoError) and error.mend:
             return self.missing(_short(error.message), error.mend)
         return self.missing(
@@ -119,6 +183,23 @@ _REFUSED = (
 
 _FULL = ("misconf", "no space left", "not_enough_space", "oom command not allowed")
 """What an engine says whose disk or memory is full."""
+_TLS = ("ssl", "certificate", "tls")
+
+
+def host_of(url: str) -> str:
+    """The host in a URL; empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def port_of(url: str, default: int) -> int:
+    """The port in a URL, or the default."""
+    try:
+        return urlsplit(url).port or default
+    except ValueError:
+        return default
 
 
 def _whole_text(error: BaseException) -> str:

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from lemo.observability.dependencies import Dependency, Service
 
-State = Literal["ok", "warning", "missing"]
+State = Literal["ok", "warning", "missing", "absent"]
+"""`absent`: optional, and not set up at all."""
 
-_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "missing": ("✗", "red")}
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "missing": ("✗", "red"), "absent": ("–", "dim")}
 
 
 class Finding(BaseModel):
@@ -65,7 +66,7 @@ class Report(BaseModel):
 
     def troubles(self) -> Iterator[tuple[Finding, list[Row]]]:
         """Each dependency that is not fine, once, with the rows that suffer from it; the worst first."""
-        away = [row for row in self.rows if row.state != "ok"]
+        away = [row for row in self.rows if row.state in ("warning", "missing")]
         order = {dependency: place for place, dependency in enumerate(Dependency)}
 
         def cause(row: Row) -> tuple[bool, int, str, str]:
@@ -80,7 +81,7 @@ class Report(BaseModel):
         missing = sorted({row.dependency.value for row in self.rows if row.fatal})
         if missing:
             return f"{len(missing)} required missing: {', '.join(missing)}."
-        weak = sorted({row.dependency.value for row in self.rows if row.state != "ok"})
+        weak = sorted({row.dependency.value for row in self.rows if row.state in ("warning", "missing")})
         return f"Everything required is there; look at: {', '.join(weak)}." if weak else "Everything is there."
 
 

@@ -60,6 +60,8 @@ _MIGRATIONS = (
     ORDER BY (tenant_id, scenario_id, event_id)
     """,
 )
+SCHEMA_VERSION = len(_MIGRATIONS)
+"""The version of the tables that this code reads and writes."""
 
 
 class Events:

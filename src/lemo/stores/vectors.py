@@ -166,6 +166,22 @@ class Vectors:
             version = str(client.get_server_version(timeout=CONNECT_SECONDS))
         return f"Milvus Lite {version.removeprefix('milvus_lite-')}" if "lite" in version else f"Milvus {version}"
 
+    def census(self) -> tuple[list[str], int]:
+        """The names of all of Lemo's collections, sorted, and how many of them an alias has in use."""
+        with self._client() as client:
+            names = [name for name in client.list_collections(timeout=CONNECT_SECONDS) if name.startswith("lemo_")]
+            in_use = 0
+            for name in names:
+                alias = f"{name.rpartition('_v_')[0]}_current"
+                try:
+                    described = client.describe_alias(alias, timeout=CONNECT_SECONDS)
+                except MilvusException as error:
+                    if error.code not in MISSING:
+                        raise
+                else:
+                    in_use += described["collection_name"] == name
+        return sorted(names), in_use
+
     def close(self) -> None:
         """Closes the connection."""
         with self._lock:

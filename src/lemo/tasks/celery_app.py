@@ -1,7 +1,7 @@
 """The Celery app: `celery -A lemo.tasks.celery_app worker` and `... beat --scheduler redbeat.RedBeatScheduler`."""
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import celeryd_init, setup_logging, worker_ready
 from kombu import Exchange, Queue
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
@@ -10,7 +10,7 @@ from lemo.jobs.catalog import JOBS
 from lemo.settings import Settings
 
 QUEUES = ("default", "model_training", "item_processing", "user_profile")
-TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks")
+TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "canary")
 
 settings = Settings()
 
@@ -89,6 +89,22 @@ def _log_in_our_form(**_: object) -> None:
         from lemo.observability.logging import configure
 
         configure("beat" if "beat" in sys.argv else "worker", settings)
+
+
+@celeryd_init.connect
+def _share_counts(sender: str, **_: object) -> None:
+    """Before the worker has processes: all of them count their runs in one place."""
+    from lemo.tasks.metrics import share_counts
+
+    share_counts(settings, sender)
+
+
+@worker_ready.connect
+def _serve_metrics(**_: object) -> None:
+    """Starts the worker's `/metrics`."""
+    from lemo.tasks.metrics import serve_metrics
+
+    serve_metrics(settings)
 
 
 @worker_ready.connect

@@ -1,0 +1,246 @@
+"""Questions to the ingest log: its topics, how far the consumers are behind, who reads, and what they refused."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lemo.observability.asking import asked
+from lemo.observability.reachability import Address
+from lemo.observability.redis_probes import brief_redis, redis_address
+from lemo.observability.report import Finding
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+
+MUCH_LAG = 100_000
+"""Waiting messages from which the consumer counts as far behind."""
+READING_COMMANDS = ("xreadgroup", "xautoclaim", "xack")
+SILENT_SECONDS = 60
+"""A member of the consumer group that asked for nothing for so long counts as gone."""
+FRESH = timedelta(days=1)
+"""Dead letters older than this are history: somebody has had the time to look at them."""
+_SECONDS = 3.0
+
+
+def log_address(settings: Settings, name: str = "") -> Address:
+    """Where the ingest log should be: Kafka's first server, or Redis."""
+    if not settings.kafka_bootstrap_servers:
+        return redis_address(settings, name or "Redis Streams")
+    first = settings.kafka_bootstrap_servers.split(",")[0].strip()
+    return Address(
+        name=name or "Kafka",
+        url=f"kafka://{first}",
+        variable="LEMO_KAFKA_BOOTSTRAP_SERVERS",
+        schemes=("kafka",),
+        default_port=9092,
+        embedded=False,
+        start=f"kafka-broker-api-versions.sh --bootstrap-server {first}",
+        tls_scheme="" if "SSL" in settings.kafka_security_protocol else "LEMO_KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL",
+        authority="set LEMO_KAFKA_CA_FILE=/path/to/ca.pem",
+    )
+
+
+def topics_of(settings: Settings) -> list[str]:
+    """The topics that the consumer reads."""
+    return [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
+
+
+def probe_log(settings: Settings) -> Finding:
+    """Asks the ingest log for its topics and partitions, and how far the consumer group is behind on each."""
+
+    def question() -> Finding:
+        if settings.kafka_bootstrap_servers:
+            version, partitions, lag = _kafka(settings)
+        else:
+            log = Stores(settings).log
+            version, lag = log.ping(), log.lag(topics_of(settings), settings.kafka_group)
+            partitions = dict.fromkeys(lag, 1)
+        waiting = ", ".join(f"{topic} {lag[topic]:,}" for topic in lag)
+        absent = [topic for topic in topics_of(settings) if topic not in lag]
+        if absent:
+            return Finding(
+                state="warning",
+                version=version,
+                detail=f"topics that do not exist: {', '.join(absent)}.",
+                mend="Start the consumer, which makes them: lemo consumer",
+            )
+        if sum(lag.values()) > MUCH_LAG:
+            return Finding(
+                state="warning",
+                version=version,
+                detail=f"the group {settings.kafka_group} is far behind: {waiting}.",
+                mend="Start the consumer, or one more of them: lemo consumer --member NAME",
+            )
+        shown = ", ".join(f"{topic} {lag[topic]:,} ({_partitions(partitions[topic])})" for topic in lag)
+        return Finding(state="ok", version=version, detail=f"waiting for {settings.kafka_group}: {shown}")
+
+    return asked(log_address(settings), question)
+
+
+def _partitions(count: int) -> str:
+    return f"{count} partition{'' if count == 1 else 's'}"
+
+
+def probe_consumer(settings: Settings) -> Finding:
+    """Looks whether the ingest log's consumer group has a member that reads."""
+
+    def question() -> Finding:
+        members = _kafka_members(settings) if settings.kafka_bootstrap_servers else _stream_members(settings)
+        if not members:
+            return Finding(
+                state="missing",
+                detail=f"consumer: nobody reads for the group {settings.kafka_group}.",
+                mend="lemo up --detach (or on its own: lemo consumer)",
+            )
+        return Finding(state="ok", version=f"{members} running", detail=f"group {settings.kafka_group}")
+
+    return asked(log_address(settings, "consumer: the ingest log"), question)
+
+
+def probe_dead_letters(settings: Settings) -> Finding:
+    """Counts the dead letters that the log keeps; a warning while the newest is less than a day old."""
+
+    def question() -> Finding:
+        count, newest = (_kafka_letters if settings.kafka_bootstrap_servers else _stream_letters)(settings)
+        if not count:
+            return Finding(state="ok", version="none", detail=settings.kafka_dead_letter_topic)
+        moment = datetime.fromtimestamp(newest / 1000, UTC)
+        said = f"dead letters: {count:,} refused messages are kept, the newest of {moment:%Y-%m-%d %H:%M:%S} UTC."
+        if datetime.now(UTC) - moment > FRESH:
+            return Finding(state="ok", version=f"{count:,} old", detail=said)
+        return Finding(
+            state="warning",
+            version=f"{count:,}",
+            detail=said,
+            mend="See why, mend the sender, and send them again: lemo dead-letters list",
+        )
+
+    return asked(log_address(settings, "dead letters: the ingest log"), question)
+
+
+def _kafka_letters(settings: Settings) -> tuple[int, int]:
+    """How many dead letters there are, and when the newest came (Unix ms)."""
+    from confluent_kafka import TopicPartition
+
+    topic = settings.kafka_dead_letter_topic
+    client, errors = _admin(settings)
+    partitions = {topic: _metadata(client, errors)[1].get(topic, 0)}
+    count = _waiting(client, partitions, "")[topic]
+    if not count:
+        return 0, 0
+    places = {TopicPartition(topic, number): _offsets().max_timestamp() for number in range(partitions[topic])}
+    asked = client.list_offsets(places, request_timeout=_SECONDS)
+    return count, max(future.result(_SECONDS).timestamp for future in asked.values())
+
+
+def _stream_letters(settings: Settings) -> tuple[int, int]:
+    """The same in Redis Streams, whose ids begin with the time."""
+    from lemo.streams.redis_streams import stream_key
+
+    key = stream_key(settings.kafka_dead_letter_topic)
+    with brief_redis(settings, 0) as client:
+        newest: list[tuple[bytes, Any]] = client.xrevrange(key, count=1)
+        return int(client.xlen(key)), int(newest[0][0].partition(b"-")[0]) if newest else 0
+
+
+def _admin(settings: Settings) -> tuple[Any, list[str]]:
+    """Kafka's client for questions, and a list that fills with what it complains of."""
+    from confluent_kafka.admin import AdminClient
+
+    errors: list[str] = []
+    password = settings.kafka_password.get_secret_value() if settings.kafka_password else ""
+    options: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_username,
+        "sasl.password": password,
+        "ssl.ca.location": str(settings.kafka_ca_file or ""),
+        "log_level": 0,
+    }
+    options = {name: value for name, value in options.items() if value != ""}
+    # librdkafka writes to standard error by itself unless it is given somebody to tell.
+    options["error_cb"] = lambda error: errors.append(str(error))
+    return AdminClient(options), errors
+
+
+def _offsets() -> Any:
+    """Kafka's names for offsets; the library has no types for them."""
+    from confluent_kafka import admin
+
+    return admin.OffsetSpec  # type: ignore[attr-defined]
+
+
+def _metadata(client: Any, errors: list[str]) -> tuple[str, dict[str, int]]:
+    """How many brokers there are, and the topics with their number of partitions."""
+    from confluent_kafka import KafkaException
+
+    try:
+        found = client.list_topics(timeout=_SECONDS)
+    except KafkaException as error:
+        client.poll(0.1)
+        # The exception says only that there was no answer; why, comes on the side.
+        raise OSError(" ".join([*dict.fromkeys(errors), str(error)])) from None
+    brokers = len(found.brokers)
+    version = f"Kafka ({brokers} broker{'' if brokers == 1 else 's'})"
+    return version, {name: len(topic.partitions) for name, topic in found.topics.items()}
+
+
+def _kafka(settings: Settings) -> tuple[str, dict[str, int], dict[str, int]]:
+    """Version, partitions by topic, and lag by topic, of the topics that exist."""
+    client, errors = _admin(settings)
+    version, everything = _metadata(client, errors)
+    partitions = {topic: everything[topic] for topic in topics_of(settings) if topic in everything}
+    return version, partitions, _waiting(client, partitions, settings.kafka_group)
+
+
+def _waiting(client: Any, partitions: dict[str, int], group: str) -> dict[str, int]:
+    """Messages past what the group has committed, by topic; all of them for the group ''."""
+    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+    places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
+    if not places:
+        return dict.fromkeys(partitions, 0)
+
+    def offsets(spec: Any) -> dict[tuple[str, int], int]:
+        asked = client.list_offsets(dict.fromkeys(places, spec), request_timeout=_SECONDS)
+        return {(place.topic, place.partition): future.result(_SECONDS).offset for place, future in asked.items()}
+
+    committed: dict[tuple[str, int], int] = {}
+    if group:
+        request = ConsumerGroupTopicPartitions(group, places)
+        answer = client.list_consumer_group_offsets([request], request_timeout=_SECONDS)[group].result(_SECONDS)
+        committed = {(place.topic, place.partition): place.offset for place in answer.topic_partitions}
+    first, last = offsets(_offsets().earliest()), offsets(_offsets().latest())
+    lag = dict.fromkeys(partitions, 0)
+    for place, end in last.items():
+        lag[place[0]] += max(0, end - max(first[place], committed.get(place, -1)))
+    return lag
+
+
+def _kafka_members(settings: Settings) -> int:
+    """Members of the Kafka consumer group."""
+    # The client must outlive the answer: its thread brings it.
+    client, errors = _admin(settings)
+    _metadata(client, errors)
+    group = settings.kafka_group
+    described = client.describe_consumer_groups([group], request_timeout=_SECONDS)[group]
+    return len(described.result(timeout=_SECONDS).members)
+
+
+def _stream_members(settings: Settings) -> int:
+    """Clients that read Redis Streams in a group, or members of our group that did lately."""
+    from redis.exceptions import ResponseError
+
+    from lemo.streams.redis_streams import stream_key
+
+    with brief_redis(settings, 0) as client:
+        lately: set[bytes] = set()
+        for topic in topics_of(settings):
+            try:
+                members: list[dict[str, Any]] = client.xinfo_consumers(stream_key(topic), settings.kafka_group)
+            except ResponseError:
+                continue  # no such stream or group yet
+            lately |= {member["name"] for member in members if member["idle"] < SILENT_SECONDS * 1000}
+        # Before Redis 7.2 a member that waits on an empty topic looks idle, but its connection tells.
+        clients: list[dict[str, str]] = client.client_list()
+        waiting = sum(each.get("cmd") in READING_COMMANDS for each in clients)
+    return max(len(lately), waiting)

@@ -1,0 +1,89 @@
+"""Questions to Redis: are its three databases there, and does it keep what it acknowledged?"""
+
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from lemo.observability.asking import asked
+from lemo.observability.reachability import Address, host_of, port_of
+from lemo.observability.report import Finding
+from lemo.settings import Settings
+
+
+def redis_address(settings: Settings, name: str = "Redis") -> Address:
+    """Where Redis should be."""
+    url = settings.redis(0)
+    tls = "--tls " if url.startswith("rediss") else ""
+    return Address(
+        name=name,
+        url=url,
+        variable="LEMO_REDIS_URL" if settings.redis_url else "LEMO_REDIS_PORT",
+        schemes=("redis", "rediss"),
+        default_port=6379,
+        embedded=settings.redis_url is None,
+        start=f"redis-cli {tls}-h {host_of(url)} -p {port_of(url, 6379)} ping",
+        tls_scheme="rediss",
+        authority="add ?ssl_ca_certs=/path/to/ca.pem to LEMO_REDIS_URL",
+    )
+
+
+def brief_redis(settings: Settings, database: int) -> Redis:
+    """A client that gives up at once: a report must not wait for an engine to come back."""
+    return Redis.from_url(
+        settings.redis(database), socket_timeout=3, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def probe_redis(settings: Settings, database: int) -> Finding:
+    """Asks one of the three databases for a sign of life."""
+
+    def question() -> Finding:
+        with brief_redis(settings, database) as client:
+            client.ping()
+            facts: dict[str, Any] = client.info("server")
+            keys = client.dbsize()
+        valkey = facts.get("valkey_version")
+        version = f"Valkey {valkey}" if valkey else f"Redis {facts['redis_version']}"
+        return Finding(state="ok", version=version, detail=f"{keys:,} keys in database {database}")
+
+    return asked(redis_address(settings, f"Redis database {database}"), question)
+
+
+def probe_durability(settings: Settings) -> Finding:
+    """Looks whether Redis keeps what it acknowledged: append-only file, last write, eviction policy, replication."""
+    address = redis_address(settings)
+
+    def question() -> Finding:
+        with brief_redis(settings, 0) as client:
+            kept: dict[str, Any] = client.info("persistence")
+            memory: dict[str, Any] = client.info("memory")
+        policy = memory.get("maxmemory_policy", "noeviction")
+        append_only = bool(kept.get("aof_enabled"))
+        version = f"{'AOF on' if append_only else 'AOF off'}, {policy}"
+        cli = address.start.removesuffix(" ping")
+        if kept.get("aof_last_write_status", "ok") != "ok" or kept.get("rdb_last_bgsave_status", "ok") != "ok":
+            return Finding(
+                state="missing",
+                version=version,
+                detail="Redis cannot write to its disk, and refuses writes.",
+                mend="Free space on the disk of Redis, then look at: " + f"{cli} info persistence",
+            )
+        if policy != "noeviction":
+            return Finding(
+                state="warning",
+                version=version,
+                detail=f"the eviction policy is {policy}: under memory pressure Redis drops queued tasks and messages.",
+                mend=f"{cli} config set maxmemory-policy noeviction",
+            )
+        if not append_only:
+            return Finding(
+                state="warning",
+                version=version,
+                detail="the append-only file is off: what came since the last dump is lost when Redis restarts.",
+                mend=f"{cli} config set appendonly yes",
+            )
+        return Finding(state="ok", version=version, detail="writes are kept, nothing is evicted")
+
+    return asked(address, question)
