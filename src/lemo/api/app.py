@@ -7,13 +7,15 @@ import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry
 
 from lemo import __version__
 from lemo.api import problems
 from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.ingest import Ingest
-from lemo.api.routes import health, ingest, recommendations, runs, scenarios, schedules
+from lemo.api.routes import health, ingest, metrics, recommendations, runs, scenarios, schedules
+from lemo.observability.metrics import Installation
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 
@@ -38,6 +40,8 @@ def create_app(stores: Stores) -> FastAPI:
         )
         app.state.services = services
         app.state.health = health.Health(services)
+        app.state.metrics = CollectorRegistry()
+        app.state.metrics.register(Installation(stores))
         yield
         await anyio.to_thread.run_sync(services.close)
 
@@ -53,6 +57,6 @@ def create_app(stores: Stores) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     problems.install(app)
-    for module in (recommendations, ingest, scenarios, schedules, runs, health):
+    for module in (recommendations, ingest, scenarios, schedules, runs, health, metrics):
         app.include_router(module.router)
     return app

@@ -15,6 +15,7 @@ from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.domain.touch import Touch
+from lemo.jobs.overdue import JobState, job_states
 from lemo.serving.served import Served
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -50,6 +51,8 @@ class Overview:
     """Why some counts are missing."""
     schedule: list[TimetableRow] | LemoError
     runs: list[Run] | LemoError
+    troubled: list[JobState] | LemoError
+    """Jobs of the tenant that are overdue, or whose last run failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,11 @@ class Facts:
             counting=None if isinstance(found, LemoError) else found[1],
             schedule=attempt(lambda: timetable(self.stores, tenant_id)),
             runs=attempt(lambda: list(self.stores.runs.list(tenant_id, limit=20))),
+            troubled=attempt(lambda: self._troubled(tenant_id)),
         )
+
+    def _troubled(self, tenant_id: str) -> list[JobState]:
+        return [state for state in job_states(self.stores, [tenant_id]) if state.overdue or state.failing]
 
     def _scenarios(self, tenant_id: str) -> tuple[list[ScenarioFacts], LemoError | None]:
         dead = attempt(lambda: self._dead_letters(tenant_id))

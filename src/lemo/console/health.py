@@ -5,6 +5,7 @@ import time
 
 from nicegui import run
 
+from lemo.observability.dependencies import JOB_ROWS
 from lemo.observability.doctor import examine
 from lemo.observability.report import Report
 from lemo.settings import Settings
@@ -25,6 +26,7 @@ class Health:
         """The report, at most some seconds old; the event loop goes on meanwhile. None while the console stops."""
         async with self._asking:
             if self._report is None or time.monotonic() > self._until:
-                self._report = await run.io_bound(examine, self._settings)
+                # Every tenant may see this; what names scenarios, the pages read for their tenant alone.
+                self._report = await run.io_bound(examine, self._settings, None, JOB_ROWS)
                 self._until = time.monotonic() + FRESH_SECONDS
             return self._report

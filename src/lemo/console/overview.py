@@ -26,11 +26,13 @@ from lemo.console.theme import (
 )
 from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
+from lemo.jobs.overdue import JobState
 from lemo.observability.dependencies import Dependency
 from lemo.observability.doctor import states
 from lemo.observability.report import Finding, Report
 
 REFRESH_SECONDS = 10.0
+TROUBLED_SHOWN = 8
 
 _SERVICES = (
     (Dependency.api, "API", "接口"),
@@ -48,9 +50,11 @@ _ENGINES = (
     (Dependency.vectors, "Vectors", "向量库"),
     (Dependency.snapshots, "Snapshots", "模型快照"),
     (Dependency.home, "Disk", "磁盘"),
+    (Dependency.clocks, "Clocks", "时钟"),
+    (Dependency.flink, "Flink", "流计算"),
 )
 _PROCESS_WORDS = {"warning": "look at it", "missing": "not running"}
-_WORDS = {"ok": "fine", "warning": "look at it", "missing": "not there"}
+_WORDS = {"ok": "fine", "warning": "look at it", "missing": "not there", "absent": "not set up"}
 
 
 class OverviewPage:
@@ -142,6 +146,7 @@ class OverviewPage:
                 ui.skeleton("text", width="30%")
                 ui.skeleton(height="80px").classes("w-full mt-2")
             return
+        _troubled(overview.troubled)
         _scenarios(overview)
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-5 gap-4 w-full"):
             with ui.element("section").classes("lemo-card lg:col-span-2 min-w-0"):
@@ -215,6 +220,44 @@ def _scenario(facts: ScenarioFacts) -> None:
             ui.link("Explore 探索", f"/explore?scenario={facts.scenario_id}").classes(
                 "text-amber-700 whitespace-nowrap"
             )
+
+
+def _troubled(states: Sequence[JobState] | LemoError) -> None:
+    """Jobs that are overdue or fail; nothing at all where all is well."""
+    if isinstance(states, LemoError) or not states:
+        return  # the documents that do not answer are told of once, by the scenarios
+    with ui.element("section").classes("lemo-card w-full"):
+        with ui.row().classes("items-center gap-3 mb-1"):
+            heading("Jobs in trouble", "任务告警")
+            for word, count in (
+                ("overdue", sum(state.overdue for state in states)),
+                ("failing", sum(state.failing for state in states)),
+            ):
+                if count:
+                    badge(f"{count:,} {word}", COLOURS["failed" if word == "failing" else "warning"])
+        for state in states[:TROUBLED_SHOWN]:
+            _one_troubled(state)
+        if len(states) > TROUBLED_SHOWN:
+            nothing(f"and {len(states) - TROUBLED_SHOWN:,} more: lemo runs list --outcome failed")
+
+
+def _one_troubled(state: JobState) -> None:
+    with ui.element("div").classes("w-full py-2 border-b border-slate-100 last:border-0 text-sm min-w-0"):
+        with ui.row().classes("items-center gap-x-3 gap-y-0 w-full"):
+            dot(COLOURS["failed" if state.failing else "warning"])
+            ui.label(state.entry).classes("font-medium break-words min-w-0")
+            ui.label(state.scope.scenario_id).classes("lemo-label")
+            ui.label(f"last success {ago(state.last_success)}").classes("text-slate-500").tooltip(
+                stamp(state.last_success) or "never"
+            )
+            if state.overdue:
+                ui.label("overdue").style(f"color:{COLOURS['warning']}").tooltip(
+                    f"It should have succeeded by {stamp(state.overdue_at)}: twice its period"
+                )
+        with ui.column().classes("gap-1 pl-5"):
+            if state.failing and state.last_ended:
+                ui.label(state.last_ended.error).classes("text-xs break-words").style(f"color:{COLOURS['failed']}")
+            ui.label(state.mend).classes("font-mono text-xs bg-slate-100 rounded px-2 py-1 break-all")
 
 
 def _schedule(overview: Overview) -> None:

@@ -49,6 +49,7 @@ COLOURS = {
     "ok": GOOD,
     "warning": WEAK,
     "missing": BAD,
+    "absent": QUIET,
     "running": "#2563eb",
     "queued": QUIET,
     "failed": BAD,

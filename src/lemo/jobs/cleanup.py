@@ -3,9 +3,14 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
+from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
+
+log = structlog.get_logger()
 
 SNAPSHOT_KINDS = ("model", "similar", "embedding")
 
@@ -29,8 +34,13 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
     report.stage("vectors of items that are gone")
     gone = [item.item_id for item in stores.items.scan(scope) if not item.recommendable]
-    stores.vectors.delete(scope, gone)
-    return Done(rows_written=sum(dropped.values()), detail=dropped)
+    detail: dict[str, int | str] = {**dropped}
+    try:
+        stores.vectors.delete(scope, gone)
+    except EngineUnavailable as error:  # the vector store is optional, and the next run deletes what this one could not
+        log.warning("vectors of items that are gone stay", scope=str(scope), error=error.message)
+        detail["without"] = f"content vectors: {error.message}"
+    return Done(rows_written=sum(dropped.values()), detail=detail)
 
 
 def _drop_snapshots(stores: Stores, scope: Scope, kind: str) -> int:

@@ -122,7 +122,9 @@ def _state(
     success = runs.last(entry, scope.scenario_id, "ok")
     failure = runs.last(entry, scope.scenario_id, "failed")
     ended = max((run for run in (success, failure) if run), key=_ended_at, default=None)
-    begun = [created_at, *([plan.since] if plan and plan.since else []), *([_ended_at(success)] if success else [])]
+    # Where no success is known, an older one may have been dropped with the history.
+    forgotten = moment - timedelta(days=runs.days)
+    begun = [created_at, _ended_at(success) if success else forgotten, (plan and plan.since) or created_at]
     return JobState(
         entry=entry,
         scope=scope,
@@ -143,6 +145,7 @@ class _Runs:
 
     def __init__(self, stores: Stores, tenant_id: str, limit: int) -> None:
         self._stores = stores
+        self.days = stores.settings.runs_days
         self._tenant_id = tenant_id
         self._newest: dict[tuple[str, str, str], Run] = {}
         read = stores.runs.list(tenant_id, limit=limit)

@@ -1,7 +1,9 @@
 """Similar items: from behaviour where there is some, from content for the rest."""
 
 import numpy as np
+import structlog
 
+from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
 from lemo.jobs.report import Done, Report
@@ -10,6 +12,8 @@ from lemo.recommenders.interactions import Array, Interactions
 from lemo.recommenders.item_knn import item_similarity
 from lemo.recommenders.similar import similar_items
 from lemo.stores.connect import Stores
+
+log = structlog.get_logger()
 
 KIND = "similar"
 NEIGHBOURS = 50
@@ -36,7 +40,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
         interactions.typical_weight,
     )
     answerable = np.array([item_id in active for item_id in interactions.item_ids])
-    content = _content(stores, scope, interactions.item_ids)
+    content, without = _content(stores, scope, interactions.item_ids)
     similar = similar_items(interactions.item_ids, similarity, content, NEIGHBOURS, answerable)
     arrays, manifest = similar.to_arrays()
     version = new_version()
@@ -44,7 +48,8 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     stores.snapshots.publish(scope, KIND, version, arrays, manifest)
     report.check()
     stores.snapshots.point(scope, KIND, version, report.fence)
-    return Done(len(interactions), len(interactions.item_ids), {"version": version})
+    detail = {"version": version} | ({"without": without} if without else {})
+    return Done(len(interactions), len(interactions.item_ids), detail)
 
 
 def _champion_config(stores: Stores, scope: Scope) -> BlendConfig:
@@ -54,13 +59,20 @@ def _champion_config(stores: Stores, scope: Scope) -> BlendConfig:
     return BlendConfig.model_validate(stores.snapshots.open(scope, "model", version).manifest["config"])
 
 
-def _content(stores: Stores, scope: Scope, item_ids: list[str]) -> Array | None:
-    """float32 (items, d) of the items' vectors, zeros where an item has none; None before the first embedding."""
-    vectors = stores.vectors.fetch(scope, item_ids)
+def _content(stores: Stores, scope: Scope, item_ids: list[str]) -> tuple[Array | None, str]:
+    """float32 (items, d) of the items' vectors, zeros where an item has none; None before the first embedding.
+
+    The vector store is optional: without it items are related by behaviour alone, and the text says why.
+    """
+    try:
+        vectors = stores.vectors.fetch(scope, item_ids)
+    except EngineUnavailable as error:
+        log.warning("similar items from behaviour alone", scope=str(scope), error=error.message)
+        return None, f"content vectors: {error.message}"
     if not vectors:
-        return None
+        return None, ""
     matrix = np.zeros((len(item_ids), len(next(iter(vectors.values())))), dtype=np.float32)
     for row, item_id in enumerate(item_ids):
         if item_id in vectors:
             matrix[row] = vectors[item_id]
-    return matrix
+    return matrix, ""

@@ -64,6 +64,11 @@ class Report(BaseModel):
         """0 when everything required is there, else 1."""
         return 0 if self.ok else 1
 
+    def exit_code_if(self, strict: bool) -> int:
+        """The same, but 3 when something deserves a look and one is strict."""
+        weak = any(row.state in ("warning", "missing") for row in self.rows)
+        return self.exit_code or (3 if strict and weak else 0)
+
     def troubles(self) -> Iterator[tuple[Finding, list[Row]]]:
         """Each dependency that is not fine, once, with the rows that suffer from it; the worst first."""
         away = [row for row in self.rows if row.state in ("warning", "missing")]

@@ -1,0 +1,121 @@
+"""What an installation's own stores tell Prometheus: overdue and failing jobs, waiting messages, dead letters.
+
+Counts of ended runs are the workers'; these are states, read when somebody asks.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+
+from lemo.jobs.catalog import JOBS
+from lemo.jobs.overdue import JobState, job_states
+from lemo.observability.asking import in_thread
+from lemo.observability.dependencies import QUEUES
+from lemo.stores.connect import Stores
+
+FRESH_SECONDS = 5.0
+"""Whoever asks again within this time gets the same numbers: a scrape must not become load."""
+ANSWER_SECONDS = 4.0
+"""What an engine has not told by then is left out; Prometheus itself waits 10 seconds by default."""
+
+log = structlog.get_logger()
+
+
+class Installation(Collector):
+    """Gauges of the whole installation. Labels are few: tenants and scenarios are in `lemo doctor` and the API."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._lock = threading.Lock()
+        self._seen: list[Metric] = []
+        self._until = 0.0
+        self._sources: dict[str, Callable[[], Sequence[Metric]]] = {
+            "jobs": lambda: _jobs(job_states(stores)),
+            "ingest": self._ingest,
+            "dead_letters": self._dead_letters,
+            "queues": lambda: _queues(stores.settings.redis(1)),
+        }
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: a registry that asks for names must not ask the engines."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges; `lemo_source_up` says which engines answered."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._seen = list(self._read())
+                self._until = time.monotonic() + FRESH_SECONDS
+            return iter(self._seen)
+
+    def _read(self) -> Iterator[Metric]:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        asked = {name: in_thread(source, "metrics") for name, source in self._sources.items()}
+        up = GaugeMetricFamily("lemo_source_up", "Whether the source of these metrics answered.", labels=["source"])
+        for name, future in asked.items():
+            found = _answer(name, future, deadline)
+            up.add_metric([name], float(found is not None))
+            yield from found or ()
+        yield up
+
+    def _ingest(self) -> Sequence[Metric]:
+        settings = self._stores.settings
+        topics = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
+        lag = self._stores.log.lag(topics, settings.kafka_group)
+        waiting = GaugeMetricFamily(
+            "lemo_ingest_waiting", "Messages that the consumers have not taken in yet.", labels=["topic"]
+        )
+        for topic, count in lag.items():
+            waiting.add_metric([topic], count)
+        return [waiting]
+
+    def _dead_letters(self) -> Sequence[Metric]:
+        topic = self._stores.settings.kafka_dead_letter_topic
+        # For a group that commits nothing, all messages of a topic wait.
+        count = self._stores.log.lag([topic], "lemo-looking-on").get(topic, 0)
+        return [GaugeMetricFamily("lemo_dead_letters", "Refused messages that the ingest log keeps.", value=count)]
+
+
+def _answer(name: str, future: "Future[Sequence[Metric]]", deadline: float) -> Sequence[Metric] | None:
+    try:
+        return future.result(max(0.0, deadline - time.monotonic()))
+    except Late:
+        log.warning("metrics left out: no answer in time", source=name)
+    except Exception as error:  # noqa: BLE001 - told, and seen in lemo_source_up
+        log.warning("metrics left out", source=name, error=str(error))
+    return None
+
+
+def _jobs(states: Sequence[JobState]) -> Sequence[Metric]:
+    overdue = GaugeMetricFamily(
+        "lemo_jobs_overdue", "Scenarios whose job has not succeeded for twice its period.", labels=["entry"]
+    )
+    failing = GaugeMetricFamily("lemo_jobs_failing", "Scenarios whose last run of the job failed.", labels=["entry"])
+    oldest = GaugeMetricFamily(
+        "lemo_job_oldest_success_timestamp_seconds",
+        "Last success of the scenario that has waited longest, of those where it ever succeeded.",
+        labels=["entry"],
+    )
+    for entry in JOBS:
+        mine = [state for state in states if state.entry == entry]
+        overdue.add_metric([entry], sum(state.overdue for state in mine))
+        failing.add_metric([entry], sum(state.failing for state in mine))
+        successes = [state.last_success for state in mine if state.last_success]
+        if successes:
+            oldest.add_metric([entry], min(successes).timestamp())
+    return [overdue, failing, oldest]
+
+
+def _queues(broker_url: str) -> Sequence[Metric]:
+    queued = GaugeMetricFamily("lemo_queue_length", "Tasks that wait for a worker.", labels=["queue"])
+    with Redis.from_url(broker_url, socket_timeout=3, socket_connect_timeout=2) as broker:
+        for queue in QUEUES:
+            queued.add_metric([queue], int(broker.llen(queue)))
+    return [queued]
