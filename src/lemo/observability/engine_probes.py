@@ -161,6 +161,7 @@ def probe_vectors(settings: Settings) -> Finding:
     )
 
     def question() -> Finding:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines about TLS would stand in the report
         stores = Stores(settings)
         try:
             version = stores.vectors.ping()

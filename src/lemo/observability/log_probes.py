@@ -27,12 +27,13 @@ def log_address(settings: Settings, name: str = "") -> Address:
     first = settings.kafka_bootstrap_servers.split(",")[0].strip()
     return Address(
         name=name or "Kafka",
-        url=f"kafka://{first}",
+        url=first if "://" in first else f"kafka://{first}",
         variable="LEMO_KAFKA_BOOTSTRAP_SERVERS",
         schemes=("kafka",),
         default_port=9092,
         embedded=False,
         start=f"kafka-broker-api-versions.sh --bootstrap-server {first}",
+        form="host:port,host:port",
         tls_scheme="" if "SSL" in settings.kafka_security_protocol else "LEMO_KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL",
         authority="set LEMO_KAFKA_CA_FILE=/path/to/ca.pem",
     )
@@ -178,6 +179,8 @@ def _metadata(client: Any, errors: list[str]) -> tuple[str, dict[str, int]]:
     except KafkaException as error:
         client.poll(0.1)
         # The exception says only that there was no answer; why, comes on the side.
+        if not errors:
+            raise TimeoutError(str(error)) from None
         raise OSError(" ".join([*dict.fromkeys(errors), str(error)])) from None
     brokers = len(found.brokers)
     version = f"Kafka ({brokers} broker{'' if brokers == 1 else 's'})"

@@ -28,6 +28,8 @@ class Address:
     default_port: int
     embedded: bool
     start: str
+    form: str = ""
+    """How the setting is written, where that is no URL."""
     tls_scheme: str = ""
     """What to write so that TLS is spoken: a scheme, or a whole setting; empty: nothing of the kind."""
     authority: str = "let a certificate authority sign it that this machine trusts"
@@ -50,11 +52,13 @@ class Address:
         except ValueError as error:
             return self.missing(f"{self.variable} is no URL: {error}.", self._form())
         if parts.scheme not in self.schemes or not host:
-            return self.missing(f"{self.variable} is no {self.schemes[0]}:// URL.", self._form())
+            what = f"list of {self.form}" if self.form else f"{self.schemes[0]}:// URL"
+            return self.missing(f"{self.variable} is no {what}.", self._form())
         return self._connect(host, port)
 
     def _form(self) -> str:
-        return f"Write it like {self.schemes[0]}://user:password@host:{self.default_port} and set it as {self.variable}"
+        form = self.form or f"{self.schemes[0]}://user:password@host:{self.default_port}"
+        return f"Write it like {form} and set it as {self.variable}"
 
     def _connect(self, host: str, port: int) -> Finding | None:
         where = f"{host}:{port}"
@@ -85,7 +89,12 @@ class Address:
     def _tls(self, text: str) -> Finding:
         """The finding for a handshake that failed."""
         lowered = text.lower()
-        if "wrong_version_number" in lowered or "wrong version number" in lowered or "record layer" in lowered:
+        if "timed out" in lowered or "timeout:" in lowered:
+            return self.missing(
+                "TLS failed: it did not answer the handshake: it speaks no TLS at this port, or is overloaded.",
+                f"Use its TLS port in {self.variable}, or go without TLS. Try it: {self._certificate()}",
+            )
+        if any(sign in lowered for sign in _NO_TLS):
             return self.missing(
                 "TLS failed: it does not speak TLS at this port.",
                 f"Use its TLS port in {self.variable}, or the scheme without TLS.",
@@ -100,7 +109,7 @@ class Address:
                 "TLS failed: its certificate is not valid now: expired, or a clock is wrong.",
                 f"Renew it, or set the clock. See it: {self._certificate()}",
             )
-        if "certificate verify failed" in lowered or "certificate_verify_failed" in lowered:
+        if any(sign in lowered for sign in _UNTRUSTED):
             why = (
                 "it is self-signed" if "self-signed" in lowered or "self signed" in lowered else "its issuer is unknown"
             )
@@ -125,7 +134,7 @@ class Address:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             address = host_of(self.url), port_of(self.url, self.default_port)
-            with socket.create_connection(address, timeout=1) as plain, context.wrap_socket(plain):
+            with socket.create_connection(address, timeout=0.7) as plain, context.wrap_socket(plain):
                 return True
         except (OSError, ValueError):
             return False
@@ -146,13 +155,13 @@ class Address:
             )
         if any(sign in lowered for sign in _TLS):
             return self._tls(text)
-        if isinstance(error, TimeoutError) or "timed out" in lowered or "timeout" in lowered:
-            return self.missing("it accepted the connection and then was silent.", self._mend_silent())
         if self._speaks_tls():
             return self.missing(
                 "it speaks TLS, and was asked without.",
                 f"Write {self._tls_form()}. A certificate of your own: {self.authority}.",
             )
+        if isinstance(error, TimeoutError) or "timed out" in lowered or "timeout" in lowered:
+            return self.missing("it accepted the connection and then was silent.", self._mend_silent())
         if isinstance(error, LemoError) and error.mend:
             return self.missing(_short(error.message), error.mend)
         return self.missing(
@@ -172,6 +181,9 @@ _REFUSED = (
     "authentication_failed",
     "unauthorized",
     "unauthenticated",
+    "unsupported authentication",
+    "invalidaccesskeyid",
+    "signaturedoesnotmatch",
     "not authenticated",
     "code: 516",
     "_authentication",
@@ -184,6 +196,8 @@ _REFUSED = (
 _FULL = ("misconf", "no space left", "not_enough_space", "oom command not allowed")
 """What an engine says whose disk or memory is full."""
 _TLS = ("ssl", "certificate", "tls")
+_NO_TLS = ("wrong_version_number", "wrong version number", "record layer", "plaintext broker", "invalidcontenttype")
+_UNTRUSTED = ("certificate verify failed", "certificate_verify_failed", "unknownissuer", "caused by: invalid peer cert")
 
 
 def host_of(url: str) -> str:
