@@ -19,11 +19,12 @@ from celery.schedules import schedule
 from redis import Redis
 
 from lemo.domain.schedule import DEFAULT_CRONS
+from lemo.jobs.crontab import crontab_of
 from lemo.settings import Settings
 from lemo.stores.beats import Beats
 from lemo.stores.connect import Stores
 from lemo.stores.redis import connect_redis
-from lemo.tasks.crontab import Encoder, crontab_of
+from lemo.tasks.crontab import Encoder
 from servers import OwnRedis
 from sites import wait_for
 

@@ -15,12 +15,12 @@ from lemo.domain.run import Outcome, Trigger
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
+from lemo.jobs.crontab import crontab_of
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.redis import connect_redis
 from lemo.stores.schedules import EVERYWHERE, Setting
 from lemo.tasks.celery_app import app
-from lemo.tasks.crontab import crontab_of
 from lemo.tasks.dispatch import due_scopes
 from lemo.tasks.leadership import Leadership
 from lemo.tasks.reconcile import write_entries

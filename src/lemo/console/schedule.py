@@ -26,8 +26,8 @@ from lemo.console.theme import (
     trouble,
 )
 from lemo.domain.errors import LemoError
+from lemo.jobs.crontab import next_times
 from lemo.stores.schedules import ScheduleChange, Setting
-from lemo.tasks.crontab import next_times
 from lemo.tasks.steering import Steering, run_now
 from lemo.tasks.timetable import TimetableRow, timetable
 

@@ -98,8 +98,11 @@ class Schedules:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def list(self, tenant_id: str | None = None) -> list[Schedule]:
-        """Each entry's default row, followed by the rows of scenarios (of one tenant if given) that have their own."""
+    def list(self, tenant_id: str | None = None, *, followers: bool = False) -> list[Schedule]:
+        """Each entry's default row, followed by the rows of scenarios (of one tenant if given) that have their own.
+
+        With `followers` also those that follow the default row again, which tells since when.
+        """
         found = self._documents.find(SCHEDULES, SYSTEM, order="entry", limit=_MOST)
         rows = [Row.model_validate(body) for _, body in found]
         schedules = []
@@ -110,7 +113,7 @@ class Schedules:
             schedules += [
                 _resolved(mine[scope], default)
                 for scope in sorted(mine)
-                if mine[scope].own and tenant_id in (None, scope.tenant_id)
+                if (followers or mine[scope].own) and tenant_id in (None, scope.tenant_id)
             ]
         return schedules
 

@@ -13,10 +13,11 @@ from redbeat.decoder import to_timestamp
 from redbeat.schedulers import ensure_conf, get_redis
 
 from lemo.domain.schedule import DEFAULT_CRONS
+from lemo.jobs.crontab import crontab_of, next_times
 from lemo.stores.connect import Stores
 from lemo.stores.redis import asking
 from lemo.stores.schedules import EVERYWHERE, Schedule
-from lemo.tasks.crontab import Decoder, Encoder, crontab_of, next_times
+from lemo.tasks.crontab import Decoder, Encoder
 
 log = structlog.get_logger()
 

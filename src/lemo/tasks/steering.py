@@ -6,11 +6,11 @@ from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.jobs.catalog import SCHEDULED, job_of
+from lemo.jobs.crontab import crontab_of
 from lemo.stores.bootstrap import DEFAULT_TENANT
 from lemo.stores.connect import Stores
 from lemo.stores.schedules import EVERYWHERE, Schedule, ScheduleChange, Setting
 from lemo.tasks.celery_app import app
-from lemo.tasks.crontab import crontab_of
 from lemo.tasks.dispatch import dispatch, fan_out
 from lemo.tasks.reconcile import write_entries
 

@@ -9,17 +9,18 @@ import pytest
 from lemo.domain.run import Outcome
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.jobs.overdue import JobState, Plan, job_states, period
+from lemo.jobs.overdue import JobState, job_states, period
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.stores.schedules import EVERYWHERE, Schedule, Setting
 
 HOURLY = "compute-item-similarity-hourly"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 FRIDAY = datetime(2026, 11, 20, 9, 5, tzinfo=UTC)
 
 
-def plan(cron: str, timezone: str = "UTC") -> Plan:
-    return Plan("an-entry", Scope(""), cron, timezone)
+def plan(cron: str, timezone: str = "UTC") -> Schedule:
+    return Schedule(entry=HOURLY, cron=cron, timezone=timezone)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,33 @@ def test_what_runs_on_arrival_is_never_overdue_but_may_fail(stores: Stores) -> N
     ran(stores, scope, timedelta(days=9), "failed", "embed-items", "Milvus does not answer.")
     found = state(stores, "embed-items")
     assert (found.overdue, found.failing, found.overdue_at) == (False, True, None)
+
+
+def test_a_paused_job_is_not_overdue_and_gets_its_time_when_it_is_resumed(stores: Stores) -> None:
+    scope = scenario(stores, timedelta(days=20))
+    assert state(stores).overdue
+    stores.schedules.set(HOURLY, scope, Setting(paused=True), "an operator")
+    assert (state(stores).overdue, state(stores).overdue_at) == (False, None)
+    stores.schedules.set(HOURLY, scope, Setting(paused=False), "an operator")
+    resumed = stores.schedules.of(HOURLY, scope).changed_at
+    assert resumed is not None
+    for minutes, overdue in ((60, False), (121, True)):
+        found = job_states(stores, now=resumed + timedelta(minutes=minutes))
+        assert next(one for one in found if one.entry == HOURLY).overdue == overdue
+
+
+def test_the_default_row_holds_for_scenarios_without_their_own(stores: Stores) -> None:
+    scope = scenario(stores, timedelta(days=20))
+    other = scenario_from_template("news", "news").model_copy(update={"created_at": NOW - timedelta(days=20)})
+    stores.scenarios.create(scope.tenant_id, other)
+    stores.schedules.set(HOURLY, EVERYWHERE, Setting(paused=True), "an operator")
+    stores.schedules.set(
+        HOURLY, scope, Setting(cron="0 3 * * *", timezone="Asia/Shanghai", paused=False), "an operator"
+    )
+    found = {one.scope.scenario_id: one for one in job_states(stores) if one.entry == HOURLY}
+    assert found["news"].overdue_at is None
+    own = found["shop"]
+    assert own.schedule is not None
+    assert (own.schedule.cron, own.schedule.timezone) == ("0 3 * * *", "Asia/Shanghai")
+    # Less than a day until 19:00 UTC, then a day: twice a day after the change.
+    assert own.overdue_at == own.known_since + timedelta(days=2)

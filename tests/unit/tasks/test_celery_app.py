@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lemo.jobs.catalog import JOBS
+from lemo.jobs.crontab import crontab_of
 from lemo.stores.documents.sqlite import SqliteDocuments
 from lemo.stores.schedules import Schedules
 from lemo.tasks.celery_app import QUEUES, app
-from lemo.tasks.crontab import crontab_of
 from lemo.tasks.reconcile import definition_of
 
 DESIGN = {

@@ -14,8 +14,9 @@ from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.schedule import DEFAULT_CRONS
+from lemo.jobs.crontab import ZonedCrontab, crontab_of
 from lemo.tasks.celery_app import app
-from lemo.tasks.crontab import Decoder, Encoder, ZonedCrontab, crontab_of
+from lemo.tasks.crontab import Decoder, Encoder
 
 BERLIN = "Europe/Berlin"
 
