@@ -175,6 +175,7 @@ _REFUSED = (
     "noauth",
     "invalid password",
     "invalid username-password",
+    "authenticationerror",
     "authentication required",
     "authentication failed",
     "auth failed",

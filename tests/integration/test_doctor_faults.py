@@ -1,0 +1,93 @@
+"""Each engine, away in each way: real sockets and servers, one different line for each fault, all within 5 s."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+from typing import Any
+
+import pytest
+
+from lemo.observability.dependencies import Dependency
+from lemo.observability.doctor import examine, states
+from lemo.settings import Settings
+
+ENGINES = {
+    "redis_url": ("redis://{}/0", Dependency.cache),
+    "mongo_url": ("mongodb://{}/", Dependency.documents),
+    "kafka_bootstrap_servers": ("{}", Dependency.log),
+    "clickhouse_url": ("http://{}", Dependency.events),
+    "milvus_uri": ("http://{}", Dependency.vectors),
+}
+TLS = {
+    "redis_url": "rediss://{}/0",
+    "mongo_url": "mongodb://{}/?tls=true",
+    "clickhouse_url": "https://{}",
+    "milvus_uri": "https://{}",
+}
+LIMIT_SECONDS = 5
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """The address of a server that accepts connections and never says a word."""
+    with create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, home: Path, values: dict[str, str]) -> dict[Dependency, Any]:
+    for name, value in {"home": str(home), **values}.items():
+        monkeypatch.setenv(f"LEMO_{name}".upper(), value)
+    report = examine(Settings())
+    assert report.seconds <= LIMIT_SECONDS, f"{report.seconds:.1f} s"
+    return dict(states(report, Dependency))
+
+
+def test_each_fault_has_its_own_line_for_each_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int
+) -> None:
+    with silent() as quiet:
+        faults = {
+            "wrong": dict.fromkeys(ENGINES, "ftp://nowhere"),
+            "unknown": {name: form.format("nothing.invalid:9") for name, (form, _) in ENGINES.items()},
+            "refused": {name: form.format(f"127.0.0.1:{free_port}") for name, (form, _) in ENGINES.items()},
+            "silent": {name: form.format(quiet) for name, (form, _) in ENGINES.items()},
+        }
+        said = {fault: ask(monkeypatch, tmp_path, values) for fault, values in faults.items()}
+    words = {"wrong": " is no ", "unknown": "is unknown", "refused": "refused the connection", "silent": "silent"}
+    for fault, findings in said.items():
+        for name, (_, dependency) in ENGINES.items():
+            finding = findings[dependency]
+            assert finding.state == "missing", (fault, name)
+            assert words[fault] in finding.detail, (fault, name, finding.detail)
+            assert finding.mend, (fault, name)
+
+
+def test_tls_asked_of_a_plain_engine_is_told_as_tls(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str, clickhouse_url: str
+) -> None:
+    redis, clickhouse = (
+        url.partition("://")[2].partition("/")[0].rpartition("@")[2] for url in (redis_url, clickhouse_url)
+    )
+    plain = {"redis_url": redis, "mongo_url": clickhouse, "clickhouse_url": clickhouse, "milvus_uri": clickhouse}
+    findings = ask(monkeypatch, tmp_path, {name: TLS[name].format(place) for name, place in plain.items()})
+    for name in TLS:
+        finding = findings[ENGINES[name][1]]
+        assert "TLS failed" in finding.detail, (name, finding.detail)
+        assert finding.mend
+
+
+def test_a_password_that_redis_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valkey_url: str) -> None:
+    from redis import Redis
+
+    with Redis.from_url(valkey_url) as server:
+        server.config_set("requirepass", "right-one")
+    try:
+        place = valkey_url.partition("://")[2].partition("/")[0]
+        for user in ("", ":wrong-secret@"):
+            finding = ask(monkeypatch, tmp_path, {"redis_url": f"redis://{user}{place}/0"})[Dependency.cache]
+            assert "refused the user or password" in finding.detail
+            assert "wrong-secret" not in finding.detail + finding.mend
+    finally:
+        with Redis.from_url(valkey_url, password="right-one") as server:
+            server.config_set("requirepass", "")
