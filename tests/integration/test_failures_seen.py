@@ -1,0 +1,94 @@
+"""A failed run is seen at both /metrics and in the doctor; a worker is alive that ends a canary."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from lemo.domain.scenario import scenario_from_template
+from lemo.observability.dependencies import Dependency
+from lemo.observability.doctor import examine, states
+from lemo.observability.report import Finding
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from servers import free_port
+
+ENTRY = "train-model-daily"
+
+
+def wait_for(what: Callable[[], bool], seconds: float, why: str) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if what():
+            return
+        time.sleep(0.1)
+    raise AssertionError(why)
+
+
+@contextmanager
+def service(name: str, log: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, "-m", "lemo.cli", name], stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_failed_run_and_a_live_worker_are_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valkey_url: str
+) -> None:
+    port = free_port()
+    nothing = str(free_port())
+    values = {
+        "home": str(tmp_path),
+        "redis_url": valkey_url,
+        "worker_metrics_port": str(port),
+        "clickhouse_port": nothing,
+        "milvus_port": nothing,
+        "api_port": str(free_port()),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"LEMO_{name}".upper(), value)
+    settings = Settings()
+    with Redis.from_url(settings.redis(1)) as broker:
+        broker.flushdb()
+    stores = Stores(settings)
+    stores.tenants.create("default")
+    stores.scenarios.create("default", scenario_from_template("shop", "ecommerce"))
+
+    def seen(dependency: Dependency) -> Finding:
+        return states(examine(settings), [dependency])[dependency]
+
+    def has(place: int, line: str) -> bool:
+        try:
+            return line in httpx.get(f"http://127.0.0.1:{place}/metrics", trust_env=False).text.splitlines()
+        except httpx.TransportError:
+            return False
+
+    failed = f'lemo_runs_total{{entry="{ENTRY}",outcome="failed"}}'
+
+    assert seen(Dependency.worker).state == "missing"
+    with service("worker", tmp_path / "log"):
+        wait_for(lambda: has(port, f"{failed} 0.0"), 60, "the worker shows no count")
+        wait_for(lambda: seen(Dependency.worker).state == "ok", 60, "no canary came back")
+        command = [sys.executable, "-m", "lemo.cli", "jobs", "run", ENTRY, "--scenario", "shop"]
+        environment = {**os.environ, "LEMO_KEY": stores.tenants.new_key("default")}
+        asked = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
+        assert asked.returncode == 0, asked.stdout + asked.stderr
+        wait_for(lambda: has(port, f"{failed} 1.0"), 60, (tmp_path / "log").read_text()[-3000:])
+    failing = seen(Dependency.failing)
+    assert (failing.state, ENTRY in failing.detail) == ("warning", True)
+    assert seen(Dependency.worker).state == "missing"
+    with service("api", tmp_path / "log"):
+        gauge = f'lemo_jobs_failing{{entry="{ENTRY}"}} 1.0'
+        wait_for(lambda: has(settings.api_port, gauge), 60, (tmp_path / "log").read_text()[-3000:])
+    stores.close()
