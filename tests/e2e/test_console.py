@@ -23,6 +23,8 @@ def test_the_overview_shows_services_counts_schedule_and_runs(console: Console, 
     expect(page.get_by_text("precompute-recommendations-4hours")).to_be_visible()
     failed = page.get_by_role("row").filter(has_text="update-user-profiles-2hours")
     expect(failed).to_contain_text("Milvus did not answer.")
+    expect(page.get_by_text("Jobs in trouble")).to_be_visible()
+    expect(page.get_by_text("1 failing")).to_be_visible()
     expect(page.get_by_text("Something is missing")).to_be_visible(timeout=20_000)
     expect(page.get_by_text("服务状态")).to_be_visible()
     trouble = page.get_by_text("Milvus: 127.0.0.1").first

@@ -59,6 +59,11 @@ def test_nothing_runs(settings: Callable[..., Settings]) -> None:
     away = {row.dependency for row in report.rows if row.state == "missing"}
     assert {Dependency.cache, Dependency.documents, Dependency.events, Dependency.worker, Dependency.beat} <= away
     assert "lemo up" in states(report, [Dependency.events])[Dependency.events].mend
+    assert states(report, [Dependency.clocks])[Dependency.clocks].state == "absent"
+    # One Redis keeps nine things from answering: it is told once, with all that stops.
+    [redis] = [trouble for trouble in report.troubles() if "Redis 0" in trouble.headline]
+    assert {row.dependency for row in redis.rows} >= {Dependency.broker, Dependency.log, Dependency.worker}
+    assert [service for service, _ in redis.stops()] == list(Service)
 
 
 def test_real_engines_are_found_with_their_versions(

@@ -125,17 +125,16 @@ class OverviewPage:
             return
         with ui.element("section").classes("lemo-card w-full"):
             heading("To mend", "待处理")
-            for finding, rows in troubles:
-                services = ", ".join(row.service.value for row in rows)
-                stops = " ".join(dict.fromkeys(row.without for row in rows))
+            for trouble in troubles:
                 with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
                     with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
-                        dot(COLOURS[finding.state])
-                        ui.label(finding.detail).classes("text-sm break-words min-w-0")
+                        dot(COLOURS[trouble.finding.state])
+                        ui.label(trouble.headline).classes("text-sm break-words min-w-0")
                     with ui.column().classes("gap-1 pb-2 pl-5 text-sm"):
-                        ui.label(f"Affects {services}: {stops}").classes("text-slate-600")
-                        if finding.mend:
-                            ui.label(finding.mend).classes("font-mono bg-slate-100 rounded px-2 py-1 break-all")
+                        for service, stops in trouble.stops():
+                            ui.label(f"{service.value}: {stops}").classes("text-slate-600")
+                        if trouble.finding.mend:
+                            ui.label(trouble.finding.mend).classes("font-mono bg-slate-100 rounded px-2 py-1 break-all")
 
     @ui.refreshable_method
     def data(self) -> None:

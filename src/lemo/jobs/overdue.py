@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from lemo.domain.errors import InvalidInput
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.jobs.catalog import JOBS
@@ -43,7 +44,10 @@ class JobState:
         """When it becomes overdue, or has become; None: never, since it is paused or has no times."""
         if self.schedule is None or self.schedule.paused:
             return None
-        return self.known_since + PERIODS * period(self.schedule, self.known_since)
+        try:
+            return self.known_since + PERIODS * period(self.schedule, self.known_since)
+        except InvalidInput:  # written past us; beat reports it, and the other jobs' states still count
+            return None
 
     @property
     def overdue(self) -> bool:

@@ -117,7 +117,7 @@ NEEDS: tuple[Need, ...] = (
         (_D.cache, True, "Recent history is not kept; events wait in the log."),
         (_D.broker, False, "New items are not embedded on arrival, only by the next scheduled run."),
         (_D.durability, False, "With Redis Streams, messages may be lost when Redis restarts."),
-        (_D.dead_letters, False, "These messages were refused; nothing of them is in the stores."),
+        (_D.dead_letters, False, "What was refused is in no store."),
     ),
     *_needs(
         Service.console,

@@ -47,7 +47,7 @@ def _of_jobs(
 ) -> Finding:
     def question() -> Finding:
         if not settings.mongo_url and not (settings.state / "documents.sqlite").exists():
-            return Finding(state="ok", version="none", detail="Nothing has been started yet.")
+            return Finding(state="absent", detail="Nothing has been started yet.")
         stores = Stores(settings)
         try:
             states = job_states(stores)
@@ -95,7 +95,7 @@ def probe_clocks(settings: Settings) -> Finding:
             continue
     shown = ", ".join(f"{name} {skew:+.2f} s" for name, skew in skews.items())
     if not skews:
-        return Finding(state="ok", version="nobody asked", detail="No engine with a clock answered.")
+        return Finding(state="absent", detail="No engine with a clock answered.")
     worst = max(skews, key=lambda name: abs(skews[name]))
     version = f"within {max(abs(skews[worst]), 0.01):.2f} s"
     if abs(skews[worst]) <= SKEW_SECONDS:

@@ -37,7 +37,7 @@ class Address:
 
     def missing(self, what: str, mend: str) -> Finding:
         """The finding that the engine is not there."""
-        return Finding(state="missing", detail=mask(f"{self.name}: {what}"), mend=mask(mend))
+        return Finding(state="missing", detail=mask(f"{self.name}: {what}"), cause=mask(what), mend=mask(mend))
 
     def _mend_away(self) -> str:
         if self.embedded:
@@ -160,7 +160,7 @@ class Address:
                 "it speaks TLS, and was asked without.",
                 f"Write {self._tls_form()}. A certificate of your own: {self.authority}.",
             )
-        if isinstance(error, TimeoutError) or "timed out" in lowered or "timeout" in lowered:
+        if isinstance(error, TimeoutError) or any(sign in lowered for sign in _SILENT):
             return self.missing("it accepted the connection and then was silent.", self._mend_silent())
         if isinstance(error, LemoError) and error.mend:
             return self.missing(_short(error.message), error.mend)
@@ -194,6 +194,8 @@ _REFUSED = (
 )
 
 
+_SILENT = ("timed out", "timeout", "fail connecting to server")
+"""What clients say that waited in vain; the last is pymilvus, asked only where a connection was accepted before."""
 _FULL = ("misconf", "no space left", "not_enough_space", "oom command not allowed")
 """What an engine says whose disk or memory is full."""
 _TLS = ("ssl", "certificate", "tls")

@@ -1,6 +1,7 @@
 """The dependency report: what was found, and its forms as table, Markdown and JSON."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Literal
@@ -14,7 +15,7 @@ from rich.text import Text
 from lemo.observability.dependencies import Dependency, Service
 
 State = Literal["ok", "warning", "missing", "absent"]
-"""`absent`: optional, and not set up at all."""
+"""`absent`: optional, and not set up, or nothing was there to look at."""
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "missing": ("✗", "red"), "absent": ("–", "dim")}
 
@@ -29,6 +30,8 @@ class Finding(BaseModel):
     latency_ms: float | None = None
     """Milliseconds from the question to the answer, connecting included."""
     detail: str = ""
+    cause: str = ""
+    """The detail without what was asked: the same for all that one engine keeps from answering."""
     mend: str = ""
 
 
@@ -45,6 +48,31 @@ class Row(Finding):
     def fatal(self) -> bool:
         """Whether the service does not do its work because of this row."""
         return self.required and self.state == "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One cause, with the rows that suffer from it."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def finding(self) -> Finding:
+        """What is wrong and how to mend it, the same for all rows."""
+        return self.rows[0]
+
+    @property
+    def headline(self) -> str:
+        """What is away, and why."""
+        away = list(dict.fromkeys(row.dependency.value for row in self.rows))
+        return self.finding.detail if len(away) == 1 else f"{'; '.join(away)}: {self.finding.cause}"
+
+    def stops(self) -> Iterator[tuple[Service, str]]:
+        """For each service that suffers: what stops."""
+        for service in Service:
+            stopped = [row.without for row in self.rows if row.service is service]
+            if stopped:
+                yield service, " ".join(stopped)
 
 
 class Report(BaseModel):
@@ -69,17 +97,18 @@ class Report(BaseModel):
         weak = any(row.state in ("warning", "missing") for row in self.rows)
         return self.exit_code or (3 if strict and weak else 0)
 
-    def troubles(self) -> Iterator[tuple[Finding, list[Row]]]:
-        """Each dependency that is not fine, once, with the rows that suffer from it; the worst first."""
+    def troubles(self) -> Iterator[Trouble]:
+        """Each cause of trouble once, with the rows that suffer from it; the worst first."""
         away = [row for row in self.rows if row.state in ("warning", "missing")]
         order = {dependency: place for place, dependency in enumerate(Dependency)}
 
-        def cause(row: Row) -> tuple[bool, int, str, str]:
-            return row.state == "warning", order[row.dependency], row.detail, row.mend
-
-        for _, rows in groupby(sorted(away, key=cause), key=cause):
-            suffering = list(rows)
-            yield suffering[0], suffering
+        causes: dict[tuple[bool, str, str], list[Row]] = {}
+        for row in sorted(away, key=lambda row: (row.state == "warning", order[row.dependency])):
+            causes.setdefault(
+                (row.state == "warning", row.cause or f"{row.dependency}: {row.detail}", row.mend), []
+            ).append(row)
+        for suffering in causes.values():
+            yield Trouble(tuple(suffering))
 
     def summary(self) -> str:
         """One sentence: how the installation is."""
@@ -127,13 +156,12 @@ def as_table(report: Report) -> RenderableType:
             )
         table.add_section()
     lines: list[RenderableType] = [table]
-    for finding, suffering in report.troubles():
-        mark, colour = _MARKS[finding.state]
-        services = ", ".join(row.service.value for row in suffering)
-        lines.append(Text(f"\n{mark} {suffering[0].dependency.value} ({services}): {finding.detail}", style=colour))
-        lines.extend(Text(f"  {row.service.value}: {row.without}", style="dim") for row in suffering)
-        if finding.mend:
-            lines.append(Text(f"  mend: {finding.mend}", style="bold"))
+    for trouble in report.troubles():
+        mark, colour = _MARKS[trouble.finding.state]
+        lines.append(Text(f"\n{mark} {trouble.headline}", style=colour))
+        lines.extend(Text(f"  {service.value}: {stops}", style="dim") for service, stops in trouble.stops())
+        if trouble.finding.mend:
+            lines.append(Text(f"  mend: {trouble.finding.mend}", style="bold"))
     lines.append(Text(f"\n{report.summary()}", style="green" if report.ok else "red"))
     return Group(*lines)
 

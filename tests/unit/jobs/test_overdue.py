@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lemo.domain.errors import InvalidInput
 from lemo.domain.run import Outcome
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -13,6 +14,7 @@ from lemo.jobs.overdue import JobState, job_states, period
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.schedules import EVERYWHERE, Schedule, Setting
+from lemo.tasks.steering import Steering
 
 HOURLY = "compute-item-similarity-hourly"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -137,6 +139,16 @@ def test_a_paused_job_is_not_overdue_and_gets_its_time_when_it_is_resumed(stores
     for minutes, overdue in ((60, False), (121, True)):
         found = job_states(stores, now=resumed + timedelta(minutes=minutes))
         assert next(one for one in found if one.entry == HOURLY).overdue == overdue
+
+
+def test_a_crontab_that_never_comes_spoils_no_other_state(stores: Stores) -> None:
+    scope = scenario(stores, timedelta(days=30))
+    with pytest.raises(InvalidInput, match="never occurs"):
+        Steering(stores, "default", "a test").change(HOURLY, "", Setting(cron="0 0 30 2 *"))
+    stores.schedules.set(HOURLY, EVERYWHERE, Setting(cron="0 0 30 2 *"), "by hand")
+    states = {state.entry: state for state in job_states(stores, now=NOW) if state.scope == scope}
+    assert states[HOURLY].overdue_at is None
+    assert states["train-model-daily"].overdue
 
 
 def test_the_default_row_holds_for_scenarios_without_their_own(stores: Stores) -> None:
