@@ -54,6 +54,28 @@ def show_run(
     show_one(rows([run])[0], format, "Run")
 
 
+@app.command("watch")
+def watch_runs(
+    run_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="As in `lemo runs list`; without: all under way now.")
+    ] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Follow runs with their progress until they have ended; exit code 1 if one failed."""
+    from lemo.commands.waiting import wait_for_runs
+
+    stores, tenant_id = _open()
+    if run_ids:
+        runs = [stores.runs.get(tenant_id, run_id) for run_id in dict.fromkeys(run_ids)]
+    else:
+        under_way: tuple[Outcome, ...] = ("running", "queued")
+        runs = [run for outcome in under_way for run in stores.runs.list(tenant_id, outcome=outcome, limit=100)]
+    ended = wait_for_runs(stores, tenant_id, runs)
+    show(rows(ended), format, "Runs", columns(ended))
+    if any(run.outcome == "failed" for run in ended):
+        raise typer.Exit(1)
+
+
 def _open() -> "tuple[Stores, str]":
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
