@@ -1,13 +1,13 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos-worker lint format lock services-up services-down clean
+.PHONY: help install demo test chaos-worker bench-beat lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make lock"
 
-help:  ## Say what each target does (ARGS=... is handed on by demo, test and lock)
+help:  ## Say what each target does (ARGS=... is handed on by demo, test, bench-beat and lock)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:  ## Make .venv with everything in it, from the locks; needs Python 3.11 or newer and no compiler
@@ -21,6 +21,9 @@ test:  ## Install, lint, start the servers that the machine can have, run the te
 
 chaos-worker: install  ## Kill workers in every job at every stage (some minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m "chaos or not chaos" tests/integration/test_worker_faults.py tests/integration/test_beat.py
+
+bench-beat: install  ## How late are 1,000 entries due at one moment, beside stock RedBeat (a minute and a half)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)
 
 lint: install  ## Check style, types and the order of the layers
 	$(BIN)/ruff check . scripts/services
@@ -45,4 +48,4 @@ services-down:  ## Stop them
 clean:  ## Stop the servers, remove .venv, .services, caches and builds; data (.lemo) stays
 	@scripts/services down
 	rm -rf .venv .services dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
