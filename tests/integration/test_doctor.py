@@ -6,7 +6,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from lemo.observability.doctor import examine, states
 from lemo.observability.report import Finding, as_json, as_markdown
 from lemo.settings import Settings
 from lemo.stores.beats import Beat, Beats
+from lemo.stores.connect import Stores
+from lemo.stores.events import SCHEMA_VERSION
 
 
 @contextmanager
@@ -85,6 +87,17 @@ def test_real_engines_are_found_with_their_versions(
         assert any(char.isdigit() for char in engines[dependency].version)
         assert (engines[dependency].latency_ms or 0) > 0
     assert "celery-redbeat" in engines[Dependency.packages].detail + "".join(row.detail for row in report.rows)
+
+
+def test_the_schema_is_told_whatever_the_database_is_called(
+    settings: Callable[..., Settings], clickhouse_url: str
+) -> None:
+    made = settings(clickhouse_url=clickhouse_url, clickhouse_database=f"it's `{uuid.uuid4().hex[:8]}`")
+    assert "no tables" in found(made, Dependency.events).detail
+    with closing(Stores(made)) as stores:
+        stores.events.migrate()
+    finding = found(made, Dependency.events)
+    assert (finding.state, finding.detail) == ("ok", f"schema {SCHEMA_VERSION} of {made.clickhouse_database}")
 
 
 def test_kafka_is_asked_for_lag_and_members(settings: Callable[..., Settings], kafka_servers: str) -> None:

@@ -51,7 +51,7 @@ def _probe_mongo(settings: Settings) -> Finding:
         schemes=("mongodb",),
         default_port=27017,
         embedded=False,
-        start=f"mongosh '{'mongodb'}://{seeds[0]}/{'?tls=true' if tls else ''}' --eval 'db.runCommand({{ping: 1}})'",
+        start=f"mongosh 'mongodb://{seeds[0]}/{'?tls=true' if tls else ''}' --eval 'db.runCommand({{ping: 1}})'",
         tls_scheme="" if tls else "?tls=true at the end of LEMO_MONGO_URL",
         authority="add &tlsCAFile=/path/to/ca.pem to LEMO_MONGO_URL",
     )
@@ -110,16 +110,16 @@ def probe_events(settings: Settings) -> Finding:
         from lemo.stores.events import SCHEMA_VERSION
 
         version = f"ClickHouse {clickhouse_answer(settings, 'SELECT version()')}"
-        database = settings.clickhouse_database.replace("\\", "\\\\").replace("'", "\\'")
         there = clickhouse_answer(
             settings,
-            f"SELECT count() FROM system.tables WHERE database = '{database}' AND name = 'schema_version'",  # noqa: S608
+            "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'schema_version'",
+            database=settings.clickhouse_database,
         )
         if there == "0":
             detail = f"no tables in {settings.clickhouse_database} yet: the consumer makes them"
             return Finding(state="ok", version=version, detail=detail)
-        name = settings.clickhouse_database.replace("\\", "\\\\").replace("`", "\\`")
-        schema = int(clickhouse_answer(settings, f"SELECT max(version) FROM `{name}`.schema_version"))  # noqa: S608
+        newest = "SELECT max(version) FROM {database:Identifier}.schema_version"
+        schema = int(clickhouse_answer(settings, newest, database=settings.clickhouse_database))
         if schema < SCHEMA_VERSION:
             return Finding(
                 state="warning",
@@ -136,12 +136,13 @@ def probe_events(settings: Settings) -> Finding:
     return asked(address, question)
 
 
-def clickhouse_answer(settings: Settings, query: str) -> str:
-    """The one value that a query answers; raises OSError with ClickHouse's own words."""
+def clickhouse_answer(settings: Settings, query: str, **bound: str) -> str:
+    """The one value that a query answers, with values for its {name:Type}s; raises OSError with ClickHouse's words."""
     parts = urlsplit(settings.clickhouse)
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
     user = (unquote(parts.username or "default"), unquote(parts.password or "")) if "@" in parts.netloc else None
-    answer = httpx.post(place, content=query, auth=user, timeout=3, trust_env=False)
+    values = {f"param_{name}": value for name, value in bound.items()}
+    answer = httpx.post(place, params=values, content=query, auth=user, timeout=3, trust_env=False)
     if answer.status_code != 200:
         raise OSError(f"HTTP error {answer.status_code}: {answer.text[:300]}")
     return answer.text.strip()

@@ -111,7 +111,7 @@ def probe_dead_letters(settings: Settings) -> Finding:
             state="warning",
             version=f"{count:,}",
             detail=said,
-            mend="See why, mend the sender, and send them again: lemo dead-letters list",
+            mend="See why, and mend the sender: lemo dead-letters list",
         )
 
     return asked(log_address(settings, "dead letters: the ingest log"), question)
