@@ -203,6 +203,29 @@ def test_the_command_and_its_exit_codes(settings: Callable[..., Settings]) -> No
     assert CliRunner().invoke(app, ["--service", "florist"]).exit_code == 2
 
 
+def test_watching_examines_again_until_it_is_stopped(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lemo.commands.doctor import doctor
+
+    settings()
+    pauses: list[float] = []
+
+    def stopped_in_the_second(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", stopped_in_the_second)
+    app = typer.Typer()
+    app.command()(doctor)
+    answer = CliRunner().invoke(app, ["--watch", "--format", "json", "--interval", "30"])
+    assert answer.exit_code == 1
+    reports = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [report["ok"] for report in reports] == [False, False]
+    assert pauses == [pytest.approx(30 - report["seconds"]) for report in reports]
+
+
 def test_one_service_may_start_when_its_engines_are_there(settings: Callable[..., Settings], valkey_url: str) -> None:
     report = examine(settings(redis_url=valkey_url), Service.beat)
     assert [row.dependency for row in report.rows if row.state == "missing"] == [Dependency.beat, Dependency.worker]

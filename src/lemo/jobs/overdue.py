@@ -1,12 +1,12 @@
 """How each job does for each scenario: when it last succeeded, whether it fails now, and whether it is overdue."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from lemo.domain.errors import InvalidInput
-from lemo.domain.run import Run
+from lemo.domain.run import Outcome, Run
 from lemo.domain.scope import Scope
 from lemo.jobs.catalog import JOBS
 from lemo.jobs.crontab import next_times
@@ -132,13 +132,11 @@ class _Runs:
             if key not in self._newest or _ended_at(run) > _ended_at(self._newest[key]):
                 self._newest[key] = run
 
-    def last(self, entry: str, scenario_id: str, outcome: str) -> Run | None:
+    def last(self, entry: str, scenario_id: str, outcome: Outcome) -> Run | None:
         """The newest run of the job that ended so."""
         known = self._newest.get((entry, scenario_id, outcome))
         # A success that is known makes older failures irrelevant, and an older success does matter.
         if known or self._all or (outcome == "failed" and (entry, scenario_id, "ok") in self._newest):
             return known
-        asked: Sequence[Run] = self._stores.runs.list(
-            self._tenant_id, entry, scenario_id, "ok" if outcome == "ok" else "failed", limit=1
-        )
+        asked = self._stores.runs.list(self._tenant_id, entry, scenario_id, outcome, limit=1)
         return asked[0] if asked else None

@@ -1,13 +1,14 @@
 """`lemo runs watch`: it shows how far runs are, returns once they have ended, and says so if one failed."""
 
-import os
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from lemo.commands.runs import app
+from lemo.domain.errors import NotFound
 from lemo.domain.run import Outcome, Progress, Run
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -16,9 +17,11 @@ TENANT = "default"
 
 
 @pytest.fixture
-def stores(tmp_path: Path) -> Iterator[Stores]:
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     stores = Stores(Settings(home=tmp_path))
     stores.tenants.create(TENANT)
+    monkeypatch.setenv("LEMO_HOME", str(tmp_path))
+    monkeypatch.setenv("LEMO_KEY", stores.tenants.new_key(TENANT))
     yield stores
     stores.close()
 
@@ -30,46 +33,36 @@ def run(stores: Stores, outcome: Outcome, error: str = "") -> Run:
     return made
 
 
-def watch(stores: Stores, *arguments: str) -> "subprocess.Popen[str]":
-    settings = {"LEMO_HOME": str(stores.settings.home), "LEMO_KEY": stores.tenants.new_key(TENANT), "COLUMNS": "200"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "lemo.cli", "runs", "watch", *arguments],
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def test_what_is_under_way_is_followed_until_it_ends(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, one, other = run(stores, "ok"), run(stores, "running"), run(stores, "queued")
+    left = [one, other]
 
+    def another_ends(_: float) -> None:
+        ends = left.pop()
+        ends.outcome = "ok"
+        stores.runs.save(TENANT, ends)
 
-def test_what_is_under_way_is_followed_until_it_ends(stores: Stores) -> None:
-    old, one = run(stores, "ok"), run(stores, "running")
-    with watch(stores) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(3)
-        one.outcome = "ok"
-        stores.runs.save(TENANT, one)
-        said, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, said
-    assert one.run_id in said
-    assert old.run_id not in said
+    # One of them ends between two looks.
+    monkeypatch.setattr(time, "sleep", another_ends)
+    said = CliRunner().invoke(app, ["watch", "--format", "json"])
+    assert said.exit_code == 0, said.output
+    assert left == []
+    assert {one.run_id in said.stdout, other.run_id in said.stdout} == {True}
+    assert old.run_id not in said.stdout
 
 
 def test_a_run_that_failed_is_told_by_the_exit_code(stores: Stores) -> None:
     failed = run(stores, "failed", "Milvus did not answer.")
-    with watch(stores, failed.run_id) as process:
-        said, _ = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "Milvus did not answer." in said
+    said = CliRunner().invoke(app, ["watch", failed.run_id, "--format", "json"])
+    assert said.exit_code == 1
+    assert "Milvus did not answer." in said.stdout
 
 
 def test_an_unknown_run_is_told(stores: Stores) -> None:
-    with watch(stores, "nothing") as process:
-        said, _ = process.communicate(timeout=30)
-    assert process.returncode != 0
-    assert "There is no task run 'nothing'" in said
+    said = CliRunner().invoke(app, ["watch", "nothing"])
+    assert isinstance(said.exception, NotFound)
+    assert "There is no task run 'nothing'" in str(said.exception)
 
 
 def test_nothing_under_way_ends_at_once(stores: Stores) -> None:
-    with watch(stores) as process:
-        said, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, said
+    assert CliRunner().invoke(app, ["watch"]).exit_code == 0
