@@ -48,7 +48,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     measure = partial(_measured, stores, scope, scenario, split(interactions))
     verdict = judge(stores, scope, metrics, floor, measure)
     champion = stores.snapshots.current(scope, KIND)
-    kept = None if verdict.promoted or champion is None else _config_of(stores, scope, champion)
+    kept = None if verdict.promoted or champion is None else config_of(stores, scope, champion)
     refresh_of = _outdated(stores, scope, champion, interactions) if champion and kept else ""
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
@@ -131,11 +131,11 @@ def _publish(
 
 def _measured(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
     """What a version's configuration, fitted on the training part, answers to the rest; None where it is lost."""
-    config = _config_of(stores, scope, version)
+    config = config_of(stores, scope, version)
     return None if config is None else evaluate(BlendModel.fit(parts.train, config, scenario.actions), parts)
 
 
-def _config_of(stores: Stores, scope: Scope, version: str) -> BlendConfig | None:
+def config_of(stores: Stores, scope: Scope, version: str) -> BlendConfig | None:
     """The configuration of a version, by its snapshot, else by its record; None where this Lemo cannot read it."""
     try:
         try:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
-from scipy import stats
 
 Array = np.ndarray[Any, Any]
 
@@ -46,6 +45,8 @@ def compare(ours: Sequence[float] | Array, theirs: Sequence[float] | Array) -> C
     # Where all differ by the same, which in practice means by nothing, there is no noise to compare with.
     if users < 2 or float(np.ptp(differences)) <= 1e-12:
         return Comparison(difference=mean, low=mean, high=mean, p_value=1.0, users=users)
+    from scipy import stats  # heavy, and needed where models are trained only
+
     test = stats.ttest_1samp(differences, 0.0, alternative="greater")
     low, high = stats.ttest_1samp(differences, 0.0).confidence_interval(CONFIDENCE)
     return Comparison(difference=mean, low=float(low), high=float(high), p_value=float(test.pvalue), users=users)
