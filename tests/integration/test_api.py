@@ -427,7 +427,7 @@ def test_every_route_is_documented_with_an_example(site: Site) -> None:
     for (method, path), route in routes.items():
         assert route["summary"], path
         assert route["description"], path
-        if method == "post":
+        if method == "post" and not path.endswith("/rollback"):  # which needs no body
             content = route["requestBody"]["content"]["application/json"]
             assert "example" in content or "example" in content["schema"], path
         if path.startswith("/v1"):

@@ -1,5 +1,6 @@
 """What routes ask for: the services of the process, the scope of the caller, the body."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -83,6 +84,16 @@ def _place(
 
 
 TenantId = Annotated[str, Depends(_tenant)]
+
+
+async def _operator(tenant_id: TenantId, credentials: Credentials) -> str:
+    key = credentials.credentials if credentials else ""
+    fingerprint = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{tenant_id}, API (key {fingerprint})"
+
+
+Operator = Annotated[str, Depends(_operator)]
+"""Who asks, for logs of changes: the fingerprint of a key says which one it was, and nothing more."""
 Here = Annotated[Place, Depends(_place)]
 
 

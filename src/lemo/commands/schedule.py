@@ -160,14 +160,7 @@ def _open() -> "tuple[Stores, str]":
 
 
 def _steering(stores: "Stores", tenant_id: str) -> "Steering":
-    import getpass
-    import os
-    import socket
-
+    from lemo.commands.operator import operator
     from lemo.tasks.steering import Steering
 
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())  # a container's user that has no name
-    return Steering(stores, tenant_id, f"{tenant_id}, command line ({user}@{socket.gethostname()})")
+    return Steering(stores, tenant_id, operator(tenant_id))

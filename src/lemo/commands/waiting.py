@@ -1,16 +1,19 @@
 """Waiting for runs with a progress bar for each."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lemo.commands.output import messages
 from lemo.domain.errors import EngineUnavailable, LemoError
+from lemo.domain.run import Progress as Step
 from lemo.domain.run import Run
 
 if TYPE_CHECKING:
+    from lemo.jobs.report import Report
     from lemo.stores.connect import Stores
 
 LOOK_SECONDS = 0.2
@@ -21,13 +24,7 @@ QUIET_SECONDS = 60
 def wait_for_runs(stores: "Stores", tenant_id: str, runs: Sequence[Run]) -> list[Run]:
     """Shows the runs until all have ended; returns them as they ended. An engine that is away is waited for."""
     ended: dict[str, Run] = {}
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[stage]}"),
-        TimeElapsedColumn(),
-        console=messages,
-    ) as bars:
+    with _bars() as bars:
         tasks = {
             run.run_id: bars.add_task(f"{run.entry} [dim]{run.scenario_id}[/]", total=None, stage="queued")
             for run in runs
@@ -54,6 +51,31 @@ def wait_for_runs(stores: "Stores", tenant_id: str, runs: Sequence[Run]) -> list
             if len(ended) < len(runs):
                 time.sleep(LOOK_SECONDS)
     return [ended[run.run_id] for run in runs]
+
+
+@contextmanager
+def progress_bar(description: str) -> "Iterator[Report]":
+    """A report for a job that this process does itself, drawn as a progress bar."""
+    from lemo.jobs.report import Report
+
+    with _bars() as bars:
+        task = bars.add_task(description, total=None, stage="")
+
+        def show(step: Step) -> None:
+            bars.update(task, total=step.total or None, completed=step.done, stage=step.stage)
+
+        yield Report(show, check=lambda: None, fence=0)
+        bars.update(task, total=1, completed=1, stage="done")
+
+
+def _bars() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[stage]}"),
+        TimeElapsedColumn(),
+        console=messages,
+    )
 
 
 def _draw(bars: Progress, task: TaskID, run: Run) -> None:

@@ -14,6 +14,7 @@ from lemo.console.departed import Departed
 from lemo.console.explore import explore_page
 from lemo.console.facts import Facts
 from lemo.console.health import Health
+from lemo.console.models import models_page
 from lemo.console.overview import overview_page
 from lemo.console.schedule import schedule_page
 from lemo.console.theme import LEMON
@@ -41,6 +42,10 @@ def serve(settings: Settings) -> None:
     @ui.page("/schedule", title="Schedule · Lemo")
     async def schedule(scenario: str = "") -> None:
         await schedule_page(facts, access, scenario)
+
+    @ui.page("/models", title="Models · Lemo")
+    async def models(scenario: str = "") -> None:
+        await models_page(facts, access, scenario)
 
     if access.needs_login:
         ui.page("/login", title="Log in · Lemo")(access.login_page)

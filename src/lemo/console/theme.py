@@ -56,7 +56,12 @@ COLOURS = {
     "skipped": QUIET,
 }
 _TILES = ("#0ea5e9", "#8b5cf6", "#ec4899", "#f97316", "#14b8a6", "#6366f1", "#84cc16", "#ef4444")
-_PAGES = (("/", "Overview", "总览"), ("/schedule", "Schedule", "定时任务"), ("/explore", "Explore", "推荐探索"))
+_PAGES = (
+    ("/", "Overview", "总览"),
+    ("/schedule", "Schedule", "定时任务"),
+    ("/models", "Models", "模型"),
+    ("/explore", "Explore", "推荐探索"),
+)
 
 
 @contextmanager

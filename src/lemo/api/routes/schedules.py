@@ -1,12 +1,11 @@
 """When the jobs run: look, change, run now, and who changed what."""
 
-import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, status
 from pydantic import BaseModel, ConfigDict
 
-from lemo.api.dependencies import Api, Credentials, RawBody, TenantId, model_of
+from lemo.api.dependencies import Api, Operator, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.routes.runs import RunList
 from lemo.stores.schedules import Schedule, ScheduleChange, Setting
@@ -77,11 +76,9 @@ class History(BaseModel):
     changes: list[Change]
 
 
-def _steering(services: Api, tenant_id: TenantId, credentials: Credentials) -> Steering:
-    """Steering in the name of the key: its fingerprint says which one, and nothing more."""
-    key = credentials.credentials if credentials else ""
-    fingerprint = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:8]
-    return Steering(services.stores, tenant_id, f"{tenant_id}, API (key {fingerprint})")
+def _steering(services: Api, tenant_id: TenantId, operator: Operator) -> Steering:
+    """Steering in the name of the key."""
+    return Steering(services.stores, tenant_id, operator)
 
 
 Steered = Annotated[Steering, Depends(_steering)]

@@ -1,0 +1,224 @@
+"""The models of a scenario: what each is worth, which one serves and since when; promote, roll back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nicegui import run, ui
+from nicegui.events import ValueChangeEventArguments
+
+from lemo.console.access import Access
+from lemo.console.facts import Facts, attempt
+from lemo.console.theme import GOOD, QUIET, WEAK, ago, badge, cell, frame, heading, nothing, stamp, table, trouble
+from lemo.domain.errors import LemoError
+from lemo.domain.scope import Scope
+from lemo.jobs.promotion import promote, rollback
+from lemo.jobs.registry import RegisteredModel, registered
+from lemo.stores.model_changes import ModelChange
+
+REFRESH_SECONDS = 5.0
+SHOWN = 20
+SEGMENTS = {
+    "new_users": "new users 新用户",
+    "light_users": "light users 轻度用户",
+    "heavy_users": "heavy users 重度用户",
+    "new_items": "new items 新物品",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the page shows."""
+
+    models: list[RegisteredModel] | LemoError
+    changes: list[ModelChange] | LemoError
+
+
+class ModelsPage:
+    """The models of one visitor's scenario; the page renews itself every five seconds."""
+
+    def __init__(self, facts: Facts, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+        self._facts = facts
+        self._tenant_id = tenant_id
+        self._scenarios = list(scenarios)
+        self._scenario = scenario if scenario in scenarios else next(iter(scenarios), "")
+        self._seen: _Seen | None = None
+
+    @property
+    def _scope(self) -> Scope:
+        return Scope(self._tenant_id, self._scenario)
+
+    def build(self) -> None:
+        """Lays the page out and starts to fill it."""
+        with ui.element("section").classes("lemo-card w-full"):
+            with ui.row().classes("items-center justify-between w-full"):
+                heading("Models", "模型")
+                with ui.row().classes("items-center gap-2"):
+                    self._back = (
+                        ui.button("Roll back 回滚", icon="undo", on_click=self._ask_rollback)
+                        .props("flat no-caps color=secondary")
+                        .tooltip("Put back the model that served before")
+                    )
+                    ui.select(
+                        self._scenarios, value=self._scenario, label="Scenario 场景", on_change=self._chose
+                    ).props("outlined dense").classes("w-full sm:w-56")
+            self.models()
+        with ui.element("section").classes("lemo-card w-full"):
+            heading("What served", "上线记录")
+            self.changes()
+        with ui.dialog() as self._dialog, ui.card().classes("w-full max-w-md gap-3"):
+            self._question = ui.label().classes("text-lg font-semibold break-words")
+            ui.label("The API takes it up within two seconds. 两秒内生效。").classes("text-sm text-slate-600")
+            with ui.row().classes("w-full justify-end gap-2"):
+                ui.button("Cancel 取消", on_click=self._dialog.close).props("flat no-caps color=secondary")
+                ui.button("Do it 确认", on_click=self._confirm).props("unelevated no-caps")
+        self._wanted: Callable[[], ModelChange | None] | None = None
+        ui.timer(REFRESH_SECONDS, self.renew)
+
+    async def renew(self) -> None:
+        """Reads everything anew, outside the event loop; what has not changed is not drawn again."""
+        seen = await run.io_bound(self._look)
+        if seen is None or seen == self._seen:
+            return
+        self._seen = seen
+        models = seen.models if isinstance(seen.models, list) else []
+        self._back.set_enabled(any(model.rollback for model in models))
+        self.models.refresh()
+        self.changes.refresh()
+
+    def _look(self) -> _Seen:
+        stores = self._facts.stores
+        return _Seen(
+            attempt(lambda: registered(stores, self._scope, SHOWN)),
+            attempt(lambda: stores.model_changes.history(self._scope, SHOWN)),
+        )
+
+    async def _chose(self, event: ValueChangeEventArguments[str]) -> None:
+        self._scenario = event.value
+        ui.navigate.history.replace(f"/models?scenario={self._scenario}")
+        self._seen = None
+        await self.renew()
+
+    @ui.refreshable_method
+    def models(self) -> None:
+        """The newest models, each with its worth."""
+        if self._seen is None:
+            ui.skeleton(height="160px").classes("w-full mt-3")
+            return
+        if isinstance(self._seen.models, LemoError):
+            trouble(self._seen.models)
+            return
+        if not self._seen.models:
+            nothing("Nothing has been trained yet. 尚无模型。")
+            return
+        names = ("Model 模型", "State 状态", "NDCG@10 指标", "Popularity 热门基线", "Events 事件", "Why 原因", "")
+        with table(names, numbers=(2, 3, 4)):
+            for model in self._seen.models:
+                self._row(model)
+
+    def _row(self, model: RegisteredModel) -> None:
+        with ui.element("tr").mark("model"):
+            with ui.element("td"):
+                ui.label(model.version).classes("font-mono whitespace-nowrap")
+                ui.label(ago(model.created_at)).classes("text-xs text-slate-500").tooltip(stamp(model.created_at))
+            with ui.element("td"):
+                if model.champion:
+                    badge("champion 当前", GOOD)
+                elif not model.kept:
+                    badge("dropped 已清理", QUIET)
+                elif model.rollback:
+                    badge("former 前任", WEAK)
+            with ui.element("td").classes("number"):
+                ui.label(_figure(model.ndcg_at_10))
+                low, high = model.metrics.get("model", {}).get("intervals", {}).get("ndcg_at_10", (None, None))
+                if low is not None:
+                    ui.label(f"{_figure(low)}–{_figure(high)}").classes("text-xs text-slate-500").tooltip(
+                        "95 % confidence interval"
+                    )
+            cell(_figure(model.popularity_ndcg_at_10), number=True)
+            cell(f"{model.events:,}", f"up to {stamp(model.last_event_at)}" if model.last_event_at else "", number=True)
+            with ui.element("td"):
+                ui.label(model.why).classes("break-words")
+                ui.label(_segments(model)).classes("text-xs text-slate-500 break-words")
+            with ui.element("td").classes("sticky right-0 bg-white"):
+                button = ui.button(icon="publish", on_click=lambda: self._ask_promote(model.version))
+                button.props("flat round dense color=secondary").tooltip("Promote 上线")
+                button.props["aria-label"] = f"Promote 上线: {model.version}"
+                button.set_enabled(model.kept and not model.champion)
+
+    @ui.refreshable_method
+    def changes(self) -> None:
+        """Which model served when."""
+        changes = self._seen.changes if self._seen else []
+        if isinstance(changes, LemoError):
+            trouble(changes)
+            return
+        if not changes:
+            nothing("No model has served yet. 尚无记录。")
+            return
+        names = ("When 时间", "What 操作", "Model 模型", "Before 之前", "Who 操作者", "Why 原因")
+        with table(names, numbers=()):
+            for change in changes:
+                with ui.element("tr").mark("served"):
+                    cell(ago(change.changed_at), stamp(change.changed_at))
+                    cell(change.action)
+                    cell(change.version)
+                    cell(change.previous or "–")
+                    for text in (change.changed_by, change.why):
+                        with ui.element("td"):
+                            ui.label(text).classes("break-words")
+
+    def _ask_promote(self, version: str) -> None:
+        self._ask(f"Put {version} in service?", lambda: promote(self._facts.stores, self._scope, version, self._by))
+
+    def _ask_rollback(self) -> None:
+        models = self._seen.models if self._seen else []
+        target = next((each.version for each in models if each.rollback), "") if isinstance(models, list) else ""
+        self._ask(f"Roll back to {target}?", lambda: rollback(self._facts.stores, self._scope, self._by))
+
+    def _ask(self, question: str, act: Callable[[], ModelChange | None]) -> None:
+        self._question.text, self._wanted = question, act
+        self._dialog.open()
+
+    async def _confirm(self) -> None:
+        act = self._wanted
+        self._dialog.close()
+        if act is None:
+            return
+        told = await run.io_bound(lambda: attempt(act))
+        if isinstance(told, LemoError):
+            ui.notify(str(told), type="negative", multi_line=True, timeout=10_000)
+        else:
+            text = f"{told.version} serves now 已上线" if told else "It served already 无变化"
+            ui.notify(text, type="positive")
+        await self.renew()
+
+    @property
+    def _by(self) -> str:
+        return f"{self._tenant_id}, console"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _segments(model: RegisteredModel) -> str:
+    """NDCG@10 by segment, in words."""
+    found = model.metrics.get("model", {}).get("segments", {})
+    return " · ".join(
+        f"{words} {found[name]['ndcg_at_10']:.4f} ({found[name]['users']:,})"
+        for name, words in SEGMENTS.items()
+        if name in found
+    )
+
+
+async def models_page(facts: Facts, access: Access, scenario: str) -> None:
+    """Draws the models for whoever asks."""
+    visitor = await access.visitor("/models")
+    if visitor is None:
+        return
+    tenant_id, scenarios = visitor
+    with frame("/models", tenant_id, may_leave=access.needs_login):
+        if scenarios:
+            ModelsPage(facts, tenant_id, scenarios, scenario).build()
+        else:
+            nothing("There is no scenario yet: `lemo scenarios create` makes one. 尚无场景。")

@@ -1,0 +1,58 @@
+"""How good recommendations would have been on a scenario's own past; nothing is published or promoted."""
+
+from pydantic import Field
+
+from lemo.domain.scope import Scope
+from lemo.jobs.report import Report
+from lemo.jobs.training import config_of, read_interactions
+from lemo.recommenders.blend import BlendModel
+from lemo.recommenders.comparison import Comparison, compare
+from lemo.recommenders.evaluation import Scorecard, evaluate
+from lemo.recommenders.selection import Assessment, assess
+from lemo.recommenders.split import Protocol, split
+from lemo.stores.connect import Stores
+from lemo.stores.models import KIND
+
+
+class Evaluation(Assessment):
+    """What is measured of the chosen model, and of the champion's parameters on the same past."""
+
+    champion: Scorecard | None = None
+    """None where nothing serves yet, or its parameters cannot be read any more."""
+    champion_version: str | None = None
+    compared: dict[str, Comparison] = Field(default_factory=dict)
+    """The chosen model against each of the others: the difference of NDCG@10, its interval and p-value."""
+
+    @property
+    def scorecards(self) -> dict[str, Scorecard]:
+        """What was measured, by name, the chosen model first."""
+        found = {"model": self.model, "champion": self.champion}
+        found |= {"popularity": self.popularity, "decayed_popularity": self.decayed_popularity}
+        return {name: card for name, card in found.items() if card is not None}
+
+
+def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, report: Report) -> Evaluation | None:
+    """Chooses a model on the first 80 % of the events and measures it on the rest, beside the champion's parameters.
+
+    `protocol` is `time` for one moment for all, `user` for each user's last 20 %, None for `time` where there is time.
+    None comes back where nobody can be asked.
+    """
+    scenario = stores.scenarios.get(scope)
+    report.stage("reading events")
+    interactions = read_interactions(stores, scope, scenario)
+    assessment = assess(interactions, scenario.actions, report.at, protocol)
+    if assessment is None:
+        return None
+    champion = stores.snapshots.current(scope, KIND)
+    config = config_of(stores, scope, champion) if champion else None
+    card = None
+    if config is not None:
+        report.stage("measuring the champion")
+        parts = split(interactions, protocol=protocol)
+        card = evaluate(BlendModel.fit(parts.train, config, scenario.actions), parts)
+    given = {name: getattr(assessment, name) for name in type(assessment).model_fields}
+    found = Evaluation(**given, champion=card, champion_version=champion if card else None)
+    for name, other in found.scorecards.items():
+        if name != "model":
+            found.compared[name] = compare(found.model.ndcg_by_user, other.ndcg_by_user)
+    return found
