@@ -28,9 +28,9 @@ ROUNDING = 1 - 1e-6
 def compiled(function: Function) -> Function:
     """Compiles at the first call; without a folder that can be written, in each process anew."""
     try:
-        return cast(Function, numba.njit(nogil=True, cache=True)(function))
+        return cast(Function, numba.njit(nogil=True, error_model="numpy", cache=True)(function))
     except RuntimeError:
-        return cast(Function, numba.njit(nogil=True)(function))
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 @compiled
@@ -94,7 +94,9 @@ def nearest(
     blocks = (count + BLOCK - 1) // BLOCK
     sums = np.zeros(blocks * BLOCK, np.float64)
     lengths = np.ones(blocks * BLOCK, np.float64)
-    lengths[:count] = norms
+    for column in range(count):
+        if norms[column] > 0:  # of an item that nobody likes any length will do but 0
+            lengths[column] = norms[column]
     touched = np.zeros(count + 1, np.uint32)
     capacity = 4 * k + 2 * BLOCK
     passing = np.zeros(capacity, np.uint32)

@@ -51,7 +51,7 @@ def tastes(draw: st.DrawFn) -> np.ndarray:
     return np.where(liked, np.exp2(-random.random(shape) * 20), 0.0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tastes(), st.sampled_from([0.0, 0.5, 20.0]), st.integers(1, 60))
 def test_the_nearest_are_those_of_the_plain_formula(weights: np.ndarray, shrinkage: float, k: int) -> None:
     full = naive(weights, shrinkage, 1) if shrinkage else np.nan_to_num(_unshrunk(weights))
