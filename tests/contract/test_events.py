@@ -10,7 +10,7 @@ import pytest
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
-from lemo.stores.events import Events
+from lemo.stores.events import UNDER_WAY_MS, Events
 
 START = 1_600_000_000_000
 
@@ -89,6 +89,23 @@ def test_interactions_are_ordered_and_typed(events: Events, scope: Scope) -> Non
     assert rows[-1]["value"] == 5.0
     assert [row["timestamp"] for row in events.interactions(scope, until_ms=START + 3000).to_pylist()] == [START]
     assert len(events.interactions(Scope("nobody", "nothing"))) == 0
+
+
+def test_what_was_taken_in_since_a_moment_comes_again_rather_than_never(events: Events, scope: Scope) -> None:
+    rows = [(scope, event(second, value=second or None)) for second in range(5)]
+    for _ in range(2):
+        events.insert(rows)
+    everything, then = events.taken_in(scope)
+    assert everything.column_names == ["user_id", "item_id", "action", "value", "timestamp"]
+    assert sorted(everything.column("timestamp").to_pylist()) == [START + second * 1000 for second in range(5)]
+    # Whatever is as old as the events may be: it counts when the store took it in.
+    events.insert([(scope, event(-1000)), rows[3]])
+    since, later = events.taken_in(scope, then)
+    assert {START - 1_000_000, START + 3000} <= set(since.column("timestamp").to_pylist())
+    assert later >= then
+    nothing, _ = events.taken_in(scope, then + 10 * UNDER_WAY_MS)
+    assert len(nothing) == 0
+    assert len(events.taken_in(Scope("nobody", "nothing"))[0]) == 0
 
 
 def test_newest(events: Events, scope: Scope) -> None:

@@ -60,6 +60,8 @@ _MIGRATIONS = (
     ORDER BY (tenant_id, scenario_id, event_id)
     """,
 )
+UNDER_WAY_MS = 120_000
+"""An insert that began this long ago has ended: as long as a client waits for one."""
 SCHEMA_VERSION = len(_MIGRATIONS)
 """The version of the tables that this code reads and writes."""
 
@@ -148,6 +150,29 @@ class Events:
             scope,
             until=until_ms or 0,
         )
+
+    def taken_in(self, scope: Scope, since_ms: int | None = None) -> tuple["pyarrow.Table", int]:
+        """The events that the store took in since a moment (None: all, each once), and the moment to ask from next.
+
+        Moments are the store's own clock (Unix ms). The next one lies a little back, so that an insert that was under
+        way is not missed: an event may come twice, and so does one that was sent again. Columns are those of
+        `interactions` without event_id, in no order.
+        """
+        now = int(self._query("SELECT toUnixTimestamp64Milli(now64(3))", scope)[0][0])
+        once, since = (
+            ("FINAL", "") if since_ms is None else ("", "AND ingested_at >= fromUnixTimestamp64Milli({since:Int64})")
+        )
+        table = self._table_of(
+            f"""
+            SELECT user_id, item_id, toString(action) AS action, value,
+                   toUnixTimestamp64Milli(events.timestamp) AS timestamp
+            FROM {self._table} AS events {once}
+            WHERE {_WHERE} {since}
+            """,
+            scope,
+            since=since_ms or 0,
+        )
+        return table, now - UNDER_WAY_MS
 
     def count(self, scope: Scope) -> int:
         """How many different events the scope has."""

@@ -70,6 +70,9 @@ class Documents(Protocol):
     def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
         """All documents of the scope by id, read in batches, so that any number fits into memory."""
 
+    def ids(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar]) -> list[str]:
+        """The ids of all documents whose fields equal `where`, without reading their bodies; in no order."""
+
     def count(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar] | None = None) -> int:
         """How many documents match."""
 
