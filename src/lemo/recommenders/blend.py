@@ -1,7 +1,7 @@
-"""The blend: item-kNN on a user's touches, mixed with popularity; one code for one request and for a batch."""
+"""The blend: relations of items to a user's touches, mixed with popularity; one code for request and batch."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +13,7 @@ from lemo.recommenders.histories import Encoder
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.item_knn import item_similarity
 from lemo.recommenders.popularity import popularity, z_scores
+from lemo.recommenders.ridge import MOST_ITEMS, neighbourhood_ridges
 from lemo.recommenders.scored import Scored
 from lemo.recommenders.strings import pack_strings, unpack_strings
 
@@ -33,8 +34,14 @@ class BlendConfig(BaseModel):
     popularity_half_life_ms: Annotated[float, Field(gt=0)] | None = None
     behaviour_half_life_ms: Annotated[float, Field(gt=0)] | None = None
     """Of acts when similarity is fitted, and of a user's touches when the model is asked."""
+    relation: Literal["similarity", "ridge"] = "similarity"
+    """What a touched item says of another: their similarity (item-kNN), or its part in explaining it (ridge)."""
+    penalty: Annotated[float, Field(gt=0)] = 20.0
+    """Of `ridge`: added to each item's squared norm; the larger, the less few users prove."""
     shrinkage: Annotated[float, Field(ge=0)] = 10.0
+    """Of similarity: the larger, the less few users prove."""
     neighbours: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Items that speak for each item."""
     behaviour_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How much similarity to the touched items counts beside popularity."""
 
@@ -58,7 +65,7 @@ class BlendModel:
     ) -> None:
         self.item_ids = item_ids
         self.neighbours = neighbours
-        """Items x items: row j holds the items most similar to j."""
+        """Items x items: row j holds the items that speak for j (`ridge`: some against it), and how much."""
         self.influence = influence if influence is not None else _transposed(neighbours)
         """Items x items, the transpose: row i holds the items that a taste for i speaks for."""
         self.popularity = popular
@@ -77,7 +84,7 @@ class BlendModel:
         tastes = interactions.tastes(config.behaviour_half_life_ms)
         return cls(
             interactions.item_ids,
-            item_similarity(tastes, config.shrinkage, config.neighbours, interactions.typical_weight),
+            _related(tastes, config, interactions.typical_weight),
             popularity(interactions, config.popularity_half_life_ms),
             config,
             rules,
@@ -181,6 +188,13 @@ class BlendModel:
             int(manifest["newest_ms"]),
             _csr_from("influence", arrays, len(item_ids)),
         )
+
+
+def _related(tastes: CSR, config: BlendConfig, unit: float) -> CSR:
+    similarity = item_similarity(tastes, config.shrinkage, config.neighbours, unit)
+    if config.relation == "similarity" or similarity.shape[0] > MOST_ITEMS:
+        return similarity
+    return neighbourhood_ridges(tastes, similarity, config.neighbours, [config.penalty], unit)[0]
 
 
 def _moments(values: Array, count: int) -> tuple[float, float]:

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import Metrics, evaluate
-from lemo.recommenders.grid import Grid, Mix, judged
+from lemo.recommenders.grid import Grid, judged
 from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.ridge import MOST_ITEMS
 from lemo.recommenders.split import Split, split, split_at
 
 Report = Callable[[str, int, int], None]
@@ -90,44 +91,50 @@ def assess(interactions: Interactions, rules: Mapping[str, ActionRule], report: 
 def select(interactions: Interactions, report: Report = silent) -> Selection:
     """Chooses on validation windows inside the interactions; deterministic.
 
-    Every source is fitted once per window; mixes are judged on the users' best candidates of all sources.
+    Every source is fitted once per window; mixes are judged on the users' best candidates of all sources. Similarities
+    of all half-lives come first, then ridges of the half-life that was best among them.
     """
-    grid = Grid.of(interactions.span)
-    totals: dict[Mix, float] = {}
-    users = windows = 0
-    weights = 0.0
-    for done, window in enumerate(_windows(interactions)):
-        report("choosing", done, len(WINDOWS) - 1)
-        asked = _sample(window)
-        if len(asked.users) < FEWEST_USERS:
-            continue
-        weight = RECENCY**done
-        users += len(asked.users)
-        windows += 1
-        weights += weight
-        for mix, value in judged(asked, grid).items():
-            totals[mix] = totals.get(mix, 0.0) + weight * value
+    windows = [
+        (RECENCY**place, asked)
+        for place, window in enumerate(_windows(interactions))
+        if len((asked := _sample(window)).users) >= FEWEST_USERS
+    ]
     if not windows:
         config = BlendConfig()
         alone = config.model_copy(update={"behaviour_share": 0.0})
         return Selection(config=config, popularity=alone, ndcg_at_10=None, users=0, windows=0)
+    steps = iter(range(2 * len(windows)))
+
+    def mean(grid: Grid) -> dict[BlendConfig, float]:
+        totals: dict[BlendConfig, float] = {}
+        for weight, asked in windows:
+            report("choosing", next(steps), 2 * len(windows))
+            for mix, value in judged(asked, grid).items():
+                totals[mix] = totals.get(mix, 0.0) + weight * value
+        return totals
+
+    grid = Grid.of(interactions.span)
+    totals = mean(grid)
+    if len(interactions.item_ids) <= MOST_ITEMS:
+        similar = max((mix for mix in totals if mix.behaviour_share > 0), key=totals.__getitem__)
+        totals |= mean(grid.ridges(similar.behaviour_half_life_ms))
     best = _middle_of_plateau(totals)
     return Selection(
-        config=grid.config(best),
-        popularity=grid.config(max((mix for mix in totals if mix[2] == 0), key=totals.__getitem__)),
-        ndcg_at_10=totals[best] / weights,
-        users=users,
-        windows=windows,
+        config=best,
+        popularity=max((mix for mix in totals if mix.behaviour_share == 0), key=totals.__getitem__),
+        ndcg_at_10=totals[best] / sum(weight for weight, _ in windows),
+        users=sum(len(asked.users) for _, asked in windows),
+        windows=len(windows),
     )
 
 
-def _middle_of_plateau(totals: Mapping[Mix, float]) -> Mix:
+def _middle_of_plateau(totals: Mapping[BlendConfig, float]) -> BlendConfig:
     """The best mix among those with the median share of all mixes that are nearly as good as the best."""
     least = PLATEAU * max(totals.values())
     good = [mix for mix, total in totals.items() if total >= least]
-    share = sorted(mix[2] for mix in good)[len(good) // 2]
+    share = sorted(mix.behaviour_share for mix in good)[len(good) // 2]
     # max() keeps the first of equals, and the grid goes from plain to elaborate.
-    return max((mix for mix in good if mix[2] == share), key=totals.__getitem__)
+    return max((mix for mix in good if mix.behaviour_share == share), key=totals.__getitem__)
 
 
 def _windows(interactions: Interactions) -> Iterator[Split]:
