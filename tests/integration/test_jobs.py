@@ -90,12 +90,19 @@ def test_training_publishes_records_and_promotes_and_repeats_itself(stores: Stor
     assert first.detail["promoted"]
     assert first.detail["ndcg_at_10"] > first.detail["popularity_ndcg_at_10"] > 0
     assert stores.snapshots.current(world, "model") == first.detail["version"]
+    # The same training on the same events chooses the same, is no better, and has nothing to refresh.
     second = train(stores, world, unattended())
-    assert second.detail["promoted"]
-    assert {**second.detail, "version": ""} == {**first.detail, "version": ""}
+    assert not second.detail["promoted"]
+    assert second.detail["serving"] == stores.snapshots.current(world, "model") == first.detail["version"]
+    told = ("config", "ndcg_at_10", "popularity_ndcg_at_10", "test_users")
+    assert [second.detail[name] for name in told] == [first.detail[name] for name in told]
     newest, oldest = stores.models.list(world)
     assert (newest.version, oldest.version) == (second.detail["version"], first.detail["version"])
     assert newest.champion_ndcg_at_10 == pytest.approx(first.detail["ndcg_at_10"])
+    assert (newest.comparison or {})["difference"] == 0
+    assert (oldest.why, newest.promoted, oldest.promoted) == ("the first model", False, True)
+    assert oldest.events == first.rows_read
+    assert oldest.metrics["model"]["segments"]["light_users"]["users"] > 0
 
 
 def test_a_challenger_below_the_champion_does_not_serve(
@@ -108,8 +115,9 @@ def test_a_challenger_below_the_champion_does_not_serve(
     def choose_badly(*arguments: object) -> object:
         found = assess(*arguments)  # type: ignore[arg-type]
         assert found is not None
-        worse = {"config": poor, "model": found.popularity, "decayed_popularity": found.popularity}
-        return found.model_copy(update=worse)
+        return found.model_copy(
+            update={"config": poor, "model": found.popularity, "decayed_popularity": found.popularity}
+        )
 
     monkeypatch.setattr("lemo.jobs.training.assess", choose_badly)
     done = train(stores, world, unattended())
@@ -120,16 +128,47 @@ def test_a_challenger_below_the_champion_does_not_serve(
     assert done.detail["ndcg_at_10"] > done.detail["popularity_ndcg_at_10"]
 
 
+def test_the_champions_parameters_are_fitted_again_on_new_events(
+    stores: Stores, world: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lemo.domain.event import Event
+
+    first = train(stores, world, unattended()).detail["version"]
+    champion = stores.models.get(world, first)
+    moment = champion.last_event_at
+    assert moment is not None
+    arrived = Event(user_id="just came", item_id="just made", action="purchase", timestamp=moment + timedelta(hours=1))
+    stores.events.insert([(world, arrived)])
+
+    def choose_otherwise(*arguments: object) -> object:
+        found = assess(*arguments)  # type: ignore[arg-type]
+        assert found is not None
+        return found.model_copy(update={"config": BlendConfig(behaviour_share=0.0), "model": found.popularity})
+
+    monkeypatch.setattr("lemo.jobs.training.assess", choose_otherwise)
+    done = train(stores, world, unattended())
+    assert not done.detail["promoted"]
+    serving = stores.models.get(world, done.detail["serving"])
+    assert serving.version == stores.snapshots.current(world, "model") not in (first, done.detail["version"])
+    assert (serving.refresh_of, serving.config) == (first, champion.config)
+    with Served(stores, watch=False) as served:
+        assert "just made" in {item.item_id for item in served.popular(world, 1_000).items}
+    history = [(change.action, change.version) for change in stores.model_changes.history(world)]
+    assert history == [("refresh", serving.version), ("promote", first)]
+    # Without newer events there is nothing to refresh.
+    assert train(stores, world, unattended()).detail["serving"] == serving.version
+
+
 def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world: Scope) -> None:
     from lemo.jobs.training import read_interactions
 
     scenario = stores.scenarios.get(world)
     found = assess(read_interactions(stores, world, scenario), scenario.actions)
     assert found is not None
-    assert challenger(found) == found.config
+    assert challenger(found) == (found.config, found.model)
     behind = found.model_copy(update={"model": found.popularity, "decayed_popularity": found.model})
-    assert challenger(behind) == found.validation.popularity
-    assert challenger(None) == BlendConfig()
+    assert challenger(behind) == (found.validation.popularity, found.model)
+    assert challenger(None) == (BlendConfig(), None)
 
 
 def test_jobs_of_a_scenario_without_data_do_nothing(stores: Stores, empty: Scope) -> None:

@@ -16,10 +16,10 @@ def models() -> None:
 def list_models(scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
     """List the models of a scenario, newest first; the champion serves."""
     from lemo.domain.scope import Scope
-    from lemo.jobs.training import KIND
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
+    from lemo.stores.models import KIND
 
     settings = Settings()
     stores = Stores(settings)

@@ -9,16 +9,19 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
+from lemo.stores.models import KIND
 
 log = structlog.get_logger()
 
-SNAPSHOT_KINDS = ("model", "similar", "embedding")
+SNAPSHOT_KINDS = (KIND, "similar", "embedding")
+UNFINISHED_FOR = timedelta(days=1)
+"""A snapshot without a manifest for so long was left by a run that died."""
 
 
 def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     """Drops old task runs, events past their retention, snapshots beyond the kept ones, and stale answers.
 
-    The snapshot that serves is never dropped.
+    The snapshot that serves is never dropped, nor the model that a rollback goes to.
     """
     settings = stores.settings
     report.stage("task runs and events")
@@ -28,7 +31,7 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     if settings.events_days:
         stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
     report.stage("snapshots")
-    dropped["snapshots"] = sum(_drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
+    dropped["snapshots"] = sum(drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
     report.stage("answers")
     champion = stores.snapshots.current(scope, "model")
     dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
@@ -43,10 +46,16 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     return Done(rows_written=sum(dropped.values()), detail=detail)
 
 
-def _drop_snapshots(stores: Stores, scope: Scope, kind: str) -> int:
-    current = stores.snapshots.current(scope, kind)
-    others = [version for version in stores.snapshots.versions(scope, kind) if version != current]
+def drop_snapshots(stores: Stores, scope: Scope, kind: str) -> int:
+    """Deletes the snapshots that are beyond the kept ones, and what dead runs left; returns how many."""
+    needed = {stores.snapshots.current(scope, kind)}
+    if kind == KIND:
+        needed.update(stores.model_changes.before(scope)[:1])
+    others = [version for version in stores.snapshots.versions(scope, kind) if version not in needed]
+    # Versions begin with the moment of their making.
+    dead = f"{datetime.now(UTC) - UNFINISHED_FOR:%Y%m%dT%H%M%S}"
     old = others[: -stores.settings.snapshots_kept]
+    old += [version for version in stores.snapshots.unfinished(scope, kind) if version < dead]
     for version in old:
         stores.snapshots.delete(scope, kind, version)
     return len(old)

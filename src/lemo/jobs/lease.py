@@ -11,7 +11,7 @@ from redis.lock import Lock
 
 from lemo.domain.errors import Conflict
 from lemo.domain.scope import Scope
-from lemo.stores.redis import key
+from lemo.stores.redis import asking, key
 
 log = structlog.get_logger()
 
@@ -20,23 +20,36 @@ SECONDS = 12.0
 
 # Taken, or found ours already, it gets a number above all before it: by Redis's clock in microseconds, so that they
 # rise also after Redis was emptied, and by the last number, so that they rise also when its clock is put back.
-_TAKE = """
-local holder = redis.call('get', KEYS[1])
+_NUMBER = """
+local clock = redis.call('time')
+local last = tonumber(redis.call('get', KEYS[1]) or '0')
+local fence = string.format('%.0f', math.max(last + 1, clock[1] * 1000000 + clock[2]))
+redis.call('set', KEYS[1], fence, 'ex', 2592000)
+"""
+_TAKE = f"""
+local holder = redis.call('get', KEYS[2])
 if holder and holder ~= ARGV[1] then
     return nil
 end
-local clock = redis.call('time')
-local last = tonumber(redis.call('get', KEYS[2]) or '0')
-local fence = string.format('%.0f', math.max(last + 1, clock[1] * 1000000 + clock[2]))
-redis.call('set', KEYS[2], fence, 'ex', 2592000)
-redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+{_NUMBER}
+redis.call('set', KEYS[2], ARGV[1], 'px', ARGV[2])
 return fence
 """
+_NEXT = f"{_NUMBER} return fence"
 
 
 def lease_key(entry: str, scope: Scope) -> str:
     """The Redis key whose presence says that a run of the job is alive."""
     return key("lease", entry, scope.tenant_id, scope.scenario_id)
+
+
+def next_fence(redis: Redis, entry: str, scope: Scope) -> int:
+    """A fencing number for what a person does now: above those of all runs so far, below those of all to come.
+
+    A run that is at work keeps its lease, but its last write finds a higher number. Raises EngineUnavailable.
+    """
+    with asking():
+        return int(redis.eval(_NEXT, 1, f"{lease_key(entry, scope)}:fence"))
 
 
 class _FencedLock(Lock):
@@ -47,7 +60,7 @@ class _FencedLock(Lock):
     def do_acquire(self, token: str) -> bool:
         """Takes the lock if it is free. Asked again after an answer was lost, it finds the lock its own."""
         name = str(self.name)
-        answer = self.redis.eval(_TAKE, 2, name, f"{name}:fence", token, round(float(self.timeout or 0) * 1000))
+        answer = self.redis.eval(_TAKE, 2, f"{name}:fence", name, token, round(float(self.timeout or 0) * 1000))
         self.fence = int(answer or 0)
         return self.fence > 0
 

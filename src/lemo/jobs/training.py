@@ -1,23 +1,26 @@
-"""Training: choose, fit and measure a model on the past, and let it serve only if it is better."""
+"""Training: choose, fit and measure a model on the past; the better of it and the champion serves, newly fitted."""
 
 import time
+from functools import partial
 from typing import Any
 
+from pydantic import ValidationError
+
 from lemo import __version__
+from lemo.domain.errors import NotFound
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.jobs.embeddings import new_version
+from lemo.jobs.promotion import judge
 from lemo.jobs.report import Done, Report
 from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import evaluate
+from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.selection import Assessment, assess
-from lemo.recommenders.split import split
+from lemo.recommenders.split import Split, split
 from lemo.stores.connect import Stores
-from lemo.stores.models import ModelRecord
-
-KIND = "model"
+from lemo.stores.models import KIND, ModelRecord
 
 
 def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Interactions:
@@ -26,10 +29,11 @@ def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Inter
 
 
 def train(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Trains a challenger and promotes it if it answers the last part of the past no worse than the champion.
+    """Trains a challenger, and promotes it if it answers the last part of the past better than the champion.
 
     Both are fitted on the first 80 % of the events and asked about the rest. A challenger that is below decayed
-    popularity gives way to it: what is promoted is never below that.
+    popularity gives way to it: what is promoted is never below that. Where the champion stays, its parameters are
+    fitted again on all events, if there are new ones: it is the choice that stays, and not its age.
     """
     started = time.monotonic()
     scenario = stores.scenarios.get(scope)
@@ -39,13 +43,72 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
         return Done(len(interactions), 0, {"promoted": False, "why": "no event that speaks for an item yet"})
     report.stage("choosing and measuring")
     assessment = assess(interactions, scenario.actions, report.at)
-    config = challenger(assessment)
-    champion = _champion_ndcg(stores, scope, scenario, interactions) if assessment else None
-    ndcg = _ndcg(assessment)
-    promoted = champion is None or ndcg is None or ndcg >= champion
+    config, metrics = challenger(assessment)
+    floor = assessment.decayed_popularity.ndcg_at_10 if assessment else 0.0
+    measure = partial(_measured, stores, scope, scenario, split(interactions))
+    verdict = judge(stores, scope, metrics, floor, measure)
+    champion = stores.snapshots.current(scope, KIND)
+    kept = None if verdict.promoted or champion is None else _config_of(stores, scope, champion)
+    refresh_of = _outdated(stores, scope, champion, interactions) if champion and kept else ""
+    publish = partial(_publish, stores, scope, report, scenario, interactions, started)
+    version = publish(
+        config,
+        metrics=assessment.model_dump(mode="json", exclude={"config"}) if assessment else {},
+        champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
+        comparison=verdict.comparison.model_dump() if verdict.comparison else None,
+        promoted=verdict.promoted,
+        refresh_of=refresh_of if kept == config else "",
+        why=verdict.why,
+    )
+    serve = partial(stores.model_changes.put_in_service, scope, fence=report.fence, by="training")
+    serving = version if verdict.promoted else champion
+    if verdict.promoted:
+        report.check()
+        serve(version=version, action="promote", why=verdict.why)
+    elif kept and refresh_of:
+        why = f"the parameters of {refresh_of} on newer events"
+        theirs = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
+        serving = version if kept == config else publish(kept, metrics=theirs, refresh_of=refresh_of, why=why)
+        report.check()
+        serve(version=serving, action="refresh", why=why)
+    detail: dict[str, Any] = {
+        "version": version,
+        "promoted": verdict.promoted,
+        "why": verdict.why,
+        "serving": serving,
+        "config": config.model_dump(mode="json"),
+    }
+    if assessment and metrics:
+        detail |= {
+            "ndcg_at_10": (metrics if verdict.promoted or not verdict.champion else verdict.champion).ndcg_at_10,
+            "popularity_ndcg_at_10": assessment.popularity.ndcg_at_10,
+            "test_users": metrics.users,
+        }
+    return Done(len(interactions), len(interactions.item_ids), detail)
+
+
+def challenger(assessment: Assessment | None) -> tuple[BlendConfig, Scorecard | None]:
+    """The configuration to serve, and how it did: the chosen one, or its popularity alone where that did better."""
+    if assessment is None:
+        return BlendConfig(), None
+    if assessment.model.ndcg_at_10 >= assessment.decayed_popularity.ndcg_at_10:
+        return assessment.config, assessment.model
+    return assessment.validation.popularity, assessment.decayed_popularity
+
+
+def _publish(
+    stores: Stores,
+    scope: Scope,
+    report: Report,
+    scenario: Scenario,
+    interactions: Interactions,
+    started: float,
+    config: BlendConfig,
+    **about: Any,
+) -> str:
+    """Fits on all events, publishes and records; returns the version."""
     report.stage("fitting on all events")
-    model = BlendModel.fit(interactions, config, scenario.actions)
-    arrays, manifest = model.to_arrays()
+    arrays, manifest = BlendModel.fit(interactions, config, scenario.actions).to_arrays()
     version = new_version()
     report.check()
     stores.snapshots.publish(scope, KIND, version, arrays, manifest)
@@ -55,49 +118,40 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
             version=version,
             kind="blend",
             config=config.model_dump(mode="json"),
-            metrics=assessment.model_dump(mode="json", exclude={"config"}) if assessment else {},
-            champion_ndcg_at_10=champion,
-            promoted=promoted,
             events=len(interactions),
             first_event_at=from_milliseconds(interactions.newest - interactions.span),
             last_event_at=from_milliseconds(interactions.newest),
             code_version=__version__,
             seconds=round(time.monotonic() - started, 3),
+            **about,
         ),
     )
-    if promoted:
-        report.check()
-        stores.snapshots.point(scope, KIND, version, report.fence)
-    detail: dict[str, Any] = {"version": version, "promoted": promoted, "config": config.model_dump(mode="json")}
-    if assessment:
-        detail |= {
-            "ndcg_at_10": ndcg if promoted else champion,
-            "popularity_ndcg_at_10": assessment.popularity.ndcg_at_10,
-            "test_users": assessment.model.users,
-        }
-    return Done(len(interactions), len(interactions.item_ids), detail)
+    return version
 
 
-def challenger(assessment: Assessment | None) -> BlendConfig:
-    """The configuration to serve: the chosen one, or its popularity alone where that did better in the test."""
-    if assessment is None:
-        return BlendConfig()
-    if assessment.model.ndcg_at_10 >= assessment.decayed_popularity.ndcg_at_10:
-        return assessment.config
-    return assessment.validation.popularity
+def _measured(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
+    """What a version's configuration, fitted on the training part, answers to the rest; None where it is lost."""
+    config = _config_of(stores, scope, version)
+    return None if config is None else evaluate(BlendModel.fit(parts.train, config, scenario.actions), parts)
 
 
-def _ndcg(assessment: Assessment | None) -> float | None:
-    if assessment is None:
+def _config_of(stores: Stores, scope: Scope, version: str) -> BlendConfig | None:
+    """The configuration of a version, by its snapshot, else by its record; None where this Lemo cannot read it."""
+    try:
+        try:
+            stored = stores.snapshots.open(scope, KIND, version).manifest["config"]
+        except NotFound:
+            stored = stores.models.get(scope, version).config
+        return BlendConfig.model_validate(stored)
+    except (NotFound, KeyError, ValidationError):
         return None
-    return max(assessment.model.ndcg_at_10, assessment.decayed_popularity.ndcg_at_10)
 
 
-def _champion_ndcg(stores: Stores, scope: Scope, scenario: Scenario, interactions: Interactions) -> float | None:
-    """NDCG@10 of the serving configuration, fitted on the same past as the challenger; None without a champion."""
-    version = stores.snapshots.current(scope, KIND)
-    if version is None:
-        return None
-    config = BlendConfig.model_validate(stores.snapshots.open(scope, KIND, version).manifest["config"])
-    parts = split(interactions)
-    return evaluate(BlendModel.fit(parts.train, config, scenario.actions), parts).ndcg_at_10
+def _outdated(stores: Stores, scope: Scope, champion: str, interactions: Interactions) -> str:
+    """The version whose parameters the champion has, if it was fitted on other events than there are now; else ''."""
+    try:
+        record = stores.models.get(scope, champion)
+    except NotFound:
+        return champion
+    same = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
+    return "" if same else record.refresh_of or champion

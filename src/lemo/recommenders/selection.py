@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import Metrics, evaluate
+from lemo.recommenders.evaluation import Scorecard, evaluate
 from lemo.recommenders.grid import Grid, judged
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.ridge import MOST_ITEMS
-from lemo.recommenders.split import Split, split, split_at
+from lemo.recommenders.split import Protocol, Split, split, split_at
 
 Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
@@ -51,9 +51,9 @@ class Assessment(BaseModel):
     protocol: str
     """`time`: one moment for all; `user`: each user's last part."""
     validation: Selection
-    model: Metrics
-    popularity: Metrics
-    decayed_popularity: Metrics
+    model: Scorecard
+    popularity: Scorecard
+    decayed_popularity: Scorecard
     """Popularity with the half-life that was best on validation."""
     seconds: float
 
@@ -62,13 +62,18 @@ def silent(_stage: str, _done: int, _total: int) -> None:
     """A report that nobody reads."""
 
 
-def assess(interactions: Interactions, rules: Mapping[str, ActionRule], report: Report = silent) -> Assessment | None:
+def assess(
+    interactions: Interactions,
+    rules: Mapping[str, ActionRule],
+    report: Report = silent,
+    protocol: Protocol | None = None,
+) -> Assessment | None:
     """Chooses and fits on the first 80 % of all acts, measures on the rest; None where nobody can be asked about.
 
     The model to serve is then `BlendModel.fit(interactions, assessment.config, rules)`, on everything.
     """
     started = time.perf_counter()
-    test = split(interactions)
+    test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
     selection = select(test.train, report)

@@ -1,6 +1,6 @@
 """Splits: what a model may know, and what it is then asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from lemo.recommenders.interactions import Interactions
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
+Protocol = Literal["time", "user"]
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,21 @@ class Split:
     """int32 (q,), rising: the users who are asked about."""
     relevant: CSR
     """q x items (bool): the new items that each of them liked afterwards."""
-    protocol: Literal["time", "user"]
-    """`time`: one moment for all; `user`: each user's last part, where there is no time."""
+    protocol: Protocol
+    """`time`: one moment for all; `user`: each user's last part."""
+    newcomers: "Split | None" = None
+    """The same for the users who liked nothing in the training part; None where there are none."""
 
 
-def split(interactions: Interactions, share: float = 0.8) -> Split:
-    """The first `share` of all acts train, the rest asks; by user where all timestamps are equal.
+def split(interactions: Interactions, share: float = 0.8, protocol: Protocol | None = None) -> Split:
+    """The first `share` of all acts train, the rest asks; by default by user only where all timestamps are equal.
 
     Asked are users with a positive act in the training part. Relevant is what they like in the test part and
     have not touched in the training part. Both parts keep the codes.
     """
-    by_time = interactions.span > 0
-    test = _after_moment(interactions, share) if by_time else _last_of_each_user(interactions, share)
-    return _questions(interactions, test, "time" if by_time else "user")
+    protocol = protocol or ("time" if interactions.span > 0 else "user")
+    test = (_after_moment if protocol == "time" else _last_of_each_user)(interactions, share)
+    return _questions(interactions, test, protocol)
 
 
 def split_at(interactions: Interactions, moment_ms: int, until_ms: int) -> Split:
@@ -44,6 +47,8 @@ def split_at(interactions: Interactions, moment_ms: int, until_ms: int) -> Split
 
 def _after_moment(interactions: Interactions, share: float) -> Array:
     order = np.sort(interactions.timestamps)
+    if len(order) == 0:
+        return np.zeros(0, dtype=bool)
     moment = order[min(int(share * len(order)), len(order) - 1)]
     # Where the first moment holds more than `share` of all acts, the test part is what comes after it.
     return np.asarray(interactions.timestamps >= max(moment, order[0] + 1))
@@ -61,15 +66,24 @@ def _last_of_each_user(interactions: Interactions, share: float) -> Array:
     return np.asarray(rank >= np.ceil(share * counts)[interactions.users])
 
 
-def _questions(interactions: Interactions, test: Array, protocol: Literal["time", "user"]) -> Split:
+def _questions(interactions: Interactions, test: Array, protocol: Protocol) -> Split:
+    """The split, with its newcomers where there are any."""
     train, later = interactions.where(~test), interactions.where(test)
     liked = later.where(later.positive)
     known = np.zeros(len(interactions.user_ids), dtype=bool)
     known[train.users[train.positive]] = True
-    new = known[liked.users] & ~np.isin(liked.pairs, train.pairs)
-    users, rows = np.unique(liked.users[new], return_inverse=True)
+    new = ~np.isin(liked.pairs, train.pairs)
+    asked, newcomers = (
+        Split(train, *_relevant(liked.where(new & mask[liked.users])), protocol) for mask in (known, ~known)
+    )
+    return replace(asked, newcomers=newcomers) if len(newcomers.users) else asked
+
+
+def _relevant(liked: Interactions) -> tuple[Array, CSR]:
+    """Who likes something, and what: one row for each of these users."""
+    users, rows = np.unique(liked.users, return_inverse=True)
     relevant = sparse.csr_matrix(
-        (np.ones(len(rows), dtype=bool), (rows, liked.items[new])), shape=(len(users), len(interactions.item_ids))
+        (np.ones(len(rows), dtype=bool), (rows, liked.items)), shape=(len(users), len(liked.item_ids))
     )
     relevant.sum_duplicates()
-    return Split(train, users.astype(np.int32), relevant.astype(bool), protocol)
+    return users.astype(np.int32), relevant.astype(bool)

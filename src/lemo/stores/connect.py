@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lemo.stores.events import Events
     from lemo.stores.fresh import Fresh
     from lemo.stores.history import History
+    from lemo.stores.model_changes import ModelChanges
     from lemo.stores.models import Models
     from lemo.stores.runs import Runs
     from lemo.stores.schedules import Schedules
@@ -123,6 +124,13 @@ class Stores:
         from lemo.stores.models import Models
 
         return Models(self.documents)
+
+    @cached_property
+    def model_changes(self) -> "ModelChanges":
+        """Which model served when, and who put it there."""
+        from lemo.stores.model_changes import ModelChanges
+
+        return ModelChanges(self.documents, self.snapshots)
 
     @cached_property
     def events(self) -> "Events":

@@ -10,6 +10,9 @@ from lemo.domain.scope import Scope
 from lemo.stores.documents import MODELS, Documents
 from lemo.stores.documents.bodies import body_of
 
+KIND = "model"
+"""The kind of snapshot that models are kept as."""
+
 
 class ModelRecord(BaseModel):
     """What one training made of which data, and how good it was."""
@@ -27,8 +30,14 @@ class ModelRecord(BaseModel):
     """Quality on the temporal split: by recommender (`model`, `popularity`), then by metric (`ndcg_at_10`)."""
     champion_ndcg_at_10: float | None = None
     """What the serving model reached on the same split; null where there was none, or nothing to measure on."""
+    comparison: dict[str, Any] | None = None
+    """The paired test against the champion: mean difference, its 95 % interval, p-value, users."""
     promoted: bool = False
-    """Whether it was put in front of users."""
+    """Whether training put it in front of users, its parameters in the place of the champion's."""
+    refresh_of: str = ""
+    """The champion whose parameters it has, fitted again on newer events; empty for parameters of its own."""
+    why: str = ""
+    """Why training put it in front of users, or not."""
     events: Annotated[int, Field(ge=0)] = 0
     """How many events it was trained on."""
     first_event_at: datetime | None = None

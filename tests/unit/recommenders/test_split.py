@@ -64,3 +64,24 @@ def test_parts_keep_codes_and_lose_nothing() -> None:
     assert parts.train.item_ids is data.item_ids
     assert len(parts.train) == round(0.8 * len(data))
     assert parts.train.newest < 10 * DAY
+
+
+def test_the_protocol_by_user_can_be_asked_for_where_there_is_time() -> None:
+    data = groups_world()
+    parts = split(data, protocol="user")
+    assert parts.protocol == "user"
+    assert parts.newcomers is None
+    ends = np.zeros(len(data.user_ids), dtype=np.int64)
+    np.maximum.at(ends, parts.train.users, parts.train.timestamps)
+    later = ~np.isin(data.pairs, parts.train.pairs)
+    assert (data.timestamps[later] >= ends[data.users[later]]).all()
+
+
+def test_newcomers_are_the_users_who_liked_nothing_before() -> None:
+    old = [("a", f"o{n}", "click", n) for n in range(8)]
+    later = [("refuser", "o2", "like", 9), ("b", "o1", "click", 10)]
+    parts = split_at(read(*old, ("refuser", "o1", "dislike", 3), *later), 9, 20)
+    assert parts.newcomers is not None
+    assert [parts.train.user_ids[user] for user in parts.newcomers.users] == ["b", "refuser"]
+    assert parts.newcomers.train is parts.train
+    assert len(parts.users) == 0

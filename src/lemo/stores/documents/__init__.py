@@ -24,10 +24,11 @@ SCENARIOS = Kind("scenarios")
 ITEMS = Kind("items", ("is_active", "deleted", "published_at"))
 PROFILES = Kind("profiles", ("last_event_at",))
 MODELS = Kind("models", ("created_at", "kind"))
+MODEL_CHANGES = Kind("model_changes", ("fence",))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
-KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, RUNS, SCHEDULES, SCHEDULE_CHANGES)
+KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, MODEL_CHANGES, RUNS, SCHEDULES, SCHEDULE_CHANGES)
 
 
 class Documents(Protocol):
