@@ -28,6 +28,6 @@ def evaluate(scenario: ScenarioOption, format: FormatOption = Format.table) -> N
         return
     rows = [
         {"answers by": name.replace("_", " "), **getattr(assessment, name).model_dump()}
-        for name in ("model", "popularity", "decayed_popularity")
+        for name in ("model", "blend", "popularity", "decayed_popularity")
     ]
     show(rows, format, f"{scenario}: full ranking, split by {assessment.protocol}")

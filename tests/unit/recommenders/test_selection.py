@@ -70,7 +70,7 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     assert assessment.protocol == "time"
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
-    assert stages == ["choosing"] * 8 + ["measuring"] * 3
+    assert stages == ["choosing"] * 8 + ["preparing lessons"] * 5 + ["teaching"] * 2 + ["measuring"] * 4
 
 
 def test_the_same_data_chooses_the_same(world: Interactions) -> None:
