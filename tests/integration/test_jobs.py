@@ -116,7 +116,12 @@ def test_a_challenger_below_the_champion_does_not_serve(
         found = assess(*arguments)  # type: ignore[arg-type]
         assert found is not None
         return found.model_copy(
-            update={"config": poor, "model": found.popularity, "decayed_popularity": found.popularity}
+            update={
+                "config": poor,
+                "model": found.popularity,
+                "blend": found.popularity,
+                "decayed_popularity": found.popularity,
+            }
         )
 
     monkeypatch.setattr("lemo.jobs.training.assess", choose_badly)
@@ -166,7 +171,11 @@ def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world
     found = assess(read_interactions(stores, world, scenario), scenario.actions)
     assert found is not None
     assert challenger(found) == (found.config, found.model)
-    behind = found.model_copy(update={"model": found.popularity, "decayed_popularity": found.model})
+    ahead = found.model_copy(update={"model": found.popularity, "blend": found.model})
+    assert challenger(ahead) == (found.validation.config, found.model)
+    behind = found.model_copy(
+        update={"model": found.popularity, "blend": found.popularity, "decayed_popularity": found.model}
+    )
     assert challenger(behind) == (found.validation.popularity, found.model)
     assert challenger(None) == (BlendConfig(), None)
 
