@@ -9,6 +9,7 @@ import argparse
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -88,8 +89,8 @@ def by_matrix(split: Split, likes: sparse.csr_matrix, matrix: Any) -> Array:
     """Answers of an item-item matrix: a user's likes times the matrix."""
 
     def scores(users: Array) -> Array:
-        found: Any = likes[users] @ matrix
-        return np.asarray(found.toarray() if sparse.issparse(found) else found)
+        found = likes[users] @ matrix
+        return np.asarray(found if isinstance(matrix, np.ndarray) else found.toarray())
 
     return ranked(split, scores)
 
@@ -169,6 +170,7 @@ def baseline(folder: Path, protocol: Protocol, name: str) -> list[Row]:
     """NDCG@10 and Recall@20 of a baseline, means over the seeds where seeds matter."""
     data = split(read(folder), protocol=protocol)
     fit, seeded = BASELINES[name]
+    warnings.simplefilter("ignore")  # implicit complains of matrices that it has made itself
     started = time.perf_counter()
     found = [
         measured(fit(data, seed), data.relevant, data.relevant.shape[1]) for seed in (SEEDS if seeded else SEEDS[:1])
