@@ -92,7 +92,7 @@ def assess(
     test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
-    selection = select(test.train, report)
+    selection = select(test.train, report, test.protocol)
     taught, without = None, ""
     try:
         taught = teach(test.train, selection.config, rules, report) if test.protocol == "time" else None
@@ -117,15 +117,15 @@ def assess(
     )
 
 
-def select(interactions: Interactions, report: Report = silent) -> Selection:
-    """Chooses on validation windows inside the interactions; deterministic.
+def select(interactions: Interactions, report: Report = silent, protocol: Protocol = "time") -> Selection:
+    """Chooses on validation windows inside the interactions, which ask as the protocol does; deterministic.
 
     Every source is fitted once per window; mixes are judged on the users' best candidates of all sources. Similarities
     of all half-lives come first, then ridges of the half-life that was best among them.
     """
     windows = [
         (RECENCY**place, asked)
-        for place, window in enumerate(_windows(interactions))
+        for place, window in enumerate(_windows(interactions, protocol))
         if len((asked := sampled(window, MOST_USERS)).users) >= FEWEST_USERS
     ]
     if not windows:
@@ -166,9 +166,9 @@ def _middle_of_plateau(totals: Mapping[BlendConfig, float]) -> BlendConfig:
     return max((mix for mix in good if mix.behaviour_share == share), key=totals.__getitem__)
 
 
-def _windows(interactions: Interactions) -> Iterator[Split]:
-    if interactions.span == 0:
-        yield split(interactions)
+def _windows(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:
+    if interactions.span == 0 or protocol == "user":
+        yield split(interactions, protocol="user")
         return
     moments = np.quantile(interactions.timestamps, WINDOWS, method="higher").tolist()
     moments[-1] += 1

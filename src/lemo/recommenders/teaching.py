@@ -25,7 +25,7 @@ Report = Callable[[str, int, int], None]
 
 WINDOWS = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 """Quantiles of all acts between which the windows lie that the ranker learns from."""
-MOST_USERS = 500
+MOST_USERS = 300
 """Users asked about per window."""
 FEWEST_USERS = 100
 """A ranker that has learnt from fewer users than this in all has learnt their names."""
