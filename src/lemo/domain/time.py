@@ -54,6 +54,14 @@ PastTimestamp = Annotated[Timestamp, AfterValidator(_not_ahead)]
 """A `Timestamp` that is not in the future (one hour of clock skew is allowed)."""
 
 
+def past_milliseconds(value: Any) -> int:
+    """What a `PastTimestamp` makes of a value, as Unix milliseconds; raises ValueError or OverflowError."""
+    moment = _read(value)
+    if not isinstance(moment, datetime):
+        raise ValueError("is no timestamp")
+    return milliseconds(_not_ahead(_plausible(moment)))
+
+
 def milliseconds(moment: datetime) -> int:
     """Unix milliseconds of an aware datetime."""
     return round(moment.timestamp() * 1000)
