@@ -108,6 +108,14 @@ def test_the_order_stays_when_some_messages_are_odd_and_some_bad() -> None:
     assert len(columns) == 980
 
 
+@pytest.mark.parametrize("name", ["user_id", "item_id", "action", "event_id", "request_id", "device", "tenant_id"])
+def test_both_ways_draw_the_same_limits(name: str) -> None:
+    for value in [None, "", *("x" * length for length in (1, 64, 65, 100, 101, 256, 257))]:
+        message = encoded(**{name: value})
+        read = one_by_one(message)
+        assert by_columns([message])[0] == EventColumns.of([read] if read else [])
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
