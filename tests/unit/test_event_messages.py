@@ -47,7 +47,7 @@ def by_columns(values: list[bytes]) -> tuple[EventColumns, list[int]]:
         left.append(index)
         return one_by_one(values[index])
 
-    return read_event_messages(values, NOW, known, slowly), left
+    return read_event_messages(values, [NOW] * len(values), NOW, known, slowly), left
 
 
 def encoded(**fields: Any) -> bytes:
@@ -94,6 +94,18 @@ def test_what_other_senders_write_does_not_either(fields: dict[str, Any]) -> Non
     expected = one_by_one(value)
     assert expected is not None
     assert (columns, left) == (EventColumns.of([expected]), [])
+
+
+@pytest.mark.parametrize(("arrived", "now"), [(1_699_990_000_000, NOW), (NOW, 1_699_990_000_000)])
+def test_what_was_ahead_of_a_clock_is_looked_at_closely(arrived: int, now: int) -> None:
+    asked: list[int] = []
+
+    def slowly(index: int) -> None:
+        asked.append(index)
+
+    for moment in (1_700_000_000_000, "2023-11-14T22:13:20Z", 1_699_990_000_000):
+        read_event_messages([encoded(timestamp=moment)], [arrived], now, known, slowly)
+    assert asked == [0, 0]
 
 
 def test_the_order_stays_when_some_messages_are_odd_and_some_bad() -> None:

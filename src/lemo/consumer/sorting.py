@@ -69,6 +69,7 @@ def _take_events(records: Sequence[Record], known: Known, batch: Batch) -> None:
 
     batch.events = read_event_messages(
         [record.value for record in records],
+        [record.timestamp for record in records],
         time.time_ns() // 1_000_000,
         lambda *act: known.remembers(*act) is not None,
         read_slowly,

@@ -6,6 +6,7 @@ messages, which also knows how to say what is wrong: so both give the same event
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
+from operator import le
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from lemo.domain.event import LAST_POSITION, LONGEST_ACTION, LONGEST_DEVICE, Eve
 from lemo.domain.event_columns import NAMES, EventColumns, attributes_text, row_of
 from lemo.domain.item import LONGEST_ID
 from lemo.domain.scope import Scope
-from lemo.domain.time import EARLIEST, MILLISECONDS_FROM, milliseconds, past_milliseconds
+from lemo.domain.time import CLOCK_SKEW, EARLIEST, MILLISECONDS_FROM, milliseconds, past_milliseconds
 from lemo.streams.messages import MAX_MESSAGE_BYTES, check_attributes
 
 Row = tuple[Any, ...]
@@ -42,11 +43,13 @@ _NUMBERS: _Types = frozenset({int, float, type(None)})
 _WHOLE: _Types = frozenset({int, type(None)})
 _OBJECTS: _Types = frozenset({dict, type(None)})
 _SIMPLE: _Types = frozenset({str, float, bool, type(None)})
+_SKEW_MS = int(CLOCK_SKEW.total_seconds() * 1000)
 _FIRST_MS = max(milliseconds(EARLIEST), MILLISECONDS_FROM)
 
 
 def read_event_messages(
     values: Sequence[bytes],
+    arrived_ms: Sequence[int],
     now_ms: int,
     known: Callable[[str, str, str], bool],
     read_slowly: Callable[[int], tuple[Scope, Event] | None],
@@ -54,18 +57,20 @@ def read_event_messages(
     """Reads messages, in order, into columns.
 
     `known` says whether tenant, scenario and action exist and the action is well-formed; `read_slowly` reads the
-    message at an index on its own, and returns None where it is no good. `now_ms` is the time in Unix milliseconds.
+    message at an index on its own, and returns None where it is no good. `arrived_ms` holds, message by message, when
+    the log took it, `now_ms` is our clock, both in Unix milliseconds: an event that is ahead of either is not plain.
     """
+    arrivals = [moment + _SKEW_MS for moment in arrived_ms]
     columns = EventColumns()
     for start in range(0, len(values), _CHUNK):
         rows = [_row(value) for value in values[start : start + _CHUNK]]
         raw = _by_field(rows)
-        odd = _odd(raw, now_ms, known)
+        odd = _odd(raw, arrivals[start : start + _CHUNK], now_ms + _SKEW_MS, known)
         if odd:
             slowly = {index: read_slowly(start + index) for index in sorted(odd)}
             plain = [row if index not in odd else _plain(slowly[index]) for index, row in enumerate(rows)]
             raw = _by_field([row for row in plain if row is not None])
-        columns.extend(_columns(raw, now_ms))
+        columns.extend(_columns(raw))
     return columns
 
 
@@ -106,7 +111,7 @@ def _gathered(body: dict[str, Any]) -> Any:
     return {**(given or {}), **extra} if given is None or type(given) is dict else given
 
 
-def _odd(raw: Raw, now_ms: int, known: Callable[[str, str, str], bool]) -> set[int]:
+def _odd(raw: Raw, until_ms: Sequence[int], last_ms: int, known: Callable[[str, str, str], bool]) -> set[int]:
     """Rows with anything that is not plain."""
     odd: set[int] = set()
     for name, (shortest, longest, optional) in _TEXTS.items():
@@ -114,7 +119,7 @@ def _odd(raw: Raw, now_ms: int, known: Callable[[str, str, str], bool]) -> set[i
     odd.update(_of_other_types(raw["value"], _NUMBERS))
     odd.update(_of_other_types(raw["position"], _WHOLE))
     odd.update(_of_other_types(raw["attributes"], _OBJECTS))
-    odd.update(index for index, moment in enumerate(_moments(raw["timestamp"], now_ms)) if moment is None)
+    odd.update(_odd_moments(raw["timestamp"], until_ms, last_ms))
     # What follows trusts the types.
     rows = [index for index in range(len(raw["action"])) if index not in odd]
     positions, attributes = raw["position"], raw["attributes"]
@@ -143,18 +148,21 @@ def _of_other_types(values: Sequence[Any], types: _Types) -> Iterable[int]:
     return [index for index, value in enumerate(values) if type(value) not in types]
 
 
-def _moments(values: Sequence[Any], now_ms: int) -> Sequence[int | None]:
-    """Unix milliseconds; None for what is no moment of the past."""
-    if set(map(type, values)) == {int} and min(values) >= _FIRST_MS and max(values) <= now_ms:
-        return values
-    return [_moment(value) for value in values]
+def _odd_moments(values: Sequence[Any], until_ms: Sequence[int], last_ms: int) -> Iterable[int]:
+    if _are_milliseconds(values) and max(values) <= last_ms and all(map(le, values, until_ms)):
+        return ()
+    return [index for index, value in enumerate(values) if not _is_until(value, min(until_ms[index], last_ms))]
 
 
-def _moment(value: Any) -> int | None:
+def _are_milliseconds(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) == {int} and min(values) >= _FIRST_MS
+
+
+def _is_until(value: Any, until_ms: int) -> bool:
     try:
-        return past_milliseconds(value)
+        return past_milliseconds(value) <= until_ms
     except (ValueError, OverflowError):
-        return None
+        return False
 
 
 def _bearable(attributes: dict[str, Any]) -> bool:
@@ -171,9 +179,10 @@ def _bearable(attributes: dict[str, Any]) -> bool:
     return True
 
 
-def _columns(raw: Raw, now_ms: int) -> EventColumns:
+def _columns(raw: Raw) -> EventColumns:
     """The columns of plain rows."""
-    raw["timestamp"] = _moments(raw["timestamp"], now_ms)
+    if not _are_milliseconds(raw["timestamp"]):
+        raw["timestamp"] = [past_milliseconds(value) for value in raw["timestamp"]]
     if int in set(map(type, raw["value"])):
         raw["value"] = [None if value is None else float(value) for value in raw["value"]]
     for name in ("request_id", "device"):

@@ -1,7 +1,7 @@
 """The ingest log on Redis Streams: one stream a topic, read by consumer groups."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from lemo.domain.errors import EngineUnavailable
-from lemo.streams import Message, Record
+from lemo.streams import Message, Record, nothing
 
 _log = structlog.get_logger(__name__)
 
@@ -26,6 +26,7 @@ _DEAD_AFTER_MS = 60_000
 Entry = tuple[str, bytes, Mapping[bytes, bytes] | None]
 """Topic, id and fields, as the server gives them; no fields when the entry was deleted."""
 _CLAIM_EVERY = 15.0
+_RENEW_EVERY = 15.0
 _TRIM_EVERY = 10.0
 
 # Removes what every group has committed from the old end, and leaves ARGV[1] entries. Deciding and trimming are one
@@ -70,8 +71,14 @@ class RedisLog:
         """A new publisher."""
         return RedisPublisher(_connect(self._url, retries=5))
 
-    def reader(self, topics: Sequence[str], group: str, member: str) -> "RedisReader":
-        """Joins the group; a member that comes back under its old name first gets what it left unfinished."""
+    def reader(
+        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+    ) -> "RedisReader":
+        """Joins the group; a member that comes back under its old name first gets what it left unfinished.
+
+        Nothing is ever revoked: only what a dead member held is taken over.
+        """
+        del before_revoke
         return RedisReader(_connect(self._url, retries=0), topics, group, member, self._max_length)
 
     def create_topics(self, topics: Sequence[str]) -> None:
@@ -138,6 +145,7 @@ class RedisReader:
         self._replayed: dict[str, str | None] = dict.fromkeys(topics, "0-0")
         self._polled: dict[str, set[str]] = {topic: set() for topic in topics}
         self._next_claim = 0.0
+        self._next_renewal = 0.0
         self._next_trim = time.monotonic() + _TRIM_EVERY
 
     def poll(self, limit: int, seconds: float) -> list[Record]:
@@ -151,6 +159,21 @@ class RedisReader:
         for record in records:
             self._polled[record.topic].add(record.position)
         return records
+
+    def hold(self) -> None:
+        """Tells the server now and then that what is at hand is being worked on, so that nobody takes it over."""
+        if time.monotonic() < self._next_renewal:
+            return
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for topic, held in self._polled.items():
+                    positions = iter(held)
+                    while chunk := list(islice(positions, _PIPELINE)):
+                        pipeline.xclaim(stream_key(topic), self._group, self._member, 0, chunk, justid=True)
+                pipeline.execute()
+        except RedisError as error:
+            raise _unavailable(error) from error
+        self._next_renewal = time.monotonic() + _RENEW_EVERY
 
     def commit(self, records: Sequence[Record]) -> None:
         """Acknowledges the records; now and then also trims what every group has committed."""
