@@ -75,8 +75,13 @@ class Settings(BaseSettings):
     kafka_event_topic: str = Field("user-behaviors", description="Topic that carries events.")
     kafka_dead_letter_topic: str = Field("lemo-dead-letters", description="Topic that takes messages that are no good.")
     kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
+    dead_letters_days: int = Field(
+        30, ge=1, description="Days that dead letters are kept. Kafka: of a topic that Lemo makes."
+    )
     stream_max_length: int = Field(
-        2_000_000, ge=1000, description="Redis Streams: consumed messages kept per topic; unconsumed ones always stay."
+        2_000_000,
+        ge=1000,
+        description="Redis Streams: consumed messages kept per topic, and dead letters at most; unconsumed ones stay.",
     )
 
     # Vectors

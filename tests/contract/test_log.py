@@ -184,6 +184,18 @@ def test_read_all_shows_the_newest(log: Log, topic: str, group: str) -> None:
     assert log.lag([topic], group) == {topic: 50}
 
 
+def test_a_scan_hands_over_all_that_stood_there_when_it_began(log: Log, topic: str, group: str) -> None:
+    assert list(log.scan(topic)) == []
+    publish(log, topic, numbered(0, 2_500, b"k"))
+    found = log.scan(topic)
+    first = next(found)
+    publish(log, topic, numbered(2_500, 2_600, b"k"))
+    values = [int(record.value) for record in (first, *found)]
+    assert values[:2_500] == list(range(2_500))
+    assert len(values) <= 2_600
+    assert log.lag([topic], group) == {topic: 2_600}
+
+
 def test_publishers_serve_several_threads(log: Log, topic: str) -> None:
     publisher = log.publisher()
     threads = [
@@ -254,6 +266,21 @@ class TestRedisStreams:
         assert 100 <= len(log.read_all(topic, 5_000)) < 250
         again.close()
         fast.close()
+
+    def test_topics_that_nobody_consumes_keep_their_newest_for_some_days(self, redis_url: str, topic: str) -> None:
+        from redis import Redis
+
+        log = RedisLog(redis_url + "/0", max_length=500, kept_days={topic: 3})
+        old = int((time.time() - 4 * 86_400) * 1000)
+        with Redis.from_url(redis_url + "/0") as redis:
+            for number in range(300):
+                redis.xadd(stream_key(topic), {"v": "old"}, id=f"{old}-{number + 1}")
+        publish(log, topic, [Message(b"new")])
+        values = [record.value for record in log.scan(topic)]
+        assert values[-1] == b"new"
+        assert values.count(b"old") < 120  # whole nodes of the stream go, about 100 entries
+        publish(log, topic, numbered(0, 3_000))
+        assert 500 <= len(list(log.scan(topic))) < 800
 
     def test_nothing_is_trimmed_before_a_group_reads(self, log: RedisLog, topic: str, group: str) -> None:
         publish(log, topic, numbered(0, 500))

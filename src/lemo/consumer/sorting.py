@@ -10,7 +10,7 @@ from lemo.domain.scope import Scope
 from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
-from lemo.streams.messages import BadMessage, read_event_message, read_item_message, rewrapped
+from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ def sort(records: Sequence[Record], item_topics: Collection[str], known: Known) 
                 _take_items(record, known, batch)
             else:
                 scope, event = read_event_message(record.value)
+                check_arrival(scope, event, record.timestamp)
                 rule = known.rule(scope, event.action)
                 batch.events.append((scope, event))
                 if rule.remembered:
@@ -64,9 +65,7 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
     batch.dead += (
         dead_letter(
             record,
-            reason=rejected.reason,
-            stage="TRANSFORMATION",
-            exception="lemo.streams.messages.BadMessage",
+            rejected.error,
             tenant_id=message.scope.tenant_id,
             scenario_id=message.scope.scenario_id,
             part=rejected.index,
@@ -80,9 +79,7 @@ def _refused(record: Record, error: BadMessage, known: Known) -> Message:
     claimed = error.scope or Scope("")
     return dead_letter(
         record,
-        reason=error.message,
-        stage=error.stage,
-        exception="lemo.streams.messages.BadMessage",
+        error,
         tenant_id=claimed.tenant_id if claimed.tenant_id and known.has_tenant(claimed.tenant_id) else "",
         scenario_id=claimed.scenario_id,
     )
