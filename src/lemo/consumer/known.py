@@ -61,6 +61,7 @@ class Known:
             raise BadMessage(
                 f"action: scenario {scope.scenario_id!r} knows no action {action!r}; it knows {', '.join(actions)}.",
                 scope,
+                "unknown-action",
             )
         return actions[action]
 
@@ -74,14 +75,16 @@ class Known:
 
     def _look_up(self, scope: Scope) -> dict[str, ActionRule]:
         if not self.has_tenant(scope.tenant_id):
-            raise BadMessage(f"tenant_id: there is no tenant {scope.tenant_id[:80]!r}.", scope)
+            raise BadMessage(f"tenant_id: there is no tenant {scope.tenant_id[:80]!r}.", scope, "unknown-tenant")
         try:
             if scope in self._missing:
                 raise NotFound("")
             actions = self._scenarios.get(scope).actions
         except NotFound:
             self._missing.add(scope)
-            raise BadMessage(f"scenario_id: there is no scenario {scope.scenario_id[:80]!r}.", scope) from None
+            raise BadMessage(
+                f"scenario_id: there is no scenario {scope.scenario_id[:80]!r}.", scope, "unknown-scenario"
+            ) from None
         self._read_in_batch.add(scope)
         self._actions[scope] = actions
         return actions

@@ -13,7 +13,7 @@ from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
-from lemo.streams.messages import BadMessage, read_event_message, read_item_message, rewrapped
+from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ def _take_events(records: Sequence[Record], known: Known, batch: Batch) -> None:
     def read_slowly(index: int) -> tuple[Scope, Event] | None:
         try:
             scope, event = read_event_message(records[index].value)
+            check_arrival(scope, event, records[index].timestamp)
             known.rule(scope, event.action)
         except BadMessage as error:
             batch.dead.append(_refused(records[index], error, known))
@@ -87,9 +88,7 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
     batch.dead += (
         dead_letter(
             record,
-            reason=rejected.reason,
-            stage="TRANSFORMATION",
-            exception="lemo.streams.messages.BadMessage",
+            rejected.error,
             tenant_id=message.scope.tenant_id,
             scenario_id=message.scope.scenario_id,
             part=rejected.index,
@@ -103,9 +102,7 @@ def _refused(record: Record, error: BadMessage, known: Known) -> Message:
     claimed = error.scope or Scope("")
     return dead_letter(
         record,
-        reason=error.message,
-        stage=error.stage,
-        exception="lemo.streams.messages.BadMessage",
+        error,
         tenant_id=claimed.tenant_id if claimed.tenant_id and known.has_tenant(claimed.tenant_id) else "",
         scenario_id=claimed.scenario_id,
     )

@@ -1,6 +1,6 @@
 """The ingest log: topics that are written to, and read in groups, over Redis Streams or Kafka."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -91,6 +91,9 @@ class Log(Protocol):
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records of a topic, outside any group: for looking at dead letters."""
+
+    def scan(self, topic: str) -> Iterator[Record]:
+        """All records that stand in a topic when it is asked, outside any group; in order within a partition."""
 
     def ping(self) -> str:
         """Asks the engine for a sign of life; returns its name and version."""

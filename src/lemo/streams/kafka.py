@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -55,16 +55,17 @@ _MEMBERSHIP: Mapping[GroupProtocol, Config] = {
 class KafkaLog:
     """The log on a Kafka cluster. `config` holds librdkafka's properties: servers and security.
 
-    `group_protocol` is how readers join their group: "classic", or "consumer" (KIP-848).
+    Topics in `kept_days` are made so that they keep messages for these days, and take large ones. `group_protocol` is
+    how readers join their group: "classic", or "consumer" (KIP-848).
     """
 
     def __init__(
-        self, config: Config, large_topics: Collection[str] = (), group_protocol: GroupProtocol = "classic"
+        self, config: Config, kept_days: Mapping[str, int] | None = None, group_protocol: GroupProtocol = "classic"
     ) -> None:
         quiet = _ErrorLines()
         # librdkafka writes a line to stderr for each failed connection; errors come through `error_cb` instead.
         self._config = {**config, "error_cb": quiet, "log_level": 0, "client.id": "lemo"}
-        self._large_topics = frozenset(large_topics)
+        self._kept_days = dict(kept_days or {})
         self._group_protocol = group_protocol
 
     def publisher(self) -> "KafkaPublisher":
@@ -79,7 +80,10 @@ class KafkaLog:
         return KafkaReader(config, topics, group, before_revoke)
 
     def create_topics(self, topics: Sequence[str]) -> None:
-        """Makes the missing topics with PARTITIONS partitions and the brokers' default replication and retention."""
+        """Makes the missing topics with PARTITIONS partitions and the brokers' default replication.
+
+        Retention is the brokers' default too, but for topics in `kept_days`.
+        """
         admin = AdminClient(self._config)
         try:
             there = admin.list_topics(timeout=_SECONDS).topics
@@ -88,7 +92,12 @@ class KafkaLog:
                     topic,
                     num_partitions=PARTITIONS,
                     replication_factor=-1,
-                    config={"max.message.bytes": str(LARGE_MESSAGE_BYTES)} if topic in self._large_topics else {},
+                    config={
+                        "max.message.bytes": str(LARGE_MESSAGE_BYTES),
+                        "retention.ms": str(self._kept_days[topic] * 86_400_000),
+                    }
+                    if topic in self._kept_days
+                    else {},
                 )
                 for topic in dict.fromkeys(topics)
                 if topic not in there
@@ -120,31 +129,41 @@ class KafkaLog:
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records, oldest of them first."""
+        if limit <= 0:
+            return []
+        records = list(self._stored(topic, limit))
+        records.sort(key=lambda record: (record.timestamp, record.partition, int(record.position)))
+        return records[-limit:]
+
+    def scan(self, topic: str) -> Iterator[Record]:
+        """All records that stand in the topic now, in order within a partition."""
+        return self._stored(topic, None)
+
+    def _stored(self, topic: str, limit: int | None) -> Iterator[Record]:
+        """The newest `limit` records of each partition, or all; raises EngineUnavailable."""
         consumer = self._bystander("lemo-looking-on")
         try:
             ends: dict[int, int] = {}
             start: list[TopicPartition] = []
             for place in _partitions(consumer, topic):
                 low, high = _ends(consumer, place)
-                if high > low and limit > 0:
+                if high > low:
                     ends[place.partition] = high
-                    start.append(TopicPartition(topic, place.partition, max(low, high - limit)))
+                    first = low if limit is None else max(low, high - limit)
+                    start.append(TopicPartition(topic, place.partition, first))
             consumer.assign(start)
-            records: list[Record] = []
             deadline = time.monotonic() + _SECONDS
             while ends and time.monotonic() < deadline:
                 for message in consumer.consume(1_000, 0.2):
                     if message.error() is None:
-                        records.append(_KafkaRecord(message))
-                        deadline = time.monotonic() + _SECONDS
+                        yield _KafkaRecord(message)
+                    deadline = time.monotonic() + _SECONDS  # whoever asks may take its time for each
                 # By position, not by message: the last offsets of a partition may be transaction marks.
                 for place in consumer.position(start):
                     if place.offset >= ends.get(place.partition, 0):
                         ends.pop(place.partition, None)
             if ends:
                 raise EngineUnavailable(f"Kafka did not hand over all of topic {topic!r} in time.", "Try again.")
-            records.sort(key=lambda record: (record.timestamp, record.partition, int(record.position)))
-            return records[-limit:]
         except KafkaException as error:
             raise _unavailable(error) from error
         finally:

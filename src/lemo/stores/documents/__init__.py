@@ -27,7 +27,8 @@ MODELS = Kind("models", ("created_at", "kind"))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
-KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, RUNS, SCHEDULES, SCHEDULE_CHANGES)
+REPLAYED_LETTERS = Kind("replayed_letters")
+KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, RUNS, SCHEDULES, SCHEDULE_CHANGES, REPLAYED_LETTERS)
 
 
 class Documents(Protocol):
