@@ -12,14 +12,13 @@ def stats(scenario: ScenarioOption, format: FormatOption = Format.table) -> None
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
-    from lemo.streams.dead_letters import read_dead_letters
 
     settings = Settings()
     with closing(Stores(settings)) as stores:
         scope = Scope(credential(settings, stores.tenants), scenario)
         stores.scenarios.get(scope)  # a name that does not exist is an error, not a row of zeros
         newest = stores.events.newest(scope)
-        letters = read_dead_letters(stores.log, settings.kafka_dead_letter_topic, scope.tenant_id, scenario)
+        letters = stores.dead_letters.waiting_of(scope.tenant_id, scenario)
         row = {
             "scenario_id": scenario,
             "items": stores.items.count(scope),

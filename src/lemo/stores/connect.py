@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from lemo.stores.answers import Answers
     from lemo.stores.catalog import Items, Scenarios, Tenants
+    from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
     from lemo.stores.embedding_queue import EmbeddingQueue
     from lemo.stores.events import Events
@@ -117,6 +118,15 @@ class Stores:
         from lemo.streams.connect import open_log
 
         return open_log(self.settings)
+
+    @cached_property
+    def dead_letters(self) -> "DeadLetters":
+        """Messages that were refused, and wait for somebody."""
+        from lemo.stores.dead_letters import DeadLetters
+        from lemo.streams.topics import Topics
+
+        topics = Topics(self.settings)
+        return DeadLetters(self.log, self.settings.kafka_dead_letter_topic, self.documents, topics.is_read)
 
     @cached_property
     def models(self) -> "Models":

@@ -13,28 +13,15 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
+from lemo.domain.event_columns import NAMES, EventColumns
 from lemo.domain.scope import Scope
-from lemo.domain.time import from_milliseconds, milliseconds
+from lemo.domain.time import from_milliseconds
 
 if TYPE_CHECKING:
     import pyarrow
 
 Answer = TypeVar("Answer")
 
-_COLUMNS = {
-    "tenant_id": "LowCardinality(String)",
-    "scenario_id": "LowCardinality(String)",
-    "event_id": "String",
-    "user_id": "String",
-    "item_id": "String",
-    "action": "LowCardinality(String)",
-    "timestamp": "DateTime64(3, 'UTC')",
-    "value": "Nullable(Float64)",
-    "request_id": "String",
-    "position": "Nullable(UInt32)",
-    "device": "LowCardinality(String)",
-    "attributes": "String",
-}
 _WHERE = "tenant_id = {tenant:String} AND scenario_id = {scenario:String}"
 
 # A replay writes rows again: the engine keeps one row per event id, and FINAL makes reads see just that one even before
@@ -104,34 +91,14 @@ class Events:
 
         self._ask(run)
 
-    def insert(self, rows: Sequence[tuple[Scope, Event]]) -> int:
+    def insert(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> int:
         """Appends events, of any scopes, as one block; returns how many were sent. The same ones again count once."""
-        if not rows:
+        if not events:
             return 0
-        columns: list[list[Any]] = [
-            [scope.tenant_id for scope, _ in rows],
-            [scope.scenario_id for scope, _ in rows],
-            [event.event_id for _, event in rows],
-            [event.user_id for _, event in rows],
-            [event.item_id for _, event in rows],
-            [event.action for _, event in rows],
-            [milliseconds(event.timestamp) for _, event in rows],
-            [event.value for _, event in rows],
-            [event.request_id for _, event in rows],
-            [event.position for _, event in rows],
-            [event.device for _, event in rows],
-            [orjson.dumps(event.attributes).decode() if event.attributes else "" for _, event in rows],
-        ]
-        self._ask(
-            lambda client: client.insert(
-                self._table,
-                columns,
-                column_names=list(_COLUMNS),
-                column_type_names=list(_COLUMNS.values()),
-                column_oriented=True,
-            )
-        )
-        return len(rows)
+        columns = events if isinstance(events, EventColumns) else EventColumns.of(events)
+        # Arrow, because rows take the engine four times as long.
+        self._ask(lambda client: client.insert_arrow(self._table, _arrow(columns)))
+        return len(columns)
 
     def interactions(self, scope: Scope, until_ms: int | None = None) -> "pyarrow.Table":
         """All events of the scope before `until_ms` (Unix ms, exclusive), each once, ordered by timestamp, event_id.
@@ -344,3 +311,19 @@ class Events:
             f"ClickHouse at {place} did not do what it was asked: {detail}.",
             "Check that it runs (`lemo doctor`); the call may be repeated.",
         )
+
+
+def _arrow(columns: EventColumns) -> "pyarrow.Table":
+    """The columns as the engine takes them."""
+    import pyarrow
+
+    types = {
+        "timestamp": pyarrow.timestamp("ms", "UTC"),
+        "value": pyarrow.float64(),
+        "position": pyarrow.uint32(),
+    }
+    arrays = [
+        pyarrow.array(column, types.get(name, pyarrow.string()))
+        for name, column in zip(NAMES, columns.lists(), strict=True)
+    ]
+    return pyarrow.Table.from_arrays(arrays, names=list(NAMES))

@@ -28,7 +28,20 @@ MODEL_CHANGES = Kind("model_changes", ("fence",))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
-KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, MODEL_CHANGES, RUNS, SCHEDULES, SCHEDULE_CHANGES)
+REPLAYED_LETTERS = Kind("replayed_letters")
+KINDS = (
+    TENANTS,
+    KEYS,
+    SCENARIOS,
+    ITEMS,
+    PROFILES,
+    MODELS,
+    MODEL_CHANGES,
+    RUNS,
+    SCHEDULES,
+    SCHEDULE_CHANGES,
+    REPLAYED_LETTERS,
+)
 
 
 class Documents(Protocol):
