@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from lemo.consumer.aggregation import Aggregation
 from lemo.consumer.known import Known
 from lemo.consumer.sorting import Batch, sort
 from lemo.domain.errors import EngineUnavailable
@@ -25,6 +26,7 @@ _BATCH_BYTES = 32_000_000
 _POLL_SECONDS = 1.0
 _LONGEST_WAIT = 10.0
 _TELL_EVERY = 10.0
+_LAST_REFRESH_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -48,6 +50,7 @@ class Consumer:
         self._member = member
         self._on_items = on_items
         self._stop = stop or threading.Event()
+        self._aggregation = Aggregation(stores.aggregates, member)
         self._item_topics = frozenset(self._settings.kafka_item_ingest_topics)
         self._limit = _FIRST_RECORDS
         self._done = {"items": 0, "events": 0, "dead_letters": 0}
@@ -62,14 +65,18 @@ class Consumer:
         reader: Reader | None = None
         try:
             self._persist("start", self._prepare)
+            self._aggregation.start()
             reader = ingest.reader(topics, self._settings.kafka_group, self._member)
             engine = self._persist("start", ingest.ping)
             log.info("ready", log=engine, topics=topics, group=self._settings.kafka_group, member=self._member)
             while not self._stop.is_set():
                 self._step(reader, publisher, known)
+                self._aggregation.tick()
+            self._aggregation.finish(_LAST_REFRESH_SECONDS)
         except _Stopped:
             log.warning("stopped while an engine was away; the unfinished batch will be delivered again")
         finally:
+            self._aggregation.stop()
             if reader is not None:
                 reader.close()
             publisher.close()
@@ -110,6 +117,7 @@ class Consumer:
             written = [pair for item_id, pair in by_id.items() if item_id in accepted]
             stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
             stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
+        self._aggregation.before(batch.hours())
         stores.events.insert(batch.events)
         stores.history.add(batch.remembered)
         publish_dead_letters(publisher, self._settings.kafka_dead_letter_topic, batch.dead)

@@ -7,6 +7,8 @@ from lemo.consumer.known import Known
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.domain.time import milliseconds
+from lemo.stores.aggregates import hour_of
 from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
@@ -28,6 +30,10 @@ class Batch:
     def item_count(self) -> int:
         """Items to write."""
         return sum(len(items) for items in self.items.values())
+
+    def hours(self) -> set[tuple[Scope, int]]:
+        """The scopes and hours (Unix seconds) of the events."""
+        return {(scope, hour_of(milliseconds(event.timestamp))) for scope, event in self.events}
 
     def add_item(self, scope: Scope, item: Item, arrived_ms: int) -> None:
         """Takes the item in, unless the batch holds a newer version of it."""
