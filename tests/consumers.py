@@ -152,10 +152,11 @@ Consumer(Stores(Settings()), "a", lambda scope: None, stop).run()
 """
 
 
-def start_process(settings: Settings) -> "subprocess.Popen[bytes]":
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables of a process in the installation of these settings."""
     assert settings.redis_url is not None
     assert settings.clickhouse_url is not None
-    environment = {
+    return {
         "LEMO_HOME": str(settings.home),
         "LEMO_REDIS_URL": settings.redis_url.get_secret_value(),
         "LEMO_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
@@ -166,6 +167,9 @@ def start_process(settings: Settings) -> "subprocess.Popen[bytes]":
         "LEMO_KAFKA_DEAD_LETTER_TOPIC": settings.kafka_dead_letter_topic,
         "LEMO_KAFKA_GROUP": settings.kafka_group,
     }
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env={**os.environ, **environment}, stdout=subprocess.DEVNULL
-    )
+
+
+def start_process(settings: Settings) -> "subprocess.Popen[bytes]":
+    """A consumer in a process of its own, to be killed."""
+    environment = {**os.environ, **environment_of(settings)}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.DEVNULL)

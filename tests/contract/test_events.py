@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import clickhouse_connect
 import pytest
 
 from lemo.domain.errors import EngineUnavailable
@@ -31,6 +32,36 @@ def test_migrating_again_changes_nothing(events: Events, scope: Scope) -> None:
     events.insert([(scope, event())])
     events.migrate()
     assert events.count(scope) == 1
+
+
+def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope: Scope) -> None:
+    database = f"old_{uuid.uuid4().hex[:12]}"
+    client = clickhouse_connect.get_client(dsn=clickhouse_url)
+    client.command(f"CREATE DATABASE {database}")
+    client.command(
+        f"CREATE TABLE {database}.schema_version (version UInt32, applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
+        "ENGINE = ReplacingMergeTree ORDER BY version"
+    )
+    client.command(f"INSERT INTO {database}.schema_version (version) VALUES (1)")
+    client.command(
+        f"CREATE TABLE {database}.events (tenant_id LowCardinality(String), scenario_id LowCardinality(String), "
+        "event_id String, user_id String, item_id String, action LowCardinality(String), "
+        "timestamp DateTime64(3, 'UTC'), value Nullable(Float64), request_id String, position Nullable(UInt32), "
+        "device LowCardinality(String), attributes String, ingested_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
+        "ENGINE = ReplacingMergeTree(ingested_at) ORDER BY (tenant_id, scenario_id, event_id)"
+    )
+    store = Events(clickhouse_url, database)
+    written = [event(second, value=1.5, attributes={"a": second}) for second in range(5)]
+    store.insert([(scope, each) for each in written])
+    for _ in range(2):  # the second time as after a crash before the version was written down
+        store.migrate()
+        assert store.history(scope, "u", 10) == written[::-1]
+        client.command(f"ALTER TABLE {database}.schema_version DELETE WHERE version > 1 SETTINGS mutations_sync = 1")
+    store.insert([(scope, written[0].model_copy(update={"item_id": "other"}))])
+    assert store.history(scope, "u", 10) == written[::-1]
+    store.close()
+    client.command(f"DROP DATABASE {database}")
+    client.close()
 
 
 def test_an_event_comes_back_whole(events: Events, scope: Scope) -> None:

@@ -219,6 +219,8 @@ def test_killing_the_consumer_loses_and_doubles_nothing(
     assert process.wait(PATIENCE) == 0
     assert stores.events.count(scope) == count
     assert stores.events.interactions(scope).num_rows == count
+    assert sum(period.events for period in stores.aggregates.counts(scope, "hour")) == count
+    assert stores.aggregates.abandoned(0) == []
     assert len(letters(stores, scope.tenant_id)) == 1
 
 

@@ -368,7 +368,12 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
     stores.runs.save(world.tenant_id, old)
 
     users = stores.events.active_users(world)
-    assert clean(stores, world, unattended()).detail == {"runs": 1, "snapshots": 1, "answers": 0}
+    assert clean(stores, world, unattended()).detail == {
+        "runs": 1,
+        "replay_marks": 0,
+        "snapshots": 1,
+        "answers": 0,
+    }
     assert stores.snapshots.versions(world, "model") == sorted([champion, *versions[2:]])
     assert [run.run_id for run in stores.runs.list(world.tenant_id)] == [new.run_id]
     assert clean(stores, world, unattended()).rows_written == 0

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import structlog
 
+from lemo.consumer.aggregation import Aggregation
 from lemo.consumer.known import Known
 from lemo.consumer.sorting import Batch, sort
 from lemo.consumer.writing import Writing
@@ -32,6 +33,7 @@ _LEAVING_SECONDS = 20.0
 """How long what is under way may take when partitions are handed over or the service stops."""
 _LONGEST_WAIT = 10.0
 _TELL_EVERY = 10.0
+_LAST_REFRESH_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -58,6 +60,7 @@ class Consumer:
         self._member = member
         self._on_items = on_items
         self._stop = stop or threading.Event()
+        self._aggregation = Aggregation(stores.aggregates, member)
         self._item_topics = frozenset(self._settings.kafka_item_ingest_topics)
         self._known = Known(stores.tenants, stores.scenarios)
         self._publisher = stores.log.publisher()
@@ -73,15 +76,19 @@ class Consumer:
         topics = [*self._settings.kafka_item_ingest_topics, self._settings.kafka_event_topic]
         try:
             self._persist("start", self._prepare)
+            self._aggregation.start()
             self._reader = ingest.reader(topics, self._settings.kafka_group, self._member, self._finish_in_time)
             engine = self._persist("start", ingest.ping)
             log.info("ready", log=engine, topics=topics, group=self._settings.kafka_group, member=self._member)
             while not self._stop.is_set():
                 self._step(self._reader)
             self._finish_in_time()
+            if self._writing is None:
+                self._aggregation.finish(_LAST_REFRESH_SECONDS)
         except _Stopped:
             log.warning("stopped while an engine was away; the unfinished batch will be delivered again")
         finally:
+            self._aggregation.stop()
             self._writing = None  # what is not committed by now will not be
             if self._reader is not None:
                 self._reader.close()
@@ -110,6 +117,8 @@ class Consumer:
             self._limit = _next_limit(records)
         elif self._writing and self._writing.wait(0):
             self._finish()
+        elif self._writing is None:
+            self._aggregation.tick()
         if time.monotonic() - self._told > _TELL_EVERY:
             self._tell()
 
@@ -166,7 +175,9 @@ class Consumer:
             written = [pair for item_id, pair in by_id.items() if item_id in accepted]
             stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
             stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
+        self._aggregation.before(batch.hours())
         stores.events.insert(batch.events)
+        self._aggregation.tick()
         stores.history.add(batch.remembered)
         publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         for scope in batch.items:

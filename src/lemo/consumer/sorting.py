@@ -9,6 +9,7 @@ from lemo.domain.event import Event
 from lemo.domain.event_columns import EventColumns
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.stores.aggregates import hour_of
 from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
@@ -31,6 +32,17 @@ class Batch:
     def item_count(self) -> int:
         """Items to write."""
         return sum(len(items) for items in self.items.values())
+
+    def hours(self) -> set[tuple[Scope, int]]:
+        """The scopes and hours (Unix seconds) of the events."""
+        columns = self.events
+        found = {
+            (tenant_id, scenario_id, hour_of(moment))
+            for tenant_id, scenario_id, moment in zip(
+                columns.tenant_id, columns.scenario_id, columns.timestamp, strict=True
+            )
+        }
+        return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
     def add_item(self, scope: Scope, item: Item, arrived_ms: int) -> None:
         """Takes the item in, unless the batch holds a newer version of it."""

@@ -26,7 +26,7 @@ class Event(BaseModel):
     action: Action
     timestamp: PastTimestamp
     event_id: Id = ""
-    """Counts once however often it is sent; derived from the rest of the event where the sender gives none."""
+    """Counts once however often it is sent, as it came first; derived from the rest of the event where it lacks."""
     value: float | None = None
     """A rating, a price, seconds watched: what the action's rule in the scenario makes of it."""
     request_id: Annotated[str, StringConstraints(max_length=LONGEST_ID)] = ""

@@ -8,6 +8,7 @@ from lemo.settings import Settings
 if TYPE_CHECKING:
     from redis import Redis
 
+    from lemo.stores.aggregates import Aggregates
     from lemo.stores.answers import Answers
     from lemo.stores.catalog import Items, Scenarios, Tenants
     from lemo.stores.dead_letters import DeadLetters
@@ -150,6 +151,13 @@ class Stores:
         return Events(self.settings.clickhouse, self.settings.clickhouse_database)
 
     @cached_property
+    def aggregates(self) -> "Aggregates":
+        """Hourly and daily counts of events, beside the events."""
+        from lemo.stores.aggregates import Aggregates
+
+        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database)
+
+    @cached_property
     def vectors(self) -> "Vectors":
         """Item vectors in Milvus."""
         from lemo.stores.vectors import Vectors
@@ -173,6 +181,6 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "vectors", "redis"):
+        for name in ("documents", "events", "aggregates", "vectors", "redis"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
