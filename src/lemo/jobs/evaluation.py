@@ -27,6 +27,8 @@ class Evaluation(Assessment):
     def scorecards(self) -> dict[str, Scorecard]:
         """What was measured, by name, the chosen model first."""
         found = {"model": self.model, "champion": self.champion}
+        if self.config.ranker:  # without one, the model is the blend
+            found["blend"] = self.blend
         found |= {"popularity": self.popularity, "decayed_popularity": self.decayed_popularity}
         return {name: card for name, card in found.items() if card is not None}
 
