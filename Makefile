@@ -1,6 +1,6 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos-worker bench-beat lint format lock services-up services-down clean
+.PHONY: help install demo test chaos-worker bench-beat bench-similarity lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -24,6 +24,10 @@ chaos-worker: install  ## Kill workers in every job at every stage (some minutes
 
 bench-beat: install  ## How late are 1,000 entries due at one moment, beside stock RedBeat (a minute and a half)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)
+
+bench-similarity: install  ## Our similarity kernel beside implicit and sparse_dot_topn, and the job after 1 % new events (5 minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/similarity.py $(ARGS)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/incremental.py
 
 lint: install  ## Check style, types and the order of the layers
 	$(BIN)/ruff check . scripts/services
