@@ -8,11 +8,7 @@ peak beyond what it had before. Ours is checked against sparse_dot_topn's answer
 import argparse
 import json
 import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from populations import SIZES, interactions
+from processes import in_a_process, measure
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -56,7 +53,7 @@ def compare(sizes: list[str], rounds: int, folder: Path) -> None:
         found: dict[str, list[dict[str, float]]] = {name: [] for name in LIBRARIES}
         for _ in range(rounds):
             for name in LIBRARIES:
-                found[name].append(one_process(name, size, folder))
+                found[name].append(in_a_process(__file__, "--one", name, "--sizes", size, "--folder", str(folder)))
         best = {name: min(each["seconds"] for each in rows) for name, rows in found.items()}
         for name, rows in found.items():
             megabytes = max(each["megabytes"] for each in rows)
@@ -66,25 +63,14 @@ def compare(sizes: list[str], rounds: int, folder: Path) -> None:
         )
 
 
-def one_process(name: str, size: str, folder: Path) -> dict[str, float]:
-    """Seconds and megabytes of one library in a process of its own."""
-    command = [sys.executable, __file__, "--one", name, "--sizes", size, "--folder", str(folder)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def measured(name: str, size: str, folder: Path) -> dict[str, float]:
     """Runs a library once on a little of the data, so that all is loaded and compiled, then on all of it."""
     matrix = sparse.csr_matrix(sparse.load_npz(folder / f"{size}.npz"))
     LIBRARIES[name](matrix[:50])
-    before = peak()
-    started = time.perf_counter()
-    found = LIBRARIES[name](matrix)
-    seconds, megabytes = time.perf_counter() - started, peak() - before
+    found, cost = measure(lambda: LIBRARIES[name](matrix))
     if name != "implicit":  # beyond the K nearest it may keep others that are as near
         np.save(folder / f"{name}-{size}.npy", falling(found))
-    return {"seconds": seconds, "megabytes": megabytes}
+    return cost
 
 
 def lemo(matrix: CSR) -> CSR:
@@ -149,14 +135,6 @@ def difference(folder: Path, size: str) -> float:
 def processors() -> int:
     """How many processors each library may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def peak() -> float:
-    """The most memory that this process had so far, in megabytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # the other number counts what the process was forked from
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 if __name__ == "__main__":
