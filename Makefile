@@ -1,13 +1,14 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos-worker bench-beat bench-quality lint format lock services-up services-down clean
+.PHONY: help install demo test chaos-worker bench-beat bench-quality bench-similarity bench-train lint format lock \
+	services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make lock"
 
-help:  ## Say what each target does (ARGS=... is handed on by demo, test, bench-beat and lock)
+help:  ## Say what each target does (ARGS=... is handed on by demo, test, bench-* and lock)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:  ## Make .venv with everything in it, from the locks; needs Python 3.11 or newer and no compiler
@@ -29,6 +30,13 @@ bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-
 
 bench-quality: install  ## Our models beside ALS, BPR, item-kNN, EASE and ridge on real data (ARGS='--data FOLDER'; about 10 minutes)
 	$(BIN)/python benchmarks/quality.py $(ARGS)
+
+bench-similarity: install  ## Our similarity kernel beside implicit and sparse_dot_topn, and the job after 1 % new events (5 minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/similarity.py $(ARGS)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/incremental.py
+
+bench-train: install  ## How long our models take to fit, beside implicit's and EASE (10 minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/train.py $(ARGS)
 
 lint: install  ## Check style, types and the order of the layers
 	$(BIN)/ruff check . scripts/services

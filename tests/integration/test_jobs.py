@@ -287,7 +287,9 @@ def test_similar_items_from_what_changed_are_those_from_everything(
     late = [event for place, event in enumerate(events) if place % 10 == 0 or place > 0.9 * len(events)]
     stores.events.insert([(empty, event) for event in events if event not in late])
     assert relate(stores, empty, unattended()).detail["full"]
+    before = stores.snapshots.current(empty, "similar")
     assert relate(stores, empty, unattended()).rows_read == 0
+    assert stores.snapshots.current(empty, "similar") == before
     refund = late[0].model_copy(update={"event_id": "refund", "action": "refund", "timestamp": events[-1].timestamp})
     stores.events.insert([(empty, event) for event in [*late, *late[:50], refund]])
     changed = [

@@ -38,8 +38,8 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
 
     Decay and shrinkage are those of the champion model, which chose them on this scenario's own past. All is read again
     when `report.full` asks for it, when the champion's choice, the rules or the embedding's version changed, and once a
-    day. The pointer to the items that serve moves before the pointer to the state: a run that dies in between is done
-    again from the older state, and gives the same.
+    day; where nothing changed nothing is published. The pointer to the items that serve moves before the pointer to the
+    state: a run that dies in between is done again from the older state, and gives the same.
     """
     rules = stores.scenarios.get(scope).actions
     config = _champion_config(stores, scope)
@@ -60,6 +60,9 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
         return Done()
     answerable = pc.is_in(acts.item_ids, value_set=active).to_numpy(zero_copy_only=False)
     content, without = _content(stores, scope, acts, before)
+    if before and not without and before.same(acts, answerable, content):
+        stores.embedding_queue.forget_written(scope)
+        return Done(len(table), 0, {"version": stores.snapshots.current(scope, KIND), "full": False})
     report.stage("comparing items")
     tastes, unit = acts.tastes(config.behaviour_half_life_ms, acts.newest)
     ranked = Ranked.of(counting(tastes, unit))
@@ -72,7 +75,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     version = new_version()
     stores.snapshots.publish(scope, KIND, version, *similar.to_arrays())
     since = before.since if before else time.time()
-    publish(stores, scope, version, State(acts, content, until_ms, since, basis))
+    publish(stores, scope, version, State(acts, answerable, content, until_ms, since, basis))
     report.check()
     stores.snapshots.point(scope, KIND, version, report.fence)
     switch(stores, scope, version, report.fence)

@@ -23,6 +23,8 @@ class State:
     """One run's knowledge, for the next."""
 
     acts: Acts
+    answerable: Array
+    """bool (items,): which items may be recommended."""
     content: Array
     """float32 (items, d): the vectors of the first items, zeros where one has none; the others have to be asked for."""
     until_ms: int
@@ -31,6 +33,16 @@ class State:
     """Unix seconds of the last run that read all."""
     basis: Mapping[str, Any]
     """What all of it rests on; where that differs, nothing of it holds."""
+
+    def same(self, acts: Acts, answerable: Array, content: Array) -> bool:
+        """Whether these say what this state says, so that all that follows from it holds."""
+        arrays = {**acts.to_arrays(), "answerable": answerable, "content": content}
+        ours = self.to_arrays()
+        return all(np.array_equal(array, ours[name]) for name, array in arrays.items())
+
+    def to_arrays(self) -> dict[str, Array]:
+        """What it holds as named arrays."""
+        return {**self.acts.to_arrays(), "answerable": self.answerable, "content": self.content}
 
 
 def kept(stores: Stores, scope: Scope, basis: Mapping[str, Any]) -> State | None:
@@ -43,13 +55,14 @@ def kept(stores: Stores, scope: Scope, basis: Mapping[str, Any]) -> State | None
     if about["basis"] != basis or time.time() - about["since"] > LONGEST_SECONDS:
         return None
     acts = Acts.from_arrays(snapshot.arrays)
-    return State(acts, snapshot.arrays["content"], about["until_ms"], about["since"], about["basis"])
+    arrays = snapshot.arrays
+    return State(acts, arrays["answerable"], arrays["content"], about["until_ms"], about["since"], about["basis"])
 
 
 def publish(stores: Stores, scope: Scope, version: str, state: State) -> None:
     """Writes a state; `switch` puts it in use."""
     about = {"until_ms": state.until_ms, "since": state.since, "basis": dict(state.basis)}
-    stores.snapshots.publish(scope, KIND, version, {**state.acts.to_arrays(), "content": state.content}, about)
+    stores.snapshots.publish(scope, KIND, version, state.to_arrays(), about)
 
 
 def switch(stores: Stores, scope: Scope, version: str, fence: int) -> None:

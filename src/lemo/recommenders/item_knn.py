@@ -92,9 +92,7 @@ class Ranked:
         places[order] = np.arange(items)
         indices = places[user_items.indices].astype(np.int32)
         by_item = sparse.csr_matrix((user_items.data, indices, user_items.indptr), shape=user_items.shape).T.tocsr()
-        squares = np.square(by_item.data, dtype=np.float64)
-        rows = np.repeat(np.arange(items), np.diff(by_item.indptr))
-        norms = np.sqrt(np.bincount(rows, squares, minlength=items))
+        norms = np.sqrt(_row_sums(np.square(by_item.data, dtype=np.float64), by_item.indptr))
         # Twice transposed: sorted within each user, without a sort.
         return cls(order, places, by_item.T.tocsr(), by_item, norms)
 
@@ -134,8 +132,7 @@ class Ranked:
     def _costs(self) -> Array:
         """int64 (items,): what it costs to compare the item in each place with all others."""
         lengths = np.diff(self.by_user.indptr)[self.by_item.indices]
-        rows = np.repeat(np.arange(self.items), np.diff(self.by_item.indptr))
-        return np.bincount(rows, lengths, minlength=self.items).astype(np.int64) + self.items // 8
+        return _row_sums(lengths.astype(np.int64), self.by_item.indptr) + self.items // 8
 
 
 def _matrix(numbers: Array, values: Array) -> CSR:
@@ -146,6 +143,15 @@ def _matrix(numbers: Array, values: Array) -> CSR:
         return sparse.csr_matrix((values.ravel(), numbers.ravel(), starts), shape=(len(numbers), len(numbers)))
     starts = np.append(0, np.cumsum(there.sum(axis=1)))
     return sparse.csr_matrix((values[there], numbers[there], starts), shape=(len(numbers), len(numbers)))
+
+
+def _row_sums(values: Array, starts: Array) -> Array:
+    """The sum of each row's values."""
+    sums = np.zeros(len(starts) - 1, dtype=values.dtype)
+    filled = starts[1:] > starts[:-1]
+    if filled.any():
+        sums[filled] = np.add.reduceat(values, starts[:-1][filled])
+    return sums
 
 
 def _flat(matrix: CSR) -> tuple[Array, Array, Array]:

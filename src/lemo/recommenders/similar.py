@@ -98,6 +98,9 @@ def _fill_from_behaviour(neighbours: Array, scores: Array, nearest: tuple[Array,
     if not numbers.size or not k:
         return np.zeros(len(neighbours), dtype=np.int32)
     keep = (numbers >= 0) & allowed[numbers]
+    if numbers.shape[1] >= k and keep[:, :k].all():
+        neighbours[:], scores[:] = numbers[:, :k], values[:, :k]
+        return np.full(len(neighbours), k, dtype=np.int32)
     counts = np.cumsum(keep, axis=1, dtype=np.int32)
     rows, columns = np.nonzero(keep & (counts <= k))
     places = counts[rows, columns] - 1
