@@ -33,7 +33,7 @@ _SECONDS = 10.0
 _PAUSE = 0.1
 _DELIVERY_MS = 20_000
 _LEADERLESS = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
-_NOT_OURS_ANY_MORE = (
+_REBALANCING = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -285,11 +285,15 @@ class KafkaReader:
         self._holding = False
         self._early: list[KafkaMessage] = []
         """Fetched while holding, because it was under way already."""
+        self._owed: dict[tuple[str, int], int] = {}
+        """Offsets to commit, of partitions that are ours."""
         self._consumer = self._joined()
 
     def poll(self, limit: int, seconds: float) -> Sequence[Record]:
         """Up to `limit` records; what came with the first is taken along, without waiting for more."""
         try:
+            if self._owed:
+                self._commit_owed()
             if self._holding:
                 self._holding = False
                 self._consumer.resume(self._consumer.assignment())
@@ -315,23 +319,28 @@ class KafkaReader:
     def commit(self, records: Sequence[Record]) -> None:
         """Commits the offsets after the records. Where a partition has gone to another member, it reads them again."""
         last = {(record.topic, record.partition): record for record in records}
-        try:
-            ours = {(place.topic, place.partition) for place in self._consumer.assignment()}
-            offsets = [
-                TopicPartition(*place, int(record.position) + 1) for place, record in last.items() if place in ours
-            ]
-            if offsets:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            code = error.args[0].code()
-            if code in _NOT_OURS_ANY_MORE:
-                _log.info("partitions went to another member, which reads the last records again", reason=str(code))
-            elif code != KafkaError._NO_OFFSET:  # nothing new to commit
-                raise _unavailable(error) from error
+        self._owed |= {place: int(record.position) + 1 for place, record in last.items()}
+        self._commit_owed()
 
     def close(self) -> None:
         """Leaves the group at once."""
         self._consumer.close()
+
+    def _commit_owed(self) -> None:
+        try:
+            ours = {(place.topic, place.partition) for place in self._consumer.assignment()}
+            self._owed = {place: offset for place, offset in self._owed.items() if place in ours}
+            if self._owed:
+                offsets = [TopicPartition(*place, offset) for place, offset in self._owed.items()]
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._owed = {}
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code in _REBALANCING:
+                # What stays ours is committed with the next call; what goes to another member is read again there.
+                _log.info("a commit waits for the group to share its partitions anew", reason=error.args[0].name())
+            elif code != KafkaError._NO_OFFSET:  # nothing new to commit
+                raise _unavailable(error) from error
 
     def _joined(self) -> Consumer:
         consumer = Consumer(self._config)
@@ -355,12 +364,18 @@ class KafkaReader:
             consumer.incremental_assign(partitions)
             consumer.pause(partitions)
 
-    def _revoked(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._before_revoke()
+        self._forget(partitions)
 
     def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # Another member may have them already: nothing more is committed, and it reads again what was under way.
+        # Another member may have them already, and reads again what was under way.
         _log.warning("lost partitions to the rest of the group", partitions=len(partitions))
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._owed.pop((place.topic, place.partition), None)
 
 
 class _KafkaRecord(Record):
