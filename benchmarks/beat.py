@@ -103,7 +103,7 @@ def delays(name: str, entries: int) -> list[float]:
     return late
 
 
-def write(entries: int, due: datetime) -> None:
+def write(entries: int, due: datetime, task: str = TASK, kwargs: dict[str, str | None] | None = None) -> None:
     """Entries in RedBeat's form that ran an hour ago and are due every hour."""
     from celery.schedules import schedule
     from redbeat.schedulers import ensure_conf, get_redis
@@ -118,9 +118,9 @@ def write(entries: int, due: datetime) -> None:
             name = f"bench-{number}"
             entry = {
                 "name": name,
-                "task": TASK,
+                "task": task,
                 "args": [],
-                "kwargs": {},
+                "kwargs": kwargs or {},
                 "options": {"queue": "default"},
                 "schedule": schedule(HOUR),
                 "enabled": True,

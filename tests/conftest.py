@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import recovery
 import servers
 from engines.process import LOOPBACK
 from lemo.domain.scope import Scope
@@ -28,6 +29,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """It also outlives them, and stops what they started."""
     if not hasattr(config, "workerinput") and servers.RUN_FOLDER in os.environ:
         servers.stop_embedded(Path(os.environ.pop(servers.RUN_FOLDER)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The recovery times that fault tests measured."""
+    reports = terminalreporter.getreports("passed")
+    measured = [line for report in reports for name, line in report.user_properties if name == recovery.PROPERTY]
+    if measured:
+        terminalreporter.section("recovery times")
+        for line in sorted(map(str, measured)):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -108,11 +108,14 @@ def publish(stores: Stores, scope: Scope) -> None:
     from lemo.recommenders.interactions import Interactions
     from lemo.recommenders.item_knn import item_similarity
     from lemo.recommenders.similar import similar_items
+    from recommender_worlds import best_first
 
     rules = stores.scenarios.get(scope).actions
     interactions = Interactions.from_table(stores.events.interactions(scope), rules)
     model = BlendModel.fit(interactions, BlendConfig(), rules)
-    similar = similar_items(interactions.item_ids, item_similarity(interactions.csr(None), 10.0, 20), None, 20)
+    similar = similar_items(
+        interactions.item_ids, best_first(item_similarity(interactions.csr(None), 10.0, 20)), None, 20
+    )
     for kind, (arrays, manifest) in {"model": model.to_arrays(), "similar": similar.to_arrays()}.items():
         stores.snapshots.publish(scope, kind, "20261101T120000", arrays, manifest)
         stores.snapshots.point(scope, kind, "20261101T120000", 1)

@@ -39,6 +39,14 @@ def same(one: sparse.csr_matrix, other: sparse.csr_matrix) -> bool:
     return np.array_equal(one.toarray(), other.toarray())
 
 
+def best_first(similarity: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Items x items as each item's neighbours and their scores, best first; -1 and 0 where there are no more."""
+    dense = similarity.toarray().astype(np.float32)
+    numbers = np.argsort(-dense, axis=1, kind="stable").astype(np.int32)
+    values = np.take_along_axis(dense, numbers, axis=1)
+    return np.where(values > 0, numbers, -1), values
+
+
 def read(*acts: Act, item_ids: Sequence[str] = ()) -> Interactions:
     """Interactions of hand-written acts under `RULES`."""
     return Interactions.from_table(table(acts), RULES, item_ids)

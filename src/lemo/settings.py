@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -75,8 +75,17 @@ class Settings(BaseSettings):
     kafka_event_topic: str = Field("user-behaviors", description="Topic that carries events.")
     kafka_dead_letter_topic: str = Field("lemo-dead-letters", description="Topic that takes messages that are no good.")
     kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
+    dead_letters_days: int = Field(
+        30, ge=1, description="Days that dead letters are kept. Kafka: of a topic that Lemo makes."
+    )
+    kafka_group_protocol: Literal["classic", "consumer"] = Field(
+        "classic",
+        description="How consumers share partitions: classic (cooperative-sticky), or consumer (KIP-848; Kafka 4).",
+    )
     stream_max_length: int = Field(
-        2_000_000, ge=1000, description="Redis Streams: consumed messages kept per topic; unconsumed ones always stay."
+        2_000_000,
+        ge=1000,
+        description="Redis Streams: consumed messages kept per topic, and dead letters at most; unconsumed ones stay.",
     )
 
     # Vectors

@@ -265,6 +265,8 @@ def test_find_by_null_true_and_false(documents: Documents, scope: Scope) -> None
     assert [id for id, _ in documents.find(ITEMS, scope, {"is_active": None})] == ["missing", "none"]
     assert [id for id, _ in documents.find(ITEMS, scope, {"is_active": True, "deleted": False})] == ["true"]
     assert documents.count(ITEMS, scope, {"is_active": True}) == 2
+    assert len(documents.ids(ITEMS, scope, {"is_active": True})) == 2
+    assert documents.ids(ITEMS, scope, {"is_active": False}) == []
     assert documents.count(ITEMS, scope, {"is_active": False}) == 0
 
 

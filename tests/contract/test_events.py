@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import clickhouse_connect
 import pytest
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
-from lemo.stores.events import Events
+from lemo.stores.events import UNDER_WAY_MS, Events
 
 START = 1_600_000_000_000
 
@@ -31,6 +32,36 @@ def test_migrating_again_changes_nothing(events: Events, scope: Scope) -> None:
     events.insert([(scope, event())])
     events.migrate()
     assert events.count(scope) == 1
+
+
+def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope: Scope) -> None:
+    database = f"old_{uuid.uuid4().hex[:12]}"
+    client = clickhouse_connect.get_client(dsn=clickhouse_url)
+    client.command(f"CREATE DATABASE {database}")
+    client.command(
+        f"CREATE TABLE {database}.schema_version (version UInt32, applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
+        "ENGINE = ReplacingMergeTree ORDER BY version"
+    )
+    client.command(f"INSERT INTO {database}.schema_version (version) VALUES (1)")
+    client.command(
+        f"CREATE TABLE {database}.events (tenant_id LowCardinality(String), scenario_id LowCardinality(String), "
+        "event_id String, user_id String, item_id String, action LowCardinality(String), "
+        "timestamp DateTime64(3, 'UTC'), value Nullable(Float64), request_id String, position Nullable(UInt32), "
+        "device LowCardinality(String), attributes String, ingested_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
+        "ENGINE = ReplacingMergeTree(ingested_at) ORDER BY (tenant_id, scenario_id, event_id)"
+    )
+    store = Events(clickhouse_url, database)
+    written = [event(second, value=1.5, attributes={"a": second}) for second in range(5)]
+    store.insert([(scope, each) for each in written])
+    for _ in range(2):  # the second time as after a crash before the version was written down
+        store.migrate()
+        assert store.history(scope, "u", 10) == written[::-1]
+        client.command(f"ALTER TABLE {database}.schema_version DELETE WHERE version > 1 SETTINGS mutations_sync = 1")
+    store.insert([(scope, written[0].model_copy(update={"item_id": "other"}))])
+    assert store.history(scope, "u", 10) == written[::-1]
+    store.close()
+    client.command(f"DROP DATABASE {database}")
+    client.close()
 
 
 def test_an_event_comes_back_whole(events: Events, scope: Scope) -> None:
@@ -89,6 +120,23 @@ def test_interactions_are_ordered_and_typed(events: Events, scope: Scope) -> Non
     assert rows[-1]["value"] == 5.0
     assert [row["timestamp"] for row in events.interactions(scope, until_ms=START + 3000).to_pylist()] == [START]
     assert len(events.interactions(Scope("nobody", "nothing"))) == 0
+
+
+def test_what_was_taken_in_since_a_moment_comes_again_rather_than_never(events: Events, scope: Scope) -> None:
+    rows = [(scope, event(second, value=second or None)) for second in range(5)]
+    for _ in range(2):
+        events.insert(rows)
+    everything, then = events.taken_in(scope)
+    assert everything.column_names == ["user_id", "item_id", "action", "value", "timestamp"]
+    assert sorted(everything.column("timestamp").to_pylist()) == [START + second * 1000 for second in range(5)]
+    # Whatever is as old as the events may be: it counts when the store took it in.
+    events.insert([(scope, event(-1000)), rows[3]])
+    since, later = events.taken_in(scope, then)
+    assert {START - 1_000_000, START + 3000} <= set(since.column("timestamp").to_pylist())
+    assert later >= then
+    nothing, _ = events.taken_in(scope, then + 10 * UNDER_WAY_MS)
+    assert len(nothing) == 0
+    assert len(events.taken_in(Scope("nobody", "nothing"))[0]) == 0
 
 
 def test_newest(events: Events, scope: Scope) -> None:

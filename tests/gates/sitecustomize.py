@@ -1,4 +1,4 @@
-"""Loaded by the worker processes of tests/integration/test_worker_faults.py: lets a run be caught at a stage.
+"""Loaded by the worker processes of tests/workers.py: lets a run be caught at a stage.
 
 In front of each stage of each job, and of the moment at which a snapshot is put into service, a process waits as long
 as the folder LEMO_TEST_GATES holds a file `<entry>.<number>.shut`, and says so by a file `<entry>.<number>.<pid>`.
@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 _FOLDER = Path(os.environ["LEMO_TEST_GATES"])
-_LEASE_SECONDS = 2.0
+_LEASE_SECONDS = float(os.environ["LEMO_TEST_LEASE_SECONDS"])
 _SWITCH = 9
 
 

@@ -1,15 +1,9 @@
 """The consumer between real engines: what it commits is written, bad messages stop nothing, replays change nothing."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +11,30 @@ import pytest
 from pydantic import SecretStr
 
 import servers
+from consumers import (
+    PATIENCE,
+    START,
+    Running,
+    all_taken,
+    connected,
+    consume,
+    consumer_settings,
+    left_of,
+    letters,
+    publish,
+    some_events,
+    start_process,
+    state,
+    wait,
+)
 from engines.process import LOOPBACK, Daemon
-from lemo.consumer.service import Consumer
-from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
-from lemo.streams.dead_letters import DeadLetter, read_dead_letters
 from lemo.streams.messages import event_message, item_message
-
-START = 1_700_000_000_000
-PATIENCE = 40.0
 
 
 @pytest.fixture(params=["redis", "kafka"])
@@ -40,119 +44,13 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Settings:
-    """An installation of its own on shared engines: its own home, database, topics and group."""
-    mine = uuid.uuid4().hex[:12]
-    kafka = request.getfixturevalue("kafka_servers") if engine == "kafka" else ""
-    return Settings(
-        home=tmp_path / "home",
-        redis_url=SecretStr(request.getfixturevalue("redis_url")),
-        clickhouse_url=SecretStr(request.getfixturevalue("clickhouse_url")),
-        clickhouse_database=f"consumer_{mine}",
-        kafka_bootstrap_servers=kafka,
-        kafka_item_ingest_topics=[f"items-{mine}", f"vlog-items-{mine}"],
-        kafka_event_topic=f"events-{mine}",
-        kafka_dead_letter_topic=f"dead-{mine}",
-        kafka_group=f"group-{mine}",
-    )
+    return consumer_settings(request, engine, tmp_path)
 
 
 @pytest.fixture
 def stores(settings: Settings, scope: Scope) -> Iterator[Stores]:
     with connected(settings, scope) as opened:
         yield opened
-
-
-@contextmanager
-def connected(settings: Settings, scope: Scope) -> Iterator[Stores]:
-    settings.state.mkdir(parents=True, exist_ok=True)
-    stores = Stores(settings)
-    stores.tenants.create(scope.tenant_id)
-    stores.scenarios.create(scope.tenant_id, scenario_from_template(scope.scenario_id, "vlog"))
-    stores.log.create_topics([*topics(settings), settings.kafka_dead_letter_topic])
-    yield stores
-    for pattern in (f"lemo:*:{scope.tenant_id}:*", *(f"lemo:log:{topic}" for topic in topics(settings))):
-        for key in stores.redis.scan_iter(pattern):
-            stores.redis.delete(key)
-    stores.close()
-
-
-def topics(settings: Settings) -> list[str]:
-    return [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
-
-
-def publish(stores: Stores, topic: str, messages: list[Message]) -> None:
-    publisher = stores.log.publisher()
-    publisher.publish(topic, messages)
-    publisher.close()
-
-
-def wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, what
-        pause.wait(0.05)
-
-
-def all_taken(stores: Stores) -> bool:
-    return not any(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
-
-
-class Running:
-    """A consumer in a thread of the test."""
-
-    def __init__(self, settings: Settings, member: str = "a") -> None:
-        self.asked: list[Scope] = []
-        self.stop = threading.Event()
-        self._stores = Stores(settings)
-        service = Consumer(self._stores, member, self.asked.append, self.stop)
-        self._thread = threading.Thread(target=service.run, name="consumer")
-
-    def __enter__(self) -> "Running":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive()
-        self._stores.close()
-
-
-def consume(settings: Settings, stores: Stores) -> Running:
-    """Runs a consumer until everything is taken."""
-    with Running(settings) as running:
-        wait(lambda: all_taken(stores), "the consumer did not take everything")
-    return running
-
-
-def some_events(count: int, start: int = 0) -> list[Event]:
-    return [
-        Event(
-            user_id=f"u{number % 7}",
-            item_id=f"i{number % 11}",
-            action=("click", "like", "rate")[number % 3],
-            timestamp=START + number * 1000,
-            value=number % 5 or None,
-        )
-        for number in range(start, start + count)
-    ]
-
-
-def state(stores: Stores, scope: Scope) -> dict[str, Any]:
-    """All that the consumer writes."""
-    return {
-        "items": sorted((item.item_id, item.model_dump_json()) for item in stores.items.scan(scope)),
-        "events": stores.events.interactions(scope).to_pylist(),
-        "history": stores.history.read_many(scope, [f"u{number}" for number in range(7)]),
-        "latest": stores.fresh.latest(scope, 1_000),
-        "inactive": stores.fresh.inactive(scope),
-        "dead": sorted((letter.id, letter.reason) for letter in letters(stores, scope.tenant_id)),
-    }
-
-
-def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
-    return read_dead_letters(stores.log, stores.settings.kafka_dead_letter_topic, tenant_id)
 
 
 def test_items_and_events_arrive_where_they_are_read(settings: Settings, stores: Stores, scope: Scope) -> None:
@@ -204,12 +102,12 @@ def test_bad_messages_become_dead_letters_and_stop_nothing(settings: Settings, s
     assert stores.events.count(scope) == 1
     theirs = {b"{broken", b"\xff\xfe\x00", b"", b'{"a": NaN}', b"x" * 1_000_100, changed(tenant_id="nobody")}
     ours, nobodys = letters(stores, scope.tenant_id), letters(stores, "")
-    assert {letter.value for letter in ours} == set(bad) - theirs
-    assert {letter.value for letter in nobodys} == theirs
+    assert {letter.message.value for letter in ours} == set(bad) - theirs
+    assert {letter.message.value for letter in nobodys} == theirs
     assert letters(stores, "spoofed") == []
     for letter in ours + nobodys:
-        assert bad[letter.value] in letter.reason
-        assert (letter.topic, letter.key) == (settings.kafka_event_topic, b"k\xff")
+        assert bad[letter.message.value] in letter.reason
+        assert (letter.topic, letter.message.key) == (settings.kafka_event_topic, b"k\xff")
     headers = stores.log.read_all(settings.kafka_dead_letter_topic, 1)[0].headers
     assert headers["trace"] == b"\x01"
     assert {name.removeprefix("__connect.errors.") for name in headers if name.startswith("__connect.errors.")} == {
@@ -222,6 +120,7 @@ def test_bad_messages_become_dead_letters_and_stop_nothing(settings: Settings, s
         "class.name",
         "exception.class.name",
         "exception.message",
+        "exception.stacktrace",
     }
 
 
@@ -234,7 +133,10 @@ def test_one_bad_item_of_a_message_becomes_a_dead_letter_of_its_own(
     consume(settings, stores)
     assert {item.item_id for item in stores.items.scan(scope)} == {"a", "c"}
     found = sorted(letters(stores, scope.tenant_id), key=lambda letter: letter.id)
-    assert [json.loads(letter.value) for letter in found] == [whole | {"items": [raw[1]]}, whole | {"items": [raw[2]]}]
+    assert [json.loads(letter.message.value) for letter in found] == [
+        whole | {"items": [raw[1]]},
+        whole | {"items": [raw[2]]},
+    ]
     assert [letter.id.rpartition(":")[2] for letter in found] == ["1", "2"]
 
 
@@ -294,36 +196,6 @@ def test_a_scenario_is_seen_as_soon_as_it_exists(settings: Settings, stores: Sto
     assert len(letters(stores, scope.tenant_id)) == 1
 
 
-PROGRAM = """
-import signal, sys, threading
-from lemo.consumer.service import Consumer
-from lemo.settings import Settings
-from lemo.stores.connect import Stores
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-Consumer(Stores(Settings()), "a", lambda scope: None, stop).run()
-"""
-
-
-def start_process(settings: Settings) -> "subprocess.Popen[bytes]":
-    assert settings.redis_url is not None
-    assert settings.clickhouse_url is not None
-    environment = {
-        "LEMO_HOME": str(settings.home),
-        "LEMO_REDIS_URL": settings.redis_url.get_secret_value(),
-        "LEMO_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
-        "LEMO_CLICKHOUSE_DATABASE": settings.clickhouse_database,
-        "LEMO_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
-        "LEMO_KAFKA_ITEM_INGEST_TOPICS": ",".join(settings.kafka_item_ingest_topics),
-        "LEMO_KAFKA_EVENT_TOPIC": settings.kafka_event_topic,
-        "LEMO_KAFKA_DEAD_LETTER_TOPIC": settings.kafka_dead_letter_topic,
-        "LEMO_KAFKA_GROUP": settings.kafka_group,
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env={**os.environ, **environment}, stdout=subprocess.DEVNULL
-    )
-
-
 def test_killing_the_consumer_loses_and_doubles_nothing(
     settings: Settings, stores: Stores, scope: Scope, engine: str
 ) -> None:
@@ -347,11 +219,9 @@ def test_killing_the_consumer_loses_and_doubles_nothing(
     assert process.wait(PATIENCE) == 0
     assert stores.events.count(scope) == count
     assert stores.events.interactions(scope).num_rows == count
+    assert sum(period.events for period in stores.aggregates.counts(scope, "hour")) == count
+    assert stores.aggregates.abandoned(0) == []
     assert len(letters(stores, scope.tenant_id)) == 1
-
-
-def left_of(stores: Stores) -> int:
-    return sum(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
 
 
 @pytest.mark.parametrize("engine", ["redis"])

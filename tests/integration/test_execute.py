@@ -61,6 +61,19 @@ def test_a_run_leaves_its_row(stores: Stores, scope: Scope) -> None:
     assert not stores.redis.exists(lease_key("entry-of-test", scope))
 
 
+def test_the_wish_to_start_from_nothing_reaches_the_job(stores: Stores, scope: Scope) -> None:
+    asked: list[bool] = []
+
+    def work(_: Stores, __: Scope, report: Report) -> Done:
+        asked.append(report.full)
+        return Done()
+
+    for full in (False, True):
+        run = stores.runs.create(scope.tenant_id, "entry-of-test", scope.scenario_id, "manual", full=full)
+        execute(stores, job(work), scope, run.run_id)
+    assert asked == [False, True]
+
+
 def test_a_failure_is_recorded_and_another_run_may_follow(stores: Stores, scope: Scope) -> None:
     def work(_: Stores, __: Scope, ___: Report) -> Done:
         raise ZeroDivisionError("no events")

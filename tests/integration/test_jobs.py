@@ -116,7 +116,12 @@ def test_a_challenger_below_the_champion_does_not_serve(
         found = assess(*arguments)  # type: ignore[arg-type]
         assert found is not None
         return found.model_copy(
-            update={"config": poor, "model": found.popularity, "decayed_popularity": found.popularity}
+            update={
+                "config": poor,
+                "model": found.popularity,
+                "blend": found.popularity,
+                "decayed_popularity": found.popularity,
+            }
         )
 
     monkeypatch.setattr("lemo.jobs.training.assess", choose_badly)
@@ -166,7 +171,11 @@ def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world
     found = assess(read_interactions(stores, world, scenario), scenario.actions)
     assert found is not None
     assert challenger(found) == (found.config, found.model)
-    behind = found.model_copy(update={"model": found.popularity, "decayed_popularity": found.model})
+    ahead = found.model_copy(update={"model": found.popularity, "blend": found.model})
+    assert challenger(ahead) == (found.validation.config, found.model)
+    behind = found.model_copy(
+        update={"model": found.popularity, "blend": found.popularity, "decayed_popularity": found.model}
+    )
     assert challenger(behind) == (found.validation.popularity, found.model)
     assert challenger(None) == (BlendConfig(), None)
 
@@ -253,6 +262,75 @@ def test_similar_items_are_active_and_new_ones_have_neighbours_by_content(stores
     assert all(each.item_id != gone for item_id in after.item_ids for each in after.of(item_id, 50))
 
 
+def alike(one: SimilarItems, other: SimilarItems) -> None:
+    """Fails unless each item has the same neighbours in both, but for the order of equal ones."""
+    assert sorted(one.item_ids) == sorted(other.item_ids)
+    for item_id in one.item_ids:
+        ours, theirs = one.of(item_id, 50), other.of(item_id, 50)
+        assert [each.score for each in ours] == pytest.approx([each.score for each in theirs], abs=1e-6)
+        assert [each.kind for each in ours] == [each.kind for each in theirs]
+        scores = {each.item_id: each.score for each in theirs}
+        least = min(scores.values(), default=0) + 1e-6
+        assert all(each.score <= least or scores[each.item_id] == pytest.approx(each.score, abs=1e-6) for each in ours)
+
+
+def test_similar_items_from_what_changed_are_those_from_everything(
+    stores: Stores, empty: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing is under way here: only what is new is read.
+    monkeypatch.setattr("lemo.stores.events.UNDER_WAY_MS", 0)
+    dataset = World(seed=3, scale=0.2).datasets()[2]
+    items, events = list(dataset.items), list(dataset.events)
+    put_items(stores, empty, items[5:])
+    embed(stores, empty, unattended())
+    # What comes second is the newest, and every tenth of the others: late events.
+    late = [event for place, event in enumerate(events) if place % 10 == 0 or place > 0.9 * len(events)]
+    stores.events.insert([(empty, event) for event in events if event not in late])
+    assert relate(stores, empty, unattended()).detail["full"]
+    assert relate(stores, empty, unattended()).rows_read == 0
+    refund = late[0].model_copy(update={"event_id": "refund", "action": "refund", "timestamp": events[-1].timestamp})
+    stores.events.insert([(empty, event) for event in [*late, *late[:50], refund]])
+    changed = [
+        items[7].model_copy(update={"is_active": False}),
+        items[8].model_copy(update={"title": "quite different"}),
+    ]
+    put_items(stores, empty, [*items[:5], *changed], MOMENT + 1)
+    embed(stores, empty, unattended())
+    done = relate(stores, empty, unattended())
+    assert not done.detail["full"]
+    # Those that came twice may have been merged already.
+    assert len(late) < done.rows_read <= len(late) + 51
+    found = similar(stores, empty)
+    assert relate(stores, empty, unattended(full=True)).detail["full"]
+    alike(found, similar(stores, empty))
+
+
+def test_similar_items_are_computed_anew_where_what_they_rest_on_changed(stores: Stores, world: Scope) -> None:
+    assert relate(stores, world, unattended()).detail["full"]
+    train(stores, world, unattended())
+    assert relate(stores, world, unattended()).detail["full"]
+    assert not relate(stores, world, unattended()).detail["full"]
+    embed(stores, world, unattended())
+    assert relate(stores, world, unattended()).detail["full"]
+    assert len(stores.snapshots.versions(world, "similarity-state")) == 1
+
+
+@pytest.mark.parametrize("check", [1, 2])
+def test_similarity_that_died_is_done_again(stores: Stores, world: Scope, check: int) -> None:
+    events = list(World(seed=4, scale=0.05).datasets()[2].events)
+    relate(stores, world, unattended())
+    before = stores.snapshots.current(world, "similar")
+    stores.events.insert([(world, event) for event in events])
+    with pytest.raises(Conflict):
+        relate(stores, world, dying_at(check))
+    assert stores.snapshots.current(world, "similar") == before
+    assert not relate(stores, world, unattended()).detail["full"]
+    found = similar(stores, world)
+    relate(stores, world, unattended(full=True))
+    alike(found, similar(stores, world))
+    assert len(stores.snapshots.versions(world, "similarity-state")) == 1
+
+
 def test_profiles_say_what_users_like_and_give_back_lost_histories(stores: Stores, world: Scope) -> None:
     users = stores.events.active_users(world, limit=20)
     known = stores.history.read_many(world, users)
@@ -290,7 +368,12 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
     stores.runs.save(world.tenant_id, old)
 
     users = stores.events.active_users(world)
-    assert clean(stores, world, unattended()).detail == {"runs": 1, "snapshots": 1, "answers": 0}
+    assert clean(stores, world, unattended()).detail == {
+        "runs": 1,
+        "replay_marks": 0,
+        "snapshots": 1,
+        "answers": 0,
+    }
     assert stores.snapshots.versions(world, "model") == sorted([champion, *versions[2:]])
     assert [run.run_id for run in stores.runs.list(world.tenant_id)] == [new.run_id]
     assert clean(stores, world, unattended()).rows_written == 0

@@ -19,6 +19,7 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.similar import SimilarItems, similar_items
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
+from recommender_worlds import best_first
 from sites import ITEMS, NOW, model_of, publish_model, settings_of, touch, wait_for
 
 
@@ -176,7 +177,7 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
 
 def test_similar_items(stores: Stores, served: Served, scope: Scope) -> None:
     publish_model(stores, scope, "1", model_of())
-    nearest: SimilarItems = similar_items(list(ITEMS), model_of().influence, None, 3)
+    nearest: SimilarItems = similar_items(list(ITEMS), best_first(model_of().influence), None, 3)
     arrays, manifest = nearest.to_arrays()
     stores.snapshots.publish(scope, "similar", "10", arrays, manifest)
     stores.snapshots.point(scope, "similar", "10", 1)

@@ -81,8 +81,8 @@ def test_good_items_of_a_message_go_on_without_the_bad_ones() -> None:
     read = read_item_message(encoded(items=[{"item_id": "a"}, *bad, {"item_id": "b"}]))
     assert [item.item_id for item in read.items] == ["a", "b"]
     assert [(one.index, one.raw) for one in read.rejected] == list(enumerate(bad, 1))
-    assert "item_id: is missing" in read.rejected[0].reason
-    assert "64 bits" in read.rejected[3].reason
+    assert "item_id: is missing" in read.rejected[0].error.message
+    assert "64 bits" in read.rejected[3].error.message
     again = read_item_message(rewrapped(SCOPE, bad[0]))
     assert (again.scope, again.items, again.rejected[0].raw) == (SCOPE, [], bad[0])
 

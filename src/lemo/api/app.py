@@ -14,7 +14,18 @@ from lemo.api import problems
 from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.ingest import Ingest
-from lemo.api.routes import health, ingest, metrics, models, recommendations, runs, scenarios, schedules
+from lemo.api.routes import (
+    dead_letters,
+    health,
+    ingest,
+    metrics,
+    models,
+    recommendations,
+    runs,
+    scenarios,
+    schedules,
+    stats,
+)
 from lemo.observability.metrics import Installation
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
@@ -57,6 +68,17 @@ def create_app(stores: Stores) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     problems.install(app)
-    for module in (recommendations, ingest, scenarios, models, schedules, runs, health, metrics):
+    for module in (
+        recommendations,
+        ingest,
+        scenarios,
+        stats,
+        models,
+        schedules,
+        runs,
+        dead_letters,
+        health,
+        metrics,
+    ):
         app.include_router(module.router)
     return app

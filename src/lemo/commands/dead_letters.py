@@ -1,36 +1,46 @@
 """`lemo dead-letters`: messages of the ingest log that could not be taken in, and why."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lemo.commands.output import Format, FormatOption, messages, show, show_one
+from lemo.commands.output import Format, FormatOption, console, messages, show, show_json, show_one
 
 if TYPE_CHECKING:
+    from lemo.stores.dead_letters import DeadLetters
     from lemo.streams.dead_letters import DeadLetter
 
 app = typer.Typer(no_args_is_help=True, help="Messages that could not be taken in, and why.")
 
-COLUMNS = ("id", "scenario_id", "refused_at", "reason")
+COLUMNS = ("id", "scenario_id", "refused_at", "fault", "reason")
 
 Unassigned = Annotated[
     bool, typer.Option("--unassigned", help="Those that name no tenant that exists, such as broken JSON.")
+]
+Scenario = Annotated[str, typer.Option("--scenario", "-s", help="Only messages for this scenario.")]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Only those with this fault (such as unknown-action), or with these words.")
 ]
 
 
 @app.command("list")
 def list_dead_letters(
-    scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only messages for this scenario.")] = "",
+    scenario: Scenario = "",
+    reason: Reason = "",
     unassigned: Unassigned = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
     format: FormatOption = Format.table,
 ) -> None:
-    """List dead letters, newest first."""
-    letters, elsewhere = _read(unassigned, scenario)
-    show([_row(letter) for letter in letters[:limit]], format, "Dead letters", COLUMNS)
+    """List dead letters that wait, newest first."""
+    with _opened() as (letters, tenant_id):
+        found = letters.waiting_of("" if unassigned else tenant_id, scenario, reason)
+        elsewhere = 0 if unassigned else len(letters.waiting_of(""))
+    show([_row(letter) for letter in found[:limit]], format, "Dead letters", COLUMNS)
     if format is Format.table:
-        if len(letters) > limit:
-            messages.print(f"{len(letters) - limit:,} more: see --limit.")
+        if len(found) > limit:
+            messages.print(f"{len(found) - limit:,} more: see --limit.")
         if elsewhere:
             messages.print(f"{elsewhere:,} more name no tenant that exists: see --unassigned.")
 
@@ -42,29 +52,53 @@ def show_dead_letter(
     format: FormatOption = Format.table,
 ) -> None:
     """Show one dead letter whole, with the message as it came."""
-    from lemo.domain.errors import NotFound
-
-    for letter in _read(unassigned)[0]:
-        if letter.id == id:
-            row = _row(letter) | {"stage": letter.stage, "exception": letter.exception}
-            show_one(row | {"key": _text(letter.key), "value": _text(letter.value)}, format, "Dead letter")
-            return
-    raise NotFound(f"There is no dead letter {id[:300]!r}.", "`lemo dead-letters list` shows which there are.")
+    with _opened() as (letters, tenant_id):
+        letter = letters.get("" if unassigned else tenant_id, id)
+    row = _row(letter) | {"stage": letter.stage, "exception": letter.exception}
+    row |= {"key": _text(letter.message.key), "value": _text(letter.message.value)}
+    show_one(row, format, "Dead letter")
 
 
-def _read(unassigned: bool, scenario: str = "") -> "tuple[list[DeadLetter], int]":
-    """The tenant's dead letters (or those of no tenant), and how many of no tenant there are besides."""
+@app.command("replay")
+def replay_dead_letters(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As in `lemo dead-letters list`.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="All that wait, or that --scenario and --reason leave.")] = False,
+    scenario: Scenario = "",
+    reason: Reason = "",
+    unassigned: Unassigned = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Publish dead letters again, as they came, to the topics they came from: once their cause is mended.
+
+    They are not listed any more then; what fails again comes back as a new one. Replaying twice is harmless, since
+    items and events count once. E.g. `lemo dead-letters replay --scenario shop --reason unknown-action`.
+    """
+    from lemo.domain.errors import InvalidInput
+
+    if bool(ids) == bool(all or scenario or reason):
+        raise InvalidInput("Say which ones.", "Name them by ID, or choose by --all, --scenario or --reason.")
+    with _opened() as (letters, tenant_id):
+        done = letters.replay("" if unassigned else tenant_id, ids or None, scenario, reason)
+    row = {"replayed": done.count, "by_topic": done.by_topic, "left": done.left}
+    if format is Format.json:
+        show_json(row)
+        return
+    where = ", ".join(f"{count:,} to {topic}" for topic, count in done.by_topic.items())
+    console.print(f"Sent again: {where}." if where else "Nothing was sent again.", highlight=False)
+    for id, why in done.left.items():
+        messages.print(f"{id} stays: {why}.", highlight=False)
+
+
+@contextmanager
+def _opened() -> "Iterator[tuple[DeadLetters, str]]":
+    """The dead letters, and the tenant that the key belongs to."""
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
-    from lemo.streams.dead_letters import read_dead_letters
 
     settings = Settings()
-    tenant_id = credential(settings)
-    log, topic = Stores(settings).log, settings.kafka_dead_letter_topic
-    if unassigned:
-        return read_dead_letters(log, topic, ""), 0
-    return read_dead_letters(log, topic, tenant_id, scenario), len(read_dead_letters(log, topic, ""))
+    with closing(Stores(settings)) as stores:
+        yield stores.dead_letters, credential(settings, stores.tenants)
 
 
 def _row(letter: "DeadLetter") -> dict[str, Any]:
@@ -74,6 +108,7 @@ def _row(letter: "DeadLetter") -> dict[str, Any]:
         "id": letter.id,
         "scenario_id": letter.scenario_id,
         "refused_at": from_milliseconds(letter.refused_at).isoformat(timespec="seconds"),
+        "fault": letter.fault,
         "reason": letter.reason,
         "topic": letter.topic,
         "partition": letter.partition,

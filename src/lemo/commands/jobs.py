@@ -20,6 +20,9 @@ def run(
     entry: Annotated[str, typer.Argument(help="Name of the job, as in `lemo schedule list`; or embed-items.")],
     scenario: Annotated[str, typer.Option("--scenario", "-s", help="Only this scenario; all without it.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and fail if it failed.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Start from nothing, where the job goes by what changed since its last run.")
+    ] = False,
     format: FormatOption = Format.table,
 ) -> None:
     """Queue a job for one scenario or all, e.g. `lemo jobs run train-model-daily --scenario shop --wait`."""
@@ -34,7 +37,7 @@ def run(
     settings = Settings()
     stores = Stores(settings)
     tenant_id = credential(settings)
-    runs = run_now(stores, tenant_id, entry, scenario)
+    runs = run_now(stores, tenant_id, entry, scenario, full)
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)
     show(rows(runs), format, "Runs", columns(runs))

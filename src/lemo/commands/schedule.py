@@ -113,7 +113,7 @@ def run_entry(
     format: FormatOption = Format.table,
 ) -> None:
     """Start an entry now, paused or not, without touching its times: the same as `lemo jobs run`."""
-    jobs.run(entry, scenario, wait, format)
+    jobs.run(entry, scenario, wait, format=format)
 
 
 @app.command()

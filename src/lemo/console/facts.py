@@ -19,7 +19,6 @@ from lemo.jobs.overdue import JobState, job_states
 from lemo.serving.served import Served
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.streams.dead_letters import read_dead_letters
 from lemo.tasks.timetable import TimetableRow, timetable
 
 HISTORY = 30
@@ -167,9 +166,8 @@ class Facts:
         return events.count_users(scope), events.count(scope), events.newest(scope)
 
     def _dead_letters(self, tenant_id: str) -> Counter[str]:
-        """The tenant's dead letters by scenario."""
-        letters = read_dead_letters(self.stores.log, self.settings.kafka_dead_letter_topic, tenant_id)
-        return Counter(letter.scenario_id for letter in letters)
+        """The tenant's waiting dead letters by scenario."""
+        return Counter(letter.scenario_id for letter in self.stores.dead_letters.waiting_of(tenant_id))
 
     def scenario_names(self, tenant_id: str) -> list[str]:
         """The tenant's scenarios by name; raises LemoError."""

@@ -1,13 +1,16 @@
 """What the consumer remembers of tenants and scenarios, so that not every message costs a read."""
 
+import re
 import time
 
 from lemo.domain.errors import NotFound
+from lemo.domain.event import ACTION_PATTERN
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.stores.catalog import Scenarios, Tenants
 from lemo.streams.messages import BadMessage
 
+_WELL_FORMED = re.compile(ACTION_PATTERN).fullmatch
 _SECONDS = 30.0
 """How long a scenario is remembered. New ones are seen at once, changed weights do not concern the consumer."""
 
@@ -58,19 +61,30 @@ class Known:
             raise BadMessage(
                 f"action: scenario {scope.scenario_id!r} knows no action {action!r}; it knows {', '.join(actions)}.",
                 scope,
+                "unknown-action",
             )
         return actions[action]
 
+    def remembers(self, tenant_id: str, scenario_id: str, action: str) -> bool | None:
+        """Whether such events belong into recent histories; None for what is unknown or ill-formed."""
+        try:
+            rule = self.rule(Scope(tenant_id, scenario_id), action)
+        except BadMessage:
+            return None
+        return rule.remembered if _WELL_FORMED(action) else None
+
     def _look_up(self, scope: Scope) -> dict[str, ActionRule]:
         if not self.has_tenant(scope.tenant_id):
-            raise BadMessage(f"tenant_id: there is no tenant {scope.tenant_id[:80]!r}.", scope)
+            raise BadMessage(f"tenant_id: there is no tenant {scope.tenant_id[:80]!r}.", scope, "unknown-tenant")
         try:
             if scope in self._missing:
                 raise NotFound("")
             actions = self._scenarios.get(scope).actions
         except NotFound:
             self._missing.add(scope)
-            raise BadMessage(f"scenario_id: there is no scenario {scope.scenario_id[:80]!r}.", scope) from None
+            raise BadMessage(
+                f"scenario_id: there is no scenario {scope.scenario_id[:80]!r}.", scope, "unknown-scenario"
+            ) from None
         self._read_in_batch.add(scope)
         self._actions[scope] = actions
         return actions

@@ -3,28 +3,37 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
 
+from lemo.consumer.aggregation import Aggregation
 from lemo.consumer.known import Known
 from lemo.consumer.sorting import Batch, sort
+from lemo.consumer.writing import Writing
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
-from lemo.streams import Log, Publisher, Reader, Record
+from lemo.streams import Log, Reader, Record, nothing
 from lemo.streams.dead_letters import publish_dead_letters
 
 log = structlog.get_logger(__name__)
 
-MOST_RECORDS = 2_000
+MOST_RECORDS = 20_000
 _FIRST_RECORDS = 100
 """Polled at first, before it is known how large messages are."""
-_BATCH_BYTES = 32_000_000
+_BATCH_BYTES = 16_000_000
+"""Of one batch; two are in memory at a time, one being written and one being read."""
 _POLL_SECONDS = 1.0
+_POLL_WHILE_WRITING = 0.05
+_HOLD_EVERY = 0.5
+_LEAVING_SECONDS = 20.0
+"""How long what is under way may take when partitions are handed over or the service stops."""
 _LONGEST_WAIT = 10.0
 _TELL_EVERY = 10.0
+_LAST_REFRESH_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +47,9 @@ class Consumer:
 
     Every write may be repeated without effect, so a batch whose write failed half-way, or that is delivered again after
     a crash, leads to the same state. `on_items` is called for each scope of which items were written.
+
+    While one batch is written, the next one is read and sorted. A store that is away holds up both: then the reader
+    holds, which keeps its place in the group, until the store is back.
     """
 
     def __init__(
@@ -48,7 +60,12 @@ class Consumer:
         self._member = member
         self._on_items = on_items
         self._stop = stop or threading.Event()
+        self._aggregation = Aggregation(stores.aggregates, member)
         self._item_topics = frozenset(self._settings.kafka_item_ingest_topics)
+        self._known = Known(stores.tenants, stores.scenarios)
+        self._publisher = stores.log.publisher()
+        self._reader: Reader | None = None
+        self._writing: Writing | None = None
         self._limit = _FIRST_RECORDS
         self._done = {"items": 0, "events": 0, "dead_letters": 0}
         self._told = time.monotonic()
@@ -57,22 +74,25 @@ class Consumer:
         """Runs until `stop` is set; what is not committed then is delivered again to whoever comes next."""
         ingest: Log = self._stores.log
         topics = [*self._settings.kafka_item_ingest_topics, self._settings.kafka_event_topic]
-        known = Known(self._stores.tenants, self._stores.scenarios)
-        publisher = ingest.publisher()
-        reader: Reader | None = None
         try:
             self._persist("start", self._prepare)
-            reader = ingest.reader(topics, self._settings.kafka_group, self._member)
+            self._aggregation.start()
+            self._reader = ingest.reader(topics, self._settings.kafka_group, self._member, self._finish_in_time)
             engine = self._persist("start", ingest.ping)
             log.info("ready", log=engine, topics=topics, group=self._settings.kafka_group, member=self._member)
             while not self._stop.is_set():
-                self._step(reader, publisher, known)
+                self._step(self._reader)
+            self._finish_in_time()
+            if self._writing is None:
+                self._aggregation.finish(_LAST_REFRESH_SECONDS)
         except _Stopped:
             log.warning("stopped while an engine was away; the unfinished batch will be delivered again")
         finally:
-            if reader is not None:
-                reader.close()
-            publisher.close()
+            self._aggregation.stop()
+            self._writing = None  # what is not committed by now will not be
+            if self._reader is not None:
+                self._reader.close()
+            self._publisher.close()
             self._tell()
 
     def _prepare(self) -> None:
@@ -87,21 +107,66 @@ class Consumer:
             ]
         )
 
-    def _step(self, reader: Reader, publisher: Publisher, known: Known) -> None:
-        records = self._persist("read the log", lambda: reader.poll(self._limit, _POLL_SECONDS))
+    def _step(self, reader: Reader) -> None:
+        seconds = _POLL_WHILE_WRITING if self._writing else _POLL_SECONDS
+        records = self._persist("read the log", lambda: reader.poll(self._limit, seconds))
         if records:
-            batch = self._persist("read scenarios", lambda: sort(records, self._item_topics, known))
-            # An engine that comes back may come back empty.
-            self._persist("write", lambda: self._write(batch, publisher), before_retry=self._prepare)
-            self._persist("commit", lambda: reader.commit(records))
-            self._done["items"] += batch.item_count
-            self._done["events"] += len(batch.events)
-            self._done["dead_letters"] += len(batch.dead)
+            batch = self._persist("read scenarios", lambda: sort(records, self._item_topics, self._known))
+            self._finish()
+            self._writing = Writing(records, batch, self._write_until_done)
             self._limit = _next_limit(records)
+        elif self._writing and self._writing.wait(0):
+            self._finish()
+        elif self._writing is None:
+            self._aggregation.tick()
         if time.monotonic() - self._told > _TELL_EVERY:
             self._tell()
 
-    def _write(self, batch: Batch, publisher: Publisher) -> None:
+    def _finish(self) -> None:
+        """Waits until the batch under way is written, however long the stores take, and commits it."""
+        while (writing := self._writing) and not writing.wait(_HOLD_EVERY):
+            self._hold()
+        if self._writing:
+            self._persist("commit", self._commit)
+
+    def _finish_in_time(self) -> None:
+        """The same before partitions go to another member: in the middle of a poll, and not for ever."""
+        if self._writing and not self._writing.wait(_LEAVING_SECONDS):
+            log.warning("the batch under way is not written yet; whoever reads its partitions next does it again")
+            return
+        try:
+            self._commit()
+        except EngineUnavailable as error:
+            log.warning("what is written could not be committed and will be delivered again", error=str(error))
+
+    def _commit(self) -> None:
+        if self._reader and (written := self._writing):
+            self._reader.commit(written.records)
+            self._writing = None
+            self._done["items"] += written.batch.item_count
+            self._done["events"] += len(written.batch.events)
+            self._done["dead_letters"] += len(written.batch.dead)
+
+    def _hold(self) -> None:
+        # A log that is away too is heard of when it is read again.
+        with suppress(EngineUnavailable):
+            if self._reader:
+                self._reader.hold()
+
+    def _hold_for(self, seconds: float) -> bool:
+        """Waits for the time, or until told to stop, and says which."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._hold()
+            if self._stop.wait(min(left, _HOLD_EVERY)):
+                return True
+        return self._stop.is_set()
+
+    def _write_until_done(self, batch: Batch) -> None:
+        # An engine that comes back may come back empty.
+        self._persist("write", lambda: self._write(batch), before_retry=self._prepare, wait=self._stop.wait)
+
+    def _write(self, batch: Batch) -> None:
         stores = self._stores
         for scope, by_id in batch.items.items():
             items = [item for item, _ in by_id.values()]
@@ -110,16 +175,25 @@ class Consumer:
             written = [pair for item_id, pair in by_id.items() if item_id in accepted]
             stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
             stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
+        self._aggregation.before(batch.hours())
         stores.events.insert(batch.events)
+        self._aggregation.tick()
         stores.history.add(batch.remembered)
-        publish_dead_letters(publisher, self._settings.kafka_dead_letter_topic, batch.dead)
+        publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         for scope in batch.items:
             self._on_items(scope)
 
     def _persist(
-        self, doing: str, call: Callable[[], Answer], before_retry: Callable[[], None] = lambda: None
+        self,
+        doing: str,
+        call: Callable[[], Answer],
+        before_retry: Callable[[], None] = nothing,
+        wait: Callable[[float], bool] | None = None,
     ) -> Answer:
-        """Calls until the engines answer, waiting longer each time; raises _Stopped when told to stop meanwhile."""
+        """Calls until the engines answer, waiting longer each time; raises _Stopped when told to stop meanwhile.
+
+        `wait` waits for so many seconds and says whether it was told to stop; without it, the reader holds meanwhile.
+        """
         attempt = 0
         while True:
             try:
@@ -131,7 +205,7 @@ class Consumer:
                 seconds = random.uniform(0.5, 1.0) * min(_LONGEST_WAIT, 0.5 * 2**attempt)
                 attempt = min(attempt + 1, 10)
                 log.warning("an engine is away, trying again", doing=doing, error=str(error), seconds=round(seconds, 1))
-                if self._stop.wait(seconds):
+                if (wait or self._hold_for)(seconds):
                     raise _Stopped from error
             else:
                 if attempt:
@@ -145,7 +219,8 @@ class Consumer:
         self._told = time.monotonic()
 
 
-def _next_limit(records: list[Record]) -> int:
+def _next_limit(records: Sequence[Record]) -> int:
     """How many records to ask for, so that a batch of large messages still fits into memory."""
-    mean = sum(len(record.value) for record in records) / len(records)
+    sample = records[::10]
+    mean = sum(len(record.value) for record in sample) / len(sample)
     return max(10, min(MOST_RECORDS, int(_BATCH_BYTES / max(mean, 1.0))))

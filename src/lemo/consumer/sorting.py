@@ -1,16 +1,20 @@
 """Sorts a batch of records into items, events and dead letters."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lemo.consumer.known import Known
 from lemo.domain.event import Event
+from lemo.domain.event_columns import EventColumns
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.stores.aggregates import hour_of
 from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
-from lemo.streams.messages import BadMessage, read_event_message, read_item_message, rewrapped
+from lemo.streams.event_messages import read_event_messages
+from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
 
 
 @dataclass(slots=True)
@@ -19,8 +23,8 @@ class Batch:
 
     items: dict[Scope, dict[str, tuple[Item, int]]] = field(default_factory=dict)
     """By scope and item id: the newest version in the batch, and the Unix ms of its arrival."""
-    events: list[tuple[Scope, Event]] = field(default_factory=list)
-    remembered: list[tuple[Scope, Event]] = field(default_factory=list)
+    events: EventColumns = field(default_factory=EventColumns)
+    remembered: EventColumns = field(default_factory=EventColumns)
     """Those of the events that belong into their user's recent history."""
     dead: list[Message] = field(default_factory=list)
 
@@ -28,6 +32,17 @@ class Batch:
     def item_count(self) -> int:
         """Items to write."""
         return sum(len(items) for items in self.items.values())
+
+    def hours(self) -> set[tuple[Scope, int]]:
+        """The scopes and hours (Unix seconds) of the events."""
+        columns = self.events
+        found = {
+            (tenant_id, scenario_id, hour_of(moment))
+            for tenant_id, scenario_id, moment in zip(
+                columns.tenant_id, columns.scenario_id, columns.timestamp, strict=True
+            )
+        }
+        return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
     def add_item(self, scope: Scope, item: Item, arrived_ms: int) -> None:
         """Takes the item in, unless the batch holds a newer version of it."""
@@ -41,19 +56,40 @@ def sort(records: Sequence[Record], item_topics: Collection[str], known: Known) 
     """Reads and checks every record. A bad one becomes a dead letter and touches no other."""
     known.begin_batch()
     batch = Batch()
+    events: list[Record] = []
     for record in records:
-        try:
-            if record.topic in item_topics:
+        if record.topic in item_topics:
+            try:
                 _take_items(record, known, batch)
-            else:
-                scope, event = read_event_message(record.value)
-                rule = known.rule(scope, event.action)
-                batch.events.append((scope, event))
-                if rule.remembered:
-                    batch.remembered.append((scope, event))
-        except BadMessage as error:
-            batch.dead.append(_refused(record, error, known))
+            except BadMessage as error:
+                batch.dead.append(_refused(record, error, known))
+        else:
+            events.append(record)
+    _take_events(events, known, batch)
     return batch
+
+
+def _take_events(records: Sequence[Record], known: Known, batch: Batch) -> None:
+    def read_slowly(index: int) -> tuple[Scope, Event] | None:
+        try:
+            scope, event = read_event_message(records[index].value)
+            check_arrival(scope, event, records[index].timestamp)
+            known.rule(scope, event.action)
+        except BadMessage as error:
+            batch.dead.append(_refused(records[index], error, known))
+            return None
+        return scope, event
+
+    batch.events = read_event_messages(
+        [record.value for record in records],
+        [record.timestamp for record in records],
+        time.time_ns() // 1_000_000,
+        lambda *act: known.remembers(*act) is not None,
+        read_slowly,
+    )
+    acts = list(zip(batch.events.tenant_id, batch.events.scenario_id, batch.events.action, strict=True))
+    remembered = {act: bool(known.remembers(*act)) for act in set(acts)}
+    batch.remembered = batch.events.where([remembered[act] for act in acts])
 
 
 def _take_items(record: Record, known: Known, batch: Batch) -> None:
@@ -64,9 +100,7 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
     batch.dead += (
         dead_letter(
             record,
-            reason=rejected.reason,
-            stage="TRANSFORMATION",
-            exception="lemo.streams.messages.BadMessage",
+            rejected.error,
             tenant_id=message.scope.tenant_id,
             scenario_id=message.scope.scenario_id,
             part=rejected.index,
@@ -80,9 +114,7 @@ def _refused(record: Record, error: BadMessage, known: Known) -> Message:
     claimed = error.scope or Scope("")
     return dead_letter(
         record,
-        reason=error.message,
-        stage=error.stage,
-        exception="lemo.streams.messages.BadMessage",
+        error,
         tenant_id=claimed.tenant_id if claimed.tenant_id and known.has_tenant(claimed.tenant_id) else "",
         scenario_id=claimed.scenario_id,
     )

@@ -5,10 +5,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from lemo.domain.item import Id, refuse_nan
+from lemo.domain.item import LONGEST_ID, Id, refuse_nan
 from lemo.domain.time import PastTimestamp, milliseconds
 
-Action = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_.:-]+$")]
+LONGEST_ACTION = 64
+ACTION_PATTERN = r"^[a-z0-9_.:-]+$"
+LONGEST_DEVICE = 100
+LAST_POSITION = 100_000
+
+Action = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ACTION, pattern=ACTION_PATTERN)]
 
 
 class Event(BaseModel):
@@ -21,13 +26,13 @@ class Event(BaseModel):
     action: Action
     timestamp: PastTimestamp
     event_id: Id = ""
-    """Counts once however often it is sent; derived from the rest of the event where the sender gives none."""
+    """Counts once however often it is sent, as it came first; derived from the rest of the event where it lacks."""
     value: float | None = None
     """A rating, a price, seconds watched: what the action's rule in the scenario makes of it."""
-    request_id: Annotated[str, StringConstraints(max_length=256)] = ""
+    request_id: Annotated[str, StringConstraints(max_length=LONGEST_ID)] = ""
     """The recommendation request that showed the item, for attribution."""
-    position: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    device: Annotated[str, StringConstraints(max_length=100)] = ""
+    position: Annotated[int, Field(ge=0, le=LAST_POSITION)] | None = None
+    device: Annotated[str, StringConstraints(max_length=LONGEST_DEVICE)] = ""
     attributes: dict[str, Any] = {}
 
     @model_validator(mode="before")
@@ -49,14 +54,27 @@ class Event(BaseModel):
     @model_validator(mode="after")
     def _derive_event_id(self) -> "Event":
         if not self.event_id:
-            parts = (
+            self.event_id = derived_event_id(
                 self.user_id,
                 self.item_id,
                 self.action,
-                str(milliseconds(self.timestamp)),
-                repr(self.value),
+                milliseconds(self.timestamp),
+                self.value,
                 self.request_id,
-                str(self.position),
+                self.position,
             )
-            self.event_id = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
         return self
+
+
+def derived_event_id(
+    user_id: str,
+    item_id: str,
+    action: str,
+    timestamp_ms: int,
+    value: float | None,
+    request_id: str,
+    position: int | None,
+) -> str:
+    """The id of an event that came without one: 32 hexadecimal digits, the same for the same event."""
+    parts = (user_id, item_id, action, str(timestamp_ms), repr(value), request_id, str(position))
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

@@ -8,7 +8,8 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from lemo.domain.time import Timestamp
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+LONGEST_ID = 256
+Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID)]
 """An id of a user, item, event or request: 1 to 256 characters, any script, slashes and spaces included."""
 
 ShortText = Annotated[str, StringConstraints(max_length=1_000)]

@@ -42,6 +42,8 @@ class Run(BaseModel):
     fence: int = 0
     """The fencing number of the last attempt's lease; only the attempt with the highest one may write the run."""
     progress: Progress = Progress()
+    full: bool = False
+    """Whether a job that goes by what changed is to start from nothing."""
 
     @property
     def finished(self) -> bool:

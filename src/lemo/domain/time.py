@@ -5,12 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 MILLISECONDS_FROM = 100_000_000_000
 """A number from here on is Unix milliseconds (1973 read so), below it Unix seconds (year 5138 read so)."""
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""What is older is a mistake of the sender: seconds sent as milliseconds are of 1970."""
 CLOCK_SKEW = timedelta(hours=1)
 """How far ahead of our clock a timestamp may be before it is refused."""
+IMPLAUSIBLE = "implausible_time"
+"""pydantic's word for the fault of a moment that is too far in the past or the future."""
 
 
 def _read(value: Any) -> Any:
@@ -37,13 +41,15 @@ def _read(value: Any) -> Any:
 
 def _plausible(value: datetime) -> datetime:
     if value < EARLIEST:
-        raise ValueError("is before 1990; timestamps are ISO 8601, Unix seconds or Unix milliseconds")
+        raise PydanticCustomError(
+            IMPLAUSIBLE, "is before 1990; timestamps are ISO 8601, Unix seconds or Unix milliseconds"
+        )
     return value
 
 
 def _not_ahead(value: datetime) -> datetime:
     if value > datetime.now(UTC) + CLOCK_SKEW:
-        raise ValueError("is more than one hour in the future; check the sender's clock and unit")
+        raise PydanticCustomError(IMPLAUSIBLE, "is more than one hour in the future; check the sender's clock and unit")
     return value
 
 
@@ -52,6 +58,14 @@ Timestamp = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(_pla
 
 PastTimestamp = Annotated[Timestamp, AfterValidator(_not_ahead)]
 """A `Timestamp` that is not in the future (one hour of clock skew is allowed)."""
+
+
+def past_milliseconds(value: Any) -> int:
+    """What a `PastTimestamp` makes of a value, as Unix milliseconds; raises ValueError or OverflowError."""
+    moment = _read(value)
+    if not isinstance(moment, datetime):
+        raise ValueError("is no timestamp")
+    return milliseconds(_not_ahead(_plausible(moment)))
 
 
 def milliseconds(moment: datetime) -> int:

@@ -19,7 +19,7 @@ UNFINISHED_FOR = timedelta(days=1)
 
 
 def clean(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Drops old task runs, events past their retention, snapshots beyond the kept ones, and stale answers.
+    """Drops old task runs, events past their retention, snapshots beyond the kept ones, stale answers and marks.
 
     The snapshot that serves is never dropped, nor the model that a rollback goes to.
     """
@@ -28,8 +28,13 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     dropped = {
         "runs": stores.runs.delete_before(scope.tenant_id, datetime.now(UTC) - timedelta(days=settings.runs_days))
     }
-    if settings.events_days:
-        stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
+    # Twice their retention: Kafka drops whole segments, so a letter may outlive it.
+    forgotten = datetime.now(UTC) - timedelta(days=2 * settings.dead_letters_days)
+    dropped["replay_marks"] = stores.dead_letters.forget_replayed_before(scope.tenant_id, forgotten)
+    # Also where nothing is deleted: one day's aggregates are wrong at most, should anything ever make them so.
+    with stores.aggregates.changing(scope):
+        if settings.events_days:
+            stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
     report.stage("snapshots")
     dropped["snapshots"] = sum(drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
     report.stage("answers")

@@ -83,7 +83,7 @@ def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> 
     stores.runs.save(scope.tenant_id, run)
     log.info("run started", entry=job.entry, scope=str(scope), run_id=run.run_id, attempt=run.attempts)
     try:
-        done = job.work()(stores, scope, Report(show, lease.check, lease.fence))
+        done = job.work()(stores, scope, Report(show, lease.check, lease.fence, run.full))
         lease.check()
     except (EngineUnavailable, RedisError, Conflict) as error:
         if run.attempts < ATTEMPTS:

@@ -21,10 +21,14 @@ class Report:
     """Handed to each job: `show` gets progress at most twice a second, `check` raises when the run lost its lease.
 
     `fence` is the fencing number of that lease, for the writes that a later run must not find undone.
+    `full` is the wish that a job that goes by what changed start from nothing.
     """
 
-    def __init__(self, show: Callable[[Progress], None], check: Callable[[], None], fence: int) -> None:
+    def __init__(
+        self, show: Callable[[Progress], None], check: Callable[[], None], fence: int, full: bool = False
+    ) -> None:
         self._show = show
+        self.full = full
         self.check = check
         self.fence = fence
         self._progress = Progress()
@@ -52,6 +56,6 @@ class Report:
             self._show(self._progress)
 
 
-def unattended() -> Report:
+def unattended(full: bool = False) -> Report:
     """A report that nobody reads, for calling a job as a plain function."""
-    return Report(show=lambda _: None, check=lambda: None, fence=time.time_ns() // 1000)
+    return Report(show=lambda _: None, check=lambda: None, fence=time.time_ns() // 1000, full=full)

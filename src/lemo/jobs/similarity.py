@@ -1,55 +1,85 @@
-"""Similar items: from behaviour where there is some, from content for the rest."""
+"""Similar items: from behaviour where there is some, from content for the rest.
+
+A run reads the events since the last one and goes on from the state that it kept (jobs/similarity_state.py); the result
+is that of a run that reads all of them.
+"""
+
+import time
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
 from lemo.jobs.report import Done, Report
+from lemo.jobs.similarity_state import State, kept, publish, switch
+from lemo.recommenders.acts import Acts
 from lemo.recommenders.blend import BlendConfig
-from lemo.recommenders.interactions import Array, Interactions
-from lemo.recommenders.item_knn import item_similarity
+from lemo.recommenders.item_knn import Ranked, counting
 from lemo.recommenders.similar import similar_items
 from lemo.stores.connect import Stores
+
+Array = np.ndarray[Any, Any]
 
 log = structlog.get_logger()
 
 KIND = "similar"
 NEIGHBOURS = 50
+FORM = 1
+"""Of the kept state: a later version of this code that keeps something else starts from nothing."""
 
 
 def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     """Publishes each active item's nearest items as a new snapshot, and points to it.
 
-    Decay and shrinkage are those of the champion model, which chose them on this scenario's own past.
+    Decay and shrinkage are those of the champion model, which chose them on this scenario's own past. All is read again
+    when `report.full` asks for it, when the champion's choice, the rules or the embedding's version changed, and once a
+    day. The pointer to the items that serve moves before the pointer to the state: a run that dies in between is done
+    again from the older state, and gives the same.
     """
     rules = stores.scenarios.get(scope).actions
-    report.stage("reading items and events")
-    active = {item.item_id for item in stores.items.scan(scope) if item.recommendable}
-    table = stores.events.interactions(scope)
-    interactions = Interactions.from_table(table, rules, active)
-    if not interactions.item_ids:
-        return Done()
     config = _champion_config(stores, scope)
+    basis = {
+        "form": FORM,
+        "rules": {action: rule.model_dump(mode="json") for action, rule in sorted(rules.items())},
+        "half_life_ms": config.behaviour_half_life_ms,
+        "shrinkage": config.shrinkage,
+        "neighbours": config.neighbours,
+        "embedding": stores.snapshots.current(scope, "embedding"),
+    }
+    before = None if report.full else kept(stores, scope, basis)
+    report.stage("reading items and events")
+    active = pa.array(stores.items.recommendable(scope), pa.large_string())
+    table, until_ms = stores.events.taken_in(scope, before.until_ms if before else None)
+    acts = (before.acts if before else Acts.none(rules)).with_events(table, rules).with_items(active)
+    if not len(acts.item_ids):
+        return Done()
+    answerable = pc.is_in(acts.item_ids, value_set=active).to_numpy(zero_copy_only=False)
+    content, without = _content(stores, scope, acts, before)
     report.stage("comparing items")
-    similarity = item_similarity(
-        interactions.tastes(config.behaviour_half_life_ms),
-        config.shrinkage,
-        max(NEIGHBOURS, config.neighbours),
-        interactions.typical_weight,
-    )
-    answerable = np.array([item_id in active for item_id in interactions.item_ids])
-    content, without = _content(stores, scope, interactions.item_ids)
-    similar = similar_items(interactions.item_ids, similarity, content, NEIGHBOURS, answerable)
-    arrays, manifest = similar.to_arrays()
-    version = new_version()
+    tastes, unit = acts.tastes(config.behaviour_half_life_ms, acts.newest)
+    ranked = Ranked.of(counting(tastes, unit))
+    nearest = ranked.nearest(np.arange(ranked.items), config.shrinkage, max(NEIGHBOURS, config.neighbours))
+    vectors = np.zeros((len(answerable), content.shape[1]), dtype=np.float32)
+    vectors[: len(content)] = content * answerable[: len(content), None]
+    similar = similar_items(acts.item_ids.to_pylist(), nearest, vectors, NEIGHBOURS, answerable)
     report.stage("publishing")
-    stores.snapshots.publish(scope, KIND, version, arrays, manifest)
+    report.check()
+    version = new_version()
+    stores.snapshots.publish(scope, KIND, version, *similar.to_arrays())
+    since = before.since if before else time.time()
+    publish(stores, scope, version, State(acts, content, until_ms, since, basis))
     report.check()
     stores.snapshots.point(scope, KIND, version, report.fence)
-    detail = {"version": version} | ({"without": without} if without else {})
-    return Done(len(interactions), len(interactions.item_ids), detail)
+    switch(stores, scope, version, report.fence)
+    if not without:
+        stores.embedding_queue.forget_written(scope)
+    detail = {"version": version, "full": before is None} | ({"without": without} if without else {})
+    return Done(len(table), len(acts.item_ids), detail)
 
 
 def _champion_config(stores: Stores, scope: Scope) -> BlendConfig:
@@ -59,20 +89,28 @@ def _champion_config(stores: Stores, scope: Scope) -> BlendConfig:
     return BlendConfig.model_validate(stores.snapshots.open(scope, "model", version).manifest["config"])
 
 
-def _content(stores: Stores, scope: Scope, item_ids: list[str]) -> tuple[Array | None, str]:
-    """float32 (items, d) of the items' vectors, zeros where an item has none; None before the first embedding.
+def _content(stores: Stores, scope: Scope, acts: Acts, before: State | None) -> tuple[Array, str]:
+    """float32 (items, d) of the items' vectors, zeros where an item has none; (0, 0) before the first embedding.
 
-    The vector store is optional: without it items are related by behaviour alone, and the text says why.
+    Only vectors that may have changed are read. The vector store is optional: where it is away items are related by
+    what is known, which has no rows for the last items, and the text says why.
     """
+    known = before.content if before else np.zeros((0, 0), dtype=np.float32)
+    places = np.arange(len(acts.item_ids))
+    written = pa.array(stores.embedding_queue.take_written(scope), pa.large_string())
+    changed = pc.is_in(acts.item_ids, value_set=written).to_numpy(zero_copy_only=False)
+    asked = np.flatnonzero(changed | (places >= len(known)))
+    names = acts.item_ids.take(pa.array(asked)).to_pylist()
     try:
-        vectors = stores.vectors.fetch(scope, item_ids)
+        vectors = stores.vectors.fetch(scope, names)
     except EngineUnavailable as error:
-        log.warning("similar items from behaviour alone", scope=str(scope), error=error.message)
-        return None, f"content vectors: {error.message}"
-    if not vectors:
-        return None, ""
-    matrix = np.zeros((len(item_ids), len(next(iter(vectors.values())))), dtype=np.float32)
-    for row, item_id in enumerate(item_ids):
-        if item_id in vectors:
-            matrix[row] = vectors[item_id]
-    return matrix, ""
+        log.warning("similar items without new content", scope=str(scope), error=error.message)
+        return known, f"content vectors: {error.message}"
+    width = len(next(iter(vectors.values()))) if vectors else known.shape[1]
+    if not width:
+        return known, ""
+    content = np.zeros((len(places), width), dtype=np.float32)
+    content[: len(known)] = known.reshape(-1, width)
+    for row, name in zip(asked.tolist(), names, strict=True):
+        content[row] = vectors.get(name, 0)
+    return content, ""

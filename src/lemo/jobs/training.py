@@ -4,6 +4,7 @@ import time
 from functools import partial
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 
 from lemo import __version__
@@ -21,6 +22,8 @@ from lemo.recommenders.selection import Assessment, assess
 from lemo.recommenders.split import Split, split
 from lemo.stores.connect import Stores
 from lemo.stores.models import KIND, ModelRecord
+
+log = structlog.get_logger()
 
 
 def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Interactions:
@@ -53,7 +56,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
         config,
-        metrics=assessment.model_dump(mode="json", exclude={"config"}) if assessment else {},
+        metrics=_told(assessment, metrics),
         champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
         comparison=verdict.comparison.model_dump() if verdict.comparison else None,
         promoted=verdict.promoted,
@@ -76,8 +79,11 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
         "promoted": verdict.promoted,
         "why": verdict.why,
         "serving": serving,
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"ranker"}) | {"ranked": config.ranker is not None},
     }
+    if assessment and assessment.without:
+        log.warning("training without a ranker", scope=str(scope), why=assessment.without)
+        detail["without"] = assessment.without
     if assessment and metrics:
         detail |= {
             "ndcg_at_10": (metrics if verdict.promoted or not verdict.champion else verdict.champion).ndcg_at_10,
@@ -88,12 +94,16 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
 
 
 def challenger(assessment: Assessment | None) -> tuple[BlendConfig, Scorecard | None]:
-    """The configuration to serve, and how it did: the chosen one, or its popularity alone where that did better."""
-    if assessment is None:
-        return BlendConfig(), None
-    if assessment.model.ndcg_at_10 >= assessment.decayed_popularity.ndcg_at_10:
-        return assessment.config, assessment.model
-    return assessment.validation.popularity, assessment.decayed_popularity
+    """The configuration to serve, and how it did: the chosen one, or a part of it that did better."""
+    return (BlendConfig(), None) if assessment is None else assessment.best()
+
+
+def _told(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
+    """What the registry keeps of the test: `model` is what serves, `chosen` what was best on validation."""
+    if assessment is None or metrics is None:
+        return {}
+    told = assessment.model_dump(mode="json", exclude={"config"})
+    return told | {"model": metrics.model_dump(mode="json"), "chosen": told["model"]}
 
 
 def _publish(
@@ -116,7 +126,7 @@ def _publish(
         scope,
         ModelRecord(
             version=version,
-            kind="blend",
+            kind="ranked" if config.ranker else "blend",
             config=config.model_dump(mode="json"),
             events=len(interactions),
             first_event_at=from_milliseconds(interactions.newest - interactions.span),

@@ -1,5 +1,6 @@
 """Questions to the ingest log: its topics, how far the consumers are behind, who reads, and what they refused."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,49 +98,25 @@ def probe_consumer(settings: Settings) -> Finding:
 
 
 def probe_dead_letters(settings: Settings) -> Finding:
-    """Counts the dead letters that the log keeps; a warning while the newest is less than a day old."""
+    """Counts the dead letters that wait; a warning while the newest is less than a day old."""
 
     def question() -> Finding:
-        count, newest = (_kafka_letters if settings.kafka_bootstrap_servers else _stream_letters)(settings)
+        with closing(Stores(settings)) as stores:
+            count, newest = stores.dead_letters.count_waiting(stores.tenants.list())
         if not count:
             return Finding(state="ok", version="none", detail=settings.kafka_dead_letter_topic)
         moment = datetime.fromtimestamp(newest / 1000, UTC)
-        said = f"dead letters: {count:,} refused messages are kept, the newest of {moment:%Y-%m-%d %H:%M:%S} UTC."
+        said = f"dead letters: {count:,} refused messages wait, the newest of {moment:%Y-%m-%d %H:%M:%S} UTC."
         if datetime.now(UTC) - moment > FRESH:
             return Finding(state="ok", version=f"{count:,} old", detail=said)
         return Finding(
             state="warning",
             version=f"{count:,}",
             detail=said,
-            mend="See why, and mend the sender: lemo dead-letters list",
+            mend="See why, mend the cause, and send them again: lemo dead-letters list, lemo dead-letters replay",
         )
 
     return asked(log_address(settings, "dead letters: the ingest log"), question)
-
-
-def _kafka_letters(settings: Settings) -> tuple[int, int]:
-    """How many dead letters there are, and when the newest came (Unix ms)."""
-    from confluent_kafka import TopicPartition
-
-    topic = settings.kafka_dead_letter_topic
-    client, errors = _admin(settings)
-    partitions = {topic: _metadata(client, errors)[1].get(topic, 0)}
-    count = _waiting(client, partitions, "")[topic]
-    if not count:
-        return 0, 0
-    places = {TopicPartition(topic, number): _offsets().max_timestamp() for number in range(partitions[topic])}
-    asked = client.list_offsets(places, request_timeout=_SECONDS)
-    return count, max(future.result(_SECONDS).timestamp for future in asked.values())
-
-
-def _stream_letters(settings: Settings) -> tuple[int, int]:
-    """The same in Redis Streams, whose ids begin with the time."""
-    from lemo.streams.redis_streams import stream_key
-
-    key = stream_key(settings.kafka_dead_letter_topic)
-    with brief_redis(settings, 0) as client:
-        newest: list[tuple[bytes, Any]] = client.xrevrange(key, count=1)
-        return int(client.xlen(key)), int(newest[0][0].partition(b"-")[0]) if newest else 0
 
 
 def _admin(settings: Settings) -> tuple[Any, list[str]]:

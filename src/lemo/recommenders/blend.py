@@ -1,7 +1,7 @@
-"""The blend: item-kNN on a user's touches, mixed with popularity; one code for one request and for a batch."""
+"""The blend: relations of items to a user's touches, mixed with popularity; one code for request and batch."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,10 +9,13 @@ from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
 from lemo.domain.touch import Touch
+from lemo.recommenders.evidence import Candidates, Evidence, csr_arrays, csr_from
 from lemo.recommenders.histories import Encoder
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.item_knn import item_similarity
 from lemo.recommenders.popularity import popularity, z_scores
+from lemo.recommenders.ranker import Ranker
+from lemo.recommenders.ridge import MOST_ITEMS, neighbourhood_ridges
 from lemo.recommenders.scored import Scored
 from lemo.recommenders.strings import pack_strings, unpack_strings
 
@@ -21,6 +24,8 @@ CSR = sparse.csr_matrix
 
 CHUNK_ROWS = 512
 """Users whose scores are multiplied at once."""
+CHUNK_CELLS = 4_000_000
+"""Users times items whose scores are held at once for a ranker."""
 LARGEST_SHARE = 0.999
 """Popularity always decides between items on which behaviour is silent."""
 
@@ -33,10 +38,18 @@ class BlendConfig(BaseModel):
     popularity_half_life_ms: Annotated[float, Field(gt=0)] | None = None
     behaviour_half_life_ms: Annotated[float, Field(gt=0)] | None = None
     """Of acts when similarity is fitted, and of a user's touches when the model is asked."""
+    relation: Literal["similarity", "ridge"] = "similarity"
+    """What a touched item says of another: their similarity (item-kNN), or its part in explaining it (ridge)."""
+    penalty: Annotated[float, Field(gt=0)] = 20.0
+    """Of `ridge`: added to each item's squared norm; the larger, the less few users prove."""
     shrinkage: Annotated[float, Field(ge=0)] = 10.0
+    """Of similarity: the larger, the less few users prove."""
     neighbours: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Items that speak for each item."""
     behaviour_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How much similarity to the touched items counts beside popularity."""
+    ranker: Ranker | None = Field(default=None, repr=False)
+    """Puts the candidates into order where it was better than the blend on validation."""
 
 
 class BlendModel:
@@ -44,6 +57,8 @@ class BlendModel:
 
     An item's score is `behaviour_share` times the z-score of its similarity to the user's touches, plus the rest
     times the z-score of its popularity. Users without a known taste get popularity alone.
+    A ranker, where there is one, puts the best candidates of this score and of the other sources into an order of its
+    own; what it was not asked about follows in the blend's order.
     """
 
     def __init__(
@@ -55,14 +70,17 @@ class BlendModel:
         rules: Mapping[str, ActionRule],
         newest_ms: int,
         influence: CSR | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         self.item_ids = item_ids
         self.neighbours = neighbours
-        """Items x items: row j holds the items most similar to j."""
+        """Items x items: row j holds the items that speak for j (`ridge`: some against it), and how much."""
         self.influence = influence if influence is not None else _transposed(neighbours)
         """Items x items, the transpose: row i holds the items that a taste for i speaks for."""
         self.popularity = popular
         """float64 (items,): decayed weight of each item."""
+        self.evidence = evidence
+        """What the ranker is asked with; None without a ranker."""
         self.config = config
         self.rules = dict(rules)
         self.newest_ms = newest_ms
@@ -77,11 +95,12 @@ class BlendModel:
         tastes = interactions.tastes(config.behaviour_half_life_ms)
         return cls(
             interactions.item_ids,
-            item_similarity(tastes, config.shrinkage, config.neighbours, interactions.typical_weight),
+            _related(tastes, config, interactions.typical_weight),
             popularity(interactions, config.popularity_half_life_ms),
             config,
             rules,
             interactions.newest,
+            evidence=Evidence.fit(interactions, config.ranker.half_lives) if config.ranker else None,
         )
 
     def recommend(
@@ -115,8 +134,32 @@ class BlendModel:
             values[row, : len(items)] = scores
         return rows, values
 
+    def candidates(self, tastes: CSR, seen: CSR, evidence: Evidence) -> Candidates:
+        """The encoded users' candidates, as a ranker is taught on them; for few users: all items are scored at once."""
+        blended = [scores for scores, _, _ in self._blended(tastes, seen, np.zeros(0, dtype=np.int32))]
+        return evidence.candidates(tastes, np.stack(blended))
+
     def _ranked(self, tastes: CSR, seen: CSR, n: int, hidden: Array) -> Iterator[tuple[Array, Array, Array]]:
         """Per user: the items of the answer, their scores, and the part of each score that is the user's own taste."""
+        if self.evidence is None or self.config.ranker is None:
+            for scores, columns, own in self._blended(tastes, seen, hidden):
+                items = _best(scores, n)
+                yield items, scores[items], _looked_up(items, columns, own)
+            return
+        height = max(CHUNK_CELLS // max(len(self.item_ids), 1), 1)
+        for start in range(0, tastes.shape[0], height):
+            chunk = tastes[start : start + height]
+            known = list(self._blended(chunk, seen[start : start + height], hidden))
+            candidates = self.evidence.candidates(chunk, np.stack([scores for scores, _, _ in known]))
+            values = self.config.ranker.trees.scores(candidates.features)
+            edges = np.searchsorted(candidates.users, np.arange(chunk.shape[0] + 1))
+            for row, (scores, columns, own) in enumerate(known):
+                cells = slice(edges[row], edges[row + 1])
+                items, found = _reordered(scores, candidates.items[cells], values[cells], n, known=len(columns) > 0)
+                yield items, found, _looked_up(items, columns, own)
+
+    def _blended(self, tastes: CSR, seen: CSR, hidden: Array) -> Iterator[tuple[Array, Array, Array]]:
+        """Per user: scores of all items (-inf where not to be answered), where and how much own taste is in them."""
         count = len(self.item_ids)
         for start in range(0, tastes.shape[0], CHUNK_ROWS):
             chunk = tastes[start : start + CHUNK_ROWS].astype(np.float32) @ self.influence
@@ -132,8 +175,7 @@ class BlendModel:
                     scores, columns, own = self._popular.copy(), columns[:0], values[:0]
                 scores[seen.indices[seen.indptr[start + row] : seen.indptr[start + row + 1]]] = -np.inf
                 scores[hidden] = -np.inf
-                items = _best(scores, n)
-                yield items, scores[items], _looked_up(items, columns, own)
+                yield scores, columns, own
 
     def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
         answer = []
@@ -157,9 +199,10 @@ class BlendModel:
         """Everything as named arrays and a small JSON manifest."""
         arrays = {
             **pack_strings("item_ids", self.item_ids),
-            **_csr_arrays("neighbours", self.neighbours),
-            **_csr_arrays("influence", self.influence),
+            **csr_arrays("neighbours", self.neighbours),
+            **csr_arrays("influence", self.influence),
             "popularity": self.popularity,
+            **(self.evidence.to_arrays() if self.evidence is not None else {}),
         }
         manifest = {
             "config": self.config.model_dump(mode="json"),
@@ -174,13 +217,21 @@ class BlendModel:
         item_ids = unpack_strings("item_ids", arrays)
         return cls(
             item_ids,
-            _csr_from("neighbours", arrays, len(item_ids)),
+            csr_from("neighbours", arrays, len(item_ids)),
             np.asarray(arrays["popularity"]),
             BlendConfig.model_validate(manifest["config"]),
             {action: ActionRule.model_validate(rule) for action, rule in manifest["rules"].items()},
             int(manifest["newest_ms"]),
-            _csr_from("influence", arrays, len(item_ids)),
+            csr_from("influence", arrays, len(item_ids)),
+            Evidence.from_arrays(arrays) if "evidence_items" in arrays else None,
         )
+
+
+def _related(tastes: CSR, config: BlendConfig, unit: float) -> CSR:
+    similarity = item_similarity(tastes, config.shrinkage, config.neighbours, unit)
+    if config.relation == "similarity" or similarity.shape[0] > MOST_ITEMS:
+        return similarity
+    return neighbourhood_ridges(tastes, similarity, config.neighbours, [config.penalty], unit)[0]
 
 
 def _moments(values: Array, count: int) -> tuple[float, float]:
@@ -204,6 +255,24 @@ def _best(scores: Array, n: int) -> Array:
     return places[np.argsort(-scores[places], kind="stable")][: max(n, 0)].astype(np.int32)
 
 
+def _reordered(scores: Array, items: Array, values: Array, n: int, *, known: bool) -> tuple[Array, Array]:
+    """The n best items and their scores: those that a ranker valued, then the rest as the blend scores them.
+
+    Nothing is `known` of a user whose history speaks for no item: then the blend's order, which is popularity, holds.
+    """
+    if not known or len(items) == 0:
+        best = _best(scores, n)
+        return best, scores[best]
+    order = np.argsort(-values, kind="stable")[: max(n, 0)]
+    if len(order) < len(items) or len(order) == n:
+        return items[order].astype(np.int32), values[order]
+    rest = scores.copy()
+    rest[items] = -np.inf
+    more = _best(rest, n - len(order))
+    below = rest[more] - (rest[more[0]] if len(more) else 0.0) + values[order[-1]]
+    return np.concatenate([items[order].astype(np.int32), more]), np.concatenate([values[order], below])
+
+
 def _looked_up(items: Array, columns: Array, values: Array) -> Array:
     """The values of `items` among unordered `columns`; 0 for those that are not there."""
     found = np.zeros(len(items))
@@ -219,18 +288,3 @@ def _transposed(matrix: CSR) -> CSR:
     transposed = matrix.T.tocsr()
     transposed.sort_indices()
     return transposed
-
-
-def _csr_arrays(name: str, matrix: CSR) -> dict[str, Array]:
-    return {
-        f"{name}_data": matrix.data.astype(np.float32, copy=False),
-        f"{name}_indices": matrix.indices.astype(np.int32, copy=False),
-        f"{name}_indptr": matrix.indptr.astype(np.int64, copy=False),
-    }
-
-
-def _csr_from(name: str, arrays: Mapping[str, Array], size: int) -> CSR:
-    parts = (arrays[f"{name}_data"], arrays[f"{name}_indices"], arrays[f"{name}_indptr"])
-    matrix = sparse.csr_matrix(parts, shape=(size, size), copy=False)
-    matrix.has_sorted_indices = True
-    return matrix

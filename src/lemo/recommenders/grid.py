@@ -12,12 +12,11 @@ from lemo.recommenders.blend import LARGEST_SHARE, BlendConfig
 from lemo.recommenders.evaluation import hits_of, ideal, ndcg
 from lemo.recommenders.item_knn import item_similarities, largest
 from lemo.recommenders.popularity import popularity, z_scores
+from lemo.recommenders.ridge import neighbourhood_ridges
 from lemo.recommenders.split import Split
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
-Mix = tuple[int, int, float]
-"""A point of the grid: index of the behaviour, index of the popularity, share of the behaviour."""
 
 POPULARITY_SPANS = (None, 0.1, 0.03, 0.01, 0.005)
 """Half-lives of popularity as parts of the span of time."""
@@ -25,23 +24,25 @@ BEHAVIOUR_SPANS = (1.0, 0.3, 0.1, 0.05)
 """Half-lives of behaviour as parts of the span of time."""
 SHRINKAGE = 20.0
 NEIGHBOURS = (100, 20)
+EXPLAINING = 30
+"""Neighbours of a ridge: more cost their third power and were no better on any public data set tried."""
+PENALTIES = (5.0, 20.0, 100.0)
 SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of behaviour, besides 0."""
 DEEPEST = 50
 """Each source's best items that become candidates: what is in none of the lists hardly reaches a mix's first 10."""
-
-
 BLOCK_CELLS = 16_000_000
 """Users times items whose scores are held at once."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The half-lives (milliseconds) that are tried."""
+    """The sources that are tried, each with each: configurations of which only what concerns the source is read."""
 
     popularity: list[float | None]
-    behaviour: list[tuple[float | None, int]]
-    """(half-life, neighbours), those with the same half-life next to each other."""
+    """Half-lives in milliseconds."""
+    behaviour: list[BlendConfig]
+    """Those with the same half-life next to each other."""
 
     @classmethod
     def of(cls, span_ms: int) -> "Grid":
@@ -50,50 +51,76 @@ class Grid:
         def half_lives(spans: tuple[float | None, ...]) -> list[float | None]:
             return [part and part * span_ms for part in (spans if span_ms > 0 else (None,))]
 
-        return cls(half_lives(POPULARITY_SPANS), list(product(half_lives(BEHAVIOUR_SPANS), NEIGHBOURS)))
+        similarities = [
+            BlendConfig(behaviour_half_life_ms=half_life, neighbours=neighbours, shrinkage=SHRINKAGE)
+            for half_life, neighbours in product(half_lives(BEHAVIOUR_SPANS), NEIGHBOURS)
+        ]
+        return cls(half_lives(POPULARITY_SPANS), similarities)
 
-    def config(self, mix: Mix) -> BlendConfig:
-        """The configuration that a point of the grid stands for."""
-        half_life, neighbours = self.behaviour[mix[0]]
-        return BlendConfig(
-            popularity_half_life_ms=self.popularity[mix[1]],
-            behaviour_half_life_ms=half_life,
-            shrinkage=SHRINKAGE,
-            neighbours=neighbours,
-            behaviour_share=mix[2],
+    def ridges(self, half_life_ms: float | None) -> "Grid":
+        """The same popularities with the ridges of one half-life: a ridge costs many times what a similarity does."""
+        return Grid(
+            self.popularity,
+            [
+                BlendConfig(
+                    behaviour_half_life_ms=half_life_ms,
+                    relation="ridge",
+                    penalty=penalty,
+                    neighbours=EXPLAINING,
+                    shrinkage=SHRINKAGE,
+                )
+                for penalty in PENALTIES
+            ],
         )
 
 
-def judged(window: Split, grid: Grid) -> dict[Mix, float]:
+def judged(window: Split, grid: Grid) -> dict[BlendConfig, float]:
     """NDCG@10 of every mix on the window; popularity alone comes first, with share 0."""
     seen = window.train.seen_csr()[window.users]
     popular = [z_scores(popularity(window.train, half_life)) for half_life in grid.popularity]
     hot = [_hottest(values, seen) for values in popular]
     counts = np.diff(window.relevant.indptr)
-    gains: dict[Mix, float] = {}
-    for choice, answers in enumerate(hot):
-        gains[0, choice, 0.0] = float(ndcg(hits_of(answers, window.relevant), counts).sum())
+    gains: dict[BlendConfig, float] = {}
+    for half_life, answers in zip(grid.popularity, hot, strict=True):
+        alone = _mixed(grid.behaviour[0], half_life, 0.0)
+        gains[alone] = float(ndcg(hits_of(answers, window.relevant), counts).sum())
     height = max(BLOCK_CELLS // max(seen.shape[1], 1), 1)
-    for place, tastes, influence in _behaviours(window, grid):
+    for source, tastes, influence in _behaviours(window, grid):
         for start in range(0, len(window.users), height):
             block = slice(start, start + height)
             asked = _Asked(tastes[block] @ influence, seen[block], window.relevant[block], [row[block] for row in hot])
-            for choice, values in enumerate(popular):
+            for half_life, values in zip(grid.popularity, popular, strict=True):
                 for share, gain in asked.gains(values):
-                    gains[place, choice, share] = gains.get((place, choice, share), 0.0) + gain
+                    mix = _mixed(source, half_life, share)
+                    gains[mix] = gains.get(mix, 0.0) + gain
     return {mix: gain / max(len(window.users), 1) for mix, gain in gains.items()}
 
 
-def _behaviours(window: Split, grid: Grid) -> Iterator[tuple[int, CSR, CSR]]:
-    """Per behaviour of the grid: its place, the users' tastes, and what each item speaks for (items x items)."""
-    for half_life, group in groupby(enumerate(grid.behaviour), key=lambda entry: entry[1][0]):
+def _mixed(source: BlendConfig, popularity_half_life_ms: float | None, share: float) -> BlendConfig:
+    if share == 0:  # what behaviour would be is of no account, so that every grid names it alike
+        return BlendConfig(popularity_half_life_ms=popularity_half_life_ms, behaviour_share=0)
+    mixed = {"popularity_half_life_ms": popularity_half_life_ms, "behaviour_share": share}
+    return source.model_copy(update=mixed)
+
+
+def _behaviours(window: Split, grid: Grid) -> Iterator[tuple[BlendConfig, CSR, CSR]]:
+    """Per behaviour of the grid: its configuration, the users' tastes, what each item speaks for (items x items)."""
+    unit = window.train.typical_weight
+    for half_life, group in groupby(grid.behaviour, key=lambda config: config.behaviour_half_life_ms):
         members = list(group)
         tastes = window.train.tastes(half_life)
-        sizes = [neighbours for _, (_, neighbours) in members]
-        similarities = item_similarities(tastes, SHRINKAGE, sizes, window.train.typical_weight)
+        sizes = sorted({config.neighbours for config in members}, reverse=True)
+        similar = dict(zip(sizes, item_similarities(tastes, SHRINKAGE, sizes, unit), strict=True))
         asked = tastes[window.users].astype(np.float32)
-        for (place, _), matrix in zip(members, similarities, strict=True):
-            yield place, asked, matrix.T.tocsr()
+        plain = [config for config in members if config.relation == "similarity"]
+        for config in plain:
+            yield config, asked, similar[config.neighbours].T.tocsr()
+        ridges = [config for config in members if config.relation == "ridge"]
+        if ridges:
+            penalties = [config.penalty for config in ridges]
+            found = neighbourhood_ridges(tastes, similar[EXPLAINING], EXPLAINING, penalties, unit)
+            for config, matrix in zip(ridges, found, strict=True):
+                yield config, asked, matrix.T.tocsr()
 
 
 class _Asked:

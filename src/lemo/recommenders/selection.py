@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from pydantic import BaseModel
 
+from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import Scorecard, evaluate
-from lemo.recommenders.grid import Grid, Mix, judged
+from lemo.recommenders.grid import Grid, judged
 from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.split import Protocol, Split, split, split_at
+from lemo.recommenders.ridge import MOST_ITEMS
+from lemo.recommenders.split import Protocol, Split, sampled, split, split_at
+from lemo.recommenders.teaching import teach
 
 Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
@@ -47,14 +49,29 @@ class Assessment(BaseModel):
     """What an honest test says: chosen and fitted on the first part, measured on the last."""
 
     config: BlendConfig
+    """What was best on validation, with a ranker where that was better than the blend."""
     protocol: str
     """`time`: one moment for all; `user`: each user's last part."""
     validation: Selection
     model: Scorecard
+    """Of `config`."""
+    blend: Scorecard
+    """Of `validation.config`: the same without a ranker."""
     popularity: Scorecard
     decayed_popularity: Scorecard
     """Popularity with the half-life that was best on validation."""
+    without: str = ""
+    """Why no ranker could be taught, where something is missing for it."""
     seconds: float
+
+    def best(self) -> tuple[BlendConfig, Scorecard]:
+        """The configuration to serve: the chosen one, or what it is made of where that did better in the test."""
+        return max(
+            (self.config, self.model),
+            (self.validation.config, self.blend),
+            (self.validation.popularity, self.decayed_popularity),
+            key=lambda each: each[1].ndcg_at_10,
+        )
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -69,84 +86,91 @@ def assess(
 ) -> Assessment | None:
     """Chooses and fits on the first 80 % of all acts, measures on the rest; None where nobody can be asked about.
 
-    The model to serve is then `BlendModel.fit(interactions, assessment.config, rules)`, on everything.
+    The model to serve is then `BlendModel.fit(interactions, assessment.best()[0], rules)`, on everything.
     """
     started = time.perf_counter()
     test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
-    selection = select(test.train, report)
-    contenders = (selection.config, BlendConfig(behaviour_share=0), selection.popularity)
+    selection = select(test.train, report, test.protocol)
+    taught, without = None, ""
+    try:
+        taught = teach(test.train, selection.config, rules, report) if test.protocol == "time" else None
+    except EngineUnavailable as error:
+        without = f"{error.message} {error.mend}"
+    contenders = [selection.config, BlendConfig(behaviour_share=0), selection.popularity]
+    contenders += [taught] if taught else []
     metrics = []
     for done, config in enumerate(contenders):
         report("measuring", done, len(contenders))
         metrics.append(evaluate(BlendModel.fit(test.train, config, rules), test))
     return Assessment(
-        config=selection.config,
+        config=taught or selection.config,
         protocol=test.protocol,
         validation=selection,
-        model=metrics[0],
+        model=metrics[-1] if taught else metrics[0],
+        blend=metrics[0],
         popularity=metrics[1],
         decayed_popularity=metrics[2],
+        without=without,
         seconds=time.perf_counter() - started,
     )
 
 
-def select(interactions: Interactions, report: Report = silent) -> Selection:
-    """Chooses on validation windows inside the interactions; deterministic.
+def select(interactions: Interactions, report: Report = silent, protocol: Protocol = "time") -> Selection:
+    """Chooses on validation windows inside the interactions, which ask as the protocol does; deterministic.
 
-    Every source is fitted once per window; mixes are judged on the users' best candidates of all sources.
+    Every source is fitted once per window; mixes are judged on the users' best candidates of all sources. Similarities
+    of all half-lives come first, then ridges of the half-life that was best among them.
     """
-    grid = Grid.of(interactions.span)
-    totals: dict[Mix, float] = {}
-    users = windows = 0
-    weights = 0.0
-    for done, window in enumerate(_windows(interactions)):
-        report("choosing", done, len(WINDOWS) - 1)
-        asked = _sample(window)
-        if len(asked.users) < FEWEST_USERS:
-            continue
-        weight = RECENCY**done
-        users += len(asked.users)
-        windows += 1
-        weights += weight
-        for mix, value in judged(asked, grid).items():
-            totals[mix] = totals.get(mix, 0.0) + weight * value
+    windows = [
+        (RECENCY**place, asked)
+        for place, window in enumerate(_windows(interactions, protocol))
+        if len((asked := sampled(window, MOST_USERS)).users) >= FEWEST_USERS
+    ]
     if not windows:
         config = BlendConfig()
         alone = config.model_copy(update={"behaviour_share": 0.0})
         return Selection(config=config, popularity=alone, ndcg_at_10=None, users=0, windows=0)
+    steps = iter(range(2 * len(windows)))
+
+    def mean(grid: Grid) -> dict[BlendConfig, float]:
+        totals: dict[BlendConfig, float] = {}
+        for weight, asked in windows:
+            report("choosing", next(steps), 2 * len(windows))
+            for mix, value in judged(asked, grid).items():
+                totals[mix] = totals.get(mix, 0.0) + weight * value
+        return totals
+
+    grid = Grid.of(interactions.span)
+    totals = mean(grid)
+    if len(interactions.item_ids) <= MOST_ITEMS:
+        similar = max((mix for mix in totals if mix.behaviour_share > 0), key=totals.__getitem__)
+        totals |= mean(grid.ridges(similar.behaviour_half_life_ms))
     best = _middle_of_plateau(totals)
     return Selection(
-        config=grid.config(best),
-        popularity=grid.config(max((mix for mix in totals if mix[2] == 0), key=totals.__getitem__)),
-        ndcg_at_10=totals[best] / weights,
-        users=users,
-        windows=windows,
+        config=best,
+        popularity=max((mix for mix in totals if mix.behaviour_share == 0), key=totals.__getitem__),
+        ndcg_at_10=totals[best] / sum(weight for weight, _ in windows),
+        users=sum(len(asked.users) for _, asked in windows),
+        windows=len(windows),
     )
 
 
-def _middle_of_plateau(totals: Mapping[Mix, float]) -> Mix:
+def _middle_of_plateau(totals: Mapping[BlendConfig, float]) -> BlendConfig:
     """The best mix among those with the median share of all mixes that are nearly as good as the best."""
     least = PLATEAU * max(totals.values())
     good = [mix for mix, total in totals.items() if total >= least]
-    share = sorted(mix[2] for mix in good)[len(good) // 2]
+    share = sorted(mix.behaviour_share for mix in good)[len(good) // 2]
     # max() keeps the first of equals, and the grid goes from plain to elaborate.
-    return max((mix for mix in good if mix[2] == share), key=totals.__getitem__)
+    return max((mix for mix in good if mix.behaviour_share == share), key=totals.__getitem__)
 
 
-def _windows(interactions: Interactions) -> Iterator[Split]:
-    if interactions.span == 0:
-        yield split(interactions)
+def _windows(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:
+    if interactions.span == 0 or protocol == "user":
+        yield split(interactions, protocol="user")
         return
     moments = np.quantile(interactions.timestamps, WINDOWS, method="higher").tolist()
     moments[-1] += 1
     for start, end in pairwise(moments):
         yield split_at(interactions, int(start), int(end))
-
-
-def _sample(window: Split) -> Split:
-    if len(window.users) <= MOST_USERS:
-        return window
-    rows = np.sort(np.random.default_rng(0).choice(len(window.users), MOST_USERS, replace=False))
-    return replace(window, users=window.users[rows], relevant=window.relevant[rows])

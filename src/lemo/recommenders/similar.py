@@ -6,13 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from lemo.recommenders.scored import Scored
 from lemo.recommenders.strings import pack_strings, unpack_strings
 
 Array = np.ndarray[Any, Any]
-CSR = sparse.csr_matrix
 
 BLOCK_CELLS = 16_000_000
 """Items times items whose content is compared at once."""
@@ -66,19 +64,24 @@ class SimilarItems:
 
 
 def similar_items(
-    item_ids: list[str], similarity: CSR, content: Array | None, k: int, answerable: Array | None = None
+    item_ids: list[str],
+    nearest: tuple[Array, Array],
+    content: Array | None,
+    k: int,
+    answerable: Array | None = None,
 ) -> SimilarItems:
-    """Up to k neighbours per item: those of `similarity` (items x items), then the nearest by content.
+    """Up to k neighbours per item: its `nearest` by behaviour, then the nearest by content.
 
-    `content` is float32 (items, d), L2-normalised; rows of zeros (and None) have no content neighbours.
-    `answerable` is bool (items,): others are nobody's neighbour. Content scores are scaled to stay below the
-    row's behaviour scores, so that a row falls.
+    `nearest` is what `Ranked.nearest` gives for all items: int32 (items, any), -1 where there are no more, and their
+    scores, best first. `content` is float32 (items, d), L2-normalised; rows of zeros (and None) have no content
+    neighbours. `answerable` is bool (items,): others are nobody's neighbour. Content scores are scaled to stay below
+    the row's behaviour scores, so that a row falls.
     """
     count = len(item_ids)
     allowed = np.ones(count, dtype=bool) if answerable is None else np.asarray(answerable, dtype=bool)
     neighbours = np.full((count, k), -1, dtype=np.int32)
     scores = np.zeros((count, k), dtype=np.float32)
-    ours = _fill_from_behaviour(neighbours, scores, similarity, allowed)
+    ours = _fill_from_behaviour(neighbours, scores, nearest, allowed)
     if content is not None and count > 1 and k > 0:
         short = np.flatnonzero((ours < k) & content.any(axis=1))
         allowed = allowed & content.any(axis=1)
@@ -88,20 +91,20 @@ def similar_items(
     return SimilarItems(item_ids, neighbours, scores, ours)
 
 
-def _fill_from_behaviour(neighbours: Array, scores: Array, similarity: CSR, allowed: Array) -> Array:
+def _fill_from_behaviour(neighbours: Array, scores: Array, nearest: tuple[Array, Array], allowed: Array) -> Array:
     """Writes each row's best neighbours by behaviour, and tells how many there are (int32 per row)."""
-    count, k = neighbours.shape
-    rows = np.repeat(np.arange(count), np.diff(similarity.indptr))
-    keep = (similarity.data > 0) & allowed[similarity.indices] & (rows != similarity.indices)
-    rows, columns, values = rows[keep], similarity.indices[keep], similarity.data[keep]
-    order = np.lexsort((columns, -values, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
-    lengths = np.bincount(rows, minlength=count)
-    places = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    first = places < k
-    neighbours[rows[first], places[first]] = columns[first]
-    scores[rows[first], places[first]] = values[first]
-    return np.asarray(np.minimum(lengths, k), dtype=np.int32)
+    numbers, values = nearest
+    k = neighbours.shape[1]
+    if not numbers.size or not k:
+        return np.zeros(len(neighbours), dtype=np.int32)
+    keep = (numbers >= 0) & allowed[numbers]
+    counts = np.cumsum(keep, axis=1, dtype=np.int32)
+    rows, columns = np.nonzero(keep & (counts <= k))
+    places = counts[rows, columns] - 1
+    neighbours[rows, places] = numbers[rows, columns]
+    scores[rows, places] = values[rows, columns]
+    found: Array = np.minimum(counts[:, -1], k)
+    return found
 
 
 def _fill_from_content(

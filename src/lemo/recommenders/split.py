@@ -45,6 +45,14 @@ def split_at(interactions: Interactions, moment_ms: int, until_ms: int) -> Split
     return _questions(within, within.timestamps >= moment_ms, "time")
 
 
+def sampled(asking: Split, most: int) -> Split:
+    """The same with at most so many users, always the same ones."""
+    if len(asking.users) <= most:
+        return asking
+    rows = np.sort(np.random.default_rng(0).choice(len(asking.users), most, replace=False))
+    return replace(asking, users=asking.users[rows], relevant=asking.relevant[rows])
+
+
 def _after_moment(interactions: Interactions, share: float) -> Array:
     order = np.sort(interactions.timestamps)
     if len(order) == 0:

@@ -11,10 +11,11 @@ from lemo.domain.item import Item
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import SYSTEM, Scope, checked_name
 from lemo.domain.time import milliseconds
-from lemo.stores.documents import ITEMS, KEYS, SCENARIOS, TENANTS, Body, Documents
+from lemo.stores.documents import ITEMS, KEYS, SCENARIOS, TENANTS, Body, Documents, Scalar
 from lemo.stores.documents.bodies import body_of, moment_text
 
 Role = Literal["admin"]
+RECOMMENDABLE: dict[str, Scalar] = {"is_active": True, "deleted": False}
 
 
 class Tenants:
@@ -117,7 +118,11 @@ class Items:
 
     def count(self, scope: Scope) -> int:
         """How many items may be recommended: active and not deleted."""
-        return self._documents.count(ITEMS, scope, {"is_active": True, "deleted": False})
+        return self._documents.count(ITEMS, scope, RECOMMENDABLE)
+
+    def recommendable(self, scope: Scope) -> list[str]:
+        """The ids of the items that may be recommended, in no order, without reading the items."""
+        return self._documents.ids(ITEMS, scope, RECOMMENDABLE)
 
 
 def item_version(item: Item, arrived_ms: int) -> int:

@@ -8,8 +8,10 @@ from lemo.settings import Settings
 if TYPE_CHECKING:
     from redis import Redis
 
+    from lemo.stores.aggregates import Aggregates
     from lemo.stores.answers import Answers
     from lemo.stores.catalog import Items, Scenarios, Tenants
+    from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
     from lemo.stores.embedding_queue import EmbeddingQueue
     from lemo.stores.events import Events
@@ -119,6 +121,15 @@ class Stores:
         return open_log(self.settings)
 
     @cached_property
+    def dead_letters(self) -> "DeadLetters":
+        """Messages that were refused, and wait for somebody."""
+        from lemo.stores.dead_letters import DeadLetters
+        from lemo.streams.topics import Topics
+
+        topics = Topics(self.settings)
+        return DeadLetters(self.log, self.settings.kafka_dead_letter_topic, self.documents, topics.is_read)
+
+    @cached_property
     def models(self) -> "Models":
         """The registry of training runs."""
         from lemo.stores.models import Models
@@ -138,6 +149,13 @@ class Stores:
         from lemo.stores.events import Events
 
         return Events(self.settings.clickhouse, self.settings.clickhouse_database)
+
+    @cached_property
+    def aggregates(self) -> "Aggregates":
+        """Hourly and daily counts of events, beside the events."""
+        from lemo.stores.aggregates import Aggregates
+
+        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database)
 
     @cached_property
     def vectors(self) -> "Vectors":
@@ -163,6 +181,6 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "vectors", "redis"):
+        for name in ("documents", "events", "aggregates", "vectors", "redis"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()

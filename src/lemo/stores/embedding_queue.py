@@ -1,4 +1,4 @@
-"""Items that wait for their content vector: a set of ids per scope in Redis, written by the consumer.
+"""Items that wait for their content vector, and those that have got one: sets of ids per scope in Redis.
 
 Calls raise EngineUnavailable when Redis does not answer.
 """
@@ -41,7 +41,28 @@ class EmbeddingQueue:
         """These have their vector now."""
         if item_ids:
             with asking():
-                self._redis.srem(self._waiting(scope), *(item_id.encode() for item_id in item_ids))
+                members = [item_id.encode() for item_id in item_ids]
+                with self._redis.pipeline() as pipe:
+                    pipe.srem(self._waiting(scope), *members)
+                    pipe.sadd(self._written(scope), *members)
+                    pipe.execute()
+
+    def take_written(self, scope: Scope) -> list[str]:
+        """The items whose vector was written or deleted since the last `forget_written`, sorted.
+
+        They are taken until that is called, so that a run that dies in between loses none.
+        """
+        written, taken = self._written(scope), self._taken(scope)
+        with asking(), self._redis.pipeline() as pipe:
+            pipe.sunionstore(taken, [taken, written])
+            pipe.delete(written)
+            pipe.execute()
+            return sorted(member.decode() for member in self._redis.sscan_iter(taken, count=5000))
+
+    def forget_written(self, scope: Scope) -> None:
+        """What was taken is done."""
+        with asking():
+            self._redis.delete(self._taken(scope))
 
     def count(self, scope: Scope) -> int:
         """How many items wait."""
@@ -51,6 +72,14 @@ class EmbeddingQueue:
     @staticmethod
     def _waiting(scope: Scope) -> str:
         return key("embed", scope.tenant_id, scope.scenario_id)
+
+    @staticmethod
+    def _written(scope: Scope) -> str:
+        return key("embed-written", scope.tenant_id, scope.scenario_id)
+
+    @staticmethod
+    def _taken(scope: Scope) -> str:
+        return key("embed-taken", scope.tenant_id, scope.scenario_id)
 
     @staticmethod
     def _announced(scope: Scope) -> str:

@@ -1,47 +1,30 @@
 """Behaviour events in ClickHouse, or in chDB behind ClickHouse's own HTTP interface."""
 # ruff: noqa: S608 - only our own table name is put into the text of queries; values travel as bound parameters
 
-import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import clickhouse_connect
 import orjson
-import urllib3
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
-from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
+from lemo.domain.event_columns import NAMES, EventColumns
 from lemo.domain.scope import Scope
-from lemo.domain.time import from_milliseconds, milliseconds
+from lemo.domain.time import from_milliseconds
+from lemo.stores.aggregates import TABLES as AGGREGATE_TABLES
+from lemo.stores.clickhouse import WHERE_SCOPE as _WHERE
+from lemo.stores.clickhouse import ClickHouse
 
 if TYPE_CHECKING:
     import pyarrow
 
-Answer = TypeVar("Answer")
+_COLUMNS = ", ".join(NAMES)
 
-_COLUMNS = {
-    "tenant_id": "LowCardinality(String)",
-    "scenario_id": "LowCardinality(String)",
-    "event_id": "String",
-    "user_id": "String",
-    "item_id": "String",
-    "action": "LowCardinality(String)",
-    "timestamp": "DateTime64(3, 'UTC')",
-    "value": "Nullable(Float64)",
-    "request_id": "String",
-    "position": "Nullable(UInt32)",
-    "device": "LowCardinality(String)",
-    "attributes": "String",
-}
-_WHERE = "tenant_id = {tenant:String} AND scenario_id = {scenario:String}"
 
 # A replay writes rows again: the engine keeps one row per event id, and FINAL makes reads see just that one even before
-# it has merged. No partitions: one historical import would touch one for each month of decades.
-_MIGRATIONS = (
-    """
-    CREATE TABLE IF NOT EXISTS {database}.events (
+# it has merged. It keeps the row that came first, so that no write ever takes anything away: see
+# docs/decisions/0011-aggregates.md. No partitions: one historical import would touch one for each month of decades.
+_EVENTS = """
+    CREATE TABLE IF NOT EXISTS {table} (
         tenant_id LowCardinality(String),
         scenario_id LowCardinality(String),
         event_id String,
@@ -54,35 +37,41 @@ _MIGRATIONS = (
         position Nullable(UInt32),
         device LowCardinality(String),
         attributes String,
-        ingested_at DateTime64(3, 'UTC') DEFAULT now64(3)
+        ingested_at DateTime64(3, 'UTC') DEFAULT now64(3),
+        precedence UInt64 DEFAULT 18446744073709551615 - toUInt64(toUnixTimestamp64Nano(now64(9))),
+        INDEX by_time timestamp TYPE minmax GRANULARITY 1
     )
-    ENGINE = ReplacingMergeTree(ingested_at)
+    ENGINE = ReplacingMergeTree(precedence)
     ORDER BY (tenant_id, scenario_id, event_id)
-    """,
+    """
+_MIGRATIONS = (
+    (_EVENTS.replace("{table}", "{database}.events"),),
+    # Version 1 kept the row that came last. Each statement may be repeated after a crash.
+    (
+        "DROP TABLE IF EXISTS {database}.events_replaced",
+        _EVENTS.replace("{table}", "{database}.events_replaced"),
+        f"INSERT INTO {{database}}.events_replaced ({_COLUMNS}, ingested_at) "
+        f"SELECT {_COLUMNS}, ingested_at FROM {{database}}.events FINAL",
+        "EXCHANGE TABLES {database}.events AND {database}.events_replaced",
+        "DROP TABLE {database}.events_replaced",
+    ),
+    AGGREGATE_TABLES,
 )
+UNDER_WAY_MS = 120_000
+"""An insert that began this long ago has ended: as long as a client waits for one."""
 SCHEMA_VERSION = len(_MIGRATIONS)
 """The version of the tables that this code reads and writes."""
 
 
-class Events:
+class Events(ClickHouse):
     """The store of events: appended to in batches, read by scope, each event id counted once.
 
     Every call raises EngineUnavailable when the engine does not answer; `migrate` comes first.
     """
 
     def __init__(self, url: str, database: str) -> None:
-        parts = urlsplit(url)
-        self._connection: dict[str, Any] = {
-            "interface": parts.scheme or "http",
-            "host": parts.hostname or "127.0.0.1",
-            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
-            "username": unquote(parts.username) if parts.username else "default",
-            "password": unquote(parts.password) if parts.password else "",
-        }
-        self._database = "`" + database.replace("\\", "\\\\").replace("`", "\\`") + "`"
+        super().__init__(url, database)
         self._table = f"{self._database}.events"
-        self._lock = threading.Lock()
-        self._connected: Any = None
 
     def migrate(self) -> None:
         """Makes the database and brings its tables to this version; doing it again changes nothing."""
@@ -95,41 +84,22 @@ class Events:
                 "DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY version"
             )
             done = int(client.query(f"SELECT max(version) FROM {versions}").first_row[0])
-            for version, statement in enumerate(_MIGRATIONS, 1):
+            for version, statements in enumerate(_MIGRATIONS, 1):
                 if version > done:
-                    client.command(statement.format(database=self._database))
+                    for statement in statements:
+                        client.command(statement.format(database=self._database))
                     client.insert(versions, [[version]], column_names=["version"])
 
         self._ask(run)
 
-    def insert(self, rows: Sequence[tuple[Scope, Event]]) -> int:
+    def insert(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> int:
         """Appends events, of any scopes, as one block; returns how many were sent. The same ones again count once."""
-        if not rows:
+        if not events:
             return 0
-        columns: list[list[Any]] = [
-            [scope.tenant_id for scope, _ in rows],
-            [scope.scenario_id for scope, _ in rows],
-            [event.event_id for _, event in rows],
-            [event.user_id for _, event in rows],
-            [event.item_id for _, event in rows],
-            [event.action for _, event in rows],
-            [milliseconds(event.timestamp) for _, event in rows],
-            [event.value for _, event in rows],
-            [event.request_id for _, event in rows],
-            [event.position for _, event in rows],
-            [event.device for _, event in rows],
-            [orjson.dumps(event.attributes).decode() if event.attributes else "" for _, event in rows],
-        ]
-        self._ask(
-            lambda client: client.insert(
-                self._table,
-                columns,
-                column_names=list(_COLUMNS),
-                column_type_names=list(_COLUMNS.values()),
-                column_oriented=True,
-            )
-        )
-        return len(rows)
+        columns = events if isinstance(events, EventColumns) else EventColumns.of(events)
+        # Arrow, because rows take the engine four times as long.
+        self._ask(lambda client: client.insert_arrow(self._table, _arrow(columns)))
+        return len(columns)
 
     def interactions(self, scope: Scope, until_ms: int | None = None) -> "pyarrow.Table":
         """All events of the scope before `until_ms` (Unix ms, exclusive), each once, ordered by timestamp, event_id.
@@ -148,6 +118,29 @@ class Events:
             scope,
             until=until_ms or 0,
         )
+
+    def taken_in(self, scope: Scope, since_ms: int | None = None) -> tuple["pyarrow.Table", int]:
+        """The events that the store took in since a moment (None: all, each once), and the moment to ask from next.
+
+        Moments are the store's own clock (Unix ms). The next one lies a little back, so that an insert that was under
+        way is not missed: an event may come twice, and so does one that was sent again. Columns are those of
+        `interactions` without event_id, in no order.
+        """
+        now = int(self._query("SELECT toUnixTimestamp64Milli(now64(3))", scope)[0][0])
+        once, since = (
+            ("FINAL", "") if since_ms is None else ("", "AND ingested_at >= fromUnixTimestamp64Milli({since:Int64})")
+        )
+        table = self._table_of(
+            f"""
+            SELECT user_id, item_id, toString(action) AS action, value,
+                   toUnixTimestamp64Milli(events.timestamp) AS timestamp
+            FROM {self._table} AS events {once}
+            WHERE {_WHERE} {since}
+            """,
+            scope,
+            since=since_ms or 0,
+        )
+        return table, now - UNDER_WAY_MS
 
     def count(self, scope: Scope) -> int:
         """How many different events the scope has."""
@@ -248,74 +241,25 @@ class Events:
 
     def delete_before(self, scope: Scope, moment_ms: int) -> None:
         """Deletes the events of a scope that happened before a moment (Unix ms)."""
-        self._delete(f"{_WHERE} AND timestamp < fromUnixTimestamp64Milli({{moment:Int64}})", scope, moment=moment_ms)
+        before = "timestamp < fromUnixTimestamp64Milli({moment:Int64})"
+        self._command(f"ALTER TABLE {self._table} DELETE WHERE {_WHERE} AND {before}", scope, moment=moment_ms)
 
     def delete_scope(self, scope: Scope) -> None:
         """Deletes all events of a scope."""
-        self._delete(_WHERE, scope)
+        self._command(f"ALTER TABLE {self._table} DELETE WHERE {_WHERE}", scope)
 
-    def ping(self) -> str:
-        """Asks the engine for a sign of life; returns its name and version."""
-        version = self._ask(lambda client: client.query("SELECT version()").first_row[0])
-        return f"ClickHouse {version}"
 
-    def close(self) -> None:
-        """Lets go of connections."""
-        with self._lock:
-            if self._connected is not None:
-                self._connected.close()
-                self._connected = None
+def _arrow(columns: EventColumns) -> "pyarrow.Table":
+    """The columns as the engine takes them."""
+    import pyarrow
 
-    def _table_of(self, query: str, scope: Scope, **parameters: str | int | list[str]) -> "pyarrow.Table":
-        parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
-        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0}
-        return self._ask(
-            lambda client: client.query_arrow(query, parameters=parameters, settings=settings, use_strings=True)
-        )
-
-    def _query(self, query: str, scope: Scope, **parameters: str | int | list[str]) -> list[tuple[Any, ...]]:
-        parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
-        return list(self._ask(lambda client: client.query(query, parameters=parameters).result_rows))
-
-    def _one(self, query: str, scope: Scope) -> Any:
-        return self._query(query, scope)[0][0]
-
-    def _delete(self, where: str, scope: Scope, **parameters: str | int | list[str]) -> None:
-        parameters |= {"tenant": scope.tenant_id, "scenario": scope.scenario_id}
-        # Waits for the deletion (mutations_sync), so that what was deleted is gone when the call returns.
-        self._ask(
-            lambda client: client.command(
-                f"ALTER TABLE {self._table} DELETE WHERE {where}", parameters=parameters, settings={"mutations_sync": 1}
-            )
-        )
-
-    def _ask(self, call: Callable[[Any], Answer]) -> Answer:
-        try:
-            return call(self._client())
-        except (ClickHouseError, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
-
-    def _client(self) -> Any:
-        with self._lock:
-            if self._connected is None:
-                self._connected = clickhouse_connect.get_client(
-                    **self._connection,
-                    compress=False,
-                    # One client serves several threads, which one session would not allow.
-                    autogenerate_session_id=False,
-                    connect_timeout=3,
-                    send_receive_timeout=120,
-                    query_retries=0,
-                )
-            return self._connected
-
-    def _unavailable(self, error: Exception) -> EngineUnavailable:
-        place = f"{self._connection['host']}:{self._connection['port']}"
-        lines = str(error).splitlines()
-        detail = lines[0][:300] if lines and not isinstance(error, OperationalError) else type(error).__name__
-        if self._connection["password"]:
-            detail = detail.replace(self._connection["password"], "***")
-        return EngineUnavailable(
-            f"ClickHouse at {place} did not do what it was asked: {detail}.",
-            "Check that it runs (`lemo doctor`); the call may be repeated.",
-        )
+    types = {
+        "timestamp": pyarrow.timestamp("ms", "UTC"),
+        "value": pyarrow.float64(),
+        "position": pyarrow.uint32(),
+    }
+    arrays = [
+        pyarrow.array(column, types.get(name, pyarrow.string()))
+        for name, column in zip(NAMES, columns.lists(), strict=True)
+    ]
+    return pyarrow.Table.from_arrays(arrays, names=list(NAMES))

@@ -1,14 +1,13 @@
 """Recent history of users in Redis: what serving reads to answer with a click seen a second ago."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
 
 from lemo.domain.event import Event
+from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
-from lemo.domain.time import milliseconds
 from lemo.domain.touch import Touch
 from lemo.stores.redis import asking, key
 
@@ -63,14 +62,27 @@ class History:
             touches.append(Touch(item_id, action, float(value) if value else None, int(score)))
         return touches
 
-    def add(self, rows: Sequence[tuple[Scope, Event]]) -> None:
+    def add(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> None:
         """Remembers events; the same ones again change nothing."""
-        by_user: dict[str, dict[str, int]] = defaultdict(dict)
-        for scope, event in rows:
-            members = by_user[self.key(scope, event.user_id)]
-            member = _member(event.action, event.value, event.item_id)
-            moment = milliseconds(event.timestamp)
-            members[member] = max(moment, members.get(member, moment))
+        columns = events if isinstance(events, EventColumns) else EventColumns.of(events)
+        by_user: dict[str, dict[str, int]] = {}
+        for tenant_id, scenario_id, user_id, action, value, item_id, moment in zip(
+            columns.tenant_id,
+            columns.scenario_id,
+            columns.user_id,
+            columns.action,
+            columns.value,
+            columns.item_id,
+            columns.timestamp,
+            strict=True,
+        ):
+            user_key = key("history", tenant_id, scenario_id, user_id)
+            members = by_user.get(user_key)
+            if members is None:
+                members = by_user[user_key] = {}
+            member = _member(action, value, item_id)
+            if moment > members.get(member, 0):
+                members[member] = moment
         self._write(by_user)
 
     def read(self, scope: Scope, user_id: str) -> list[Touch]:

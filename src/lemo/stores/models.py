@@ -22,7 +22,7 @@ class ModelRecord(BaseModel):
     version: str
     """The snapshot's version."""
     kind: str
-    """The recommender that was trained (`blend`)."""
+    """The recommender that was trained (`blend`, or `ranked`: a blend with a ranker)."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     config: dict[str, Any] = {}
     """The recommender's configuration."""

@@ -20,14 +20,16 @@ class Runs:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def create(self, tenant_id: str, entry: str, scenario_id: str, trigger: Trigger, due: str = "") -> Run:
-        """Stores and returns a queued run with a new id.
+    def create(
+        self, tenant_id: str, entry: str, scenario_id: str, trigger: Trigger, due: str = "", full: bool = False
+    ) -> Run:
+        """Stores and returns a queued run with a new id; `full`: it is to start from nothing.
 
         With the time at which a schedule made it due it is one run however often it is asked for: the one that exists
         is returned as it is now.
         """
         run_id = due_run_id(tenant_id, entry, scenario_id, due) if due else new_run_id()
-        run = Run(run_id=run_id, entry=entry, scenario_id=scenario_id, trigger=trigger)
+        run = Run(run_id=run_id, entry=entry, scenario_id=scenario_id, trigger=trigger, full=full)
         created = self._documents.put_new(RUNS, Scope(tenant_id), run_id, body_of(run))
         return run if created else self.get(tenant_id, run_id)
 

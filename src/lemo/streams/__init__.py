@@ -1,6 +1,6 @@
 """The ingest log: topics that are written to, and read in groups, over Redis Streams or Kafka."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,16 +43,29 @@ class Publisher(Protocol):
 
 
 class Reader(Protocol):
-    """Reads topics as one member of a group. What was polled and not committed is delivered again after a crash."""
+    """Reads topics as one member of a group. What was polled and not committed is delivered again after a crash.
 
-    def poll(self, limit: int, seconds: float) -> list[Record]:
+    Not safe to use from several threads.
+    """
+
+    def poll(self, limit: int, seconds: float) -> Sequence[Record]:
         """Up to `limit` records, waiting at most `seconds` for the first; raises EngineUnavailable."""
 
+    def hold(self) -> None:
+        """Stays a member while the caller can take no records; to be called every few seconds, until the next poll.
+
+        Records at hand stay this member's, and none are fetched. Raises EngineUnavailable.
+        """
+
     def commit(self, records: Sequence[Record]) -> None:
-        """Marks polled records as done for the group."""
+        """Marks polled records as done for the group; they are in the order in which they were polled."""
 
     def close(self) -> None:
         """Leaves the group."""
+
+
+def nothing() -> None:
+    """Does nothing."""
 
 
 class Log(Protocol):
@@ -61,8 +74,14 @@ class Log(Protocol):
     def publisher(self) -> Publisher:
         """A new publisher."""
 
-    def reader(self, topics: Sequence[str], group: str, member: str) -> Reader:
-        """Joins the group. `member` is stable over restarts, so that a member finds its unfinished records again."""
+    def reader(
+        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+    ) -> Reader:
+        """Joins the group. `member` is stable over restarts, so that a member finds its unfinished records again.
+
+        `before_revoke` is called within poll, hold or close, before records of this member are handed to another one:
+        the moment to finish and commit what is under way, without polling.
+        """
 
     def create_topics(self, topics: Sequence[str]) -> None:
         """Makes the topics that are missing."""
@@ -72,6 +91,9 @@ class Log(Protocol):
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records of a topic, outside any group: for looking at dead letters."""
+
+    def scan(self, topic: str) -> Iterator[Record]:
+        """All records that stand in a topic when it is asked, outside any group; in order within a partition."""
 
     def ping(self) -> str:
         """Asks the engine for a sign of life; returns its name and version."""

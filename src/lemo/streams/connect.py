@@ -7,10 +7,11 @@ from lemo.streams import Log
 
 def open_log(settings: Settings) -> Log:
     """Kafka where `kafka_bootstrap_servers` is set, else Redis Streams. InvalidInput when its package lacks."""
+    kept_days = {settings.kafka_dead_letter_topic: settings.dead_letters_days}
     if not settings.kafka_bootstrap_servers:
         from lemo.streams.redis_streams import RedisLog
 
-        return RedisLog(settings.redis(0), settings.stream_max_length)
+        return RedisLog(settings.redis(0), settings.stream_max_length, kept_days)
     try:
         from lemo.streams.kafka import KafkaLog
     except ModuleNotFoundError as error:
@@ -28,4 +29,5 @@ def open_log(settings: Settings) -> Log:
         "sasl.password": settings.kafka_password.get_secret_value() if settings.kafka_password else "",
         "ssl.ca.location": str(settings.kafka_ca_file or ""),
     }
-    return KafkaLog({name: value for name, value in config.items() if value}, {settings.kafka_dead_letter_topic})
+    given = {name: value for name, value in config.items() if value}
+    return KafkaLog(given, kept_days, settings.kafka_group_protocol)

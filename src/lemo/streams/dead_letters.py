@@ -1,16 +1,17 @@
 """Dead letters: messages that can never be taken in, kept as they came with the reason in Kafka Connect's headers."""
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lemo.domain.errors import InvalidInput
-from lemo.streams import Log, Message, Publisher, Record
+from lemo.streams import Message, Publisher, Record
+from lemo.streams.messages import BadMessage
 
 _PREFIX = "__connect.errors."
 _TENANT, _SCENARIO, _PART, _TRUNCATED = "lemo-tenant", "lemo-scenario", "lemo-part", "lemo-truncated"
+_FAULT = "lemo-fault"
 CONNECTOR = "lemo-consumer"
-SCANNED = 10_000
-"""Newest dead letters, of all tenants, that a listing looks at."""
 _KEPT_BYTES = 100_000
 
 
@@ -27,21 +28,23 @@ class DeadLetter:
     """Empty when the message named no tenant that exists."""
     scenario_id: str
     """As the message claims it."""
+    fault: str
+    """One of `lemo.streams.messages.FAULTS`."""
     stage: str
     exception: str
     reason: str
     refused_at: int
     """Unix milliseconds."""
-    key: bytes
-    value: bytes
+    message: Message
+    """As it came: bytes, key and headers."""
+    truncated: bool
+    """Whether only its beginning is kept: it was larger than the dead-letter topic takes."""
 
 
 def dead_letter(
     record: Record,
+    error: BadMessage,
     *,
-    reason: str,
-    stage: str,
-    exception: str,
     tenant_id: str = "",
     scenario_id: str = "",
     part: int | None = None,
@@ -50,23 +53,25 @@ def dead_letter(
     """The dead letter for a record: its bytes, key and headers, and why it was refused.
 
     `tenant_id` is set only for a tenant that exists. For one item of a longer message, `part` is its index and `value`
-    a message that holds just it. `stage` is Kafka Connect's: VALUE_CONVERTER (not JSON) or TRANSFORMATION (not valid).
+    a message that holds just it. The headers are those of Kafka Connect's DeadLetterQueueReporter, all ten of them.
     """
-    headers = dict(record.headers)
-    for name in (_TENANT, _SCENARIO, _PART, _TRUNCATED):
-        headers.pop(name, None)  # whoever sent the message does not decide to whom it is shown
+    headers = _without_ours(record)  # whoever sent the message does not decide to whom it is shown
+    kind = type(error)
     about = {
         "topic": record.topic,
         "partition": str(record.partition),
         "offset": record.position,
         "connector.name": CONNECTOR,
         "task.id": "0",
-        "stage": stage,
+        "stage": error.stage,
         "class.name": "lemo.streams.messages",
-        "exception.class.name": exception,
-        "exception.message": reason,
+        "exception.class.name": f"{kind.__module__}.{kind.__qualname__}",
+        "exception.message": error.message,
+        # Without what it came from: pydantic repeats the message in it.
+        "exception.stacktrace": "".join(traceback.format_exception(error, chain=False)),
     }
     headers |= {_PREFIX + name: text.encode(errors="replace") for name, text in about.items()}
+    headers[_FAULT] = error.fault.encode()
     if tenant_id:
         headers[_TENANT] = tenant_id.encode()
     if scenario_id:
@@ -91,21 +96,9 @@ def publish_dead_letters(publisher: Publisher, topic: str, letters: Sequence[Mes
                 publisher.publish(topic, [replace(letter, value=letter.value[:_KEPT_BYTES], headers=headers)])
 
 
-def read_dead_letters(log: Log, topic: str, tenant_id: str, scenario_id: str = "") -> list[DeadLetter]:
-    """The dead letters of a tenant (those of no known tenant: ""), newest first, of the newest `SCANNED` of all.
+def read_dead_letter(record: Record) -> DeadLetter:
+    """A record of the dead-letter topic as what it tells of."""
 
-    A message that was read again, after a crash or in a replay, and refused again is listed once.
-    """
-    found: dict[str, DeadLetter] = {}
-    for record in log.read_all(topic, SCANNED):
-        letter = _read(record)
-        if letter.tenant_id == tenant_id and scenario_id in ("", letter.scenario_id):
-            found.pop(letter.id, None)
-            found[letter.id] = letter
-    return list(reversed(found.values()))
-
-
-def _read(record: Record) -> DeadLetter:
     def header(name: str) -> str:
         return record.headers.get(name, b"").decode(errors="replace")
 
@@ -118,10 +111,17 @@ def _read(record: Record) -> DeadLetter:
         position=position,
         tenant_id=header(_TENANT),
         scenario_id=header(_SCENARIO),
+        fault=header(_FAULT),
         stage=header(_PREFIX + "stage"),
         exception=header(_PREFIX + "exception.class.name"),
         reason=header(_PREFIX + "exception.message"),
         refused_at=record.timestamp,
-        key=record.key,
-        value=record.value,
+        message=Message(record.value, record.key, _without_ours(record)),
+        truncated=_TRUNCATED in record.headers,
     )
+
+
+def _without_ours(record: Record) -> dict[str, bytes]:
+    """The headers that the sender gave the message."""
+    ours = (_TENANT, _SCENARIO, _PART, _TRUNCATED, _FAULT)
+    return {name: value for name, value in record.headers.items() if name not in ours and not name.startswith(_PREFIX)}

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import structlog
 from confluent_kafka import (
@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError
-from lemo.streams import Message, Record
+from lemo.streams import Message, Record, nothing
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ _SECONDS = 10.0
 _PAUSE = 0.1
 _DELIVERY_MS = 20_000
 _LEADERLESS = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
-_NOT_OURS_ANY_MORE = (
+_REBALANCING = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -41,28 +41,49 @@ _NOT_OURS_ANY_MORE = (
     KafkaError._MAX_POLL_EXCEEDED,
 )
 
+GroupProtocol = Literal["classic", "consumer"]
 Config = Mapping[str, Any]
+
+# Only what moves is revoked, and the others go on. A member that was killed holds its partitions for the session's
+# time-out; with the protocol of KIP-848 that is the brokers' to say (group.consumer.session.timeout.ms, 45 s).
+_MEMBERSHIP: Mapping[GroupProtocol, Config] = {
+    "classic": {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000},
+    "consumer": {"group.protocol": "consumer"},
+}
 
 
 class KafkaLog:
-    """The log on a Kafka cluster. `config` holds librdkafka's properties: servers and security."""
+    """The log on a Kafka cluster. `config` holds librdkafka's properties: servers and security.
 
-    def __init__(self, config: Config, large_topics: Collection[str] = ()) -> None:
+    Topics in `kept_days` are made so that they keep messages for these days, and take large ones. `group_protocol` is
+    how readers join their group: "classic", or "consumer" (KIP-848).
+    """
+
+    def __init__(
+        self, config: Config, kept_days: Mapping[str, int] | None = None, group_protocol: GroupProtocol = "classic"
+    ) -> None:
         quiet = _ErrorLines()
         # librdkafka writes a line to stderr for each failed connection; errors come through `error_cb` instead.
         self._config = {**config, "error_cb": quiet, "log_level": 0, "client.id": "lemo"}
-        self._large_topics = frozenset(large_topics)
+        self._kept_days = dict(kept_days or {})
+        self._group_protocol = group_protocol
 
     def publisher(self) -> "KafkaPublisher":
         """A new publisher."""
         return KafkaPublisher(self._config, self)
 
-    def reader(self, topics: Sequence[str], group: str, member: str) -> "KafkaReader":
+    def reader(
+        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+    ) -> "KafkaReader":
         """Joins the group; unfinished records of a member come to whoever gets its partitions."""
-        return KafkaReader({**self._config, "client.id": member}, topics, group)
+        config = {**self._config, **_MEMBERSHIP[self._group_protocol], "client.id": member}
+        return KafkaReader(config, topics, group, before_revoke)
 
     def create_topics(self, topics: Sequence[str]) -> None:
-        """Makes the missing topics with PARTITIONS partitions and the brokers' default replication and retention."""
+        """Makes the missing topics with PARTITIONS partitions and the brokers' default replication.
+
+        Retention is the brokers' default too, but for topics in `kept_days`.
+        """
         admin = AdminClient(self._config)
         try:
             there = admin.list_topics(timeout=_SECONDS).topics
@@ -71,7 +92,12 @@ class KafkaLog:
                     topic,
                     num_partitions=PARTITIONS,
                     replication_factor=-1,
-                    config={"max.message.bytes": str(LARGE_MESSAGE_BYTES)} if topic in self._large_topics else {},
+                    config={
+                        "max.message.bytes": str(LARGE_MESSAGE_BYTES),
+                        "retention.ms": str(self._kept_days[topic] * 86_400_000),
+                    }
+                    if topic in self._kept_days
+                    else {},
                 )
                 for topic in dict.fromkeys(topics)
                 if topic not in there
@@ -103,31 +129,41 @@ class KafkaLog:
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records, oldest of them first."""
+        if limit <= 0:
+            return []
+        records = list(self._stored(topic, limit))
+        records.sort(key=lambda record: (record.timestamp, record.partition, int(record.position)))
+        return records[-limit:]
+
+    def scan(self, topic: str) -> Iterator[Record]:
+        """All records that stand in the topic now, in order within a partition."""
+        return self._stored(topic, None)
+
+    def _stored(self, topic: str, limit: int | None) -> Iterator[Record]:
+        """The newest `limit` records of each partition, or all; raises EngineUnavailable."""
         consumer = self._bystander("lemo-looking-on")
         try:
             ends: dict[int, int] = {}
             start: list[TopicPartition] = []
             for place in _partitions(consumer, topic):
                 low, high = _ends(consumer, place)
-                if high > low and limit > 0:
+                if high > low:
                     ends[place.partition] = high
-                    start.append(TopicPartition(topic, place.partition, max(low, high - limit)))
+                    first = low if limit is None else max(low, high - limit)
+                    start.append(TopicPartition(topic, place.partition, first))
             consumer.assign(start)
-            records: list[Record] = []
             deadline = time.monotonic() + _SECONDS
             while ends and time.monotonic() < deadline:
                 for message in consumer.consume(1_000, 0.2):
                     if message.error() is None:
-                        records.append(_record(message))
-                        deadline = time.monotonic() + _SECONDS
+                        yield _KafkaRecord(message)
+                    deadline = time.monotonic() + _SECONDS  # whoever asks may take its time for each
                 # By position, not by message: the last offsets of a partition may be transaction marks.
                 for place in consumer.position(start):
                     if place.offset >= ends.get(place.partition, 0):
                         ends.pop(place.partition, None)
             if ends:
                 raise EngineUnavailable(f"Kafka did not hand over all of topic {topic!r} in time.", "Try again.")
-            records.sort(key=lambda record: (record.timestamp, record.partition, int(record.position)))
-            return records[-limit:]
         except KafkaException as error:
             raise _unavailable(error) from error
         finally:
@@ -231,69 +267,154 @@ class _Delivery:
 class KafkaReader:
     """One member of a group, which commits by hand only."""
 
-    def __init__(self, config: Config, topics: Sequence[str], group: str) -> None:
+    def __init__(self, config: Config, topics: Sequence[str], group: str, before_revoke: Callable[[], None]) -> None:
         self._config = {
             **config,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
-            "partition.assignment.strategy": "cooperative-sticky",
-            # A member that was killed holds its partitions for this long.
-            "session.timeout.ms": 10_000,
-            # A member that waits for a store to come back does not poll; it may do so for this long.
-            "max.poll.interval.ms": 900_000,
+            # Between two calls of poll or hold; whoever takes longer is thrown out of the group.
+            "max.poll.interval.ms": 120_000,
             "allow.auto.create.topics": False,
+            # How long fetching rests when enough is at hand: the default of 1 s leaves a quick reader without.
+            "fetch.queue.backoff.ms": 50,
         }
         self._topics = list(topics)
+        self._before_revoke = before_revoke
+        self._holding = False
+        self._early: list[KafkaMessage] = []
+        """Fetched while holding, because it was under way already."""
+        self._owed: dict[tuple[str, int], int] = {}
+        """Offsets to commit, of partitions that are ours."""
         self._consumer = self._joined()
 
-    def poll(self, limit: int, seconds: float) -> list[Record]:
+    def poll(self, limit: int, seconds: float) -> Sequence[Record]:
         """Up to `limit` records; what came with the first is taken along, without waiting for more."""
         try:
-            first = self._consumer.poll(seconds)
-            messages = [] if first is None else [first, *self._consumer.consume(max(0, limit - 1), 0.01)]
+            if self._owed:
+                self._commit_owed()
+            if self._holding:
+                self._holding = False
+                self._consumer.resume(self._consumer.assignment())
+            first = None if self._early else self._consumer.poll(seconds)
+            messages = self._early if first is None else [first, *self._consumer.consume(max(0, limit - 1), 0.01)]
+            self._early = []
         except KafkaException as error:
             raise _unavailable(error) from error
-        records = []
-        for message in messages:
-            trouble = message.error()
-            if trouble is None:
-                records.append(_record(message))
-            elif trouble.fatal():
-                self._consumer.close()
-                self._consumer = self._joined()
-                raise _unavailable(KafkaException(trouble))
-            elif trouble.code() != KafkaError._PARTITION_EOF:
-                _log.warning("kafka reported an error while reading", error=trouble.str(), topic=message.topic())
-        return records
+        return [_KafkaRecord(message) for message in messages if self._is_good(message)]
+
+    def hold(self) -> None:
+        """Pauses all partitions and lets the client do what a member must."""
+        try:
+            if not self._holding:
+                self._holding = True
+                self._consumer.pause(self._consumer.assignment())
+            message = self._consumer.poll(0)
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        if message is not None:
+            self._early.append(message)
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commits the offsets after the records. Where a partition has gone to another member, it reads them again."""
-        ends: dict[tuple[str, int], int] = {}
-        for record in records:
-            place = record.topic, record.partition
-            ends[place] = max(int(record.position) + 1, ends.get(place, 0))
+        last = {(record.topic, record.partition): record for record in records}
+        self._owed |= {place: int(record.position) + 1 for place, record in last.items()}
+        self._commit_owed()
+
+    def close(self) -> None:
+        """Leaves the group at once."""
+        self._consumer.close()
+
+    def _commit_owed(self) -> None:
         try:
             ours = {(place.topic, place.partition) for place in self._consumer.assignment()}
-            offsets = [TopicPartition(*place, end) for place, end in ends.items() if place in ours]
-            if offsets:
+            self._owed = {place: offset for place, offset in self._owed.items() if place in ours}
+            if self._owed:
+                offsets = [TopicPartition(*place, offset) for place, offset in self._owed.items()]
                 self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._owed = {}
         except KafkaException as error:
             code = error.args[0].code()
-            if code in _NOT_OURS_ANY_MORE:
-                _log.info("partitions went to another member, which reads the last records again", reason=str(code))
+            if code in _REBALANCING:
+                # What stays ours is committed with the next call; what goes to another member is read again there.
+                _log.info("a commit waits for the group to share its partitions anew", reason=error.args[0].name())
             elif code != KafkaError._NO_OFFSET:  # nothing new to commit
                 raise _unavailable(error) from error
 
-    def close(self) -> None:
-        """Leaves the group at once, without a commit."""
-        self._consumer.close()
-
     def _joined(self) -> Consumer:
         consumer = Consumer(self._config)
-        consumer.subscribe(self._topics)
+        consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         return consumer
+
+    def _is_good(self, message: KafkaMessage) -> bool:
+        trouble = message.error()
+        if trouble is None:
+            return True
+        if trouble.fatal():
+            self._consumer.close()
+            self._consumer = self._joined()
+            raise _unavailable(KafkaException(trouble))
+        if trouble.code() != KafkaError._PARTITION_EOF:
+            _log.warning("kafka reported an error while reading", error=trouble.str(), topic=message.topic())
+        return False
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._holding:
+            consumer.incremental_assign(partitions)
+            consumer.pause(partitions)
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._before_revoke()
+        self._forget(partitions)
+
+    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Another member may have them already, and reads again what was under way.
+        _log.warning("lost partitions to the rest of the group", partitions=len(partitions))
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._owed.pop((place.topic, place.partition), None)
+
+
+class _KafkaRecord(Record):
+    """A record that reads its message when asked: most of it is never asked for."""
+
+    __slots__ = ("_message",)
+    _message: Any
+
+    def __init__(self, message: KafkaMessage) -> None:
+        object.__setattr__(self, "_message", message)
+
+    @property
+    def topic(self) -> str:
+        return str(self._message.topic())
+
+    @property
+    def partition(self) -> int:
+        return int(self._message.partition())
+
+    @property
+    def position(self) -> str:
+        return str(self._message.offset())
+
+    @property
+    def timestamp(self) -> int:
+        kind, moment = self._message.timestamp()
+        return time.time_ns() // 1_000_000 if kind == TIMESTAMP_NOT_AVAILABLE or moment <= 0 else int(moment)
+
+    @property
+    def value(self) -> bytes:
+        return self._message.value() or b""
+
+    @property
+    def key(self) -> bytes:
+        return self._message.key() or b""
+
+    @property
+    def headers(self) -> Mapping[str, bytes]:
+        return {name: value or b"" for name, value in self._message.headers() or ()}
 
 
 class _ErrorLines:
@@ -327,21 +448,6 @@ def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
             consumer.list_topics(place.topic, timeout=_SECONDS)  # who leads, may have become known
         else:
             return low, high
-
-
-def _record(message: Any) -> Record:
-    kind, timestamp = message.timestamp()
-    if kind == TIMESTAMP_NOT_AVAILABLE or timestamp <= 0:
-        timestamp = time.time_ns() // 1_000_000
-    return Record(
-        topic=message.topic(),
-        partition=message.partition(),
-        position=str(message.offset()),
-        timestamp=timestamp,
-        value=message.value() or b"",
-        key=message.key() or b"",
-        headers={name: value or b"" for name, value in message.headers() or ()},
-    )
 
 
 def _refused(error: KafkaException) -> LemoError:

@@ -8,7 +8,7 @@ order: an item's versions, a user's events.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import orjson
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from lemo.domain.item import Item
 from lemo.domain.reasons import reason
 from lemo.domain.scenario import Template
 from lemo.domain.scope import Scope
-from lemo.domain.time import milliseconds
+from lemo.domain.time import CLOCK_SKEW, IMPLAUSIBLE, milliseconds
 from lemo.streams import Message
 
 MAX_MESSAGE_BYTES = 1_000_000
@@ -29,17 +29,35 @@ MAX_DEPTH = 32
 
 _SCOPE_FIELDS = ("tenant_id", "scenario_id")
 
+Fault = Literal[
+    "not-json",
+    "too-large",
+    "invalid",
+    "implausible-time",
+    "unknown-tenant",
+    "unknown-scenario",
+    "unknown-action",
+    "other-tenant",
+]
+"""The kinds of bad messages. `not-json` is all that RFC 8259 refuses: NaN and what is not UTF-8 too."""
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+
 
 class BadMessage(InvalidInput):
     """A message that can never be taken in: broken JSON, a wrong type, something unknown.
 
-    `scope` is the claimed one as far as it could be read; `stage` is Kafka Connect's word for the step that failed.
+    `scope` is the claimed one as far as it could be read.
     """
 
-    def __init__(self, message: str, scope: Scope | None = None, stage: str = "TRANSFORMATION") -> None:
+    def __init__(self, message: str, scope: Scope | None = None, fault: Fault = "invalid") -> None:
         super().__init__(message, "Correct the message and send it again.")
         self.scope = scope
-        self.stage = stage
+        self.fault = fault
+
+    @property
+    def stage(self) -> str:
+        """Kafka Connect's word for the step that failed."""
+        return "VALUE_CONVERTER" if self.fault in ("not-json", "too-large") else "TRANSFORMATION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +66,7 @@ class RejectedItem:
 
     index: int
     raw: Any
-    reason: str
+    error: BadMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +115,22 @@ def read_event_message(value: bytes) -> tuple[Scope, Event]:
         if event.attributes:
             check_attributes(event.attributes)
     except (ValueError, OverflowError, InvalidInput) as error:
-        raise BadMessage(_reason(error), scope) from error
+        raise _bad(error, scope) from error
     return scope, event
+
+
+def check_arrival(scope: Scope, event: Event, arrived_ms: int) -> None:
+    """Raises BadMessage for an event that lay in the future when the log took it (Unix ms).
+
+    Reading asks our clock, which would let the same message in when it is read again a day later: a replay of the log
+    must decide as the first run did.
+    """
+    if milliseconds(event.timestamp) > arrived_ms + CLOCK_SKEW.total_seconds() * 1000:
+        raise BadMessage(
+            f"timestamp: was more than one hour in the future when the message arrived (got {event.timestamp}).",
+            scope,
+            "implausible-time",
+        )
 
 
 def read_item_message(value: bytes) -> ItemMessage:
@@ -109,7 +141,7 @@ def read_item_message(value: bytes) -> ItemMessage:
         try:
             return ItemMessage(scope, [_item(body)], [])
         except (ValueError, OverflowError, InvalidInput) as error:
-            raise BadMessage(_reason(error), scope) from error
+            raise _bad(error, scope) from error
     raw_items = body.pop("items")
     if not isinstance(raw_items, list) or not raw_items:
         raise BadMessage("items: must be a list of at least one item.", scope)
@@ -123,7 +155,7 @@ def read_item_message(value: bytes) -> ItemMessage:
         try:
             items.append(_item(raw))
         except (ValueError, OverflowError, InvalidInput) as error:
-            rejected.append(RejectedItem(index, raw, _reason(error)))
+            rejected.append(RejectedItem(index, raw, _bad(error, scope).with_traceback(error.__traceback__)))
     return ItemMessage(scope, items, rejected)
 
 
@@ -167,15 +199,15 @@ def _message(body: dict[str, Any], key: str) -> Message:
 def _read(value: bytes) -> dict[str, Any]:
     if len(value) > MAX_MESSAGE_BYTES:
         raise BadMessage(
-            f"The message has {len(value):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}.", stage="VALUE_CONVERTER"
+            f"The message has {len(value):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}.", fault="too-large"
         )
     try:
         # orjson follows RFC 8259 to the letter: no NaN, no Infinity, no number beyond a double, UTF-8 only.
         body = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise BadMessage(f"The message is not JSON: {error}.", stage="VALUE_CONVERTER") from error
+        raise BadMessage(f"The message is not JSON: {error}.", fault="not-json") from error
     if not isinstance(body, dict):
-        raise BadMessage("The message is JSON, but no object.", stage="VALUE_CONVERTER")
+        raise BadMessage("The message is JSON, but no object.", fault="not-json")
     return body
 
 
@@ -196,10 +228,12 @@ def _item(raw: Any) -> Item:
     return item
 
 
-def _reason(error: Exception) -> str:
+def _bad(error: Exception, scope: Scope) -> BadMessage:
+    """What the reader raises for an error of validation."""
     if isinstance(error, ValidationError):
-        return reason(error)
-    return error.message if isinstance(error, InvalidInput) else str(error)[:300]
+        times = any(fault["type"] == IMPLAUSIBLE for fault in error.errors(include_input=False, include_url=False))
+        return BadMessage(reason(error), scope, "implausible-time" if times else "invalid")
+    return BadMessage(error.message if isinstance(error, InvalidInput) else str(error)[:300], scope)
 
 
 def _names(body: dict[str, Any]) -> str:

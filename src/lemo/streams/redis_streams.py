@@ -1,7 +1,7 @@
 """The ingest log on Redis Streams: one stream a topic, read by consumer groups."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,12 +13,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from lemo.domain.errors import EngineUnavailable
-from lemo.streams import Message, Record
+from lemo.streams import Message, Record, nothing
 
 _log = structlog.get_logger(__name__)
 
 _VALUE, _KEY, _HEADER = b"v", b"k", b"h:"
 _PIPELINE = 1_000
+_SCANNED = 1_000
+"""Entries that one question of a scan asks for."""
 _LONGEST_BLOCK = 2.0
 """Seconds that one blocking read waits: below the socket's time-out, and short enough to notice a stop."""
 _DEAD_AFTER_MS = 60_000
@@ -26,6 +28,7 @@ _DEAD_AFTER_MS = 60_000
 Entry = tuple[str, bytes, Mapping[bytes, bytes] | None]
 """Topic, id and fields, as the server gives them; no fields when the entry was deleted."""
 _CLAIM_EVERY = 15.0
+_RENEW_EVERY = 15.0
 _TRIM_EVERY = 10.0
 
 # Removes what every group has committed from the old end, and leaves ARGV[1] entries. Deciding and trimming are one
@@ -60,18 +63,29 @@ def stream_key(topic: str) -> str:
 
 
 class RedisLog:
-    """The log on one Redis database. Durable as far as the server's append-only file is (`appendfsync`)."""
+    """The log on one Redis database. Durable as far as the server's append-only file is (`appendfsync`).
 
-    def __init__(self, url: str, max_length: int) -> None:
+    `max_length` is how many consumed messages each topic keeps. Topics in `kept_days`, which no group consumes, keep
+    as many of their newest at most, and drop what is older than the days given.
+    """
+
+    def __init__(self, url: str, max_length: int, kept_days: Mapping[str, int] | None = None) -> None:
         self._url = url
         self._max_length = max_length
+        self._kept_days = dict(kept_days or {})
 
     def publisher(self) -> "RedisPublisher":
         """A new publisher."""
-        return RedisPublisher(_connect(self._url, retries=5))
+        return RedisPublisher(_connect(self._url, retries=5), self._max_length, self._kept_days)
 
-    def reader(self, topics: Sequence[str], group: str, member: str) -> "RedisReader":
-        """Joins the group; a member that comes back under its old name first gets what it left unfinished."""
+    def reader(
+        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+    ) -> "RedisReader":
+        """Joins the group; a member that comes back under its old name first gets what it left unfinished.
+
+        Nothing is ever revoked: only what a dead member held is taken over.
+        """
+        del before_revoke
         return RedisReader(_connect(self._url, retries=0), topics, group, member, self._max_length)
 
     def create_topics(self, topics: Sequence[str]) -> None:
@@ -90,6 +104,15 @@ class RedisLog:
             entries = redis.xrevrange(stream_key(topic), count=limit) if limit > 0 else []
             return [_record(topic, entry_id, fields) for entry_id, fields in reversed(entries)]
 
+    def scan(self, topic: str) -> Iterator[Record]:
+        """All records that stand in the topic now, oldest first."""
+        with _client(self._url) as redis:
+            newest = redis.xrevrange(stream_key(topic), count=1)
+            last, after = (newest[0][0].decode() if newest else "0-0"), "-"
+            while entries := list(redis.xrange(stream_key(topic), min=after, max=last, count=_SCANNED)):
+                yield from (_record(topic, entry_id, fields) for entry_id, fields in entries)
+                after = f"({entries[-1][0].decode()}"
+
     def ping(self) -> str:
         """Asks the server for a sign of life; returns its name and version."""
         with _client(self._url) as redis:
@@ -101,8 +124,10 @@ class RedisLog:
 class RedisPublisher:
     """Appends to streams. Safe to use from several threads."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, max_length: int, kept_days: Mapping[str, int]) -> None:
         self._redis: Any = redis
+        self._max_length = max_length
+        self._kept_days = kept_days
 
     def publish(self, topic: str, messages: Iterable[Message]) -> int:
         """Appends the messages; raises EngineUnavailable when Redis does not take them all."""
@@ -112,6 +137,10 @@ class RedisPublisher:
                 with self._redis.pipeline(transaction=False) as pipeline:
                     for message in chunk:
                         pipeline.execute_command("XADD", key, "*", *_fields(message))
+                    if topic in self._kept_days:
+                        oldest = int((time.time() - self._kept_days[topic] * 86_400) * 1000)
+                        pipeline.execute_command("XTRIM", key, "MINID", "~", oldest)
+                        pipeline.execute_command("XTRIM", key, "MAXLEN", "~", self._max_length)
                     pipeline.execute()
                 published += len(chunk)
         except RedisError as error:
@@ -138,6 +167,7 @@ class RedisReader:
         self._replayed: dict[str, str | None] = dict.fromkeys(topics, "0-0")
         self._polled: dict[str, set[str]] = {topic: set() for topic in topics}
         self._next_claim = 0.0
+        self._next_renewal = 0.0
         self._next_trim = time.monotonic() + _TRIM_EVERY
 
     def poll(self, limit: int, seconds: float) -> list[Record]:
@@ -151,6 +181,21 @@ class RedisReader:
         for record in records:
             self._polled[record.topic].add(record.position)
         return records
+
+    def hold(self) -> None:
+        """Tells the server now and then that what is at hand is being worked on, so that nobody takes it over."""
+        if time.monotonic() < self._next_renewal:
+            return
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for topic, held in self._polled.items():
+                    positions = iter(held)
+                    while chunk := list(islice(positions, _PIPELINE)):
+                        pipeline.xclaim(stream_key(topic), self._group, self._member, 0, chunk, justid=True)
+                pipeline.execute()
+        except RedisError as error:
+            raise _unavailable(error) from error
+        self._next_renewal = time.monotonic() + _RENEW_EVERY
 
     def commit(self, records: Sequence[Record]) -> None:
         """Acknowledges the records; now and then also trims what every group has committed."""

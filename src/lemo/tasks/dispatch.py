@@ -42,18 +42,20 @@ def send(run: Run, tenant_id: str, countdown: float = 0) -> None:
         ) from error
 
 
-def dispatch(stores: Stores, job: Job, scope: Scope, trigger: Trigger, due: str = "") -> Run:
+def dispatch(stores: Stores, job: Job, scope: Scope, trigger: Trigger, due: str = "", full: bool = False) -> Run:
     """Records a new run and sends it to the worker; one that was due at a time and is under way is left alone."""
-    run = stores.runs.create(scope.tenant_id, job.entry, scope.scenario_id, trigger, due)
+    run = stores.runs.create(scope.tenant_id, job.entry, scope.scenario_id, trigger, due, full)
     if run.outcome == "queued":
         send(run, scope.tenant_id)
     return run
 
 
-def fan_out(stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | None = None) -> list[Run]:
+def fan_out(
+    stores: Stores, job: Job, trigger: Trigger, tenant_ids: list[str] | None = None, full: bool = False
+) -> list[Run]:
     """Sends one run per (tenant, scenario)."""
     return [
-        dispatch(stores, job, Scope(tenant_id, scenario.scenario_id), trigger)
+        dispatch(stores, job, Scope(tenant_id, scenario.scenario_id), trigger, full=full)
         for tenant_id in (tenant_ids if tenant_ids is not None else stores.tenants.list())
         for scenario in stores.scenarios.list(tenant_id)
     ]

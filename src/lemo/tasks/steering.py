@@ -77,13 +77,16 @@ class Steering:
         return ""
 
 
-def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str) -> list[Run]:
-    """Starts a job now, paused or not, for one scenario or (empty) all of the tenant's; raises NotFound."""
+def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: bool = False) -> list[Run]:
+    """Starts a job now, paused or not, for one scenario or (empty) all of the tenant's; raises NotFound.
+
+    `full`: one that goes by what changed since its last run starts from nothing.
+    """
     job = job_of(entry)
     scope = _scope(stores, tenant_id, scenario_id)
     if scope != EVERYWHERE:
-        return [dispatch(stores, job, scope, "manual")]
-    return fan_out(stores, job, "manual", [tenant_id])
+        return [dispatch(stores, job, scope, "manual", full=full)]
+    return fan_out(stores, job, "manual", [tenant_id], full)
 
 
 def _scope(stores: Stores, tenant_id: str, scenario_id: str) -> Scope:

@@ -1,9 +1,16 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
 from lemo.recommenders import item_knn
-from lemo.recommenders.item_knn import item_similarities, item_similarity
+from lemo.recommenders.item_knn import item_similarities, item_similarity, largest
 from recommender_worlds import same
 
 RANDOM = np.random.default_rng(3)
@@ -33,12 +40,66 @@ def test_only_the_most_similar_stay() -> None:
         assert sorted(kept[kept > 0]) == pytest.approx(sorted(row)[-4:], rel=1e-5)
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = sparse.csr_matrix(WEIGHTS)
-    whole = item_similarity(weights, 5, 6)
-    monkeypatch.setattr(item_knn, "CHUNK_PRODUCTS", 50)
-    assert len(list(item_knn._chunks(weights.T.tocsr(), np.diff(weights.indptr)))) > 5
-    assert same(item_similarity(weights, 5, 6), whole)
+@st.composite
+def tastes(draw: st.DrawFn) -> np.ndarray:
+    """Users x items of any density, some items popular, weights with many ties or over many magnitudes."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = draw(st.integers(1, 60)), draw(st.integers(1, 300))
+    liked = random.random(shape) < draw(st.floats(0, 1)) * random.random(shape[1]) ** draw(st.integers(0, 8))
+    if draw(st.booleans()):
+        return np.where(liked, random.integers(1, 3, shape), 0.0)
+    return np.where(liked, np.exp2(-random.random(shape) * 20), 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tastes(), st.sampled_from([0.0, 0.5, 20.0]), st.integers(1, 60))
+def test_the_nearest_are_those_of_the_plain_formula(weights: np.ndarray, shrinkage: float, k: int) -> None:
+    full = naive(weights, shrinkage, 1) if shrinkage else np.nan_to_num(_unshrunk(weights))
+    found = item_similarity(sparse.csr_matrix(weights), shrinkage, k)
+    for item, row in enumerate(full):
+        own = slice(found.indptr[item], found.indptr[item + 1])
+        best = np.sort(row)[::-1][: min(k, int((row > 0).sum()))]
+        assert np.sort(found.data[own])[::-1] == pytest.approx(best, abs=1e-6)
+        assert found.data[own] == pytest.approx(row[found.indices[own]], abs=1e-6)
+
+
+def _unshrunk(weights: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return naive(weights, 0, 1)
+
+
+def test_of_equally_similar_items_the_first_counts() -> None:
+    found = item_similarity(sparse.csr_matrix(np.ones((4, 300))), 0, 3)
+    assert found.indices.reshape(300, 3)[[0, 1, 299]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("processors", [1, 2, 3])
+def test_the_number_of_processors_changes_nothing(monkeypatch: pytest.MonkeyPatch, processors: int) -> None:
+    whole = item_similarity(sparse.csr_matrix(WEIGHTS), 5, 6)
+    monkeypatch.setattr(item_knn, "_processors", lambda: processors)
+    assert same(item_similarity(sparse.csr_matrix(WEIGHTS), 5, 6), whole)
+
+
+def test_the_largest_cells_of_each_row_stay() -> None:
+    values = sparse.csr_matrix(np.array([[3.0, 1, 2, 3], [-1, 5, 0, -2], [0, 0, 0, 0]]))
+    assert largest(values, 2).toarray().tolist() == [[3, 0, 0, 3], [0, 5, 0, 0], [0, 0, 0, 0]]
+    assert largest(values, 3).toarray().tolist() == [[3, 0, 2, 3], [0, 5, 0, 0], [0, 0, 0, 0]]
+    assert largest(sparse.csr_matrix(np.array([[2.0, 2, 2]])), 2).toarray().tolist() == [[2, 2, 0]]
+
+
+def test_what_only_serves_does_not_load_the_compiler() -> None:
+    code = "import sys, lemo.api.app, lemo.serving.export, lemo.consumer.service; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_place_without_a_cache_compiles_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code = "import lemo.recommenders.kernels as k, numpy as np; print(k.narrow(np.arange(9, dtype=np.uint64), 9, 2))"
+    nowhere = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")}
+    nowhere["NUMBA_CACHE_LOCATOR_CLASSES"] = "UserProvidedCacheLocator"
+    done = subprocess.run([sys.executable, "-c", code], env=nowhere, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("7", 0), done.stderr
 
 
 def test_several_sizes_are_the_same_as_each_alone() -> None:

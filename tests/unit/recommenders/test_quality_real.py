@@ -41,12 +41,13 @@ def online_retail() -> Assessment | None:
     return assess(Interactions.from_table(data.to_arrow(), rules), rules)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("folder", "read", "floor"),
     [
         ("movietweetings-10K", movietweetings, 0.098),
         ("movietweetings-latest", movietweetings, 0.105),
-        ("online-retail", lambda _: online_retail(), 0.126),
+        ("online-retail", lambda _: online_retail(), 0.145),
     ],
 )
 def test_the_chosen_model_is_ahead(folder: str, read: Callable[[str], Assessment | None], floor: float) -> None:
@@ -54,6 +55,6 @@ def test_the_chosen_model_is_ahead(folder: str, read: Callable[[str], Assessment
         pytest.skip(f"no {folder} in {DATASETS.name}: the folder of real data is absent")
     assessment = read(folder)
     assert assessment is not None
-    assert assessment.model.ndcg_at_10 > floor
+    assert assessment.best()[1].ndcg_at_10 > floor
     assert assessment.model.ndcg_at_10 > assessment.popularity.ndcg_at_10
     assert assessment.model.ndcg_at_10 >= assessment.decayed_popularity.ndcg_at_10

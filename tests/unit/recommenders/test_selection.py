@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lemo.recommenders.blend import BlendConfig
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.selection import _middle_of_plateau, _windows, assess, select
 from recommender_worlds import DAY, RULES, groups_world, read
@@ -43,8 +44,9 @@ def test_the_windows_reach_to_the_newest_act(world: Interactions) -> None:
 
 
 def test_the_middle_of_the_plateau_is_chosen_not_its_luckiest_point() -> None:
-    totals = {(0, 0, 0.0): 0.5, (0, 0, 0.1): 0.995, (0, 0, 0.5): 0.996, (1, 0, 0.5): 0.999, (0, 0, 0.9): 1.0}
-    assert _middle_of_plateau(totals) == (1, 0, 0.5)
+    points = [(5, 0.0, 0.5), (5, 0.1, 0.995), (5, 0.5, 0.996), (6, 0.5, 0.999), (5, 0.9, 1.0)]
+    totals = {BlendConfig(neighbours=near, behaviour_share=share): value for near, share, value in points}
+    assert _middle_of_plateau(totals) == BlendConfig(neighbours=6, behaviour_share=0.5)
 
 
 def test_personal_taste_is_found(world: Interactions) -> None:
@@ -68,7 +70,7 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     assert assessment.protocol == "time"
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
-    assert stages == ["choosing"] * 4 + ["measuring"] * 3
+    assert stages == ["choosing"] * 8 + ["preparing lessons"] * 5 + ["teaching"] * 2 + ["measuring"] * 4
 
 
 def test_the_same_data_chooses_the_same(world: Interactions) -> None:

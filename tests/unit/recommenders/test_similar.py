@@ -3,16 +3,17 @@ import pytest
 from scipy import sparse
 
 from lemo.recommenders.similar import SimilarItems, similar_items
+from recommender_worlds import best_first
 
 IDS = ["a", "b", "c", "d", "e"]
 
 
-def behaviour() -> sparse.csr_matrix:
+def behaviour() -> tuple[np.ndarray, np.ndarray]:
     matrix = np.zeros((5, 5), dtype=np.float32)
     matrix[0] = [0, 0.2, 0.4, 0, 0]
     matrix[1] = [0.2, 0, 0, 0, 0]
     matrix[2] = [0.4, 0, 0, 0, 0]
-    return sparse.csr_matrix(matrix)
+    return best_first(sparse.csr_matrix(matrix))
 
 
 def content() -> np.ndarray:
@@ -69,6 +70,6 @@ def test_arrays_hold_everything() -> None:
 
 def test_no_items_and_one_item() -> None:
     for count in (0, 1):
-        nothing = sparse.csr_matrix(np.zeros((count, count), dtype=np.float32))
+        nothing = best_first(sparse.csr_matrix(np.zeros((count, count), dtype=np.float32)))
         similar = similar_items(IDS[:count], nothing, np.ones((count, 2), dtype=np.float32), 3)
         assert told(similar, "a") == []

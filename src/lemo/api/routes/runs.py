@@ -49,6 +49,8 @@ class JobOrder(BaseModel):
     entry: str
     scenario: str = ""
     """Only this scenario; all of the tenant's without it."""
+    full: bool = False
+    """Start from nothing, where the job goes by what changed since its last run."""
 
 
 @router.get("/runs")
@@ -89,4 +91,4 @@ def show_run(
 def run_job(services: Api, tenant_id: TenantId, body: RawBody) -> RunList:
     """Queues a job for one scenario or all of the tenant's, and answers with the runs, to be watched one by one."""
     wanted = model_of(body, JobOrder)
-    return RunList.of(run_now(services.stores, tenant_id, wanted.entry, wanted.scenario))
+    return RunList.of(run_now(services.stores, tenant_id, wanted.entry, wanted.scenario, wanted.full))

@@ -28,7 +28,20 @@ MODEL_CHANGES = Kind("model_changes", ("fence",))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
-KINDS = (TENANTS, KEYS, SCENARIOS, ITEMS, PROFILES, MODELS, MODEL_CHANGES, RUNS, SCHEDULES, SCHEDULE_CHANGES)
+REPLAYED_LETTERS = Kind("replayed_letters")
+KINDS = (
+    TENANTS,
+    KEYS,
+    SCENARIOS,
+    ITEMS,
+    PROFILES,
+    MODELS,
+    MODEL_CHANGES,
+    RUNS,
+    SCHEDULES,
+    SCHEDULE_CHANGES,
+    REPLAYED_LETTERS,
+)
 
 
 class Documents(Protocol):
@@ -69,6 +82,9 @@ class Documents(Protocol):
 
     def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
         """All documents of the scope by id, read in batches, so that any number fits into memory."""
+
+    def ids(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar]) -> list[str]:
+        """The ids of all documents whose fields equal `where`, without reading their bodies; in no order."""
 
     def count(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar] | None = None) -> int:
         """How many documents match."""

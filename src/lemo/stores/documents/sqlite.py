@@ -139,6 +139,13 @@ class SqliteDocuments:
                 return
             last = rows[-1][0]
 
+    def ids(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar]) -> list[str]:
+        """The ids of all documents whose fields equal `where`, without reading their bodies; in no order."""
+        condition, values = _condition(kind, scope, where)
+        with self._reading() as connection:
+            statement = f"SELECT id FROM {_table(kind)} WHERE {condition}"  # noqa: S608
+            return [id for (id,) in connection.execute(statement, values)]
+
     def count(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar] | None = None) -> int:
         """How many documents match."""
         condition, values = _condition(kind, scope, where)

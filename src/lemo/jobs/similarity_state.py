@@ -1,0 +1,60 @@
+"""What the similarity job keeps from one run to the next, so that it costs what changed and not what there is."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lemo.domain.scope import Scope
+from lemo.recommenders.acts import Acts
+from lemo.stores.connect import Stores
+
+Array = np.ndarray[Any, Any]
+
+KIND = "similarity-state"
+LONGEST_SECONDS = 24 * 3600
+"""After so long all is read again: what no run by changes sees (deleted events, ids sent again with other content)."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One run's knowledge, for the next."""
+
+    acts: Acts
+    content: Array
+    """float32 (items, d): the vectors of the first items, zeros where one has none; the others have to be asked for."""
+    until_ms: int
+    """The moment of the event store's clock from which the next run has to read."""
+    since: float
+    """Unix seconds of the last run that read all."""
+    basis: Mapping[str, Any]
+    """What all of it rests on; where that differs, nothing of it holds."""
+
+
+def kept(stores: Stores, scope: Scope, basis: Mapping[str, Any]) -> State | None:
+    """What the last run kept; None where there is nothing, where it rests on something else or is too old."""
+    version = stores.snapshots.current(scope, KIND)
+    if version is None:
+        return None
+    snapshot = stores.snapshots.open(scope, KIND, version)
+    about = snapshot.manifest
+    if about["basis"] != basis or time.time() - about["since"] > LONGEST_SECONDS:
+        return None
+    acts = Acts.from_arrays(snapshot.arrays)
+    return State(acts, snapshot.arrays["content"], about["until_ms"], about["since"], about["basis"])
+
+
+def publish(stores: Stores, scope: Scope, version: str, state: State) -> None:
+    """Writes a state; `switch` puts it in use."""
+    about = {"until_ms": state.until_ms, "since": state.since, "basis": dict(state.basis)}
+    stores.snapshots.publish(scope, KIND, version, {**state.acts.to_arrays(), "content": state.content}, about)
+
+
+def switch(stores: Stores, scope: Scope, version: str, fence: int) -> None:
+    """Puts a state in use, and deletes all others: one is enough, and they are large."""
+    stores.snapshots.point(scope, KIND, version, fence)
+    others = {*stores.snapshots.versions(scope, KIND), *stores.snapshots.unfinished(scope, KIND)} - {version}
+    for other in sorted(others):
+        stores.snapshots.delete(scope, KIND, other)

@@ -1,0 +1,27 @@
+"""Which topics the ingest log has, and what each carries."""
+
+from lemo.domain.scope import NAME
+from lemo.settings import Settings
+
+
+class Topics:
+    """The topics that the settings name; each tenant may have an event topic of its own too, `TOPIC-TENANT`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.items = frozenset(settings.kafka_item_ingest_topics)
+        self.events = settings.kafka_event_topic
+        self.fixed = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
+        """The topics that exist in every installation."""
+        self.tenant_prefix = f"{settings.kafka_event_topic}-"
+        self._others = {*self.fixed, settings.kafka_dead_letter_topic}
+
+    def tenant_of(self, topic: str) -> str | None:
+        """The tenant whose events alone the topic carries; None for any other topic."""
+        tenant_id = topic.removeprefix(self.tenant_prefix)
+        if topic in self._others or tenant_id == topic or not NAME.fullmatch(tenant_id):
+            return None
+        return tenant_id
+
+    def is_read(self, topic: str) -> bool:
+        """Whether the consumer takes in what the topic carries."""
+        return topic in self.fixed or self.tenant_of(topic) is not None

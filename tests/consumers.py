@@ -1,0 +1,175 @@
+"""A consumer between real engines, in a thread or a process: an installation of its own for each test."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from lemo.consumer.service import Consumer
+from lemo.domain.event import Event
+from lemo.domain.scenario import scenario_from_template
+from lemo.domain.scope import Scope
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from lemo.streams import Message
+from lemo.streams.dead_letters import DeadLetter
+
+START = 1_700_000_000_000
+PATIENCE = 40.0
+
+
+def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path) -> Settings:
+    """An installation of its own on shared engines: its own home, database, topics and group."""
+    mine = uuid.uuid4().hex[:12]
+    kafka = request.getfixturevalue("kafka_servers") if engine == "kafka" else ""
+    return Settings(
+        home=folder / "home",
+        redis_url=SecretStr(request.getfixturevalue("redis_url")),
+        clickhouse_url=SecretStr(request.getfixturevalue("clickhouse_url")),
+        clickhouse_database=f"consumer_{mine}",
+        kafka_bootstrap_servers=kafka,
+        kafka_item_ingest_topics=[f"items-{mine}", f"vlog-items-{mine}"],
+        kafka_event_topic=f"events-{mine}",
+        kafka_dead_letter_topic=f"dead-{mine}",
+        kafka_group=f"group-{mine}",
+    )
+
+
+@contextmanager
+def connected(settings: Settings, scope: Scope) -> Iterator[Stores]:
+    settings.state.mkdir(parents=True, exist_ok=True)
+    stores = Stores(settings)
+    stores.tenants.create(scope.tenant_id)
+    stores.scenarios.create(scope.tenant_id, scenario_from_template(scope.scenario_id, "vlog"))
+    stores.log.create_topics([*topics(settings), settings.kafka_dead_letter_topic])
+    yield stores
+    for pattern in (f"lemo:*:{scope.tenant_id}:*", *(f"lemo:log:{topic}" for topic in topics(settings))):
+        for key in stores.redis.scan_iter(pattern):
+            stores.redis.delete(key)
+    stores.close()
+
+
+def topics(settings: Settings) -> list[str]:
+    return [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
+
+
+def publish(stores: Stores, topic: str, messages: list[Message]) -> None:
+    publisher = stores.log.publisher()
+    publisher.publish(topic, messages)
+    publisher.close()
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, what
+        pause.wait(0.05)
+
+
+def all_taken(stores: Stores) -> bool:
+    return not any(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
+
+
+class Running:
+    """A consumer in a thread of the test."""
+
+    def __init__(self, settings: Settings, member: str = "a") -> None:
+        self.asked: list[Scope] = []
+        self.stop = threading.Event()
+        self._stores = Stores(settings)
+        service = Consumer(self._stores, member, self.asked.append, self.stop)
+        self._thread = threading.Thread(target=service.run, name="consumer")
+
+    def __enter__(self) -> "Running":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        self._stores.close()
+
+
+def consume(settings: Settings, stores: Stores) -> Running:
+    """Runs a consumer until everything is taken."""
+    with Running(settings) as running:
+        wait(lambda: all_taken(stores), "the consumer did not take everything")
+    return running
+
+
+def some_events(count: int, start: int = 0) -> list[Event]:
+    return [
+        Event(
+            user_id=f"u{number % 7}",
+            item_id=f"i{number % 11}",
+            action=("click", "like", "rate")[number % 3],
+            timestamp=START + number * 1000,
+            value=number % 5 or None,
+        )
+        for number in range(start, start + count)
+    ]
+
+
+def state(stores: Stores, scope: Scope) -> dict[str, Any]:
+    """All that the consumer writes."""
+    return {
+        "items": sorted((item.item_id, item.model_dump_json()) for item in stores.items.scan(scope)),
+        "events": stores.events.interactions(scope).to_pylist(),
+        "history": stores.history.read_many(scope, [f"u{number}" for number in range(7)]),
+        "latest": stores.fresh.latest(scope, 1_000),
+        "inactive": stores.fresh.inactive(scope),
+        "dead": sorted((letter.id, letter.reason) for letter in letters(stores, scope.tenant_id)),
+    }
+
+
+def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
+    return stores.dead_letters.waiting_of(tenant_id)
+
+
+def left_of(stores: Stores) -> int:
+    return sum(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
+
+
+PROGRAM = """
+import signal, sys, threading
+from lemo.consumer.service import Consumer
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+Consumer(Stores(Settings()), "a", lambda scope: None, stop).run()
+"""
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables of a process in the installation of these settings."""
+    assert settings.redis_url is not None
+    assert settings.clickhouse_url is not None
+    return {
+        "LEMO_HOME": str(settings.home),
+        "LEMO_REDIS_URL": settings.redis_url.get_secret_value(),
+        "LEMO_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
+        "LEMO_CLICKHOUSE_DATABASE": settings.clickhouse_database,
+        "LEMO_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "LEMO_KAFKA_ITEM_INGEST_TOPICS": ",".join(settings.kafka_item_ingest_topics),
+        "LEMO_KAFKA_EVENT_TOPIC": settings.kafka_event_topic,
+        "LEMO_KAFKA_DEAD_LETTER_TOPIC": settings.kafka_dead_letter_topic,
+        "LEMO_KAFKA_GROUP": settings.kafka_group,
+    }
+
+
+def start_process(settings: Settings) -> "subprocess.Popen[bytes]":
+    """A consumer in a process of its own, to be killed."""
+    environment = {**os.environ, **environment_of(settings)}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.DEVNULL)
