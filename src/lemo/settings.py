@@ -92,7 +92,22 @@ class Settings(BaseSettings):
     milvus_uri: str = Field("", description="Milvus address (http://host:19530); empty: embedded Milvus Lite.")
     milvus_token: SecretStr | None = Field(None, description="Milvus token, or user:password.")
     milvus_port: Port = Field(19531, description="Port of the embedded Milvus Lite.")
-    embedding_dimensions: int = Field(64, ge=2, le=1024, description="Length of an item's content vector.")
+    embedding_dimensions: int = Field(
+        64, ge=2, le=1024, description="Length of an item's content vector, where no embedding model is named."
+    )
+    embedding_model: str = Field(
+        "",
+        description="Folder of a sentence model (`model.onnx` and `tokenizer.json`, or sentence-transformers'), or its"
+        " name behind LEMO_EMBEDDING_URL; empty: TF-IDF and SVD, learnt from the items.",
+    )
+    embedding_url: SecretStr | None = Field(
+        None, description="Address of an OpenAI-compatible interface (https://host/v1) that embeds; empty: none."
+    )
+    embedding_key: SecretStr | None = Field(None, description="Key for it, sent as `Authorization: Bearer`.")
+    embedding_batch: int = Field(64, ge=1, le=4096, description="Texts that are embedded at once by such a model.")
+    embedding_timeout_seconds: float = Field(
+        30, ge=0.1, le=600, description="Longest time, in seconds, that LEMO_EMBEDDING_URL may take for a batch."
+    )
 
     # Flink
     flink_url: str = Field(
@@ -215,6 +230,7 @@ SCHEMES = {
     "mongo_url": ("mongodb", "mongodb+srv"),
     "clickhouse_url": ("http", "https"),
     "milvus_uri": ("http", "https", "tcp"),
+    "embedding_url": ("http", "https"),
 }
 """The kinds of URL that each engine's client can make something of."""
 

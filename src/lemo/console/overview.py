@@ -48,6 +48,7 @@ _ENGINES = (
     (Dependency.log, "Ingest log", "消息日志"),
     (Dependency.events, "Events", "行为库"),
     (Dependency.vectors, "Vectors", "向量库"),
+    (Dependency.embedding, "Embedding", "嵌入模型"),
     (Dependency.snapshots, "Snapshots", "模型快照"),
     (Dependency.home, "Disk", "磁盘"),
     (Dependency.clocks, "Clocks", "时钟"),

@@ -25,10 +25,8 @@ class Evaluation(Assessment):
 
     @property
     def scorecards(self) -> dict[str, Scorecard]:
-        """What was measured, by name, the chosen model first."""
-        found = {"model": self.model, "champion": self.champion}
-        if self.config.ranker:  # without one, the model is the blend
-            found["blend"] = self.blend
+        """What was measured, by name, the chosen model first; the blend where the model ranks it anew."""
+        found = {"model": self.model, "blend": self.blend if self.config.ranker else None, "champion": self.champion}
         found |= {"popularity": self.popularity, "decayed_popularity": self.decayed_popularity}
         return {name: card for name, card in found.items() if card is not None}
 

@@ -56,7 +56,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
         config,
-        metrics=assessment.model_dump(mode="json", exclude={"config"}) if assessment else {},
+        metrics=_told(assessment, metrics),
         champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
         comparison=verdict.comparison.model_dump() if verdict.comparison else None,
         promoted=verdict.promoted,
@@ -96,6 +96,14 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
 def challenger(assessment: Assessment | None) -> tuple[BlendConfig, Scorecard | None]:
     """The configuration to serve, and how it did: the chosen one, or a part of it that did better."""
     return (BlendConfig(), None) if assessment is None else assessment.best()
+
+
+def _told(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
+    """What the registry keeps of the test: `model` is what serves, `chosen` what was best on validation."""
+    if assessment is None or metrics is None:
+        return {}
+    told = assessment.model_dump(mode="json", exclude={"config"})
+    return told | {"model": metrics.model_dump(mode="json"), "chosen": told["model"]}
 
 
 def _publish(

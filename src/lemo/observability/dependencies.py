@@ -30,6 +30,7 @@ class Dependency(StrEnum):
     log = "ingest log"
     events = "events"
     vectors = "vectors"
+    embedding = "embedding model"
     snapshots = "snapshots"
     api = "API"
     worker = "worker"
@@ -92,6 +93,7 @@ NEEDS: tuple[Need, ...] = (
         (_D.documents, True, "Jobs cannot read items or leave their run history."),
         (_D.events, False, "Training, similar items, profiles and answers are not renewed; their runs say so."),
         (_D.vectors, False, "New items get no content vectors, and similar items come from behaviour alone."),
+        (_D.embedding, False, "New and changed items get no content vectors until it answers; the others keep theirs."),
         (_D.snapshots, True, "Trained models cannot be published."),
         (_D.overdue, False, "What these jobs make grows old: nothing newer is served."),
         (_D.failing, False, "These jobs keep failing; what they made before is still served."),
@@ -147,7 +149,7 @@ _PACKAGES: dict[Service, tuple[str, ...]] = {
     Service.consumer: ("redis", "celery", "clickhouse-connect", "pyarrow"),
     Service.console: ("nicegui", "redis", "clickhouse-connect"),
 }
-EXTRAS = {"confluent-kafka": "kafka", "pymongo": "mongo"}
+EXTRAS = {"confluent-kafka": "kafka", "pymongo": "mongo", "onnxruntime": "embeddings", "tokenizers": "embeddings"}
 """Packages that only an extra of ours brings."""
 
 

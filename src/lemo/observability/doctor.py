@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from lemo.observability import embedding_probe as embedding
 from lemo.observability import engine_probes as engines
 from lemo.observability import job_probes as jobs
 from lemo.observability import log_probes as logs
@@ -37,6 +38,7 @@ _PROBES: dict[Dependency, Callable[[Settings], Finding]] = {
     _D.log: logs.probe_log,
     _D.events: engines.probe_events,
     _D.vectors: engines.probe_vectors,
+    _D.embedding: embedding.probe_embedding,
     _D.snapshots: engines.probe_snapshots,
     _D.api: lambda settings: services.probe_http(Service.api, settings),
     _D.console: lambda settings: services.probe_http(Service.console, settings),

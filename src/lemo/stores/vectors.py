@@ -68,6 +68,7 @@ class Vectors:
             schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
             schema.add_field("pk", DataType.VARCHAR, is_primary=True, max_length=32)
             schema.add_field("item_id", DataType.VARCHAR, max_length=ID_BYTES)
+            schema.add_field("digest", DataType.VARCHAR, max_length=32)
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
             index = client.prepare_index_params()
             index.add_index("vector", index_type="AUTOINDEX", metric_type="COSINE")
@@ -75,8 +76,11 @@ class Vectors:
                 name, schema=schema, index_params=index, consistency_level="Strong", timeout=CALL_SECONDS
             )
 
-    def write(self, scope: Scope, version: str, ids: Sequence[str], matrix: Array) -> None:
-        """Writes or replaces the items' vectors: float32 (items, dimensions), finite, no row all zeros."""
+    def write(self, scope: Scope, version: str, ids: Sequence[str], matrix: Array, digests: Sequence[str]) -> None:
+        """Writes or replaces the items' vectors: float32 (items, dimensions), finite, no row all zeros.
+
+        `digests` tell what each was made of, in up to 32 characters.
+        """
         if matrix.shape[0] != len(ids) or not np.isfinite(matrix).all():
             raise ValueError(f"{len(ids)} ids need {len(ids)} finite rows, got shape {matrix.shape}")
         rows = matrix.astype(np.float32, copy=False)
@@ -85,7 +89,10 @@ class Vectors:
         last = list({id: row for row, id in enumerate(ids)}.items())
         with self._client() as client:
             for start in range(0, len(last), ROWS):
-                batch = [{"pk": _key(id), "item_id": id, "vector": rows[row]} for id, row in last[start : start + ROWS]]
+                batch = [
+                    {"pk": _key(id), "item_id": id, "digest": digests[row], "vector": rows[row]}
+                    for id, row in last[start : start + ROWS]
+                ]
                 client.upsert(name, batch, timeout=CALL_SECONDS)
 
     def switch(self, scope: Scope, version: str) -> None:
@@ -142,8 +149,18 @@ class Vectors:
             if not ids or version is None:
                 return found
             for keys in _keys(ids):
-                rows = _loaded(client, scope, version, partial(_get, client, scope, keys))
+                rows = _loaded(client, scope, version, partial(_get, client, _alias(scope), keys, "vector"))
                 found.update((row["item_id"], np.asarray(row["vector"], dtype=np.float32)) for row in rows)
+        return found
+
+    def digests(self, scope: Scope, version: str, ids: Sequence[str]) -> dict[str, str]:
+        """What the vectors of a version were made of, for those of `ids` that have one there."""
+        found: dict[str, str] = {}
+        name = _collection(scope, version)
+        with self._client() as client:
+            for keys in _keys(ids):
+                rows = _loaded(client, scope, version, partial(_get, client, name, keys, "digest"))
+                found.update((row["item_id"], row["digest"]) for row in rows)
         return found
 
     def delete(self, scope: Scope, ids: Sequence[str]) -> None:
@@ -239,8 +256,8 @@ def _search(client: MilvusClient, scope: Scope, rows: list[Array], k: int) -> An
     )
 
 
-def _get(client: MilvusClient, scope: Scope, keys: list[str]) -> Any:
-    return client.get(_alias(scope), ids=keys, output_fields=["item_id", "vector"], timeout=CALL_SECONDS)
+def _get(client: MilvusClient, name: str, keys: list[str], field: str) -> Any:
+    return client.get(name, ids=keys, output_fields=["item_id", field], timeout=CALL_SECONDS)
 
 
 def _count(client: MilvusClient, scope: Scope) -> int:
