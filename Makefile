@@ -1,15 +1,15 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos-worker bench-beat bench-quality bench-similarity bench-train lint format lock \
-	services-up services-down clean
+.PHONY: help install demo test chaos-worker bench-beat bench-consumer bench-quality bench-similarity bench-train lint \
+	format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make lock"
 
-help:  ## Say what each target does (ARGS=... is handed on by demo, test, bench-* and lock)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help:  ## Say what each target does (ARGS=... is handed on by demo, test, the benchmarks and lock)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:  ## Make .venv with everything in it, from the locks; needs Python 3.11 or newer and no compiler
 	@scripts/install
@@ -27,6 +27,9 @@ chaos-worker: install  ## Kill workers in every job at every stage, measure ever
 bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-out to 1,000, beside stock RedBeat (4 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/fan_out.py $(ARGS)
+
+bench-consumer: install  ## The consumer beside bare loops, and how soon an event changes recommendations (5 minutes; Kafka must be up)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/consumer.py $(ARGS)
 
 bench-quality: install  ## Our models beside ALS, BPR, item-kNN, EASE and ridge on real data (ARGS='--data FOLDER'; about 10 minutes)
 	$(BIN)/python benchmarks/quality.py $(ARGS)

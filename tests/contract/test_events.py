@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,21 @@ def test_migrating_again_changes_nothing(events: Events, scope: Scope) -> None:
     events.insert([(scope, event())])
     events.migrate()
     assert events.count(scope) == 1
+
+
+def test_services_that_start_at_once_make_the_tables_together(clickhouse_url: str, scope: Scope) -> None:
+    database = f"together_{uuid.uuid4().hex[:12]}"
+    stores = [Events(clickhouse_url, database) for _ in range(6)]
+
+    def start(store: Events) -> None:
+        store.migrate()
+        store.insert([(scope, event())])
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        list(threads.map(start, stores))
+    assert stores[0].count(scope) == 1
+    for store in stores:
+        store.close()
 
 
 def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope: Scope) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = ", ".join(NAMES)
 
-
 # A replay writes rows again: the engine keeps one row per event id, and FINAL makes reads see just that one even before
 # it has merged. It keeps the row that came first, so that no write ever takes anything away: see
 # docs/decisions/0011-aggregates.md. No partitions: one historical import would touch one for each month of decades.
@@ -46,7 +45,7 @@ _EVENTS = """
     """
 _MIGRATIONS = (
     (_EVENTS.replace("{table}", "{database}.events"),),
-    # Version 1 kept the row that came last. Each statement may be repeated after a crash.
+    # Tables of earlier days kept the row that came last. Each statement may be repeated after a crash.
     (
         "DROP TABLE IF EXISTS {database}.events_replaced",
         _EVENTS.replace("{table}", "{database}.events_replaced"),
@@ -57,6 +56,8 @@ _MIGRATIONS = (
     ),
     AGGREGATE_TABLES,
 )
+_KEEPS_FIRST = 2
+"""The migration that a table made today does not need: processes that start at once would copy it at once."""
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -85,12 +86,17 @@ class Events(ClickHouse):
             )
             done = int(client.query(f"SELECT max(version) FROM {versions}").first_row[0])
             for version, statements in enumerate(_MIGRATIONS, 1):
-                if version > done:
-                    for statement in statements:
-                        client.command(statement.format(database=self._database))
-                    client.insert(versions, [[version]], column_names=["version"])
+                if version <= done or (version == _KEEPS_FIRST and self._keeps_first(client)):
+                    continue
+                for statement in statements:
+                    client.command(statement.format(database=self._database))
+                client.insert(versions, [[version]], column_names=["version"])
 
         self._ask(run)
+
+    def _keeps_first(self, client: Any) -> bool:
+        found = client.query(f"SELECT count() FROM (DESCRIBE TABLE {self._table}) WHERE name = 'precedence'")
+        return bool(found.first_row[0])
 
     def insert(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> int:
         """Appends events, of any scopes, as one block; returns how many were sent. The same ones again count once."""
