@@ -12,6 +12,7 @@ import pytest
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
+from lemo.stores.aggregates import Aggregates
 from lemo.stores.events import UNDER_WAY_MS, Events
 
 START = 1_600_000_000_000
@@ -33,21 +34,6 @@ def test_migrating_again_changes_nothing(events: Events, scope: Scope) -> None:
     events.insert([(scope, event())])
     events.migrate()
     assert events.count(scope) == 1
-
-
-def test_services_that_start_at_once_make_the_tables_together(clickhouse_url: str, scope: Scope) -> None:
-    database = f"together_{uuid.uuid4().hex[:12]}"
-    stores = [Events(clickhouse_url, database) for _ in range(6)]
-
-    def start(store: Events) -> None:
-        store.migrate()
-        store.insert([(scope, event())])
-
-    with ThreadPoolExecutor(len(stores)) as threads:
-        list(threads.map(start, stores))
-    assert stores[0].count(scope) == 1
-    for store in stores:
-        store.close()
 
 
 def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope: Scope) -> None:
@@ -73,11 +59,36 @@ def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope
         store.migrate()
         assert store.history(scope, "u", 10) == written[::-1]
         client.command(f"ALTER TABLE {database}.schema_version DELETE WHERE version > 1 SETTINGS mutations_sync = 1")
-    store.insert([(scope, written[0].model_copy(update={"item_id": "other"}))])
-    assert store.history(scope, "u", 10) == written[::-1]
+    aggregates = Aggregates(clickhouse_url, database)
+    with aggregates.changing(scope):
+        assert aggregates.counts(scope, "day")[0].events == 5
+    assert aggregates.counts(scope, "day")[0].events == 5
+    aggregates.close()
     store.close()
     client.command(f"DROP DATABASE {database}")
     client.close()
+
+
+def test_consumers_that_start_together_lose_nothing(clickhouse_url: str, scope: Scope) -> None:
+    """Each migrates and writes at once; one that is late must not take away what another has written."""
+    stores = [Events(clickhouse_url, f"together_{scope.scenario_id}") for _ in range(4)]
+
+    def start(number: int) -> None:
+        stores[number].migrate()
+        stores[number].insert([(scope, event(number))])
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        list(threads.map(start, range(len(stores))))
+    assert stores[0].count(scope) == len(stores)
+    for store in stores:
+        store.close()
+
+
+def test_of_an_id_that_comes_again_the_first_event_stays(events: Events, scope: Scope) -> None:
+    first = event(0, event_id="e", item_id="first")
+    for one in (first, event(5, event_id="e", item_id="second")):
+        events.insert([(scope, one)])
+    assert events.history(scope, "u", 10) == [first]
 
 
 def test_an_event_comes_back_whole(events: Events, scope: Scope) -> None:

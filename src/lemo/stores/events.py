@@ -17,47 +17,43 @@ from lemo.stores.clickhouse import ClickHouse
 if TYPE_CHECKING:
     import pyarrow
 
-_COLUMNS = ", ".join(NAMES)
 
 # A replay writes rows again: the engine keeps one row per event id, and FINAL makes reads see just that one even before
 # it has merged. It keeps the row that came first, so that no write ever takes anything away: see
 # docs/decisions/0011-aggregates.md. No partitions: one historical import would touch one for each month of decades.
-_EVENTS = """
-    CREATE TABLE IF NOT EXISTS {table} (
-        tenant_id LowCardinality(String),
-        scenario_id LowCardinality(String),
-        event_id String,
-        user_id String,
-        item_id String,
-        action LowCardinality(String),
-        timestamp DateTime64(3, 'UTC'),
-        value Nullable(Float64),
-        request_id String,
-        position Nullable(UInt32),
-        device LowCardinality(String),
-        attributes String,
-        ingested_at DateTime64(3, 'UTC') DEFAULT now64(3),
-        precedence UInt64 DEFAULT 18446744073709551615 - toUInt64(toUnixTimestamp64Nano(now64(9))),
-        INDEX by_time timestamp TYPE minmax GRANULARITY 1
-    )
-    ENGINE = ReplacingMergeTree(precedence)
-    ORDER BY (tenant_id, scenario_id, event_id)
-    """
 _MIGRATIONS = (
-    (_EVENTS.replace("{table}", "{database}.events"),),
-    # Tables of earlier days kept the row that came last. Each statement may be repeated after a crash.
     (
-        "DROP TABLE IF EXISTS {database}.events_replaced",
-        _EVENTS.replace("{table}", "{database}.events_replaced"),
-        f"INSERT INTO {{database}}.events_replaced ({_COLUMNS}, ingested_at) "
-        f"SELECT {_COLUMNS}, ingested_at FROM {{database}}.events FINAL",
-        "EXCHANGE TABLES {database}.events AND {database}.events_replaced",
-        "DROP TABLE {database}.events_replaced",
+        """
+        CREATE TABLE IF NOT EXISTS {database}.events (
+            tenant_id LowCardinality(String),
+            scenario_id LowCardinality(String),
+            event_id String,
+            user_id String,
+            item_id String,
+            action LowCardinality(String),
+            timestamp DateTime64(3, 'UTC'),
+            value Nullable(Float64),
+            request_id String,
+            position Nullable(UInt32),
+            device LowCardinality(String),
+            attributes String,
+            ingested_at DateTime64(3, 'UTC') DEFAULT now64(3),
+            precedence UInt64 DEFAULT 18446744073709551615 - toUInt64(toUnixTimestamp64Nano(now64(9))),
+            INDEX by_time timestamp TYPE minmax GRANULARITY 1
+        )
+        ENGINE = ReplacingMergeTree(precedence)
+        ORDER BY (tenant_id, scenario_id, event_id)
+        """,
+    ),
+    # Tables made before had no precedence and keep the row that came last: an engine cannot be told otherwise. They are
+    # not copied into a new one, because another consumer that starts at the same time may write to them already.
+    (
+        "ALTER TABLE {database}.events ADD COLUMN IF NOT EXISTS precedence UInt64 "
+        "DEFAULT toUInt64(toUnixTimestamp64Milli(ingested_at))",
+        "ALTER TABLE {database}.events ADD INDEX IF NOT EXISTS by_time timestamp TYPE minmax GRANULARITY 1",
     ),
     AGGREGATE_TABLES,
 )
-_KEEPS_FIRST = 2
-"""The migration that a table made today does not need: processes that start at once would copy it at once."""
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -86,17 +82,12 @@ class Events(ClickHouse):
             )
             done = int(client.query(f"SELECT max(version) FROM {versions}").first_row[0])
             for version, statements in enumerate(_MIGRATIONS, 1):
-                if version <= done or (version == _KEEPS_FIRST and self._keeps_first(client)):
-                    continue
-                for statement in statements:
-                    client.command(statement.format(database=self._database))
-                client.insert(versions, [[version]], column_names=["version"])
+                if version > done:
+                    for statement in statements:
+                        client.command(statement.format(database=self._database))
+                    client.insert(versions, [[version]], column_names=["version"])
 
         self._ask(run)
-
-    def _keeps_first(self, client: Any) -> bool:
-        found = client.query(f"SELECT count() FROM (DESCRIBE TABLE {self._table}) WHERE name = 'precedence'")
-        return bool(found.first_row[0])
 
     def insert(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> int:
         """Appends events, of any scopes, as one block; returns how many were sent. The same ones again count once."""
