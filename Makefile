@@ -1,7 +1,7 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos-worker bench-beat bench-consumer bench-quality bench-similarity bench-train lint \
-	format lock services-up services-down clean
+.PHONY: help install demo test chaos chaos-worker chaos-consumer bench-beat bench-consumer bench-pass bench-quality \
+	bench-similarity bench-train lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -20,9 +20,14 @@ demo: install  ## Start everything, carry a world of items and events through it
 test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
 	@scripts/test $(ARGS)
 
+chaos: chaos-worker chaos-consumer  ## All fault tests, the long ones too
+
 chaos-worker: install  ## Kill workers in every job at every stage, measure every recovery (15 minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m "chaos or not chaos" tests/integration/test_worker_faults.py tests/integration/test_beat.py \
 		tests/integration/test_recovery_times.py
+
+chaos-consumer: install  ## Kill consumers 100 times over a million events, have them join and leave, stop stores (the servers must be up)
+	$(BIN)/pytest -m "chaos or not chaos" tests/integration/test_consumer_faults.py
 
 bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-out to 1,000, beside stock RedBeat (4 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from engines.process import Daemon
 from lemo.consumer.service import Consumer
 from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
@@ -22,6 +23,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter
+from servers import ANSWERS, ROOT
 
 START = 1_700_000_000_000
 PATIENCE = 40.0
@@ -148,7 +150,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-Consumer(Stores(Settings()), "a", lambda scope: None, stop).run()
+Consumer(Stores(Settings()), sys.argv[1], lambda scope: None, stop).run()
 """
 
 
@@ -169,7 +171,20 @@ def environment_of(settings: Settings) -> dict[str, str]:
     }
 
 
-def start_process(settings: Settings) -> "subprocess.Popen[bytes]":
-    """A consumer in a process of its own, to be killed."""
+def start_process(settings: Settings, member: str = "a", gates: Path | None = None) -> "subprocess.Popen[bytes]":
+    """A consumer in a process of its own, to be killed; with `gates` it waits at those that are shut there."""
     environment = {**os.environ, **environment_of(settings)}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.DEVNULL)
+    if gates:
+        environment |= {"LEMO_TEST_GATES": str(gates), "PYTHONPATH": str(ROOT / "tests" / "consumer_gates")}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, member], env=environment, stdout=subprocess.DEVNULL)
+
+
+def start_clickhouse(folder: Path, port: int) -> Daemon:
+    """An embedded ClickHouse of one test alone, on what the folder holds."""
+    folder.mkdir(exist_ok=True)
+    daemon = Daemon(folder)
+    daemon.start(
+        [sys.executable, "-m", "lemo.embedded.clickhouse", "--path", folder / "state", "--port", str(port)], port
+    )
+    daemon.wait(lambda: ANSWERS["clickhouse"](port), 60)
+    return daemon

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from consumers import (
     letters,
     publish,
     some_events,
+    start_clickhouse,
     start_process,
     state,
     wait,
 )
-from engines.process import LOOPBACK, Daemon
+from engines.process import LOOPBACK
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -234,7 +234,6 @@ class TestOutages:
         with connected(settings, scope) as stores:
             publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(50)])
             folder = tmp_path / "clickhouse"
-            folder.mkdir()
             with Running(settings):
                 daemon = start_clickhouse(folder, port)
                 try:
@@ -262,12 +261,3 @@ class TestOutages:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
             assert left_of(stores) == 5
-
-
-def start_clickhouse(folder: Path, port: int) -> Daemon:
-    daemon = Daemon(folder)
-    daemon.start(
-        [sys.executable, "-m", "lemo.embedded.clickhouse", "--path", folder / "state", "--port", str(port)], port
-    )
-    daemon.wait(lambda: servers.ANSWERS["clickhouse"](port), 60)
-    return daemon
