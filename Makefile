@@ -1,6 +1,6 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos-worker bench-beat bench-quality lint format lock services-up services-down clean
+.PHONY: help install demo test chaos-worker bench-beat bench-pass bench-quality lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -26,6 +26,9 @@ chaos-worker: install  ## Kill workers in every job at every stage, measure ever
 bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-out to 1,000, beside stock RedBeat (4 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/fan_out.py $(ARGS)
+
+bench-pass: install  ## Seconds and memory of one whole offline pass on real data (ARGS='FOLDER ...'; a few minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/offline_pass.py $(ARGS)
 
 bench-quality: install  ## Our models beside ALS, BPR, item-kNN, EASE and ridge on real data (ARGS='--data FOLDER'; about 10 minutes)
 	$(BIN)/python benchmarks/quality.py $(ARGS)
