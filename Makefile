@@ -36,6 +36,9 @@ bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-
 bench-consumer: install  ## The consumer beside bare loops, and how soon an event changes recommendations (5 minutes; Kafka must be up)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/consumer.py $(ARGS)
 
+bench-pass: install  ## Seconds and memory of one whole offline pass on real data (ARGS='FOLDER ...'; a few minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/offline_pass.py $(ARGS)
+
 bench-quality: install  ## Our models beside ALS, BPR, item-kNN, EASE and ridge on real data (ARGS='--data FOLDER'; about 10 minutes)
 	$(BIN)/python benchmarks/quality.py $(ARGS)
 
