@@ -22,6 +22,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter
+from lemo.streams.topics import Topics
 
 START = 1_700_000_000_000
 PATIENCE = 40.0
@@ -77,7 +78,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 
 
 def all_taken(stores: Stores) -> bool:
-    return not any(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
+    return left_of(stores) == 0
 
 
 class Running:
@@ -138,7 +139,8 @@ def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
 
 
 def left_of(stores: Stores) -> int:
-    return sum(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
+    read = Topics(stores.settings).read_of(stores.log)
+    return sum(stores.log.lag(read, stores.settings.kafka_group).values())
 
 
 PROGRAM = """
