@@ -23,6 +23,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter
+from lemo.streams.topics import Topics
 from servers import ANSWERS, ROOT
 
 START = 1_700_000_000_000
@@ -79,7 +80,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 
 
 def all_taken(stores: Stores) -> bool:
-    return not any(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
+    return left_of(stores) == 0
 
 
 class Running:
@@ -140,16 +141,17 @@ def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
 
 
 def left_of(stores: Stores) -> int:
-    return sum(stores.log.lag(topics(stores.settings), stores.settings.kafka_group).values())
+    read = Topics(stores.settings).read_of(stores.log)
+    return sum(stores.log.lag(read, stores.settings.kafka_group).values())
 
 
 PROGRAM = """
 import signal, sys, threading
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
 from lemo.consumer.service import Consumer
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
 Consumer(Stores(Settings()), sys.argv[1], lambda scope: None, stop).run()
 """
 

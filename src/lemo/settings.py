@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     kafka_item_ingest_topics: Names = Field(
         ["items-ingest", "vlog-items", "news-items"], description="Topics that carry items, comma-separated."
     )
-    kafka_event_topic: str = Field("user-behaviors", description="Topic that carries events.")
+    kafka_event_topic: str = Field("user-behaviors", description="Topic of events; TOPIC-TENANT: of one tenant.")
     kafka_dead_letter_topic: str = Field("lemo-dead-letters", description="Topic that takes messages that are no good.")
     kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
     dead_letters_days: int = Field(
@@ -154,6 +154,13 @@ class Settings(BaseSettings):
     snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
+
+    @field_validator("kafka_dead_letter_topic")
+    @classmethod
+    def _not_read_as_events(cls, topic: str, info: ValidationInfo) -> str:
+        if topic.startswith(f"{info.data.get('kafka_event_topic')}-"):
+            raise ValueError("must not begin with LEMO_KAFKA_EVENT_TOPIC and a hyphen: those are tenants' event topics")
+        return topic
 
     @field_validator("beat_lock_seconds")
     @classmethod

@@ -228,6 +228,30 @@ def test_several_topics_are_read_by_one_reader(log: Log, topic: str, group: str)
     reader.close()
 
 
+def test_topics_by_prefix_are_noticed_while_reading(log: Log, topic: str, group: str) -> None:
+    early, late, alien = f"{topic}-a.b", f"{topic}-c", f"{topic[:-1]}-c"
+    for name in (early, alien):
+        log.create_topics([name])
+        publish(log, name, numbered(0, 5))
+    publish(log, topic, numbered(5, 10))
+    assert log.topics(f"{topic}-") == [early]
+    reader = log.reader([topic], group, "a", prefix=f"{topic}-")
+    records = read(reader, 10)
+    assert {(record.topic, int(record.value)) for record in records} == {
+        *((early, number) for number in range(5)),
+        *((topic, number) for number in range(5, 10)),
+    }
+    log.create_topics([late])
+    publish(log, late, numbered(10, 60))
+    found = read(reader, 50)
+    assert {(record.topic, int(record.value)) for record in found} == {(late, number) for number in range(10, 60)}
+    reader.commit([*records, *found])
+    reader.close()
+    everything = [topic, *log.topics(f"{topic}-")]
+    assert everything == [topic, early, late]
+    assert set(log.lag(everything, group).values()) == {0}
+
+
 def test_read_all_shows_the_newest(log: Log, topic: str, group: str) -> None:
     assert log.read_all(topic, 10) == []
     publish(log, topic, numbered(0, 50, b"k"))

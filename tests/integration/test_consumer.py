@@ -124,6 +124,30 @@ def test_bad_messages_become_dead_letters_and_stop_nothing(settings: Settings, s
     }
 
 
+def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores: Stores, scope: Scope) -> None:
+    other = Scope(f"{scope.tenant_id}-other", scope.scenario_id)
+    stores.tenants.create(other.tenant_id)
+    stores.scenarios.create(other.tenant_id, scenario_from_template(other.scenario_id, "vlog"))
+    own, nobodys = (f"{settings.kafka_event_topic}-{name}" for name in (scope.tenant_id, "no-such-tenant"))
+    mine, foreign = ([event_message(each, event) for event in some_events(20)] for each in (scope, other))
+    with Running(settings):
+        publish(stores, settings.kafka_event_topic, foreign[:10])
+        publish(stores, own, [*mine, *foreign[10:], Message(b"{broken")])
+        publish(stores, nobodys, mine[:1])
+        wait(lambda: len(letters(stores, scope.tenant_id)) == 11, "foreign events did not become dead letters")
+        wait(lambda: len(letters(stores, "")) == 1, "the topic of no tenant was not read")
+        wait(lambda: all_taken(stores), "the consumer did not take everything")
+    assert (stores.events.count(scope), stores.events.count(other)) == (20, 10)
+    assert letters(stores, other.tenant_id) == []
+    refused = letters(stores, scope.tenant_id)
+    assert {letter.topic for letter in refused} == {own}
+    assert sorted(letter.fault for letter in refused) == ["not-json", *["other-tenant"] * 10]
+    assert {letter.message.value for letter in refused if letter.fault == "other-tenant"} == {
+        message.value for message in foreign[10:]
+    }
+    assert letters(stores, "")[0].fault == "other-tenant"
+
+
 def test_one_bad_item_of_a_message_becomes_a_dead_letter_of_its_own(
     settings: Settings, stores: Stores, scope: Scope
 ) -> None:

@@ -1,7 +1,7 @@
 """Consumer processes that are killed, join and leave, and lose their engines: nothing is lost, nothing counts twice.
 
-The short faults run in each run of the suite; the long ones (`chaos`) in `make chaos-consumer`, where LEMO_TEST_KILLS
-says how often (100) over 10,000 events for each kill.
+Kills at each step run in each run of the suite; the others (`chaos`) in `make chaos-consumer`, where LEMO_TEST_KILLS says
+how often (100) over 10,000 events for each kill.
 """
 
 import hashlib
@@ -167,7 +167,7 @@ def test_killed_at_each_step(traffic: Traffic, start: Callable[..., Process], tm
 @pytest.mark.parametrize(
     ("engine", "kills", "events"),
     [
-        ("redis", 4, 1_500),
+        pytest.param("redis", 4, 1_500, marks=LONG),
         pytest.param("redis", KILLS, EVENTS_A_KILL, marks=LONG),
         pytest.param("kafka", KILLS, EVENTS_A_KILL, marks=LONG),
     ],
@@ -195,7 +195,11 @@ def test_killed_at_random_and_replayed(
 
 @pytest.mark.parametrize(
     ("engine", "rounds", "seconds"),
-    [("redis", 2, 0.3), pytest.param("redis", 12, 5, marks=LONG), pytest.param("kafka", 12, 5, marks=LONG)],
+    [
+        pytest.param("redis", 2, 0.3, marks=LONG),
+        pytest.param("redis", 12, 5, marks=LONG),
+        pytest.param("kafka", 12, 5, marks=LONG),
+    ],
 )
 def test_a_second_consumer_joins_and_leaves(
     traffic: Traffic, start: Callable[..., Process], rounds: int, seconds: float
@@ -216,7 +220,12 @@ def test_a_second_consumer_joins_and_leaves(
 
 
 @pytest.mark.parametrize(
-    ("engine", "seconds"), [("redis", 2), pytest.param("redis", 60, marks=LONG), pytest.param("kafka", 60, marks=LONG)]
+    ("engine", "seconds"),
+    [
+        pytest.param("redis", 2, marks=LONG),
+        pytest.param("redis", 60, marks=LONG),
+        pytest.param("kafka", 60, marks=LONG),
+    ],
 )
 def test_stores_are_away(
     request: pytest.FixtureRequest,
@@ -230,8 +239,10 @@ def test_stores_are_away(
         process = start()
         traffic.send(500)
         wait_for(traffic.taken, PATIENCE)
-        os.kill(daemon.pid or 0, signal.SIGKILL)
-        os.waitpid(daemon.pid or 0, 0)
+        pid = daemon.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
         traffic.send(500)
         assert waits(traffic, process, seconds)
         start_clickhouse(tmp_path / "clickhouse", port)

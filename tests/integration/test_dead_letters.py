@@ -21,6 +21,7 @@ from lemo.stores.connect import Stores
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter, read_dead_letter
 from lemo.streams.messages import BadMessage, event_message, item_message
+from lemo.streams.topics import Topics
 from sites import running_api
 
 LETTERS = "/v1/dead-letters"
@@ -76,7 +77,7 @@ def test_an_event_that_was_in_the_future_stays_refused(settings: Settings, store
     consume(settings, stores)
     assert stores.events.count(scope) == 1
     record = Record(settings.kafka_event_topic, 0, "1", 0, event_message(scope, early).value, b"", {})
-    (refused,) = sort([record], settings.kafka_item_ingest_topics, Known(stores.tenants, stores.scenarios)).dead
+    (refused,) = sort([record], Topics(settings), Known(stores.tenants, stores.scenarios)).dead
     assert refused.headers["lemo-fault"] == b"implausible-time"
 
 

@@ -18,6 +18,7 @@ from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
 from lemo.streams import Log, Reader, Record, nothing
 from lemo.streams.dead_letters import publish_dead_letters
+from lemo.streams.topics import Topics
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Consumer:
         self._on_items = on_items
         self._stop = stop or threading.Event()
         self._aggregation = Aggregation(stores.aggregates, member)
-        self._item_topics = frozenset(self._settings.kafka_item_ingest_topics)
+        self._topics = Topics(self._settings)
         self._known = Known(stores.tenants, stores.scenarios)
         self._publisher = stores.log.publisher()
         self._reader: Reader | None = None
@@ -73,13 +74,16 @@ class Consumer:
     def run(self) -> None:
         """Runs until `stop` is set; what is not committed then is delivered again to whoever comes next."""
         ingest: Log = self._stores.log
-        topics = [*self._settings.kafka_item_ingest_topics, self._settings.kafka_event_topic]
+        topics, tenants = self._topics.fixed, self._topics.tenant_prefix
         try:
             self._persist("start", self._prepare)
             self._aggregation.start()
-            self._reader = ingest.reader(topics, self._settings.kafka_group, self._member, self._finish_in_time)
+            self._reader = ingest.reader(
+                topics, self._settings.kafka_group, self._member, self._finish_in_time, prefix=tenants
+            )
             engine = self._persist("start", ingest.ping)
-            log.info("ready", log=engine, topics=topics, group=self._settings.kafka_group, member=self._member)
+            shown = [*topics, f"{tenants}*"]
+            log.info("ready", log=engine, topics=shown, group=self._settings.kafka_group, member=self._member)
             while not self._stop.is_set():
                 self._step(self._reader)
             self._finish_in_time()
@@ -99,19 +103,13 @@ class Consumer:
         """Asks every engine for a sign of life, and makes what is missing in it."""
         self._stores.documents.ping()
         self._stores.events.migrate()
-        self._stores.log.create_topics(
-            [
-                *self._settings.kafka_item_ingest_topics,
-                self._settings.kafka_event_topic,
-                self._settings.kafka_dead_letter_topic,
-            ]
-        )
+        self._stores.log.create_topics([*self._topics.fixed, self._settings.kafka_dead_letter_topic])
 
     def _step(self, reader: Reader) -> None:
         seconds = _POLL_WHILE_WRITING if self._writing else _POLL_SECONDS
         records = self._persist("read the log", lambda: reader.poll(self._limit, seconds))
         if records:
-            batch = self._persist("read scenarios", lambda: sort(records, self._item_topics, self._known))
+            batch = self._persist("read scenarios", lambda: sort(records, self._topics, self._known))
             self._finish()
             self._writing = Writing(records, batch, self._write_until_done)
             self._limit = _next_limit(records)

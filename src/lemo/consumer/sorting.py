@@ -1,7 +1,7 @@
 """Sorts a batch of records into items, events and dead letters."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lemo.consumer.known import Known
@@ -15,6 +15,7 @@ from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
 from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
+from lemo.streams.topics import Topics
 
 
 @dataclass(slots=True)
@@ -52,44 +53,62 @@ class Batch:
             items[item.item_id] = (item, arrived_ms)
 
 
-def sort(records: Sequence[Record], item_topics: Collection[str], known: Known) -> Batch:
+def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
     """Reads and checks every record. A bad one becomes a dead letter and touches no other."""
     known.begin_batch()
     batch = Batch()
-    events: list[Record] = []
+    events: dict[str | None, list[Record]] = {}
+    owners: dict[str, str | None] = {}
     for record in records:
-        if record.topic in item_topics:
+        topic = record.topic
+        if topic in topics.items:
             try:
                 _take_items(record, known, batch)
             except BadMessage as error:
                 batch.dead.append(_refused(record, error, known))
         else:
-            events.append(record)
-    _take_events(events, known, batch)
-    return batch
-
-
-def _take_events(records: Sequence[Record], known: Known, batch: Batch) -> None:
-    def read_slowly(index: int) -> tuple[Scope, Event] | None:
-        try:
-            scope, event = read_event_message(records[index].value)
-            check_arrival(scope, event, records[index].timestamp)
-            known.rule(scope, event.action)
-        except BadMessage as error:
-            batch.dead.append(_refused(records[index], error, known))
-            return None
-        return scope, event
-
-    batch.events = read_event_messages(
-        [record.value for record in records],
-        [record.timestamp for record in records],
-        time.time_ns() // 1_000_000,
-        lambda *act: known.remembers(*act) is not None,
-        read_slowly,
-    )
+            if topic not in owners:
+                # A topic by prefix whose ending cannot be a tenant's name carries nobody's events, not everybody's.
+                owners[topic] = None if topic == topics.events else topic.removeprefix(topics.tenant_prefix)
+            events.setdefault(owners[topic], []).append(record)
+    for owner, theirs in events.items():
+        batch.events.extend(_take_events(theirs, owner, known, batch.dead))
     acts = list(zip(batch.events.tenant_id, batch.events.scenario_id, batch.events.action, strict=True))
     remembered = {act: bool(known.remembers(*act)) for act in set(acts)}
     batch.remembered = batch.events.where([remembered[act] for act in acts])
+    return batch
+
+
+def _take_events(records: Sequence[Record], owner: str | None, known: Known, dead: list[Message]) -> EventColumns:
+    """The good events of the records. Those of a tenant's own topic (`owner`) may be of no other tenant."""
+
+    def is_known(tenant_id: str, scenario_id: str, action: str) -> bool:
+        return owner in (None, tenant_id) and known.remembers(tenant_id, scenario_id, action) is not None
+
+    def read_slowly(index: int) -> tuple[Scope, Event] | None:
+        try:
+            scope, event = read_event_message(records[index].value)
+            if owner not in (None, scope.tenant_id):
+                raise BadMessage(
+                    f"tenant_id: this topic carries only events of tenant {owner!r}; "
+                    f"the message claims {scope.tenant_id[:80]!r}.",
+                    scope,
+                    "other-tenant",
+                )
+            check_arrival(scope, event, records[index].timestamp)
+            known.rule(scope, event.action)
+        except BadMessage as error:
+            dead.append(_refused(records[index], error, known, owner))
+            return None
+        return scope, event
+
+    return read_event_messages(
+        [record.value for record in records],
+        [record.timestamp for record in records],
+        time.time_ns() // 1_000_000,
+        is_known,
+        read_slowly,
+    )
 
 
 def _take_items(record: Record, known: Known, batch: Batch) -> None:
@@ -110,11 +129,13 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
     )
 
 
-def _refused(record: Record, error: BadMessage, known: Known) -> Message:
+def _refused(record: Record, error: BadMessage, known: Known, owner: str | None = None) -> Message:
+    """The dead letter of the topic's tenant where the topic is one's own, else of the tenant that it claims."""
     claimed = error.scope or Scope("")
+    tenant_id = owner or claimed.tenant_id
     return dead_letter(
         record,
         error,
-        tenant_id=claimed.tenant_id if claimed.tenant_id and known.has_tenant(claimed.tenant_id) else "",
+        tenant_id=tenant_id if tenant_id and known.has_tenant(tenant_id) else "",
         scenario_id=claimed.scenario_id,
     )

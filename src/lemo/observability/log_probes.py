@@ -10,6 +10,7 @@ from lemo.observability.redis_probes import brief_redis, redis_address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.streams.topics import Topics
 
 MUCH_LAG = 100_000
 """Waiting messages from which the consumer counts as far behind."""
@@ -40,23 +41,20 @@ def log_address(settings: Settings, name: str = "") -> Address:
     )
 
 
-def topics_of(settings: Settings) -> list[str]:
-    """The topics that the consumer reads."""
-    return [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
-
-
 def probe_log(settings: Settings) -> Finding:
     """Asks the ingest log for its topics and partitions, and how far the consumer group is behind on each."""
+
+    topics = Topics(settings)
 
     def question() -> Finding:
         if settings.kafka_bootstrap_servers:
             version, partitions, lag = _kafka(settings)
         else:
             log = Stores(settings).log
-            version, lag = log.ping(), log.lag(topics_of(settings), settings.kafka_group)
+            version, lag = log.ping(), log.lag(topics.read_of(log), settings.kafka_group)
             partitions = dict.fromkeys(lag, 1)
         waiting = ", ".join(f"{topic} {lag[topic]:,}" for topic in lag)
-        absent = [topic for topic in topics_of(settings) if topic not in lag]
+        absent = [topic for topic in topics.fixed if topic not in lag]
         if absent:
             return Finding(
                 state="warning",
@@ -168,7 +166,7 @@ def _kafka(settings: Settings) -> tuple[str, dict[str, int], dict[str, int]]:
     """Version, partitions by topic, and lag by topic, of the topics that exist."""
     client, errors = _admin(settings)
     version, everything = _metadata(client, errors)
-    partitions = {topic: everything[topic] for topic in topics_of(settings) if topic in everything}
+    partitions = {topic: count for topic, count in everything.items() if Topics(settings).is_read(topic)}
     return version, partitions, _waiting(client, partitions, settings.kafka_group)
 
 
@@ -214,7 +212,7 @@ def _stream_members(settings: Settings) -> int:
 
     with brief_redis(settings, 0) as client:
         lately: set[bytes] = set()
-        for topic in topics_of(settings):
+        for topic in Topics(settings).fixed:
             try:
                 members: list[dict[str, Any]] = client.xinfo_consumers(stream_key(topic), settings.kafka_group)
             except ResponseError:

@@ -5,6 +5,7 @@ Counts of ended runs are the workers'; these are states, read when somebody asks
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
@@ -19,6 +20,7 @@ from lemo.jobs.overdue import JobState, job_states
 from lemo.observability.asking import in_thread
 from lemo.observability.dependencies import QUEUES
 from lemo.stores.connect import Stores
+from lemo.streams.topics import Topics
 
 FRESH_SECONDS = 5.0
 """Whoever asks again within this time gets the same numbers: a scrape must not become load."""
@@ -66,9 +68,10 @@ class Installation(Collector):
         yield up
 
     def _ingest(self) -> Sequence[Metric]:
-        settings = self._stores.settings
-        topics = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
-        lag = self._stores.log.lag(topics, settings.kafka_group)
+        topics, log = Topics(self._stores.settings), self._stores.log
+        lag: Counter[str] = Counter()
+        for topic, count in log.lag(topics.read_of(log), self._stores.settings.kafka_group).items():
+            lag[topics.label_of(topic)] += count
         waiting = GaugeMetricFamily(
             "lemo_ingest_waiting", "Messages that the consumers have not taken in yet.", labels=["topic"]
         )

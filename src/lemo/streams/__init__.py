@@ -75,9 +75,18 @@ class Log(Protocol):
         """A new publisher."""
 
     def reader(
-        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+        self,
+        topics: Sequence[str],
+        group: str,
+        member: str,
+        before_revoke: Callable[[], None] = nothing,
+        *,
+        prefix: str = "",
     ) -> Reader:
         """Joins the group. `member` is stable over restarts, so that a member finds its unfinished records again.
+
+        With a `prefix`, every topic is read as well whose name goes on after it; one that appears later is noticed
+        within seconds, and read from its start.
 
         `before_revoke` is called within poll, hold or close, before records of this member are handed to another one:
         the moment to finish and commit what is under way, without polling.
@@ -85,6 +94,9 @@ class Log(Protocol):
 
     def create_topics(self, topics: Sequence[str]) -> None:
         """Makes the topics that are missing."""
+
+    def topics(self, prefix: str) -> list[str]:
+        """The topics there are whose names go on after the prefix, sorted; raises EngineUnavailable."""
 
     def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """How many records of each topic the group has not committed yet."""

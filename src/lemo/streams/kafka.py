@@ -41,6 +41,9 @@ _REBALANCING = (
     KafkaError._MAX_POLL_EXCEEDED,
 )
 
+_NOTICE_MS = 5_000
+"""How often a reader by prefix looks for new topics."""
+
 GroupProtocol = Literal["classic", "consumer"]
 Config = Mapping[str, Any]
 
@@ -73,11 +76,22 @@ class KafkaLog:
         return KafkaPublisher(self._config, self)
 
     def reader(
-        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+        self,
+        topics: Sequence[str],
+        group: str,
+        member: str,
+        before_revoke: Callable[[], None] = nothing,
+        *,
+        prefix: str = "",
     ) -> "KafkaReader":
-        """Joins the group; unfinished records of a member come to whoever gets its partitions."""
+        """Joins the group; unfinished records of a member come to whoever gets its partitions.
+
+        With KIP-848 the brokers look for topics by prefix, at most every 10 s.
+        """
         config = {**self._config, **_MEMBERSHIP[self._group_protocol], "client.id": member}
-        return KafkaReader(config, topics, group, before_revoke)
+        # A name that begins with ^ is a regular expression. Of what names are made of, only the dot means more in it.
+        pattern = [f"^{prefix.replace('.', '[.]')}.+"] if prefix else []
+        return KafkaReader(config, [*topics, *pattern], group, before_revoke)
 
     def create_topics(self, topics: Sequence[str]) -> None:
         """Makes the missing topics with PARTITIONS partitions and the brokers' default replication.
@@ -111,6 +125,14 @@ class KafkaLog:
                         raise
         except KafkaException as error:
             raise _unavailable(error) from error
+
+    def topics(self, prefix: str) -> list[str]:
+        """The topics there are whose names go on after the prefix."""
+        try:
+            there = AdminClient(self._config).list_topics(timeout=_SECONDS).topics
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        return sorted(name for name in there if name.startswith(prefix) and name != prefix)
 
     def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Records past the group's committed offsets."""
@@ -277,6 +299,7 @@ class KafkaReader:
             # Between two calls of poll or hold; whoever takes longer is thrown out of the group.
             "max.poll.interval.ms": 120_000,
             "allow.auto.create.topics": False,
+            "topic.metadata.refresh.interval.ms": _NOTICE_MS,
             # How long fetching rests when enough is at hand: the default of 1 s leaves a quick reader without.
             "fetch.queue.backoff.ms": 50,
         }

@@ -30,6 +30,10 @@ Entry = tuple[str, bytes, Mapping[bytes, bytes] | None]
 _CLAIM_EVERY = 15.0
 _RENEW_EVERY = 15.0
 _TRIM_EVERY = 10.0
+_NOTICE_EVERY = 2.0
+"""How often a reader by prefix looks for new topics."""
+TOPICS_KEY = "lemo:log-topics"
+"""The set of all topics: finding streams among millions of other keys would take a scan over all of them."""
 
 # Removes what every group has committed from the old end, and leaves ARGV[1] entries. Deciding and trimming are one
 # step, so that nothing can be delivered in between. A stream that no group reads yet is left alone.
@@ -79,19 +83,30 @@ class RedisLog:
         return RedisPublisher(_connect(self._url, retries=5), self._max_length, self._kept_days)
 
     def reader(
-        self, topics: Sequence[str], group: str, member: str, before_revoke: Callable[[], None] = nothing
+        self,
+        topics: Sequence[str],
+        group: str,
+        member: str,
+        before_revoke: Callable[[], None] = nothing,
+        *,
+        prefix: str = "",
     ) -> "RedisReader":
         """Joins the group; a member that comes back under its old name first gets what it left unfinished.
 
         Nothing is ever revoked: only what a dead member held is taken over.
         """
         del before_revoke
-        return RedisReader(_connect(self._url, retries=0), topics, group, member, self._max_length)
+        return RedisReader(_connect(self._url, retries=0), topics, group, member, self._max_length, prefix)
 
     def create_topics(self, topics: Sequence[str]) -> None:
         """Nothing to make: a stream comes with its first entry. Asks the server for a sign of life instead."""
         del topics
         self.ping()
+
+    def topics(self, prefix: str) -> list[str]:
+        """The topics there are whose names go on after the prefix."""
+        with _client(self._url) as redis:
+            return _topics(redis, prefix)
 
     def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Entries not committed yet: pending ones and those never delivered."""
@@ -135,6 +150,7 @@ class RedisPublisher:
         try:
             while chunk := list(islice(remaining, _PIPELINE)):
                 with self._redis.pipeline(transaction=False) as pipeline:
+                    pipeline.sadd(TOPICS_KEY, topic)
                     for message in chunk:
                         pipeline.execute_command("XADD", key, "*", *_fields(message))
                     if topic in self._kept_days:
@@ -155,9 +171,13 @@ class RedisPublisher:
 class RedisReader:
     """One member of a group."""
 
-    def __init__(self, redis: Redis, topics: Sequence[str], group: str, member: str, max_length: int) -> None:
+    def __init__(
+        self, redis: Redis, topics: Sequence[str], group: str, member: str, max_length: int, prefix: str
+    ) -> None:
         self._redis: Any = redis
         self._topics = list(topics)
+        self._prefix = prefix
+        self._next_look = 0.0
         self._group = group
         self._member = member
         self._max_length = max_length
@@ -173,6 +193,7 @@ class RedisReader:
     def poll(self, limit: int, seconds: float) -> list[Record]:
         """Up to `limit` records: our own unfinished ones first, then those of dead members, then new ones."""
         try:
+            self._look_for_topics()
             self._ensure_groups()
             records = self._unfinished(limit) or self._orphaned(limit) or self._new(limit, seconds)
         except RedisError as error:
@@ -223,6 +244,18 @@ class RedisReader:
     def close(self) -> None:
         """Lets go of connections. What was not committed stays with this member's name."""
         self._redis.close()
+
+    def _look_for_topics(self) -> None:
+        if not self._prefix or time.monotonic() < self._next_look:
+            return
+        for topic in _topics(self._redis, self._prefix):
+            if topic not in self._polled:
+                _log.info("a new topic is read", topic=topic)
+                self._topics.append(topic)
+                self._replayed[topic] = "0-0"
+                self._polled[topic] = set()
+                self._grouped = False
+        self._next_look = time.monotonic() + _NOTICE_EVERY
 
     def _ensure_groups(self) -> None:
         if self._grouped:
@@ -333,6 +366,11 @@ def _connect(url: str, retries: int) -> Redis:
         health_check_interval=15,
         retry=Retry(NoBackoff(), retries),
     )
+
+
+def _topics(redis: Any, prefix: str) -> list[str]:
+    names = (name.decode() for name in redis.smembers(TOPICS_KEY))
+    return sorted(name for name in names if name.startswith(prefix) and name != prefix)
 
 
 def _fields(message: Message) -> list[bytes]:

@@ -1,7 +1,10 @@
 """Which topics the ingest log has, and what each carries."""
 
+from collections.abc import Sequence
+
 from lemo.domain.scope import NAME
 from lemo.settings import Settings
+from lemo.streams import Log
 
 
 class Topics:
@@ -13,6 +16,7 @@ class Topics:
         self.fixed = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
         """The topics that exist in every installation."""
         self.tenant_prefix = f"{settings.kafka_event_topic}-"
+        """What the names of tenants' own event topics begin with."""
         self._others = {*self.fixed, settings.kafka_dead_letter_topic}
 
     def tenant_of(self, topic: str) -> str | None:
@@ -21,6 +25,14 @@ class Topics:
         if topic in self._others or tenant_id == topic or not NAME.fullmatch(tenant_id):
             return None
         return tenant_id
+
+    def read_of(self, log: Log) -> Sequence[str]:
+        """The topics that the consumer takes in, tenants' own included; raises EngineUnavailable."""
+        return [*self.fixed, *(topic for topic in log.topics(self.tenant_prefix) if self.tenant_of(topic))]
+
+    def label_of(self, topic: str) -> str:
+        """The topic's name where tenants are not to be named: one for all their own topics."""
+        return topic if self.tenant_of(topic) is None else f"{self.tenant_prefix}*"
 
     def is_read(self, topic: str) -> bool:
         """Whether the consumer takes in what the topic carries."""
