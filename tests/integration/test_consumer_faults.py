@@ -1,7 +1,7 @@
 """Consumer processes that are killed, join and leave, and lose their engines: nothing is lost, nothing counts twice.
 
-Kills at each step run in each run of the suite; the others (`chaos`) in `make chaos-consumer`, where LEMO_TEST_KILLS says
-how often (100) over 10,000 events for each kill.
+Kills at each step run in each run of the suite; the others (`chaos`) in `make chaos-consumer`, where LEMO_TEST_KILLS
+says how often (100) over 10,000 events for each kill.
 """
 
 import hashlib
