@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from contextlib import suppress
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from lemo.consumer.sorting import Batch, sort
 from lemo.consumer.writing import Writing
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
+from lemo.observability.asking import in_thread
 from lemo.stores.connect import Stores
 from lemo.streams import Log, Reader, Record, nothing
 from lemo.streams.dead_letters import publish_dead_letters
@@ -174,9 +176,14 @@ class Consumer:
             stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
             stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
         self._aggregation.before(batch.hours())
-        stores.events.insert(batch.events)
+        # Two engines work at once, each on what does not concern the other.
+        remembering = in_thread(lambda: stores.history.add(batch.remembered), "history")
+        try:
+            stores.events.insert(batch.events)
+        finally:
+            wait([remembering])
+        remembering.result()
         self._aggregation.tick()
-        stores.history.add(batch.remembered)
         publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         for scope in batch.items:
             self._on_items(scope)
