@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from lemo.domain.event import Event
 from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
-from lemo.streams import event_messages
 from lemo.streams.event_messages import read_event_messages
 from lemo.streams.messages import BadMessage, event_message, read_event_message
 
@@ -167,9 +166,38 @@ def test_both_ways_give_the_same_events(values: list[bytes]) -> None:
     assert set(refused) <= set(left), "only the slow way refuses, because it says why"
 
 
-def test_a_chunk_is_no_border(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = [encoded(event_id=f"e{number}", **({"value": "3"} if number == 3 else {})) for number in range(10)]
-    whole, _ = by_columns(values)
-    monkeypatch.setattr(event_messages, "_CHUNK", 3)
-    assert by_columns(values) == (whole, [3])
-    assert by_columns([]) == (EventColumns(), [])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b'"value": 1e400',
+        b'"value": -0.0',
+        b'"value": 1E2',
+        b'"value": 123456789012345678901234567890',
+        b'"position": 1.0',
+        b'"position": 1e2',
+        b'"position": 18446744073709551616',
+        b'"device": "\xff"',
+        b'"device": "\\ud800"',
+        b'"device": "\\ud83d\\ude00"',
+        b'"device": "a\tb"',
+        b'"device": "first", "device": "second"',
+        b'"device": "phone",',
+        b'"attributes": {"a": 1, "a": 2}',
+        b'"attributes": {"a": 9223372036854775808}',
+        b'"attributes": {"a": "\xff"}',
+        b'"attributes": {"\\u0000": 1}',
+        b'"attributes": {"a": 1e400}',
+        b'"attributes": {"a": [[[{}]]], "b": 0.1, "c": 1.0}',
+        b'"attributes": ' + b'{"a":' * 33 + b"1" + b"}" * 33,
+        b'"attributes": ' + b"[" * 100_000 + b"]" * 100_000,
+        b'"other": ' + b"[" * 100_000 + b"]" * 100_000,
+        b'"other": 1e400',
+        b'"other": "\\ud800"',
+        b'"other": {"a": 9223372036854775808}',
+    ],
+    ids=lambda fields: fields.decode(errors="replace")[:40],
+)
+def test_both_ways_read_the_odd_corners_of_json_alike(fields: bytes) -> None:
+    message = json.dumps(PLAIN).encode()[:-1] + b", " + fields + b"}"
+    read = one_by_one(message)
+    assert repr(by_columns([message])[0]) == repr(EventColumns.of([read] if read else []))

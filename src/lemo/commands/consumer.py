@@ -18,6 +18,7 @@ def consumer(
     Items go to the document store and wait for their content vectors, events go to ClickHouse and to the recent history
     in Redis, bad messages go to the dead-letter topic. Several consumers share the work when each has its own --member.
     """
+    import gc
     import signal
     import socket
     import threading
@@ -44,6 +45,9 @@ def consumer(
     def embed(scope: Scope) -> None:
         request_embedding(stores, scope)
 
+    # A batch is many small objects without cycles: the collector would look for some dozens of times in each.
+    gc.freeze()
+    gc.set_threshold(100_000)
     try:
         Consumer(stores, member or socket.gethostname(), embed, stop).run()
     finally:

@@ -73,9 +73,10 @@ def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
             events.setdefault(owners[topic], []).append(record)
     for owner, theirs in events.items():
         batch.events.extend(_take_events(theirs, owner, known, batch.dead))
-    acts = list(zip(batch.events.tenant_id, batch.events.scenario_id, batch.events.action, strict=True))
+    columns = batch.events
+    acts = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     remembered = {act: bool(known.remembers(*act)) for act in set(acts)}
-    batch.remembered = batch.events.where([remembered[act] for act in acts])
+    batch.remembered = columns if all(remembered.values()) else columns.where([remembered[act] for act in acts])
     return batch
 
 

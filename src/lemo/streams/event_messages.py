@@ -4,12 +4,14 @@ Only what breaks no rule and needs next to no conversion is read here. Everythin
 messages, which also knows how to say what is wrong: so both give the same event, or the slow one decides.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
-from operator import le
-from typing import Any
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Annotated, Any
 
+import msgspec
 import orjson
+from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import LAST_POSITION, LONGEST_ACTION, LONGEST_DEVICE, Event, derived_event_id
@@ -19,32 +21,33 @@ from lemo.domain.scope import Scope
 from lemo.domain.time import CLOCK_SKEW, EARLIEST, MILLISECONDS_FROM, milliseconds, past_milliseconds
 from lemo.streams.messages import MAX_MESSAGE_BYTES, check_attributes
 
-Row = tuple[Any, ...]
-Raw = dict[str, Any]
-"""The values of a chunk of messages by field, as they came, in tuples; None where a message lacks the field."""
-
-_CHUNK = 200
-"""Messages read together: enough to work by columns, few enough to keep short what one odd message holds up."""
-_FIELDS = frozenset(NAMES)
-_NOTHING: Row = (None,) * len(NAMES)
-_TEXTS = {
-    # name: shortest, longest, may be missing
-    "tenant_id": (1, LONGEST_ID, False),
-    "scenario_id": (1, LONGEST_ID, False),
-    "user_id": (1, LONGEST_ID, False),
-    "item_id": (1, LONGEST_ID, False),
-    "action": (1, LONGEST_ACTION, False),
-    "event_id": (0, LONGEST_ID, True),
-    "request_id": (0, LONGEST_ID, True),
-    "device": (0, LONGEST_DEVICE, True),
-}
-_Types = frozenset[type[Any]]
-_NUMBERS: _Types = frozenset({int, float, type(None)})
-_WHOLE: _Types = frozenset({int, type(None)})
-_OBJECTS: _Types = frozenset({dict, type(None)})
-_SIMPLE: _Types = frozenset({str, float, bool, type(None)})
+_SIMPLE = frozenset({str, bool, type(None)})
 _SKEW_MS = int(CLOCK_SKEW.total_seconds() * 1000)
 _FIRST_MS = max(milliseconds(EARLIEST), MILLISECONDS_FROM)
+
+_Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
+
+
+class _Message(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """A message whose fields have the types and lengths of an event's; they are those of `NAMES`, in that order."""
+
+    tenant_id: _Id
+    scenario_id: _Id
+    event_id: Annotated[str, Meta(max_length=LONGEST_ID)] | None = None
+    user_id: _Id
+    item_id: _Id
+    action: Annotated[str, Meta(min_length=1, max_length=LONGEST_ACTION)]
+    timestamp: int | float | str
+    value: float | None = None
+    request_id: Annotated[str, Meta(max_length=LONGEST_ID)] | None = None
+    position: Annotated[int, Meta(ge=0, le=LAST_POSITION)] | None = None
+    device: Annotated[str, Meta(max_length=LONGEST_DEVICE)] | None = None
+    attributes: dict[str, Any] | None = None
+
+
+Row = tuple[Any, ...]
+_FIELDS = frozenset(NAMES)
+_decode = msgspec.json.Decoder(_Message).decode
 
 
 def read_event_messages(
@@ -60,112 +63,72 @@ def read_event_messages(
     message at an index on its own, and returns None where it is no good. `arrived_ms` holds, message by message, when
     the log took it, `now_ms` is our clock, both in Unix milliseconds: an event that is ahead of either is not plain.
     """
-    arrivals = [moment + _SKEW_MS for moment in arrived_ms]
-    columns = EventColumns()
-    for start in range(0, len(values), _CHUNK):
-        rows = [_row(value) for value in values[start : start + _CHUNK]]
-        raw = _by_field(rows)
-        odd = _odd(raw, arrivals[start : start + _CHUNK], now_ms + _SKEW_MS, known)
-        if odd:
-            slowly = {index: read_slowly(start + index) for index in sorted(odd)}
-            plain = [row if index not in odd else _plain(slowly[index]) for index, row in enumerate(rows)]
-            raw = _by_field([row for row in plain if row is not None])
-        columns.extend(_columns(raw))
-    return columns
+    acts: dict[tuple[str, str, str], bool] = {}
+    untils = [min(moment, now_ms) + _SKEW_MS for moment in arrived_ms]
+    rows: list[Row] = []
+    for index, (value, until) in enumerate(zip(values, untils, strict=True)):
+        message = _read(value)
+        if message is not None:
+            act = (message.tenant_id, message.scenario_id, message.action)
+            if (is_known := acts.get(act)) is None:
+                is_known = acts[act] = known(*act)
+            if is_known and _is_plain(message, until):
+                rows.append(astuple(message))
+                continue
+        if (event := read_slowly(index)) is not None:
+            rows.append(row_of(*event))
+    return _columns(rows)
 
 
-def _row(value: bytes) -> Row:
-    """The message's fields in the order of `NAMES`, as they came; all None where it is no JSON object."""
+def _read(value: bytes) -> _Message | None:
+    if len(value) > MAX_MESSAGE_BYTES:
+        return None
     try:
-        body = orjson.loads(value) if len(value) <= MAX_MESSAGE_BYTES else None
+        # As text, because of bytes it would not see that they are no UTF-8.
+        return _decode(value.decode())
+    except msgspec.ValidationError:
+        return _gathered(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _gathered(value: bytes) -> _Message | None:
+    """The message with the fields that are not an event's among its attributes."""
+    try:
+        body = orjson.loads(value)
     except orjson.JSONDecodeError:
-        return _NOTHING
-    if type(body) is not dict:
-        return _NOTHING
-    get = body.get
-    # Written out, because a loop over the names takes three times as long.
-    return (
-        get("tenant_id"),
-        get("scenario_id"),
-        get("event_id"),
-        get("user_id"),
-        get("item_id"),
-        get("action"),
-        get("timestamp"),
-        get("value"),
-        get("request_id"),
-        get("position"),
-        get("device"),
-        get("attributes") if body.keys() <= _FIELDS else _gathered(body),
-    )
-
-
-def _by_field(rows: Sequence[Row]) -> Raw:
-    return dict(zip(NAMES, zip(*rows, strict=True) if rows else repeat(()), strict=False))
-
-
-def _gathered(body: dict[str, Any]) -> Any:
-    """The attributes of a body with fields that are not an event's."""
+        return None
+    if type(body) is not dict or body.keys() <= _FIELDS:
+        return None
+    extra = {name: body.pop(name) for name in body.keys() - _FIELDS}
     given = body.get("attributes")
-    extra = {name: value for name, value in body.items() if name not in _FIELDS}
-    return {**(given or {}), **extra} if given is None or type(given) is dict else given
-
-
-def _odd(raw: Raw, until_ms: Sequence[int], last_ms: int, known: Callable[[str, str, str], bool]) -> set[int]:
-    """Rows with anything that is not plain."""
-    odd: set[int] = set()
-    for name, (shortest, longest, optional) in _TEXTS.items():
-        odd.update(_odd_texts(raw[name], shortest, longest, optional))
-    odd.update(_of_other_types(raw["value"], _NUMBERS))
-    odd.update(_of_other_types(raw["position"], _WHOLE))
-    odd.update(_of_other_types(raw["attributes"], _OBJECTS))
-    odd.update(_odd_moments(raw["timestamp"], until_ms, last_ms))
-    # What follows trusts the types.
-    rows = [index for index in range(len(raw["action"])) if index not in odd]
-    positions, attributes = raw["position"], raw["attributes"]
-    odd.update([row for row in rows if (place := positions[row]) is not None and not 0 <= place <= LAST_POSITION])
-    odd.update([row for row in rows if (given := attributes[row]) and not _bearable(given)])
-    acts = list(zip(raw["tenant_id"], raw["scenario_id"], raw["action"], strict=True))
-    unknown = {act for act in {acts[row] for row in rows} if not known(*act)}
-    if unknown:
-        odd.update([row for row in rows if acts[row] in unknown])
-    return odd
-
-
-def _odd_texts(values: Sequence[Any], shortest: int, longest: int, optional: bool) -> Iterable[int]:
-    if set(map(type, values)) == {str} and shortest <= min(map(len, values)) and max(map(len, values)) <= longest:
-        return ()
-    return [
-        index
-        for index, value in enumerate(values)
-        if not (shortest <= len(value) <= longest if type(value) is str else optional and value is None)
-    ]
-
-
-def _of_other_types(values: Sequence[Any], types: _Types) -> Iterable[int]:
-    if types.issuperset(map(type, values)):
-        return ()
-    return [index for index, value in enumerate(values) if type(value) not in types]
-
-
-def _odd_moments(values: Sequence[Any], until_ms: Sequence[int], last_ms: int) -> Iterable[int]:
-    if _are_milliseconds(values) and max(values) <= last_ms and all(map(le, values, until_ms)):
-        return ()
-    return [index for index, value in enumerate(values) if not _is_until(value, min(until_ms[index], last_ms))]
-
-
-def _are_milliseconds(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) == {int} and min(values) >= _FIRST_MS
-
-
-def _is_until(value: Any, until_ms: int) -> bool:
+    if given is None or type(given) is dict:
+        body["attributes"] = {**(given or {}), **extra}
     try:
-        return past_milliseconds(value) <= until_ms
-    except (ValueError, OverflowError):
+        return msgspec.convert(body, _Message)
+    except msgspec.ValidationError:
+        return None
+
+
+def _is_plain(message: _Message, until_ms: int) -> bool:
+    moment = message.timestamp
+    if type(moment) is int and moment >= _FIRST_MS:
+        if moment > until_ms:
+            return False
+    else:
+        try:
+            message.timestamp = past_milliseconds(moment)
+        except (ValueError, OverflowError):
+            return False
+        if message.timestamp > until_ms:
+            return False
+    # A number beyond a double is read as infinity.
+    if message.value is not None and not isfinite(message.value):
         return False
+    return not message.attributes or _is_bearable(message.attributes)
 
 
-def _bearable(attributes: dict[str, Any]) -> bool:
+def _is_bearable(attributes: dict[str, Any]) -> bool:
     """Whether every store bears the attributes."""
     for name, value in attributes.items():
         if type(value) not in _SIMPLE or not name or "\0" in name:
@@ -179,12 +142,11 @@ def _bearable(attributes: dict[str, Any]) -> bool:
     return True
 
 
-def _columns(raw: Raw) -> EventColumns:
-    """The columns of plain rows."""
-    if not _are_milliseconds(raw["timestamp"]):
-        raw["timestamp"] = [past_milliseconds(value) for value in raw["timestamp"]]
-    if int in set(map(type, raw["value"])):
-        raw["value"] = [None if value is None else float(value) for value in raw["value"]]
+def _columns(rows: Sequence[Row]) -> EventColumns:
+    """The columns of rows, whose texts may be None and whose attributes may be objects still."""
+    raw = dict(zip(NAMES, map(list, zip(*rows, strict=True)), strict=False))
+    if not raw:
+        return EventColumns()
     for name in ("request_id", "device"):
         raw[name] = [given or "" for given in raw[name]]
     if not all(raw["event_id"]):
@@ -193,10 +155,5 @@ def _columns(raw: Raw) -> EventColumns:
         raw["event_id"] = [
             given or derived_event_id(*event) for given, event in zip(raw["event_id"], described, strict=True)
         ]
-    raw["attributes"] = [attributes_text(given) for given in raw["attributes"]]
+    raw["attributes"] = [given if type(given) is str else attributes_text(given) for given in raw["attributes"]]
     return EventColumns(**raw)
-
-
-def _plain(read: tuple[Scope, Event] | None) -> Row | None:
-    """The row of an event that was read in another way."""
-    return None if read is None else (*row_of(*read)[:-1], read[1].attributes)
