@@ -91,6 +91,7 @@ class Running:
         self.stop = threading.Event()
         self._stores = Stores(settings)
         service = Consumer(self._stores, member, self.asked.append, self.stop)
+        self._registry = service.metrics.registry
         self._thread = threading.Thread(target=service.run, name="consumer")
 
     def __enter__(self) -> "Running":
@@ -102,6 +103,12 @@ class Running:
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self._stores.close()
+
+    def measured(self, name: str, **labels: str) -> float:
+        """The value of one of the consumer's metrics."""
+        value = self._registry.get_sample_value(f"lemo_consumer_{name}", labels)
+        assert value is not None, name
+        return value
 
 
 def consume(settings: Settings, stores: Stores) -> Running:

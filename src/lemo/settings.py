@@ -145,6 +145,10 @@ class Settings(BaseSettings):
     worker_metrics_port: int = Field(
         9540, ge=0, le=65535, description="Its port, for each worker of a machine another one; 0: none."
     )
+    consumer_metrics_host: str = Field("127.0.0.1", description="Address of the consumer's `/metrics` for Prometheus.")
+    consumer_metrics_port: int = Field(
+        9541, ge=0, le=65535, description="Its port, for each consumer of a machine another one; 0: none."
+    )
     history_length: int = Field(200, ge=1, le=10_000, description="Most recent items of a user kept in Redis.")
     history_days: int = Field(
         90, ge=1, description="Days after its last write that a user's recent history stays in Redis."

@@ -1,11 +1,15 @@
 """The consumer between real engines: what it commits is written, bad messages stop nothing, replays change nothing."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -18,6 +22,7 @@ from consumers import (
     connected,
     consume,
     consumer_settings,
+    environment_of,
     left_of,
     letters,
     publish,
@@ -28,13 +33,14 @@ from consumers import (
     wait,
 )
 from engines.process import LOOPBACK
+from lemo.consumer.metrics import STAGES
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
-from lemo.streams.messages import event_message, item_message
+from lemo.streams.messages import FAULTS, event_message, item_message
 
 
 @pytest.fixture(params=["redis", "kafka"])
@@ -122,6 +128,23 @@ def test_bad_messages_become_dead_letters_and_stop_nothing(settings: Settings, s
         "exception.message",
         "exception.stacktrace",
     }
+
+
+def test_a_consumer_measures_what_it_does(settings: Settings, stores: Stores, scope: Scope) -> None:
+    events = [event_message(scope, event) for event in some_events(40)]
+    publish(stores, settings.kafka_event_topic, [*events, Message(b"{broken"), Message(b"[]"), Message(b"{}")])
+    publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i")), Message(b"{broken")])
+    measured = consume(settings, stores).measured
+    assert (measured("records_total", kind="events"), measured("records_total", kind="items")) == (43, 2)
+    assert measured("batch_records_sum") == 45
+    faults = {fault: measured("dead_letters_total", fault=fault) for fault in FAULTS}
+    assert {fault: count for fault, count in faults.items() if count} == {"not-json": 3, "invalid": 1}
+    batches = measured("batch_records_count")
+    for stage in STAGES:
+        assert 1 <= measured("stage_seconds_count", stage=stage) <= batches
+        assert 0 < measured("stage_seconds_sum", stage=stage) < PATIENCE
+    assert {measured("stage_seconds_count", stage=stage) for stage in ("read", "sort", "commit")} == {batches}
+    assert measured("oldest_uncommitted_seconds") == 0
 
 
 def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores: Stores, scope: Scope) -> None:
@@ -249,8 +272,8 @@ def test_killing_the_consumer_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("engine", ["redis"])
-class TestOutages:
-    """Engines that go away, on the embedded log."""
+class TestOneEngine:
+    """Processes, and engines that go away, on the embedded log."""
 
     def test_the_batch_waits_for_clickhouse(self, settings: Settings, scope: Scope, tmp_path: Path) -> None:
         port = servers.free_port()
@@ -258,7 +281,7 @@ class TestOutages:
         with connected(settings, scope) as stores:
             publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(50)])
             folder = tmp_path / "clickhouse"
-            with Running(settings):
+            with Running(settings) as running:
                 daemon = start_clickhouse(folder, port)
                 try:
                     wait(lambda: all_taken(stores), "the consumer did not start after ClickHouse came")
@@ -270,11 +293,32 @@ class TestOutages:
                         [event_message(scope, event) for event in some_events(50, start=50)],
                     )
                     wait(lambda: left_of(stores) == 50, "what is not written must not be committed")
+                    wait(lambda: running.measured("oldest_uncommitted_seconds") > 0.5, "what waits must grow old")
                     daemon = start_clickhouse(folder, port)
                     wait(lambda: all_taken(stores), "the consumer did not go on")
                     assert stores.events.count(scope) == 100
+                    wait(lambda: running.measured("oldest_uncommitted_seconds") == 0, "nothing waits")
                 finally:
                     daemon.stop()
+
+    def test_it_serves_its_measures(self, settings: Settings, stores: Stores, scope: Scope) -> None:
+        port = servers.free_port()
+        publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(5)])
+        environment = {**os.environ, **environment_of(settings), "LEMO_CONSUMER_METRICS_PORT": str(port)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lemo.cli", "consumer"], env=environment, stdout=subprocess.DEVNULL
+        )
+
+        def served() -> list[str]:
+            try:
+                return httpx.get(f"http://{LOOPBACK}:{port}/metrics", trust_env=False).text.splitlines()
+            except httpx.TransportError:
+                return []
+
+        wait(lambda: 'lemo_consumer_records_total{kind="events"} 5.0' in served(), "its measures are not served")
+        assert scope.tenant_id not in "".join(served())
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
     def test_it_stops_promptly_while_an_engine_is_away(self, settings: Settings, scope: Scope) -> None:
         settings.clickhouse_url = SecretStr(f"http://{LOOPBACK}:{servers.free_port()}")

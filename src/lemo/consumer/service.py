@@ -11,6 +11,7 @@ import structlog
 
 from lemo.consumer.aggregation import Aggregation
 from lemo.consumer.known import Known
+from lemo.consumer.metrics import ConsumerMetrics
 from lemo.consumer.sorting import Batch, sort
 from lemo.consumer.writing import Writing
 from lemo.domain.errors import EngineUnavailable
@@ -56,6 +57,7 @@ class Consumer:
     def __init__(
         self, stores: Stores, member: str, on_items: Callable[[Scope], None], stop: threading.Event | None = None
     ) -> None:
+        self.metrics = ConsumerMetrics()
         self._settings = stores.settings
         self._stores = stores
         self._member = member
@@ -107,9 +109,9 @@ class Consumer:
 
     def _step(self, reader: Reader) -> None:
         seconds = _POLL_WHILE_WRITING if self._writing else _POLL_SECONDS
-        records = self._persist("read the log", lambda: reader.poll(self._limit, seconds))
+        records = self._persist("read the log", lambda: self._poll(reader, seconds))
         if records:
-            batch = self._persist("read scenarios", lambda: sort(records, self._topics, self._known))
+            batch = self._persist("read scenarios", lambda: self._sort(records))
             self._finish()
             self._writing = Writing(records, batch, self._write_until_done)
             self._limit = _next_limit(records)
@@ -119,6 +121,16 @@ class Consumer:
             self._aggregation.tick()
         if time.monotonic() - self._told > _TELL_EVERY:
             self._tell()
+
+    def _poll(self, reader: Reader, seconds: float) -> Sequence[Record]:
+        started = time.perf_counter()
+        records = reader.poll(self._limit, seconds)
+        self.metrics.polled(records, time.perf_counter() - started)
+        return records
+
+    def _sort(self, records: Sequence[Record]) -> Batch:
+        with self.metrics.stage("sort", records):
+            return sort(records, self._topics, self._known)
 
     def _finish(self) -> None:
         """Waits until the batch under way is written, however long the stores take, and commits it."""
@@ -139,7 +151,9 @@ class Consumer:
 
     def _commit(self) -> None:
         if self._reader and (written := self._writing):
-            self._reader.commit(written.records)
+            with self.metrics.stage("commit", written.records):
+                self._reader.commit(written.records)
+            self.metrics.committed(written.records, written.batch)
             self._writing = None
             self._done["items"] += written.batch.item_count
             self._done["events"] += len(written.batch.events)
@@ -166,18 +180,23 @@ class Consumer:
 
     def _write(self, batch: Batch) -> None:
         stores = self._stores
-        for scope, by_id in batch.items.items():
-            items = [item for item, _ in by_id.values()]
-            arrived = [moment for _, moment in by_id.values()]
-            accepted = stores.items.upsert(scope, items, arrived)
-            written = [pair for item_id, pair in by_id.items() if item_id in accepted]
-            stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
-            stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
-        self._aggregation.before(batch.hours())
-        stores.events.insert(batch.events)
-        self._aggregation.tick()
-        stores.history.add(batch.remembered)
-        publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
+        stage = self.metrics.stage
+        with stage("items", batch.items):
+            for scope, by_id in batch.items.items():
+                items = [item for item, _ in by_id.values()]
+                arrived = [moment for _, moment in by_id.values()]
+                accepted = stores.items.upsert(scope, items, arrived)
+                written = [pair for item_id, pair in by_id.items() if item_id in accepted]
+                stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
+                stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
+        with stage("events", batch.events):
+            self._aggregation.before(batch.hours())
+            stores.events.insert(batch.events)
+            self._aggregation.tick()
+        with stage("history", batch.remembered):
+            stores.history.add(batch.remembered)
+        with stage("dead-letters", batch.dead):
+            publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         for scope in batch.items:
             self._on_items(scope)
 

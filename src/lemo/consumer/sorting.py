@@ -28,6 +28,8 @@ class Batch:
     remembered: EventColumns = field(default_factory=EventColumns)
     """Those of the events that belong into their user's recent history."""
     dead: list[Message] = field(default_factory=list)
+    event_records: int = 0
+    """How many of the records came from topics of events."""
 
     @property
     def item_count(self) -> int:
@@ -72,6 +74,7 @@ def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
                 owners[topic] = None if topic == topics.events else topic.removeprefix(topics.tenant_prefix)
             events.setdefault(owners[topic], []).append(record)
     for owner, theirs in events.items():
+        batch.event_records += len(theirs)
         batch.events.extend(_take_events(theirs, owner, known, batch.dead))
     acts = list(zip(batch.events.tenant_id, batch.events.scenario_id, batch.events.action, strict=True))
     remembered = {act: bool(known.remembers(*act)) for act in set(acts)}
