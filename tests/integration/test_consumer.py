@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ from lemo.consumer.metrics import STAGES
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
+from lemo.observability.log_probes import probe_consumer
+from lemo.observability.metrics import Installation
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
@@ -145,6 +148,37 @@ def test_a_consumer_measures_what_it_does(settings: Settings, stores: Stores, sc
         assert 0 < measured("stage_seconds_sum", stage=stage) < PATIENCE
     assert {measured("stage_seconds_count", stage=stage) for stage in ("read", "sort", "commit")} == {batches}
     assert measured("oldest_uncommitted_seconds") == 0
+
+
+def test_how_far_it_is_behind_is_seen(settings: Settings, stores: Stores, scope: Scope) -> None:
+    events = [event_message(scope, event) for event in some_events(5)]
+    own, owns = f"{settings.kafka_event_topic}-{scope.tenant_id}", f"{settings.kafka_event_topic}-*"
+    publish(stores, settings.kafka_event_topic, events[:3])
+    publish(stores, own, events[3:])
+    before = gauges(stores)
+    assert (before["waiting", settings.kafka_event_topic], before["waiting", owns]) == (3, 2)
+    assert {topic for (name, topic), value in before.items() if name == "oldest_waiting_seconds" and value > 0} == {
+        settings.kafka_event_topic,
+        owns,
+    }
+    finding = probe_consumer(settings)
+    assert re.search(r"\b5 messages, \d+\.\d s behind", f"{finding.version} {finding.detail}")
+    with Running(settings):
+        wait(lambda: all_taken(stores), "the consumer did not take everything")
+        finding = probe_consumer(settings)
+        assert finding.version.endswith(" running")
+        assert finding.detail.endswith(f"{settings.kafka_group}: up to date")
+    assert set(gauges(stores).values()) == {0}
+
+
+def gauges(stores: Stores) -> dict[tuple[str, str], float]:
+    """What the installation's metrics tell of each topic."""
+    return {
+        (sample.name.removeprefix("lemo_ingest_"), sample.labels["topic"]): sample.value
+        for metric in Installation(stores).collect()
+        for sample in metric.samples
+        if sample.name.startswith("lemo_ingest_")
+    }
 
 
 def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores: Stores, scope: Scope) -> None:
