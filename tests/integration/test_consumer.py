@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from consumers import (
     left_of,
     letters,
     publish,
+    results,
     some_events,
     start_clickhouse,
     start_process,
@@ -44,6 +47,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import FAULTS, event_message, item_message
+from lemo.streams.redis_streams import stream_key
 
 
 @pytest.fixture(params=["redis", "kafka"])
@@ -185,14 +189,17 @@ def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores:
     other = Scope(f"{scope.tenant_id}-other", scope.scenario_id)
     stores.tenants.create(other.tenant_id)
     stores.scenarios.create(other.tenant_id, scenario_from_template(other.scenario_id, "vlog"))
-    own, nobodys = (f"{settings.kafka_event_topic}-{name}" for name in (scope.tenant_id, "no-such-tenant"))
+    own, nobodys, nameless = (
+        f"{settings.kafka_event_topic}-{name}" for name in (scope.tenant_id, "no-such-tenant", "NO_NAME")
+    )
     mine, foreign = ([event_message(each, event) for event in some_events(20)] for each in (scope, other))
     with Running(settings):
         publish(stores, settings.kafka_event_topic, foreign[:10])
         publish(stores, own, [*mine, *foreign[10:], Message(b"{broken")])
         publish(stores, nobodys, mine[:1])
+        publish(stores, nameless, mine[1:2])
         wait(lambda: len(letters(stores, scope.tenant_id)) == 11, "foreign events did not become dead letters")
-        wait(lambda: len(letters(stores, "")) == 1, "the topic of no tenant was not read")
+        wait(lambda: len(letters(stores, "")) == 2, "the topics of no tenant were not read")
         wait(lambda: all_taken(stores), "the consumer did not take everything")
     assert (stores.events.count(scope), stores.events.count(other)) == (20, 10)
     assert letters(stores, other.tenant_id) == []
@@ -202,7 +209,10 @@ def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores:
     assert {letter.message.value for letter in refused if letter.fault == "other-tenant"} == {
         message.value for message in foreign[10:]
     }
-    assert letters(stores, "")[0].fault == "other-tenant"
+    assert {(letter.topic, letter.fault) for letter in letters(stores, "")} == {
+        (nobodys, "other-tenant"),
+        (nameless, "other-tenant"),
+    }
 
 
 def test_one_bad_item_of_a_message_becomes_a_dead_letter_of_its_own(
@@ -239,6 +249,68 @@ def test_older_versions_of_an_item_do_not_come_back(settings: Settings, stores: 
     assert stores.items.get_many(scope, ["i"])["i"].title == "new"
     assert stores.fresh.latest(scope, 10) == ["i"]
     assert stores.fresh.inactive(scope) == set()
+
+
+def test_what_became_of_each_item_is_told(settings: Settings, stores: Stores, scope: Scope) -> None:
+    topic = settings.kafka_item_ingest_topics[0]
+    ids = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id}
+    newest, older = (Item(item_id="c", updated_at=START + age) for age in (5_000, 1_000))
+    publish(stores, topic, [item_message(scope, newest), item_message(scope, older)])
+    consume(settings, stores)
+    sent: list[dict[str, Any]] = [
+        ids | {"items": [{"item_id": "a"}, {"title": "no id"}, {"item_id": "b", "tags": 5}]},
+        ids | {"scenario_id": "nowhere", "items": [{"item_id": "d"}, {"item_id": "e"}]},
+        ids | {"tenant_id": "nobody", "item_id": "f"},
+        ids | {"item_id": "g", "tags": 7},
+        {"item_id": "h"},
+    ]
+    values = [json.dumps(each).encode() for each in sent]
+    publish(stores, topic, [Message(value) for value in values])
+    publish(stores, topic, [item_message(scope, Item(item_id="c", updated_at=START + 4_000, deleted=True))])
+    publish(stores, topic, [Message(b"{broken")])
+    consume(settings, stores)
+
+    def told(item_id: str) -> list[dict[str, Any]]:
+        return [result for result in results(stores) if result["item_id"] == item_id]
+
+    stored = {record.position: record for record in stores.log.scan(topic) if record.value == values[0]}
+    (place,) = stored.values()
+    source = {"topic": topic, "partition": place.partition, "offset": place.position}
+    assert told("a") == [{**ids, "item_id": "a", "outcome": "accepted", "version": place.timestamp, **source}]
+    (refused,) = told("b")
+    assert refused.pop("reason").startswith("tags")
+    assert refused == {**ids, "item_id": "b", "outcome": "rejected", "fault": "invalid", "index": 2, **source}
+    assert sorted((result["version"], result["outcome"]) for result in told("c")) == [
+        (START + 1_000, "stale"),
+        (START + 4_000, "stale"),
+        (START + 5_000, "accepted"),
+    ]
+    tenant_id, scenario_id = scope.tenant_id, scope.scenario_id
+    assert {
+        (result["item_id"], result["fault"], result["tenant_id"], result["scenario_id"])
+        for result in results(stores)
+        if result["outcome"] == "rejected"
+    } == {
+        ("", "invalid", tenant_id, scenario_id),
+        ("b", "invalid", tenant_id, scenario_id),
+        ("d", "unknown-scenario", tenant_id, "nowhere"),
+        ("e", "unknown-scenario", tenant_id, "nowhere"),
+        ("f", "unknown-tenant", "", scenario_id),
+        ("g", "invalid", tenant_id, scenario_id),
+        ("h", "invalid", "", ""),
+        ("", "not-json", "", ""),
+    }
+    assert len(results(stores)) == 12
+    before = stores.items.get_many(scope, ["a", "b", "c"])
+    assert (set(before), before["c"].deleted) == ({"a", "c"}, False)
+
+    replay = settings.model_copy(update={"kafka_group": f"{settings.kafka_group}-replay"})
+    replayed = Stores(replay)
+    consume(replay, replayed)
+    replayed.close()
+    assert set(Counter(map(str, results(stores))).values()) == {2}  # the same is told again
+    assert stores.items.get_many(scope, ["a", "b", "c"]) == before
+    assert len(letters(stores, scope.tenant_id)) == 4
 
 
 def test_replaying_the_whole_log_gives_the_same_state(settings: Settings, stores: Stores, scope: Scope) -> None:
@@ -334,6 +406,39 @@ class TestOneEngine:
                     wait(lambda: running.measured("oldest_uncommitted_seconds") == 0, "nothing waits")
                 finally:
                     daemon.stop()
+
+    def test_nothing_is_committed_before_its_result_is_written(
+        self, settings: Settings, stores: Stores, scope: Scope
+    ) -> None:
+        in_the_way = stream_key(settings.kafka_item_results_topic)
+        stores.redis.set(in_the_way, "no stream")
+        publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
+        with Running(settings) as running:
+            wait(lambda: stores.items.count(scope) == 1, "the item was not written")
+            assert left_of(stores) == 1
+            assert running.measured("stage_seconds_count", stage="results") == 0
+            stores.redis.delete(in_the_way)
+            wait(lambda: all_taken(stores), "the consumer did not go on")
+        assert [result["outcome"] for result in results(stores)] == ["accepted"]
+
+    def test_results_are_kept_for_some_days(self, settings: Settings, stores: Stores, scope: Scope) -> None:
+        key = stream_key(settings.kafka_item_results_topic)
+        old = int((time.time() - (settings.item_results_days + 1) * 86_400) * 1000)
+        with stores.redis.pipeline() as pipeline:
+            for number in range(300):
+                pipeline.xadd(key, {"v": "{}"}, id=f"{old}-{number + 1}")
+            pipeline.execute()
+        publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
+        consume(settings, stores)
+        assert len(results(stores)) < 120  # whole nodes of the stream go, about 100 entries
+
+    def test_results_can_be_switched_off(self, settings: Settings, stores: Stores, scope: Scope) -> None:
+        silent = settings.model_copy(update={"kafka_item_results_topic": ""})
+        publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
+        running = consume(silent, stores)
+        assert stores.items.count(scope) == 1
+        assert running.measured("stage_seconds_count", stage="results") == 0
+        assert results(stores) == []
 
     def test_it_serves_its_measures(self, settings: Settings, stores: Stores, scope: Scope) -> None:
         port = servers.free_port()

@@ -14,7 +14,7 @@ from lemo.streams import Record
 from lemo.streams.dead_letters import fault_of
 from lemo.streams.messages import FAULTS
 
-Stage = Literal["read", "sort", "items", "events", "history", "dead-letters", "commit"]
+Stage = Literal["read", "sort", "items", "events", "history", "dead-letters", "results", "commit"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BATCH_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000)
 """Upper limits of the histogram of batches, in records."""

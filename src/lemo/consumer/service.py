@@ -105,7 +105,7 @@ class Consumer:
         """Asks every engine for a sign of life, and makes what is missing in it."""
         self._stores.documents.ping()
         self._stores.events.migrate()
-        self._stores.log.create_topics([*self._topics.fixed, self._settings.kafka_dead_letter_topic])
+        self._stores.log.create_topics([*self._topics.fixed, *self._topics.written])
 
     def _step(self, reader: Reader) -> None:
         seconds = _POLL_WHILE_WRITING if self._writing else _POLL_SECONDS
@@ -181,12 +181,13 @@ class Consumer:
     def _write(self, batch: Batch) -> None:
         stores = self._stores
         stage = self.metrics.stage
+        accepted: dict[Scope, set[str]] = {}
         with stage("items", batch.items):
             for scope, by_id in batch.items.items():
                 items = [item for item, _ in by_id.values()]
                 arrived = [moment for _, moment in by_id.values()]
-                accepted = stores.items.upsert(scope, items, arrived)
-                written = [pair for item_id, pair in by_id.items() if item_id in accepted]
+                accepted[scope] = stores.items.upsert(scope, items, arrived)
+                written = [pair for item_id, pair in by_id.items() if item_id in accepted[scope]]
                 stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
                 stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
         with stage("events", batch.events):
@@ -197,6 +198,10 @@ class Consumer:
             stores.history.add(batch.remembered)
         with stage("dead-letters", batch.dead):
             publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
+        if topic := self._settings.kafka_item_results_topic:
+            results = batch.results(accepted)
+            with stage("results", results):
+                self._publisher.publish(topic, results)
         for scope in batch.items:
             self._on_items(scope)
 
