@@ -34,6 +34,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message
+from lemo.streams.topics import Topics
 from servers import RUN_FOLDER, embedded, server, stop_embedded
 from sites import model_of, publish_model
 
@@ -81,6 +82,7 @@ def installation(kafka: str) -> Settings:
         kafka_item_ingest_topics=[f"items-{own}"],
         kafka_event_topic=f"events-{own}",
         kafka_dead_letter_topic=f"dead-{own}",
+        kafka_item_results_topic=f"results-{own}",
         kafka_group=f"group-{own}",
     )
 
@@ -164,8 +166,8 @@ def opened(settings: Settings) -> Iterator[Stores]:
         stores.tenants.create(SCOPE.tenant_id)
         stores.scenarios.create(SCOPE.tenant_id, scenario_from_template(SCOPE.scenario_id, "vlog"))
         stores.redis.flushall()
-        topics = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic, settings.kafka_dead_letter_topic]
-        stores.log.create_topics(topics)
+        topics = Topics(settings)
+        stores.log.create_topics([*topics.fixed, *topics.written])
         yield stores
 
 

@@ -1,5 +1,6 @@
 """A consumer between real engines, in a thread or a process: an installation of its own for each test."""
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter
+from lemo.streams.redis_streams import stream_key
 from lemo.streams.topics import Topics
 from servers import ANSWERS, ROOT
 
@@ -43,6 +45,7 @@ def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path)
         kafka_item_ingest_topics=[f"items-{mine}", f"vlog-items-{mine}"],
         kafka_event_topic=f"events-{mine}",
         kafka_dead_letter_topic=f"dead-{mine}",
+        kafka_item_results_topic=f"results-{mine}",
         kafka_group=f"group-{mine}",
     )
 
@@ -53,16 +56,14 @@ def connected(settings: Settings, scope: Scope) -> Iterator[Stores]:
     stores = Stores(settings)
     stores.tenants.create(scope.tenant_id)
     stores.scenarios.create(scope.tenant_id, scenario_from_template(scope.scenario_id, "vlog"))
-    stores.log.create_topics([*topics(settings), settings.kafka_dead_letter_topic])
+    topics = Topics(settings)
+    stores.log.create_topics([*topics.fixed, *topics.written])
     yield stores
-    for pattern in (f"lemo:*:{scope.tenant_id}:*", *(f"lemo:log:{topic}" for topic in topics(settings))):
+    streams = (stream_key(topic) for topic in (*topics.fixed, *topics.written))
+    for pattern in (f"lemo:*:{scope.tenant_id}:*", *streams):
         for key in stores.redis.scan_iter(pattern):
             stores.redis.delete(key)
     stores.close()
-
-
-def topics(settings: Settings) -> list[str]:
-    return [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
 
 
 def publish(stores: Stores, topic: str, messages: list[Message]) -> None:
@@ -91,6 +92,7 @@ class Running:
         self.stop = threading.Event()
         self._stores = Stores(settings)
         service = Consumer(self._stores, member, self.asked.append, self.stop)
+        self._registry = service.metrics.registry
         self._thread = threading.Thread(target=service.run, name="consumer")
 
     def __enter__(self) -> "Running":
@@ -102,6 +104,12 @@ class Running:
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self._stores.close()
+
+    def measured(self, name: str, **labels: str) -> float:
+        """The value of one of the consumer's metrics."""
+        value = self._registry.get_sample_value(f"lemo_consumer_{name}", labels)
+        assert value is not None, name
+        return value
 
 
 def consume(settings: Settings, stores: Stores) -> Running:
@@ -140,6 +148,11 @@ def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
     return stores.dead_letters.waiting_of(tenant_id)
 
 
+def results(stores: Stores) -> list[dict[str, Any]]:
+    """What the consumer told of items."""
+    return [json.loads(record.value) for record in stores.log.scan(stores.settings.kafka_item_results_topic)]
+
+
 def left_of(stores: Stores) -> int:
     read = Topics(stores.settings).read_of(stores.log)
     return sum(stores.log.lag(read, stores.settings.kafka_group).values())
@@ -169,6 +182,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "LEMO_KAFKA_ITEM_INGEST_TOPICS": ",".join(settings.kafka_item_ingest_topics),
         "LEMO_KAFKA_EVENT_TOPIC": settings.kafka_event_topic,
         "LEMO_KAFKA_DEAD_LETTER_TOPIC": settings.kafka_dead_letter_topic,
+        "LEMO_KAFKA_ITEM_RESULTS_TOPIC": settings.kafka_item_results_topic,
         "LEMO_KAFKA_GROUP": settings.kafka_group,
     }
 

@@ -74,10 +74,14 @@ class Settings(BaseSettings):
     )
     kafka_event_topic: str = Field("user-behaviors", description="Topic of events; TOPIC-TENANT: of one tenant.")
     kafka_dead_letter_topic: str = Field("lemo-dead-letters", description="Topic that takes messages that are no good.")
+    kafka_item_results_topic: str = Field(
+        "items-ingest-results", description="Topic that tells what became of each item; empty: it is not told."
+    )
     kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
     dead_letters_days: int = Field(
         30, ge=1, description="Days that dead letters are kept. Kafka: of a topic that Lemo makes."
     )
+    item_results_days: int = Field(7, ge=1, description="The same of the results of items.")
     kafka_group_protocol: Literal["classic", "consumer"] = Field(
         "classic",
         description="How consumers share partitions: classic (cooperative-sticky), or consumer (KIP-848; Kafka 4).",
@@ -85,7 +89,8 @@ class Settings(BaseSettings):
     stream_max_length: int = Field(
         2_000_000,
         ge=1000,
-        description="Redis Streams: consumed messages kept per topic, and dead letters at most; unconsumed ones stay.",
+        description="Redis Streams: consumed messages kept per topic; dead letters and item results at most."
+        " Unconsumed ones stay.",
     )
 
     # Vectors
@@ -145,6 +150,10 @@ class Settings(BaseSettings):
     worker_metrics_port: int = Field(
         9540, ge=0, le=65535, description="Its port, for each worker of a machine another one; 0: none."
     )
+    consumer_metrics_host: str = Field("127.0.0.1", description="Address of the consumer's `/metrics` for Prometheus.")
+    consumer_metrics_port: int = Field(
+        9541, ge=0, le=65535, description="Its port, for each consumer of a machine another one; 0: none."
+    )
     history_length: int = Field(200, ge=1, le=10_000, description="Most recent items of a user kept in Redis.")
     history_days: int = Field(
         90, ge=1, description="Days after its last write that a user's recent history stays in Redis."
@@ -155,11 +164,16 @@ class Settings(BaseSettings):
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
 
-    @field_validator("kafka_dead_letter_topic")
+    @field_validator("kafka_dead_letter_topic", "kafka_item_results_topic")
     @classmethod
-    def _not_read_as_events(cls, topic: str, info: ValidationInfo) -> str:
-        if topic.startswith(f"{info.data.get('kafka_event_topic')}-"):
+    def _never_read(cls, topic: str, info: ValidationInfo) -> str:
+        events = info.data.get("kafka_event_topic")
+        if topic.startswith(f"{events}-"):
             raise ValueError("must not begin with LEMO_KAFKA_EVENT_TOPIC and a hyphen: those are tenants' event topics")
+        if topic in (events, *info.data.get("kafka_item_ingest_topics", ())):
+            raise ValueError("must not be a topic that the consumer reads: it would read what it writes")
+        if topic == info.data.get("kafka_dead_letter_topic"):
+            raise ValueError("must not be LEMO_KAFKA_DEAD_LETTER_TOPIC: dead letters are read, shown and sent again")
         return topic
 
     @field_validator("beat_lock_seconds")

@@ -214,6 +214,31 @@ def test_lag_counts_what_is_not_committed(log: Log, topic: str, group: str) -> N
     reader.close()
 
 
+def test_the_oldest_is_the_first_that_is_not_committed(log: Log, topic: str, group: str) -> None:
+    empty = f"{topic}-empty"
+    log.create_topics([empty])
+    assert log.oldest([topic, empty], group) == {}
+    publish(log, topic, numbered(0, 5, b"k"))
+    published = log.read_all(topic, 5)[-1].timestamp
+    pause = threading.Event()
+    while time.time() * 1000 <= published:  # what comes now is younger
+        pause.wait(0.001)
+    publish(log, topic, numbered(5, 10, b"k"))
+    publish(log, topic, numbered(10, 50))  # everywhere
+    stored = {record.value: record.timestamp for record in log.read_all(topic, 100)}
+    assert stored[b"0"] < stored[b"5"]
+    assert log.oldest([topic, empty], group) == {topic: stored[b"0"]}
+    reader = log.reader([topic], group, "a")
+    records = read(reader, 50)
+    assert log.oldest([topic], group) == {topic: stored[b"0"]}
+    reader.commit([record for record in records if record.value in (b"0", b"1", b"2", b"3", b"4")])
+    assert log.oldest([topic], group) == {topic: stored[b"5"]}
+    assert log.oldest([topic], f"{group}-another") == {topic: stored[b"0"]}
+    reader.commit(records)
+    assert log.oldest([topic], group) == {}
+    reader.close()
+
+
 def test_several_topics_are_read_by_one_reader(log: Log, topic: str, group: str) -> None:
     other = f"{topic}-other"
     log.create_topics([topic, other])

@@ -12,6 +12,7 @@ from consoles import SHOP, Console, Visit, alive, fill, start, until
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.streams import Message
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +20,26 @@ def environment(
     valkey_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[dict[str, str], str, str]]:
     """The settings of a filled installation, its tenant and the tenant's key."""
+    own = uuid.uuid4().hex[:8]
     settings = {
         "LEMO_HOME": str(tmp_path_factory.mktemp("home")),
         "LEMO_REDIS_URL": valkey_url,
         "LEMO_CLICKHOUSE_URL": clickhouse_url,
-        "LEMO_CLICKHOUSE_DATABASE": f"console_{uuid.uuid4().hex[:8]}",
+        "LEMO_CLICKHOUSE_DATABASE": f"console_{own}",
+        "LEMO_KAFKA_ITEM_INGEST_TOPICS": f"items-{own}",
+        "LEMO_KAFKA_EVENT_TOPIC": f"events-{own}",
         "LEMO_MILVUS_PORT": str(servers.free_port()),
         "LEMO_API_PORT": str(servers.free_port()),
     }
-    tenant_id = f"tenant-{uuid.uuid4().hex[:8]}"
+    tenant_id = f"tenant-{own}"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
         stores = Stores(Settings())
     fill(stores, tenant_id)
+    publisher = stores.log.publisher()
+    publisher.publish(settings["LEMO_KAFKA_EVENT_TOPIC"], [Message(b"{}")] * 1_204)
+    publisher.close()
     key = stores.tenants.new_key(tenant_id)
     yield settings, tenant_id, key
     stores.events.delete_scope(Scope(tenant_id, SHOP))

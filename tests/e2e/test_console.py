@@ -20,6 +20,7 @@ def test_the_overview_shows_services_counts_schedule_and_runs(console: Console, 
     expect(row).to_contain_text("40", timeout=20_000)
     expect(row).to_contain_text("60")
     expect(row).to_contain_text("2026-11-01")
+    expect(page.get_by_text(re.compile(r"^1,204 messages, [\d.]+ (s|min) behind$"))).to_be_visible()
     expect(page.get_by_text("precompute-recommendations-4hours")).to_be_visible()
     failed = page.get_by_role("row").filter(has_text="update-user-profiles-2hours")
     expect(failed).to_contain_text("Milvus did not answer.")

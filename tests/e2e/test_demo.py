@@ -119,6 +119,7 @@ def test_a_cluster_gives_the_same_numbers_by_settings_alone(
         "LEMO_KAFKA_ITEM_INGEST_TOPICS": f"items-{own},vlog-items-{own},news-items-{own}",
         "LEMO_KAFKA_EVENT_TOPIC": f"events-{own}",
         "LEMO_KAFKA_DEAD_LETTER_TOPIC": f"dead-{own}",
+        "LEMO_KAFKA_ITEM_RESULTS_TOPIC": f"results-{own}",
         "LEMO_SNAPSHOTS_URL": f"s3://{s3_bucket}/snapshots",
         "LEMO_S3_ENDPOINT": s3_url,
         "LEMO_S3_ACCESS_KEY_ID": "any",

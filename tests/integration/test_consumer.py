@@ -1,11 +1,18 @@
 """The consumer between real engines: what it commits is written, bad messages stop nothing, replays change nothing."""
 
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -18,9 +25,11 @@ from consumers import (
     connected,
     consume,
     consumer_settings,
+    environment_of,
     left_of,
     letters,
     publish,
+    results,
     some_events,
     start_clickhouse,
     start_process,
@@ -28,13 +37,17 @@ from consumers import (
     wait,
 )
 from engines.process import LOOPBACK
+from lemo.consumer.metrics import STAGES
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
+from lemo.observability.log_probes import probe_consumer
+from lemo.observability.metrics import Installation
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
-from lemo.streams.messages import event_message, item_message
+from lemo.streams.messages import FAULTS, event_message, item_message
+from lemo.streams.redis_streams import stream_key
 
 
 @pytest.fixture(params=["redis", "kafka"])
@@ -124,18 +137,69 @@ def test_bad_messages_become_dead_letters_and_stop_nothing(settings: Settings, s
     }
 
 
+def test_a_consumer_measures_what_it_does(settings: Settings, stores: Stores, scope: Scope) -> None:
+    events = [event_message(scope, event) for event in some_events(40)]
+    publish(stores, settings.kafka_event_topic, [*events, Message(b"{broken"), Message(b"[]"), Message(b"{}")])
+    publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i")), Message(b"{broken")])
+    measured = consume(settings, stores).measured
+    assert (measured("records_total", kind="events"), measured("records_total", kind="items")) == (43, 2)
+    assert measured("batch_records_sum") == 45
+    faults = {fault: measured("dead_letters_total", fault=fault) for fault in FAULTS}
+    assert {fault: count for fault, count in faults.items() if count} == {"not-json": 3, "invalid": 1}
+    batches = measured("batch_records_count")
+    for stage in STAGES:
+        assert 1 <= measured("stage_seconds_count", stage=stage) <= batches
+        assert 0 < measured("stage_seconds_sum", stage=stage) < PATIENCE
+    assert {measured("stage_seconds_count", stage=stage) for stage in ("read", "sort", "commit")} == {batches}
+    assert measured("oldest_uncommitted_seconds") == 0
+
+
+def test_how_far_it_is_behind_is_seen(settings: Settings, stores: Stores, scope: Scope) -> None:
+    events = [event_message(scope, event) for event in some_events(5)]
+    own, owns = f"{settings.kafka_event_topic}-{scope.tenant_id}", f"{settings.kafka_event_topic}-*"
+    publish(stores, settings.kafka_event_topic, events[:3])
+    publish(stores, own, events[3:])
+    before = gauges(stores)
+    assert (before["waiting", settings.kafka_event_topic], before["waiting", owns]) == (3, 2)
+    assert {topic for (name, topic), value in before.items() if name == "oldest_waiting_seconds" and value > 0} == {
+        settings.kafka_event_topic,
+        owns,
+    }
+    finding = probe_consumer(settings)
+    assert re.search(r"\b5 messages, \d+\.\d s behind", f"{finding.version} {finding.detail}")
+    with Running(settings):
+        wait(lambda: all_taken(stores), "the consumer did not take everything")
+        finding = probe_consumer(settings)
+        assert finding.version.endswith(" running")
+        assert finding.detail.endswith(f"{settings.kafka_group}: up to date")
+    assert set(gauges(stores).values()) == {0}
+
+
+def gauges(stores: Stores) -> dict[tuple[str, str], float]:
+    """What the installation's metrics tell of each topic."""
+    return {
+        (sample.name.removeprefix("lemo_ingest_"), sample.labels["topic"]): sample.value
+        for metric in Installation(stores).collect()
+        for sample in metric.samples
+        if sample.name.startswith("lemo_ingest_")
+    }
+
+
 def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores: Stores, scope: Scope) -> None:
     other = Scope(f"{scope.tenant_id}-other", scope.scenario_id)
     stores.tenants.create(other.tenant_id)
     stores.scenarios.create(other.tenant_id, scenario_from_template(other.scenario_id, "vlog"))
-    own, nobodys = (f"{settings.kafka_event_topic}-{name}" for name in (scope.tenant_id, "no-such-tenant"))
+    own, nobodys, nameless = (
+        f"{settings.kafka_event_topic}-{name}" for name in (scope.tenant_id, "no-such-tenant", "NO_NAME")
+    )
     mine, foreign = ([event_message(each, event) for event in some_events(20)] for each in (scope, other))
     with Running(settings):
         publish(stores, settings.kafka_event_topic, foreign[:10])
         publish(stores, own, [*mine, *foreign[10:], Message(b"{broken")])
         publish(stores, nobodys, mine[:1])
+        publish(stores, nameless, mine[1:2])
         wait(lambda: len(letters(stores, scope.tenant_id)) == 11, "foreign events did not become dead letters")
-        wait(lambda: len(letters(stores, "")) == 1, "the topic of no tenant was not read")
+        wait(lambda: len(letters(stores, "")) == 2, "the topics of no tenant were not read")
         wait(lambda: all_taken(stores), "the consumer did not take everything")
     assert (stores.events.count(scope), stores.events.count(other)) == (20, 10)
     assert letters(stores, other.tenant_id) == []
@@ -145,7 +209,10 @@ def test_a_tenants_own_topic_carries_only_its_events(settings: Settings, stores:
     assert {letter.message.value for letter in refused if letter.fault == "other-tenant"} == {
         message.value for message in foreign[10:]
     }
-    assert letters(stores, "")[0].fault == "other-tenant"
+    assert {(letter.topic, letter.fault) for letter in letters(stores, "")} == {
+        (nobodys, "other-tenant"),
+        (nameless, "other-tenant"),
+    }
 
 
 def test_one_bad_item_of_a_message_becomes_a_dead_letter_of_its_own(
@@ -182,6 +249,68 @@ def test_older_versions_of_an_item_do_not_come_back(settings: Settings, stores: 
     assert stores.items.get_many(scope, ["i"])["i"].title == "new"
     assert stores.fresh.latest(scope, 10) == ["i"]
     assert stores.fresh.inactive(scope) == set()
+
+
+def test_what_became_of_each_item_is_told(settings: Settings, stores: Stores, scope: Scope) -> None:
+    topic = settings.kafka_item_ingest_topics[0]
+    ids = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id}
+    newest, older = (Item(item_id="c", updated_at=START + age) for age in (5_000, 1_000))
+    publish(stores, topic, [item_message(scope, newest), item_message(scope, older)])
+    consume(settings, stores)
+    sent: list[dict[str, Any]] = [
+        ids | {"items": [{"item_id": "a"}, {"title": "no id"}, {"item_id": "b", "tags": 5}]},
+        ids | {"scenario_id": "nowhere", "items": [{"item_id": "d"}, {"item_id": "e"}]},
+        ids | {"tenant_id": "nobody", "item_id": "f"},
+        ids | {"item_id": "g", "tags": 7},
+        {"item_id": "h"},
+    ]
+    values = [json.dumps(each).encode() for each in sent]
+    publish(stores, topic, [Message(value) for value in values])
+    publish(stores, topic, [item_message(scope, Item(item_id="c", updated_at=START + 4_000, deleted=True))])
+    publish(stores, topic, [Message(b"{broken")])
+    consume(settings, stores)
+
+    def told(item_id: str) -> list[dict[str, Any]]:
+        return [result for result in results(stores) if result["item_id"] == item_id]
+
+    stored = {record.position: record for record in stores.log.scan(topic) if record.value == values[0]}
+    (place,) = stored.values()
+    source = {"topic": topic, "partition": place.partition, "offset": place.position}
+    assert told("a") == [{**ids, "item_id": "a", "outcome": "accepted", "version": place.timestamp, **source}]
+    (refused,) = told("b")
+    assert refused.pop("reason").startswith("tags")
+    assert refused == {**ids, "item_id": "b", "outcome": "rejected", "fault": "invalid", "index": 2, **source}
+    assert sorted((result["version"], result["outcome"]) for result in told("c")) == [
+        (START + 1_000, "stale"),
+        (START + 4_000, "stale"),
+        (START + 5_000, "accepted"),
+    ]
+    tenant_id, scenario_id = scope.tenant_id, scope.scenario_id
+    assert {
+        (result["item_id"], result["fault"], result["tenant_id"], result["scenario_id"])
+        for result in results(stores)
+        if result["outcome"] == "rejected"
+    } == {
+        ("", "invalid", tenant_id, scenario_id),
+        ("b", "invalid", tenant_id, scenario_id),
+        ("d", "unknown-scenario", tenant_id, "nowhere"),
+        ("e", "unknown-scenario", tenant_id, "nowhere"),
+        ("f", "unknown-tenant", "", scenario_id),
+        ("g", "invalid", tenant_id, scenario_id),
+        ("h", "invalid", "", ""),
+        ("", "not-json", "", ""),
+    }
+    assert len(results(stores)) == 12
+    before = stores.items.get_many(scope, ["a", "b", "c"])
+    assert (set(before), before["c"].deleted) == ({"a", "c"}, False)
+
+    replay = settings.model_copy(update={"kafka_group": f"{settings.kafka_group}-replay"})
+    replayed = Stores(replay)
+    consume(replay, replayed)
+    replayed.close()
+    assert set(Counter(map(str, results(stores))).values()) == {2}  # the same is told again
+    assert stores.items.get_many(scope, ["a", "b", "c"]) == before
+    assert len(letters(stores, scope.tenant_id)) == 4
 
 
 def test_replaying_the_whole_log_gives_the_same_state(settings: Settings, stores: Stores, scope: Scope) -> None:
@@ -249,8 +378,8 @@ def test_killing_the_consumer_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("engine", ["redis"])
-class TestOutages:
-    """Engines that go away, on the embedded log."""
+class TestOneEngine:
+    """Processes, and engines that go away, on the embedded log."""
 
     def test_the_batch_waits_for_clickhouse(self, settings: Settings, scope: Scope, tmp_path: Path) -> None:
         port = servers.free_port()
@@ -258,7 +387,7 @@ class TestOutages:
         with connected(settings, scope) as stores:
             publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(50)])
             folder = tmp_path / "clickhouse"
-            with Running(settings):
+            with Running(settings) as running:
                 daemon = start_clickhouse(folder, port)
                 try:
                     wait(lambda: all_taken(stores), "the consumer did not start after ClickHouse came")
@@ -270,11 +399,65 @@ class TestOutages:
                         [event_message(scope, event) for event in some_events(50, start=50)],
                     )
                     wait(lambda: left_of(stores) == 50, "what is not written must not be committed")
+                    wait(lambda: running.measured("oldest_uncommitted_seconds") > 0.5, "what waits must grow old")
                     daemon = start_clickhouse(folder, port)
                     wait(lambda: all_taken(stores), "the consumer did not go on")
                     assert stores.events.count(scope) == 100
+                    wait(lambda: running.measured("oldest_uncommitted_seconds") == 0, "nothing waits")
                 finally:
                     daemon.stop()
+
+    def test_nothing_is_committed_before_its_result_is_written(
+        self, settings: Settings, stores: Stores, scope: Scope
+    ) -> None:
+        in_the_way = stream_key(settings.kafka_item_results_topic)
+        stores.redis.set(in_the_way, "no stream")
+        publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
+        with Running(settings) as running:
+            wait(lambda: stores.items.count(scope) == 1, "the item was not written")
+            assert left_of(stores) == 1
+            assert running.measured("stage_seconds_count", stage="results") == 0
+            stores.redis.delete(in_the_way)
+            wait(lambda: all_taken(stores), "the consumer did not go on")
+        assert [result["outcome"] for result in results(stores)] == ["accepted"]
+
+    def test_results_are_kept_for_some_days(self, settings: Settings, stores: Stores, scope: Scope) -> None:
+        key = stream_key(settings.kafka_item_results_topic)
+        old = int((time.time() - (settings.item_results_days + 1) * 86_400) * 1000)
+        with stores.redis.pipeline() as pipeline:
+            for number in range(300):
+                pipeline.xadd(key, {"v": "{}"}, id=f"{old}-{number + 1}")
+            pipeline.execute()
+        publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
+        consume(settings, stores)
+        assert len(results(stores)) < 120  # whole nodes of the stream go, about 100 entries
+
+    def test_results_can_be_switched_off(self, settings: Settings, stores: Stores, scope: Scope) -> None:
+        silent = settings.model_copy(update={"kafka_item_results_topic": ""})
+        publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
+        running = consume(silent, stores)
+        assert stores.items.count(scope) == 1
+        assert running.measured("stage_seconds_count", stage="results") == 0
+        assert results(stores) == []
+
+    def test_it_serves_its_measures(self, settings: Settings, stores: Stores, scope: Scope) -> None:
+        port = servers.free_port()
+        publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(5)])
+        environment = {**os.environ, **environment_of(settings), "LEMO_CONSUMER_METRICS_PORT": str(port)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lemo.cli", "consumer"], env=environment, stdout=subprocess.DEVNULL
+        )
+
+        def served() -> list[str]:
+            try:
+                return httpx.get(f"http://{LOOPBACK}:{port}/metrics", trust_env=False).text.splitlines()
+            except httpx.TransportError:
+                return []
+
+        wait(lambda: 'lemo_consumer_records_total{kind="events"} 5.0' in served(), "its measures are not served")
+        assert scope.tenant_id not in "".join(served())
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
     def test_it_stops_promptly_while_an_engine_is_away(self, settings: Settings, scope: Scope) -> None:
         settings.clickhouse_url = SecretStr(f"http://{LOOPBACK}:{servers.free_port()}")

@@ -57,6 +57,7 @@ def settings(
         "KAFKA_ITEM_INGEST_TOPICS": f"items-{mine},vlog-items,news-items",
         "KAFKA_EVENT_TOPIC": f"events-{mine}",
         "KAFKA_DEAD_LETTER_TOPIC": f"dead-{mine}",
+        "KAFKA_ITEM_RESULTS_TOPIC": f"results-{mine}",
         "KAFKA_GROUP": f"group-{mine}",
     }.items():
         monkeypatch.setenv(f"LEMO_{name}", str(value))

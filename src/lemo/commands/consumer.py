@@ -27,6 +27,7 @@ def consumer(
     from lemo.consumer.service import Consumer
     from lemo.domain.scope import Scope
     from lemo.observability.logging import configure
+    from lemo.observability.scraping import serve_registry
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
     from lemo.tasks.dispatch import request_embedding
@@ -49,6 +50,8 @@ def consumer(
     gc.freeze()
     gc.set_threshold(100_000)
     try:
-        Consumer(stores, member or socket.gethostname(), embed, stop).run()
+        service = Consumer(stores, member or socket.gethostname(), embed, stop)
+        serve_registry(settings, "consumer", service.metrics.registry)
+        service.run()
     finally:
         stores.close()

@@ -19,6 +19,8 @@ from lemo.jobs.overdue import JobState, job_states
 from lemo.serving.served import Served
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.streams.lag import Lag, lag_of
+from lemo.streams.topics import Topics
 from lemo.tasks.timetable import TimetableRow, timetable
 
 HISTORY = 30
@@ -52,6 +54,8 @@ class Overview:
     runs: list[Run] | LemoError
     troubled: list[JobState] | LemoError
     """Jobs of the tenant that are overdue, or whose last run failed."""
+    lag: Lag | LemoError
+    """How far the consumers are behind, with the messages of all tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,12 @@ class Facts:
             schedule=attempt(lambda: timetable(self.stores, tenant_id)),
             runs=attempt(lambda: list(self.stores.runs.list(tenant_id, limit=20))),
             troubled=attempt(lambda: self._troubled(tenant_id)),
+            lag=attempt(self._lag),
         )
+
+    def _lag(self) -> Lag:
+        log = self.stores.log
+        return lag_of(log, Topics(self.settings).read_of(log), self.settings.kafka_group)
 
     def _troubled(self, tenant_id: str) -> list[JobState]:
         return [state for state in job_states(self.stores, [tenant_id]) if state.overdue or state.failing]

@@ -184,7 +184,19 @@ def _engine(english: str, chinese: str, finding: Finding) -> None:
 
 def _scenarios(overview: Overview) -> None:
     with ui.element("section").classes("lemo-card w-full"):
-        heading("Scenarios", "推荐场景")
+        with ui.row().classes("items-center justify-between w-full"):
+            heading("Scenarios", "推荐场景")
+            if not isinstance(overview.lag, LemoError):  # a log that does not answer is told of by the services
+                with (
+                    ui.row()
+                    .classes("items-center gap-1 text-sm text-slate-500")
+                    .tooltip(
+                        "Messages of the ingest log that the consumers have not taken in, and the age of the oldest"
+                    )
+                ):
+                    ui.label("Ingest")
+                    ui.label("数据接入").classes("lemo-zh !ml-0").props("lang=zh")
+                    ui.label(str(overview.lag)).classes("text-slate-700")
         if isinstance(overview.scenarios, LemoError):
             trouble(overview.scenarios)
             return

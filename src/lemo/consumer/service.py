@@ -12,6 +12,7 @@ import structlog
 
 from lemo.consumer.aggregation import Aggregation
 from lemo.consumer.known import Known
+from lemo.consumer.metrics import ConsumerMetrics
 from lemo.consumer.sorting import Batch, sort
 from lemo.consumer.writing import Writing
 from lemo.domain.errors import EngineUnavailable
@@ -58,6 +59,7 @@ class Consumer:
     def __init__(
         self, stores: Stores, member: str, on_items: Callable[[Scope], None], stop: threading.Event | None = None
     ) -> None:
+        self.metrics = ConsumerMetrics()
         self._settings = stores.settings
         self._stores = stores
         self._member = member
@@ -105,13 +107,13 @@ class Consumer:
         """Asks every engine for a sign of life, and makes what is missing in it."""
         self._stores.documents.ping()
         self._stores.events.migrate()
-        self._stores.log.create_topics([*self._topics.fixed, self._settings.kafka_dead_letter_topic])
+        self._stores.log.create_topics([*self._topics.fixed, *self._topics.written])
 
     def _step(self, reader: Reader) -> None:
         seconds = _POLL_WHILE_WRITING if self._writing else _POLL_SECONDS
-        records = self._persist("read the log", lambda: reader.poll(self._limit, seconds))
+        records = self._persist("read the log", lambda: self._poll(reader, seconds))
         if records:
-            batch = self._persist("read scenarios", lambda: sort(records, self._topics, self._known))
+            batch = self._persist("read scenarios", lambda: self._sort(records))
             self._finish()
             self._writing = Writing(records, batch, self._write_until_done)
             self._limit = _next_limit(records)
@@ -121,6 +123,16 @@ class Consumer:
             self._aggregation.tick()
         if time.monotonic() - self._told > _TELL_EVERY:
             self._tell()
+
+    def _poll(self, reader: Reader, seconds: float) -> Sequence[Record]:
+        started = time.perf_counter()
+        records = reader.poll(self._limit, seconds)
+        self.metrics.polled(records, time.perf_counter() - started)
+        return records
+
+    def _sort(self, records: Sequence[Record]) -> Batch:
+        with self.metrics.stage("sort", records):
+            return sort(records, self._topics, self._known)
 
     def _finish(self) -> None:
         """Waits until the batch under way is written, however long the stores take, and commits it."""
@@ -141,7 +153,9 @@ class Consumer:
 
     def _commit(self) -> None:
         if self._reader and (written := self._writing):
-            self._reader.commit(written.records)
+            with self.metrics.stage("commit", written.records):
+                self._reader.commit(written.records)
+            self.metrics.committed(written.records, written.batch)
             self._writing = None
             self._done["items"] += written.batch.item_count
             self._done["events"] += len(written.batch.events)
@@ -168,25 +182,38 @@ class Consumer:
 
     def _write(self, batch: Batch) -> None:
         stores = self._stores
-        for scope, by_id in batch.items.items():
-            items = [item for item, _ in by_id.values()]
-            arrived = [moment for _, moment in by_id.values()]
-            accepted = stores.items.upsert(scope, items, arrived)
-            written = [pair for item_id, pair in by_id.items() if item_id in accepted]
-            stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
-            stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
+        stage = self.metrics.stage
+        accepted: dict[Scope, set[str]] = {}
+        with stage("items", batch.items):
+            for scope, by_id in batch.items.items():
+                items = [item for item, _ in by_id.values()]
+                arrived = [moment for _, moment in by_id.values()]
+                accepted[scope] = stores.items.upsert(scope, items, arrived)
+                written = [pair for item_id, pair in by_id.items() if item_id in accepted[scope]]
+                stores.fresh.add(scope, [item for item, _ in written], [moment for _, moment in written])
+                stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
         self._aggregation.before(batch.hours())
         # Two engines work at once, each on what does not concern the other.
-        remembering = in_thread(lambda: stores.history.add(batch.remembered), "history")
+        remembering = in_thread(lambda: self._remember(batch), "history")
         try:
-            stores.events.insert(batch.events)
+            with stage("events", batch.events):
+                stores.events.insert(batch.events)
         finally:
             wait([remembering])
         remembering.result()
         self._aggregation.tick()
-        publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
+        with stage("dead-letters", batch.dead):
+            publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
+        if topic := self._settings.kafka_item_results_topic:
+            results = batch.results(accepted)
+            with stage("results", results):
+                self._publisher.publish(topic, results)
         for scope in batch.items:
             self._on_items(scope)
+
+    def _remember(self, batch: Batch) -> None:
+        with self.metrics.stage("history", batch.remembered):
+            self._stores.history.add(batch.remembered)
 
     def _persist(
         self,

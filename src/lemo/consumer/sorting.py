@@ -1,7 +1,7 @@
 """Sorts a batch of records into items, events and dead letters."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lemo.consumer.known import Known
@@ -14,6 +14,7 @@ from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
+from lemo.streams.item_results import refused_results, rejected_result, taken_result
 from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
 from lemo.streams.topics import Topics
 
@@ -28,6 +29,12 @@ class Batch:
     remembered: EventColumns = field(default_factory=EventColumns)
     """Those of the events that belong into their user's recent history."""
     dead: list[Message] = field(default_factory=list)
+    taken: list[tuple[Scope, Item, Record]] = field(default_factory=list)
+    """Every good item with the record that brought it, also those that a newer version in the batch outdid."""
+    rejected: list[Message] = field(default_factory=list)
+    """The results of items that were refused."""
+    event_records: int = 0
+    """How many of the records came from topics of events."""
 
     @property
     def item_count(self) -> int:
@@ -45,8 +52,19 @@ class Batch:
         }
         return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
-    def add_item(self, scope: Scope, item: Item, arrived_ms: int) -> None:
+    def results(self, accepted: Mapping[Scope, Collection[str]]) -> list[Message]:
+        """What became of each item, when of the items to write those of the `accepted` ids were stored."""
+        told = list(self.rejected)
+        for scope, item, record in self.taken:
+            stored = item is self.items[scope][item.item_id][0] and item.item_id in accepted[scope]
+            version = item_version(item, record.timestamp)
+            told.append(taken_result(record, scope, item.item_id, version, accepted=stored))
+        return told
+
+    def add_item(self, scope: Scope, item: Item, record: Record) -> None:
         """Takes the item in, unless the batch holds a newer version of it."""
+        self.taken.append((scope, item, record))
+        arrived_ms = record.timestamp
         items = self.items.setdefault(scope, {})
         held = items.get(item.item_id)
         if held is None or item_version(item, arrived_ms) >= item_version(*held):
@@ -66,12 +84,14 @@ def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
                 _take_items(record, known, batch)
             except BadMessage as error:
                 batch.dead.append(_refused(record, error, known))
+                batch.rejected += refused_results(record, _shown_to(error, known), error)
         else:
             if topic not in owners:
                 # A topic by prefix whose ending cannot be a tenant's name carries nobody's events, not everybody's.
                 owners[topic] = None if topic == topics.events else topic.removeprefix(topics.tenant_prefix)
             events.setdefault(owners[topic], []).append(record)
     for owner, theirs in events.items():
+        batch.event_records += len(theirs)
         batch.events.extend(_take_events(theirs, owner, known, batch.dead))
     columns = batch.events
     acts = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
@@ -116,7 +136,11 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
     message = read_item_message(record.value)
     known.check(message.scope)
     for item in message.items:
-        batch.add_item(message.scope, item, record.timestamp)
+        batch.add_item(message.scope, item, record)
+    batch.rejected += (
+        rejected_result(record, message.scope, rejected.error, rejected.raw, rejected.index)
+        for rejected in message.rejected
+    )
     batch.dead += (
         dead_letter(
             record,
@@ -132,11 +156,12 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
 
 def _refused(record: Record, error: BadMessage, known: Known, owner: str | None = None) -> Message:
     """The dead letter of the topic's tenant where the topic is one's own, else of the tenant that it claims."""
+    scope = _shown_to(error, known, owner)
+    return dead_letter(record, error, tenant_id=scope.tenant_id, scenario_id=scope.scenario_id)
+
+
+def _shown_to(error: BadMessage, known: Known, owner: str | None = None) -> Scope:
+    """The claimed scenario, of a tenant that exists: the topic's own, else the claimed one, else none."""
     claimed = error.scope or Scope("")
     tenant_id = owner or claimed.tenant_id
-    return dead_letter(
-        record,
-        error,
-        tenant_id=tenant_id if tenant_id and known.has_tenant(tenant_id) else "",
-        scenario_id=claimed.scenario_id,
-    )
+    return Scope(tenant_id if tenant_id and known.has_tenant(tenant_id) else "", claimed.scenario_id)

@@ -10,6 +10,7 @@ from lemo.observability.redis_probes import brief_redis, redis_address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.streams.lag import lag_of
 from lemo.streams.topics import Topics
 
 MUCH_LAG = 100_000
@@ -80,17 +81,20 @@ def _partitions(count: int) -> str:
 
 
 def probe_consumer(settings: Settings) -> Finding:
-    """Looks whether the ingest log's consumer group has a member that reads."""
+    """Looks whether the ingest log's consumer group has a member that reads, and how far the group is behind."""
 
     def question() -> Finding:
         members = _kafka_members(settings) if settings.kafka_bootstrap_servers else _stream_members(settings)
+        log = Stores(settings).log
+        lag = lag_of(log, Topics(settings).read_of(log), settings.kafka_group)
         if not members:
             return Finding(
                 state="missing",
+                version=str(lag),
                 detail=f"consumer: nobody reads for the group {settings.kafka_group}.",
                 mend="lemo up --detach (or on its own: lemo consumer)",
             )
-        return Finding(state="ok", version=f"{members} running", detail=f"group {settings.kafka_group}")
+        return Finding(state="ok", version=f"{members} running", detail=f"group {settings.kafka_group}: {lag}")
 
     return asked(log_address(settings, "consumer: the ingest log"), question)
 

@@ -101,6 +101,12 @@ class Log(Protocol):
     def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """How many records of each topic the group has not committed yet."""
 
+    def oldest(self, topics: Sequence[str], group: str) -> dict[str, int]:
+        """When the log took each topic's oldest record that the group has not committed: Unix milliseconds.
+
+        Topics without such a record are left out.
+        """
+
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records of a topic, outside any group: for looking at dead letters."""
 

@@ -7,7 +7,10 @@ from lemo.streams import Log
 
 def open_log(settings: Settings) -> Log:
     """Kafka where `kafka_bootstrap_servers` is set, else Redis Streams. InvalidInput when its package lacks."""
-    kept_days = {settings.kafka_dead_letter_topic: settings.dead_letters_days}
+    kept_days = {
+        settings.kafka_dead_letter_topic: settings.dead_letters_days,
+        settings.kafka_item_results_topic: settings.item_results_days,
+    }
     if not settings.kafka_bootstrap_servers:
         from lemo.streams.redis_streams import RedisLog
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lemo.domain.errors import InvalidInput
 from lemo.streams import Message, Publisher, Record
-from lemo.streams.messages import BadMessage
+from lemo.streams.messages import BadMessage, Fault
 
 _PREFIX = "__connect.errors."
 _TENANT, _SCENARIO, _PART, _TRUNCATED = "lemo-tenant", "lemo-scenario", "lemo-part", "lemo-truncated"
@@ -79,6 +79,12 @@ def dead_letter(
     if part is not None:
         headers[_PART] = str(part).encode()
     return Message(record.value if value is None else value, record.key, headers)
+
+
+def fault_of(letter: Message) -> Fault:
+    """The fault that a dead letter of ours was made for."""
+    fault: Fault = letter.headers[_FAULT].decode()  # type: ignore[assignment]
+    return fault
 
 
 def publish_dead_letters(publisher: Publisher, topic: str, letters: Sequence[Message]) -> None:

@@ -149,6 +149,41 @@ class KafkaLog:
         finally:
             consumer.close()
 
+    def oldest(self, topics: Sequence[str], group: str) -> dict[str, int]:
+        """Unix ms of each topic's first record past the group's committed offsets, which has to be read for it."""
+        # The brokers hand over one batch of each partition at least, and no more is wanted.
+        consumer = self._bystander(group, {"max.partition.fetch.bytes": 1_000, "queued.min.messages": 1})
+        try:
+            partitions = [place for topic in topics for place in _partitions(consumer, topic)]
+            ends: dict[tuple[str, int], int] = {}
+            start: list[TopicPartition] = []
+            for place in consumer.committed(partitions, timeout=_SECONDS) if partitions else []:
+                low, high = _ends(consumer, place)
+                first = max(low, place.offset if place.offset >= 0 else low)
+                if first < high:
+                    ends[place.topic, place.partition] = high
+                    start.append(TopicPartition(place.topic, place.partition, first))
+            consumer.assign(start)
+            oldest: dict[str, int] = {}
+            deadline = time.monotonic() + _SECONDS
+            while ends and time.monotonic() < deadline:
+                for message in consumer.consume(len(ends), 0.2):
+                    record = _KafkaRecord(message)
+                    if message.error() is None and ends.pop((record.topic, record.partition), None) is not None:
+                        oldest[record.topic] = min(record.timestamp, oldest.get(record.topic, record.timestamp))
+                        consumer.pause([TopicPartition(record.topic, record.partition)])
+                # The last offsets of a partition may be transaction marks, behind which no record waits.
+                for place in consumer.position(start):
+                    if place.offset >= ends.get((place.topic, place.partition), place.offset + 1):
+                        del ends[place.topic, place.partition]
+            if ends:
+                raise EngineUnavailable("Kafka did not hand over what waits in time.", "Try again.")
+            return oldest
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        finally:
+            consumer.close()
+
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records, oldest of them first."""
         if limit <= 0:
@@ -199,9 +234,9 @@ class KafkaLog:
             raise _unavailable(error) from error
         return f"Kafka ({brokers} broker{'' if brokers == 1 else 's'})"
 
-    def _bystander(self, group: str) -> Consumer:
+    def _bystander(self, group: str, config: Config | None = None) -> Consumer:
         """A consumer that asks and looks, but never joins its group."""
-        return Consumer({**self._config, "group.id": group, "enable.auto.commit": False})
+        return Consumer({**self._config, **(config or {}), "group.id": group, "enable.auto.commit": False})
 
 
 class KafkaPublisher:

@@ -113,6 +113,12 @@ class RedisLog:
         with _client(self._url) as redis:
             return {topic: _lag(redis, stream_key(topic), group) for topic in topics}
 
+    def oldest(self, topics: Sequence[str], group: str) -> dict[str, int]:
+        """Unix ms of each topic's oldest entry that is pending or was never delivered."""
+        with _client(self._url) as redis:
+            found = {topic: _oldest(redis, stream_key(topic), group) for topic in topics}
+        return {topic: _milliseconds(entry_id) for topic, entry_id in found.items() if entry_id is not None}
+
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records, oldest of them first."""
         with _client(self._url) as redis:
@@ -384,12 +390,11 @@ def _fields(message: Message) -> list[bytes]:
 
 def _record(topic: str, entry_id: bytes, fields: Mapping[bytes, bytes] | None) -> Record:
     fields = fields or {}
-    position = entry_id.decode()
     return Record(
         topic=topic,
         partition=0,
-        position=position,
-        timestamp=int(position.partition("-")[0]),
+        position=entry_id.decode(),
+        timestamp=_milliseconds(entry_id),
         value=fields.get(_VALUE, b""),
         key=fields.get(_KEY, b""),
         headers={
@@ -400,20 +405,42 @@ def _record(topic: str, entry_id: bytes, fields: Mapping[bytes, bytes] | None) -
     )
 
 
-def _lag(redis: Any, key: str, group: str) -> int:
+def _milliseconds(entry_id: bytes) -> int:
+    """When the server took the entry."""
+    return int(entry_id.partition(b"-")[0])
+
+
+def _group(redis: Any, key: str, group: str) -> dict[str, Any] | None:
+    """What the server knows of a stream's group; None where it has no such stream or group."""
     try:
         groups = redis.xinfo_groups(key)
     except ResponseError as error:
         if "no such key" in str(error):
-            return 0
+            return None
         raise
-    for info in groups:
-        if info["name"] == group.encode():
-            undelivered = info.get("lag")
-            if undelivered is None:  # the server lost count, which happens after deletions: count
-                undelivered = _count_after(redis, key, info["last-delivered-id"].decode())
-            return int(info["pending"]) + int(undelivered)
-    return int(redis.xlen(key))
+    return next((info for info in groups if info["name"] == group.encode()), None)
+
+
+def _lag(redis: Any, key: str, group: str) -> int:
+    info = _group(redis, key, group)
+    if info is None:
+        return int(redis.xlen(key))
+    undelivered = info.get("lag")
+    if undelivered is None:  # the server lost count, which happens after deletions: count
+        undelivered = _count_after(redis, key, info["last-delivered-id"].decode())
+    return int(info["pending"]) + int(undelivered)
+
+
+def _oldest(redis: Any, key: str, group: str) -> bytes | None:
+    """The id of the oldest entry that the group has not acknowledged."""
+    info = _group(redis, key, group)
+    if info and info["pending"]:
+        pending: bytes | None = redis.xpending(key, group)["min"]
+        if pending:
+            return pending
+    after = f"({info['last-delivered-id'].decode()}" if info else "-"
+    entries = redis.xrange(key, min=after, count=1)
+    return entries[0][0] if entries else None
 
 
 def _count_after(redis: Any, key: str, position: str) -> int:

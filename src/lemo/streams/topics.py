@@ -17,7 +17,11 @@ class Topics:
         """The topics that exist in every installation."""
         self.tenant_prefix = f"{settings.kafka_event_topic}-"
         """What the names of tenants' own event topics begin with."""
-        self._others = {*self.fixed, settings.kafka_dead_letter_topic}
+        self.written = [
+            topic for topic in (settings.kafka_dead_letter_topic, settings.kafka_item_results_topic) if topic
+        ]
+        """The topics that the consumer writes to, and never reads."""
+        self._others = {*self.fixed, *self.written}
 
     def tenant_of(self, topic: str) -> str | None:
         """The tenant whose events alone the topic carries; None for any other topic."""

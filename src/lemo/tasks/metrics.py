@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from lemo.observability.scraping import serve_registry
 from lemo.settings import Settings
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -31,25 +32,13 @@ def share_counts(settings: Settings, worker: str) -> None:
 
 
 def serve_metrics(settings: Settings) -> None:
-    """Serves the worker's counts until the process ends. A port that is taken costs the metrics, not the worker."""
-    from prometheus_client import CollectorRegistry, start_http_server
+    """Serves the worker's counts until the process ends."""
+    from prometheus_client import CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
 
     from lemo.jobs.measures import announce
 
     announce()
-    if not settings.worker_metrics_port:
-        return
     registry = CollectorRegistry()
     MultiProcessCollector(registry, os.environ[FOLDER])  # type: ignore[no-untyped-call]
-    try:
-        start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, registry)
-    except OSError as error:
-        log.warning(
-            "no metrics from this worker: its port is taken",
-            port=settings.worker_metrics_port,
-            error=error.strerror or str(error),
-            mend="give it another LEMO_WORKER_METRICS_PORT, or 0 for none",
-        )
-    else:
-        log.info("metrics", address=f"http://{settings.worker_metrics_host}:{settings.worker_metrics_port}/metrics")
+    serve_registry(settings, "worker", registry)
