@@ -45,6 +45,7 @@ from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message
 from recovery import recovering
 from sites import wait_for
+from small_disk import small_disk
 
 KILLS = int(os.environ.get("LEMO_TEST_KILLS", "100"))
 EVENTS_A_KILL = 10_000
@@ -253,6 +254,20 @@ def test_stores_are_away(
             assert waits(traffic, process, seconds)
         with recovering(request, f"the documents were locked for {seconds:.0f} s: the consumer has taken what waited"):
             wait_for(traffic.taken, PATIENCE)
+        finish(traffic, process)
+        traffic.check()
+
+
+@pytest.mark.parametrize("engine", ["redis", pytest.param("kafka", marks=LONG)])
+def test_the_disk_of_clickhouse_is_full(traffic: Traffic, start: Callable[..., Process], tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 200) as disk, own_clickhouse(traffic, disk.folder / "clickhouse"):
+        process = start()
+        traffic.send(500)
+        wait_for(traffic.taken, PATIENCE)
+        disk.fill()
+        traffic.send(2_000)
+        assert waits(traffic, process, 2)
+        disk.empty()
         finish(traffic, process)
         traffic.check()
 

@@ -20,6 +20,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
 from lemo.embedded import clickhouse_http as protocol
+from small_disk import small_disk
 
 
 def free_port() -> int:
@@ -216,6 +217,29 @@ def test_an_acknowledged_insert_survives_kill_9(tmp_path: Path) -> None:
         assert engine.wait(20) in (0, -signal.SIGTERM)
 
 
+def test_a_full_disk_acknowledges_nothing_that_is_not_stored(tmp_path: Path) -> None:
+    port = free_port()
+    rows = pa.table({"n": pa.array(range(10_000), pa.uint64())})
+    with small_disk(tmp_path / "disk", 64) as disk, begin(disk.folder / "chdb", port) as engine:
+        try:
+            with clickhouse_connect.get_client(host="127.0.0.1", port=port) as client:
+                client.command("CREATE TABLE t (n UInt64) ORDER BY n")
+                client.insert_arrow("t", rows)
+                for room in (0, 600_000):  # enough for what arrives, not for a part of the table
+                    disk.fill(but=room)
+                    with pytest.raises(DatabaseError, match="NOT_ENOUGH_SPACE"):
+                        client.insert_arrow("t", rows)
+                    with pytest.raises(DatabaseError, match="NOT_ENOUGH_SPACE"):
+                        client.insert("t", [[1]], column_names=["n"])
+                    assert client.command("SELECT count() FROM t") == 10_000
+                    disk.empty()
+                assert client.insert_arrow("t", rows).written_rows == 10_000
+                assert client.command("SELECT count() FROM t") == 20_000
+            assert list((disk.folder / "chdb" / "incoming").iterdir()) == []
+        finally:
+            engine.kill()
+
+
 def test_a_second_process_and_a_taken_port_say_so(tmp_path: Path, port: int) -> None:
     def refused(path: Path, port: int) -> str:
         done = subprocess.run(
@@ -251,3 +275,23 @@ def test_a_second_process_and_a_taken_port_say_so(tmp_path: Path, port: int) -> 
 )
 def test_where_an_inserts_data_begins(head: bytes, expected: tuple[str, str, int] | None) -> None:
     assert protocol.split_insert(head) == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "whole"),
+    [
+        ("INSERT INTO t (a) ", r"INSERT INTO t (a) FROM INFILE '/a/\'b'  FORMAT CSV"),
+        (
+            "INSERT INTO `SETTINGS` (settings) SETTINGS max_threads = 1 ",
+            r"INSERT INTO `SETTINGS` (settings) FROM INFILE '/a/\'b' SETTINGS max_threads = 1 FORMAT CSV",
+        ),
+    ],
+)
+def test_an_insert_of_a_file_names_it_before_its_settings(statement: str, whole: str) -> None:
+    assert protocol.insert_of_file(statement, "CSV", "/a/'b") == whole
+
+
+def test_an_insert_with_settings_in_its_text(client: Any, port: int) -> None:
+    query = f"INSERT INTO {client.database}.t (u, n) SETTINGS max_threads = 1 FORMAT CSV\nx,7\n"
+    assert ask(port, "POST", "/", body=query.encode())[0] == 200
+    assert client.query("SELECT u, n FROM t").result_rows == [("x", 7)]

@@ -6,14 +6,16 @@ machine only, and it refuses requests that a web page made. Each request stands 
 A query may also name a file (`file()`, `INTO OUTFILE`) with the rights of this process.
 """
 
+import shutil
 import socket
 import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
 
 import structlog
 import uvicorn
@@ -73,6 +75,9 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
+        self._incoming = path.parent / "incoming"
+        shutil.rmtree(self._incoming, ignore_errors=True)  # what a killed process left
+        self._incoming.mkdir(parents=True)
         with _clickhouse_errors():
             self._root = _open(self._path)  # keeps the engine open between requests
             answer = self._root.query("SELECT version(), timezone()", "TabSeparated").bytes().decode()
@@ -81,6 +86,16 @@ class Engine:
     def close(self) -> None:
         """Ends the engine; what was acknowledged is on disk already."""
         self._root.close()
+
+    @contextmanager
+    def incoming(self) -> Iterator[IO[bytes]]:
+        """A file for the data of one insert, gone afterwards."""
+        file = NamedTemporaryFile(dir=self._incoming)  # noqa: SIM115 - closed below, which may fail
+        try:
+            yield file
+        finally:
+            with suppress(OSError):  # of a full disk, which has been told already
+                file.close()
 
     def session(self, url: Mapping[str, str], read_only: bool) -> Session:
         """A session in the URL's database, with the URL's settings and the values of its `param_NAME`s."""
@@ -181,36 +196,33 @@ class Answer:
             raise QueryFailed(f"Code: 271. DB::Exception: The {encoding} body was cut off. (CANNOT_DECOMPRESS)")
 
     async def _insert(self, statement: str, data_format: str, data: bytes, body: AsyncIterator[bytes]) -> Response:
-        """Streams the data into the table; nothing is kept of it but the rows."""
-        session = await to_thread.run_sync(self.engine.session, self.url, False)
-        try:
-            inserter = await to_thread.run_sync(self._begin, session, statement, data_format)
+        """Takes the whole body into a file, then inserts that: half a body inserts nothing.
+
+        Not by chDB's `send_insert`, which takes the data as they come: when the disk is full, it says that they are
+        written (26.9).
+        """
+        with self.engine.incoming() as file:
             try:
-                if data:
-                    await to_thread.run_sync(inserter.append, data)
+                await to_thread.run_sync(file.write, data)
                 async for chunk in body:
-                    await to_thread.run_sync(inserter.append, chunk)
-                written = await to_thread.run_sync(inserter.finish)
-            except RuntimeError as error:
-                raise QueryFailed(str(error)) from None
+                    await to_thread.run_sync(file.write, chunk)
+                await to_thread.run_sync(file.flush)
+            except OSError as error:
+                raise QueryFailed(f"Code: 243. DB::Exception: {error} (NOT_ENOUGH_SPACE)") from None
+            query = protocol.insert_of_file(statement, data_format, file.name)
+            session = await to_thread.run_sync(self.engine.session, self.url, False)
+            try:
+                written = await to_thread.run_sync(_whole, session, query, bound_parameters(self.url))
             finally:
-                await to_thread.run_sync(inserter.cancel)  # does nothing after finish
-        finally:
-            await to_thread.run_sync(session.close)
+                await to_thread.run_sync(session.close)
         summary = protocol.summary(
-            written_rows=written.rows_written,
-            written_bytes=written.bytes_written,
-            result_rows=written.rows_written,
-            result_bytes=written.bytes_written,
+            written_rows=written.rows_written(),
+            written_bytes=written.bytes_written(),
+            result_rows=written.rows_written(),
+            result_bytes=written.bytes_written(),
             elapsed_ns=self._elapsed(),
         )
         return Response(b"", 200, self._headers({"X-ClickHouse-Summary": summary}), "text/plain; charset=UTF-8")
-
-    def _begin(self, session: Session, statement: str, data_format: str) -> Any:  # chdb's StreamingInserter
-        with _clickhouse_errors():
-            for name, value in bound_parameters(self.url).items():
-                session.query(f"SET param_{name} = {protocol.quoted(value)}")
-            return session.send_insert(statement, data_format)
 
     async def _query(self, body: bytes) -> Response:
         try:
@@ -237,6 +249,11 @@ class Answer:
         await to_thread.run_sync(session.close)
         headers["X-ClickHouse-Summary"] = protocol.summary(result_bytes=len(first), elapsed_ns=self._elapsed())
         return Response(first, 200, self._headers(headers), "text/plain; charset=UTF-8")
+
+
+def _whole(session: Session, query: str, parameters: dict[str, str]) -> Any:  # chdb's result
+    with _clickhouse_errors():
+        return session.query(query, "TabSeparated", params=parameters)
 
 
 def _chunks(session: Session, query: str, data_format: str, parameters: dict[str, str]) -> Iterator[bytes]:

@@ -71,6 +71,18 @@ def split_insert(head: bytes) -> tuple[str, str, int] | None:
     return None
 
 
+def insert_of_file(statement: str, data_format: str, file: str) -> str:
+    """The INSERT of a statement's head and of data that lie in a file; a file is named before SETTINGS, data after."""
+    depth, place = 0, len(statement.encode())
+    for token in _TOKEN.finditer(statement.encode()):
+        depth += bool(token["open"]) - bool(token["close"])
+        if token["word"] and depth == 0 and token["word"].upper() == b"SETTINGS":
+            place = token.start()
+            break
+    head, settings = statement.encode()[:place].decode(), statement.encode()[place:].decode()
+    return f"{head.rstrip()} FROM INFILE {quoted(file)} {settings.strip()} FORMAT {data_format}"
+
+
 def _first_word(query: str) -> str:
     found = _FIRST_WORD.match(query)
     return found[1].upper() if found else ""
