@@ -150,7 +150,8 @@ def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
 
 def results(stores: Stores) -> list[dict[str, Any]]:
     """What the consumer told of items."""
-    return [json.loads(record.value) for record in stores.log.scan(stores.settings.kafka_item_results_topic)]
+    told = [json.loads(record.value) for record in stores.log.scan(stores.settings.kafka_item_results_topic)]
+    return [{**message, **result} for message in told for result in message.pop("items")]
 
 
 def left_of(stores: Stores) -> int:

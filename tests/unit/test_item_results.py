@@ -20,8 +20,8 @@ def batch_of(*versions: int) -> Batch:
 
 
 def outcomes(batch: Batch, *accepted: str) -> list[tuple[str, str]]:
-    results = [json.loads(message.value) for message in batch.results({SCOPE: accepted})]
-    return [(result["offset"], result["outcome"]) for result in results]
+    (message,) = batch.results({SCOPE: accepted})
+    return [(result["offset"], result["outcome"]) for result in json.loads(message.value)["items"]]
 
 
 def test_a_version_that_was_outdone_in_its_batch_is_stale() -> None:
@@ -34,5 +34,9 @@ def test_of_equal_versions_the_later_one_is_accepted() -> None:
     assert outcomes(batch_of(ARRIVED, ARRIVED), "i") == [("0", "stale"), ("1", "accepted")]
 
 
-def test_results_are_keyed_as_items_are() -> None:
-    assert [message.key for message in batch_of(ARRIVED).results({SCOPE: {"i"}})] == [b"tenant/shop/i"]
+def test_long_lists_of_results_are_shared_out_in_order() -> None:
+    messages = batch_of(*range(ARRIVED - 450, ARRIVED)).results({SCOPE: {"i"}})
+    assert [message.key for message in messages] == [b"tenant/shop"] * 5
+    told = [json.loads(message.value) for message in messages]
+    assert {(body["tenant_id"], body["scenario_id"]) for body in told} == {("tenant", "shop")}
+    assert [result["offset"] for body in told for result in body["items"]] == [str(number) for number in range(450)]

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from lemo.consumer.known import Known
 from lemo.domain.event import Event
 from lemo.domain.event_columns import EventColumns
-from lemo.domain.item import Item
+from lemo.domain.item import LONGEST_ID, Item
 from lemo.domain.scope import Scope
 from lemo.stores.aggregates import hour_of
 from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
-from lemo.streams.item_results import refused_results, rejected_result, taken_result
+from lemo.streams.item_results import Result, refused_results, rejected_result, result_messages, taken_result
 from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
 from lemo.streams.topics import Topics
 
@@ -31,7 +31,7 @@ class Batch:
     dead: list[Message] = field(default_factory=list)
     taken: list[tuple[Scope, Item, Record]] = field(default_factory=list)
     """Every good item with the record that brought it, also those that a newer version in the batch outdid."""
-    rejected: list[Message] = field(default_factory=list)
+    rejected: list[tuple[Scope, Result]] = field(default_factory=list)
     """The results of items that were refused."""
     event_records: int = 0
     """How many of the records came from topics of events."""
@@ -53,13 +53,13 @@ class Batch:
         return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
     def results(self, accepted: Mapping[Scope, Collection[str]]) -> list[Message]:
-        """What became of each item, when of the items to write those of the `accepted` ids were stored."""
+        """What became of the items, when of those to write the ones with the `accepted` ids were stored."""
         told = list(self.rejected)
         for scope, item, record in self.taken:
             stored = item is self.items[scope][item.item_id][0] and item.item_id in accepted[scope]
             version = item_version(item, record.timestamp)
-            told.append(taken_result(record, scope, item.item_id, version, accepted=stored))
-        return told
+            told.append((scope, taken_result(record, item.item_id, version, accepted=stored)))
+        return result_messages(told)
 
     def add_item(self, scope: Scope, item: Item, record: Record) -> None:
         """Takes the item in, unless the batch holds a newer version of it."""
@@ -84,7 +84,10 @@ def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
                 _take_items(record, known, batch)
             except BadMessage as error:
                 batch.dead.append(_refused(record, error, known))
-                batch.rejected += refused_results(record, _shown_to(error, known), error)
+                claimed = _shown_to(error, known)
+                # A name that nobody checked may be as long as the message.
+                scope = Scope(claimed.tenant_id, claimed.scenario_id[:LONGEST_ID])
+                batch.rejected += ((scope, result) for result in refused_results(record, error))
         else:
             if topic not in owners:
                 # A topic by prefix whose ending cannot be a tenant's name carries nobody's events, not everybody's.
@@ -138,7 +141,7 @@ def _take_items(record: Record, known: Known, batch: Batch) -> None:
     for item in message.items:
         batch.add_item(message.scope, item, record)
     batch.rejected += (
-        rejected_result(record, message.scope, rejected.error, rejected.raw, rejected.index)
+        (message.scope, rejected_result(record, rejected.error, rejected.raw, rejected.index))
         for rejected in message.rejected
     )
     batch.dead += (

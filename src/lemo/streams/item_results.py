@@ -1,5 +1,6 @@
 """What became of each item that was sent: messages for whoever sends items and wants to know."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import orjson
@@ -11,43 +12,69 @@ from lemo.streams.messages import BadMessage
 
 Outcome = Literal["accepted", "stale", "rejected"]
 """Stored; not stored, as something newer is or came in its batch; refused, and in a dead letter."""
+Result = dict[str, Any]
+"""What became of one item, and where the message stood that brought it."""
+_TOGETHER = 100
+"""Results of a message: few enough for any topic's limit; a message for each would slow down the taking in."""
 
 
-def taken_result(record: Record, scope: Scope, item_id: str, version: int, *, accepted: bool) -> Message:
-    """The result of an item that could be read, keyed as the item is; its version in Unix milliseconds."""
-    outcome: Outcome = "accepted" if accepted else "stale"
-    body = {"item_id": item_id, "outcome": outcome, "version": version}
-    return _message(record, scope, body, f"{scope}/{item_id}".encode())
+def result_messages(results: Iterable[tuple[Scope, Result]]) -> list[Message]:
+    """The messages that tell of items by scope, in order, up to 100 in each; keyed by the scope, which keeps order.
 
-
-def refused_results(record: Record, scope: Scope, error: BadMessage) -> list[Message]:
-    """The results of all items of a message that was refused as a whole; one without an id where none can be read.
-
-    The tenant of `scope` is empty where the message names none that exists.
+    The tenant of a scope is empty where the message names none that exists.
     """
+    by_scope: dict[Scope, list[Result]] = {}
+    for scope, result in results:
+        by_scope.setdefault(scope, []).append(result)
+    return [
+        Message(
+            orjson.dumps(
+                {
+                    "tenant_id": scope.tenant_id,
+                    "scenario_id": scope.scenario_id,
+                    "items": theirs[start : start + _TOGETHER],
+                }
+            ),
+            str(scope).encode(),
+        )
+        for scope, theirs in by_scope.items()
+        for start in range(0, len(theirs), _TOGETHER)
+    ]
+
+
+def taken_result(record: Record, item_id: str, version: int, *, accepted: bool) -> Result:
+    """The result of an item that could be read; its version in Unix milliseconds."""
+    outcome: Outcome = "accepted" if accepted else "stale"
+    return {
+        "item_id": item_id,
+        "outcome": outcome,
+        "version": version,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.position,
+    }
+
+
+def refused_results(record: Record, error: BadMessage) -> list[Result]:
+    """The results of all items of a message that was refused as a whole; one without an id where none can be read."""
     body = orjson.loads(record.value) if error.stage == "TRANSFORMATION" else {}
     items = body.get("items")
     if isinstance(items, list) and items:
-        return [rejected_result(record, scope, error, raw, index) for index, raw in enumerate(items)]
-    return [rejected_result(record, scope, error, body)]
+        return [rejected_result(record, error, raw, index) for index, raw in enumerate(items)]
+    return [rejected_result(record, error, body)]
 
 
-def rejected_result(record: Record, scope: Scope, error: BadMessage, raw: Any, index: int | None = None) -> Message:
+def rejected_result(record: Record, error: BadMessage, raw: Any, index: int | None = None) -> Result:
     """The result of an item that was refused: as it came, and its place in the message's list, if it has one."""
     item_id = raw.get("item_id") if isinstance(raw, dict) else None
     outcome: Outcome = "rejected"
-    body: dict[str, Any] = {
+    result: Result = {
         "item_id": item_id[:LONGEST_ID] if isinstance(item_id, str) else "",
         "outcome": outcome,
         "fault": error.fault,
         "reason": error.message,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.position,
     }
-    if index is not None:
-        body["index"] = index
-    return _message(record, scope, body, record.key)
-
-
-def _message(record: Record, scope: Scope, body: dict[str, Any], key: bytes) -> Message:
-    source = {"topic": record.topic, "partition": record.partition, "offset": record.position}
-    ids = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id}
-    return Message(orjson.dumps({**ids, **body, **source}), key)
+    return result if index is None else result | {"index": index}
