@@ -3,6 +3,8 @@
 .PHONY: help install demo test chaos chaos-worker chaos-consumer bench-beat bench-consumer bench-pass bench-quality \
 	bench-similarity bench-train lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
+# Some hundreds of processes start here; each would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \

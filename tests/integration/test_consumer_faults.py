@@ -1,6 +1,6 @@
 """Consumer processes that are killed, join and leave, and lose their engines: nothing is lost, nothing counts twice.
 
-Kills at each step run in each run of the suite; the others (`chaos`) in `make chaos-consumer`, where LEMO_TEST_KILLS
+Short forms run in each run of the suite, long ones (`chaos`) in `make chaos-consumer`, where LEMO_TEST_KILLS
 says how often (100) over 10,000 events for each kill.
 """
 
@@ -168,7 +168,7 @@ def test_killed_at_each_step(traffic: Traffic, start: Callable[..., Process], tm
 @pytest.mark.parametrize(
     ("engine", "kills", "events"),
     [
-        pytest.param("redis", 4, 1_500, marks=LONG),
+        ("redis", 4, 1_500),
         pytest.param("redis", KILLS, EVENTS_A_KILL, marks=LONG),
         pytest.param("kafka", KILLS, EVENTS_A_KILL, marks=LONG),
     ],
@@ -197,7 +197,7 @@ def test_killed_at_random_and_replayed(
 @pytest.mark.parametrize(
     ("engine", "rounds", "seconds"),
     [
-        pytest.param("redis", 2, 0.3, marks=LONG),
+        ("redis", 2, 0.3),
         pytest.param("redis", 12, 5, marks=LONG),
         pytest.param("kafka", 12, 5, marks=LONG),
     ],
@@ -223,7 +223,7 @@ def test_a_second_consumer_joins_and_leaves(
 @pytest.mark.parametrize(
     ("engine", "seconds"),
     [
-        pytest.param("redis", 2, marks=LONG),
+        ("redis", 2),
         pytest.param("redis", 60, marks=LONG),
         pytest.param("kafka", 60, marks=LONG),
     ],
