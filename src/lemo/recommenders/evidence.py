@@ -153,7 +153,7 @@ def _of_items(interactions: Interactions, counts: list[Array], orders: list[Arra
         ranks = np.empty(items)
         ranks[order] = np.arange(items)
         columns += [z_scores(values), np.log1p(ranks)]
-    liked = interactions.where(interactions.positive)
+    liked = interactions.liked
     first = np.full(items, interactions.newest, dtype=np.int64)
     np.minimum.at(first, liked.items, liked.timestamps)
     last = first.copy()
