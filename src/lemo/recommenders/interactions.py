@@ -153,8 +153,7 @@ class Interactions:
 
     def seen_csr(self) -> CSR:
         """Users x items (bool, sorted): what each user has seen."""
-        pairs = np.unique(self.pairs if self.seen.all() else self.pairs[self.seen])
-        return self._matrix(np.ones(len(pairs), dtype=bool), pairs)
+        return self._seen
 
     def weights_of_liked(self, half_life_ms: float | None) -> Array:
         """float64: the weights of `liked`, decayed by their age before `newest`."""
@@ -168,10 +167,16 @@ class Interactions:
         return self._matrix(join.reduceat(weights, starts) if len(starts) else weights, pairs)
 
     @cached_property
+    def _seen(self) -> CSR:
+        pairs = np.sort(self.pairs[self.seen])
+        pairs = pairs[_starts(pairs)]
+        return self._matrix(np.ones(len(pairs), dtype=bool), pairs)
+
+    @cached_property
     def _liked_pairs(self) -> tuple[Array, Array]:
         """Where each pair starts in `liked`, and the pairs."""
         pairs = self.liked.pairs
-        starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)])
+        starts = _starts(pairs)
         return starts, pairs[starts]
 
     def _matrix(self, values: Array, pairs: Array) -> CSR:
@@ -181,6 +186,11 @@ class Interactions:
         matrix = sparse.csr_matrix((values, (pairs % max(items, 1)).astype(np.int32), starts), shape=self.shape)
         matrix.has_sorted_indices = True
         return matrix
+
+
+def _starts(numbers: Array) -> Array:
+    """Where each different one of sorted numbers comes first."""
+    return np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)])
 
 
 def _encode(column: pa.ChunkedArray, more: Collection[str]) -> tuple[list[str], Array]:

@@ -62,8 +62,9 @@ class Lesson:
         asked = np.repeat(np.arange(len(window.users), dtype=np.int64), np.diff(window.relevant.indptr))
         self.features = found.features
         self.blended = found.blended
-        self.liked = np.isin(found.users * width + found.items, asked * width + window.relevant.indices)
-        self.sizes = np.bincount(found.users, minlength=len(window.users))
+        users = np.repeat(np.arange(len(window.users), dtype=np.int64), found.sizes)
+        self.liked = np.isin(users * width + found.items, asked * width + window.relevant.indices)
+        self.sizes = found.sizes
         self._relevant = np.diff(window.relevant.indptr)
 
     def ndcg_at_10(self, values: Array) -> float:
