@@ -269,7 +269,7 @@ def judge(
 
     Users x items each: what the users like and how much, what they have seen, what is relevant to them (with `ideal`,
     float64 (users,), the best possible gain). `starts`, `columns` and `values` say what a taste for an item speaks for.
-    `hot` (int64 (users, places), -1 for none) and the `depth` items that behaviour thinks best are the candidates. Their
+    Candidates are `hot` (int64 (users, places), -1 for none) and the `depth` items that behaviour thinks best. Their
     scores are z-scores: of behaviour, and `popular` (float64 (popularities, items)).
     """
     count = popular.shape[1]

@@ -30,14 +30,15 @@ MOST_USERS = 300
 FEWEST_USERS = 100
 """A ranker that has learnt from fewer users than this in all has learnt their names."""
 SEEDS = (0, 1)
-ROUNDS = 60
+ROUNDS = 40
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 20,
-    "learning_rate": 0.1,
+    "learning_rate": 0.15,
     "num_leaves": LEAVES,
     "min_data_in_leaf": 200,
     "lambda_l2": 10.0,
+    "max_bin": 63,
     "feature_fraction": 0.6,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
