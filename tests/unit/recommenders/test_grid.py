@@ -8,12 +8,8 @@ from lemo.recommenders.split import split
 from recommender_worlds import RULES, groups_world
 
 
-@pytest.mark.parametrize("cells", [grids.BLOCK_CELLS, 3_000])
 @pytest.mark.parametrize("relation", ["similarity", "ridge"])
-def test_mixes_are_judged_as_the_models_they_stand_for(
-    monkeypatch: pytest.MonkeyPatch, cells: int, relation: str
-) -> None:
-    monkeypatch.setattr(grids, "BLOCK_CELLS", cells)
+def test_mixes_are_judged_as_the_models_they_stand_for(relation: str) -> None:
     parts = split(groups_world(users=120, items=100))
     grid = Grid.of(parts.train.span)
     if relation == "ridge":
