@@ -72,8 +72,8 @@ class Grid:
         )
 
 
-def judged(window: Split, grid: Grid) -> dict[BlendConfig, float]:
-    """NDCG@10 of every mix on the window; popularity alone comes first, with share 0.
+def judged(window: Split, grid: Grid) -> dict[BlendConfig, Array]:
+    """NDCG@10 of every mix for each user of the window (float32); popularity alone comes first, with share 0.
 
     A mix is judged on the best candidates of behaviour and of each popularity.
     """
@@ -83,18 +83,18 @@ def judged(window: Split, grid: Grid) -> dict[BlendConfig, float]:
     popular = np.stack([z_scores(popularity(window.train, half_life)) for half_life in grid.popularity])
     hot = [_hottest(values, seen) for values in popular]
     counts = np.diff(window.relevant.indptr)
-    gains: dict[BlendConfig, float] = {}
+    gains: dict[BlendConfig, Array] = {}
     for half_life, answers in zip(grid.popularity, hot, strict=True):
         alone = _mixed(grid.behaviour[0], half_life, 0.0)
-        gains[alone] = float(ndcg(hits_of(answers, window.relevant), counts).sum())
+        gains[alone] = ndcg(hits_of(answers, window.relevant), counts).astype(np.float32)
     about = (*_places(seen), *_places(window.relevant), ideal(counts), np.concatenate(hot, axis=1), popular)
     parts = np.minimum(SHARES, LARGEST_SHARE)
     for source, tastes, influence in _behaviours(window, grid):
-        found = np.zeros((len(popular), len(SHARES)))
+        found = np.zeros((len(window.users), len(popular), len(SHARES)), dtype=np.float32)
         judge(*_cells(tastes), *_cells(influence), *about, parts, DEEPEST, found)
-        for half_life, row in zip(grid.popularity, found.tolist(), strict=True):
-            gains |= {_mixed(source, half_life, share): gain for share, gain in zip(SHARES, row, strict=True)}
-    return {mix: gain / max(len(window.users), 1) for mix, gain in gains.items()}
+        for half_life, rows in zip(grid.popularity, np.moveaxis(found, 0, 2), strict=True):
+            gains |= {_mixed(source, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
+    return gains
 
 
 def _mixed(source: BlendConfig, popularity_half_life_ms: float | None, share: float) -> BlendConfig:

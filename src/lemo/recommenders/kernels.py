@@ -265,7 +265,7 @@ def judge(
     depth: int,
     gains: Array,
 ) -> None:
-    """Adds to `gains` (float64 (popularities, shares)) the NDCG@10 of each mix of behaviour with popularity.
+    """Adds to `gains` (float32 (users, popularities, shares)) the NDCG@10 of each mix of behaviour with popularity.
 
     Users x items each: what the users like and how much, what they have seen, what is relevant to them (with `ideal`,
     float64 (users,), the best possible gain). `starts`, `columns` and `values` say what a taste for an item speaks for.
@@ -346,4 +346,4 @@ def judge(
                             value = part * own[place] + rest * everyone[place]
                             rank += value == wanted and candidates[place] < item
                     if rank < 10:
-                        gains[which, share] += 1 / np.log2(rank + 2.0) / ideal[user]
+                        gains[user, which, share] += 1 / np.log2(rank + 2.0) / ideal[user]
