@@ -174,7 +174,7 @@ class BlendModel:
         if self.evidence is None or self.config.ranker is None:
             raise ValueError("there is no ranker")
         candidates = self.evidence.candidates(tastes, mixes)
-        values = self.config.ranker.trees.scores(candidates.features)
+        values = self.config.ranker.scores(candidates)
         edges = np.append(0, np.cumsum(candidates.sizes))
         known = (np.diff(tastes.indptr) > 0).tolist()
         for mix, personal, (start, end) in zip(mixes, known, pairwise(edges.tolist()), strict=True):

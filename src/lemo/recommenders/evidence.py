@@ -7,6 +7,7 @@ of ratios. Training and serving both call `Evidence.candidates`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,15 @@ class Candidates:
     """float32 (rows, features)."""
     blended: Array
     """float64 (rows,): the blend's own score."""
+
+    @cached_property
+    def standing(self) -> Array:
+        """float64 (rows,): the z-score of `blended` among the user's candidates, 0 where all are equal."""
+        users = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        counts = np.maximum(self.sizes, 1)
+        apart = self.blended - (np.bincount(users, self.blended, len(counts)) / counts)[users]
+        spreads = np.sqrt(np.bincount(users, np.square(apart), len(counts)) / counts)[users]
+        return np.asarray(apart / np.where(spreads > 1e-12, spreads, np.inf))
 
     @classmethod
     def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":

@@ -1,9 +1,14 @@
 """The ranker: trees that put the candidates of all sources into order (LambdaRank; Burges, 2010)."""
 
+from typing import Any
+
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from lemo.recommenders.evidence import HalfLives
+from lemo.recommenders.evidence import Candidates, HalfLives
 from lemo.recommenders.trees import Trees
+
+Array = np.ndarray[Any, Any]
 
 
 class Ranker(BaseModel):
@@ -14,3 +19,9 @@ class Ranker(BaseModel):
     half_lives: HalfLives
     """Of the evidence that the trees were taught on."""
     trees: Trees
+    start: float = 0.0
+    """How much the blend's own score counts, among the candidates of a user, before the trees are asked."""
+
+    def scores(self, candidates: Candidates) -> Array:
+        """float64 (rows,): the larger, the better."""
+        return np.asarray(self.start * candidates.standing + self.trees.scores(candidates.features))

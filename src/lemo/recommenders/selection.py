@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,15 @@ from lemo.recommenders.evaluation import Scorecard, evaluate
 from lemo.recommenders.grid import Grid, judged
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.ridge import MOST_ITEMS
-from lemo.recommenders.split import Protocol, Split, sampled, split, split_at
+from lemo.recommenders.split import Protocol, Split, sampled, split, windows_from
 from lemo.recommenders.teaching import teach
 
 Array = np.ndarray[Any, Any]
 Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
 
-WINDOWS = (0.4, 0.55, 0.7, 0.85, 1.0)
-"""Quantiles of all acts between which the validation windows lie, about as long as what the model will be asked."""
+STARTS = (0.45, 0.6, 0.75)
+"""Quantiles of all acts at which the validation windows begin."""
 RECENCY = 1.5
 """How much more each window counts than the one before: the near past is most like the future."""
 PLATEAU = 0.99
@@ -186,7 +185,4 @@ def _windows(interactions: Interactions, protocol: Protocol = "time") -> Iterato
     if interactions.span == 0 or protocol == "user":
         yield split(interactions, protocol="user")
         return
-    moments = np.quantile(interactions.timestamps, WINDOWS, method="higher").tolist()
-    moments[-1] += 1
-    for start, end in pairwise(moments):
-        yield split_at(interactions, int(start), int(end))
+    yield from windows_from(interactions, STARTS)

@@ -1,5 +1,6 @@
 """Splits: what a model may know, and what it is then asked."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,6 +12,10 @@ from lemo.recommenders.interactions import Interactions
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 Protocol = Literal["time", "user"]
+
+LENGTH = 0.25
+"""Part of all acts that a window asks about: as the test part is to the training part. What was best for windows half
+as long, half-lives above all, did not last as long as the test."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,14 @@ def split_at(interactions: Interactions, moment_ms: int, until_ms: int) -> Split
     """Trains before the moment, asks about the acts from it up to (not including) `until_ms`."""
     within = interactions.where(interactions.timestamps < until_ms)
     return _questions(within, within.timestamps >= moment_ms, "time")
+
+
+def windows_from(interactions: Interactions, starts: Sequence[float]) -> Iterator[Split]:
+    """What could have been asked at these quantiles of all acts, each about the next `LENGTH` of them."""
+    for start in starts:
+        end = min(start + LENGTH, 1.0)
+        moments = np.quantile(interactions.timestamps, (start, end), method="higher").tolist()
+        yield split_at(interactions, int(moments[0]), int(moments[1]) + (end == 1.0))
 
 
 def sampled(asking: Split, most: int) -> Split:

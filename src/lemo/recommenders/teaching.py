@@ -4,7 +4,6 @@ LightGBM is imported here alone, so that only the process that trains needs it (
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,22 @@ from lemo.recommenders.evaluation import ndcg
 from lemo.recommenders.evidence import Evidence, HalfLives
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.ranker import Ranker
-from lemo.recommenders.split import Split, sampled, split_at
-from lemo.recommenders.trees import LEAVES, Trees, trees_of
+from lemo.recommenders.split import Split, sampled, windows_from
+from lemo.recommenders.trees import LEAVES, trees_of
 
 Array = np.ndarray[Any, Any]
 Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
 
-WINDOWS = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
-"""Quantiles of all acts between which the windows lie that the ranker learns from."""
+STARTS = (0.2, 0.35, 0.5, 0.75)
+"""Quantiles of all acts at which the windows begin that the ranker learns from; the last overlaps no other."""
 MOST_USERS = 300
 """Users asked about per window."""
 FEWEST_USERS = 100
 """A ranker that has learnt from fewer users than this in all has learnt their names."""
+START = 0.3
+"""How much the blend counts before the first tree, in standard deviations of its scores: trees put right what it gets
+wrong, and where few users teach them they need not learn first what it knows already."""
 SEEDS = (0, 1)
 ROUNDS = 40
 PARAMETERS = {
@@ -61,20 +63,18 @@ class Lesson:
         found = model.candidates(tastes, window.train.seen_csr()[window.users], evidence)
         width = window.relevant.shape[1]
         asked = np.repeat(np.arange(len(window.users), dtype=np.int64), np.diff(window.relevant.indptr))
-        self.features = found.features
-        self.blended = found.blended
+        self.candidates = found
         users = np.repeat(np.arange(len(window.users), dtype=np.int64), found.sizes)
         self.liked = np.isin(users * width + found.items, asked * width + window.relevant.indices)
-        self.sizes = found.sizes
         self._relevant = np.diff(window.relevant.indptr)
 
     def ndcg_at_10(self, values: Array) -> float:
         """What the users would see in the order of these values."""
-        rows = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        sizes = self.candidates.sizes
+        rows = np.repeat(np.arange(len(sizes)), sizes)
         order = np.lexsort((-values, rows))
-        starts = np.cumsum(self.sizes) - self.sizes
-        places = np.arange(len(rows)) - np.repeat(starts, self.sizes)
-        hits = np.zeros((len(self.sizes), 10), dtype=bool)
+        places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        hits = np.zeros((len(sizes), 10), dtype=bool)
         first = places < 10
         hits[rows[first], places[first]] = self.liked[order][first]
         return float(ndcg(hits, self._relevant).mean())
@@ -91,30 +91,27 @@ def teach(
     if interactions.span == 0:
         return None
     half_lives = HalfLives.of(interactions.span)
-    moments = np.quantile(interactions.timestamps, WINDOWS, method="higher").tolist()
-    moments[-1] += 1
-    windows = [sampled(split_at(interactions, int(a), int(b)), MOST_USERS) for a, b in pairwise(moments)]
-    windows = [window for window in windows if len(window.users)]
-    if len(windows) < 2 or sum(len(window.users) for window in windows) < FEWEST_USERS:
+    asking = [sampled(window, MOST_USERS) for window in windows_from(interactions, STARTS)]
+    asking = [window for window in asking if len(window.users)]
+    if len(asking) < 2 or sum(len(window.users) for window in asking) < FEWEST_USERS:
         return None
     lessons = []
-    for done, window in enumerate(windows):
-        report("preparing lessons", done, len(windows))
+    for done, window in enumerate(asking):
+        report("preparing lessons", done, len(asking))
         lessons.append(Lesson(window, config, half_lives, rules))
     last = lessons[-1]
     report("teaching", 0, 2)
-    learnt = _learnt(lessons[:-1], SEEDS[:1])
-    if learnt is None or last.ndcg_at_10(learnt.scores(last.features)) <= last.ndcg_at_10(last.blended):
+    learnt = _learnt(lessons[:-1], SEEDS[:1], half_lives)
+    told = last.candidates
+    if learnt is None or last.ndcg_at_10(learnt.scores(told)) <= last.ndcg_at_10(told.blended):
         return None
     report("teaching", 1, 2)
-    trees = _learnt(lessons, SEEDS)
-    if trees is None:
-        return None
-    return config.model_copy(update={"ranker": Ranker(half_lives=half_lives, trees=trees)})
+    ranker = _learnt(lessons, SEEDS, half_lives)
+    return config.model_copy(update={"ranker": ranker}) if ranker else None
 
 
-def _learnt(lessons: Sequence[Lesson], seeds: Sequence[int]) -> Trees | None:
-    """The trees of all seeds, added up; None where nobody liked a candidate or nothing could be told apart."""
+def _learnt(lessons: Sequence[Lesson], seeds: Sequence[int], half_lives: HalfLives) -> Ranker | None:
+    """The rankers of all seeds, added up; None where nobody liked a candidate or nothing could be told apart."""
     try:
         import lightgbm
     except OSError as error:  # the wheel is there, the system's OpenMP is not
@@ -123,17 +120,19 @@ def _learnt(lessons: Sequence[Lesson], seeds: Sequence[int]) -> Trees | None:
             "Install OpenMP's library: `apt-get install libgomp1` on Debian, `brew install libomp` on macOS.",
         ) from error
     # A user who liked none of the candidates teaches nothing.
-    taught = [np.add.reduceat(lesson.liked, np.cumsum(lesson.sizes) - lesson.sizes) > 0 for lesson in lessons]
-    rows = [np.repeat(some, lesson.sizes) for some, lesson in zip(taught, lessons, strict=True)]
-    features = np.concatenate([lesson.features[kept] for lesson, kept in zip(lessons, rows, strict=True)])
-    if len(features) == 0:
+    sizes = np.concatenate([lesson.candidates.sizes for lesson in lessons])
+    liked = np.concatenate([lesson.liked for lesson in lessons])
+    taught = np.add.reduceat(liked, np.cumsum(sizes) - sizes) > 0 if len(liked) else np.zeros(len(sizes), dtype=bool)
+    rows = np.repeat(taught, sizes)
+    if not rows.any():
         return None
-    liked = np.concatenate([lesson.liked[kept] for lesson, kept in zip(lessons, rows, strict=True)])
-    sizes = np.concatenate([lesson.sizes[some] for lesson, some in zip(lessons, taught, strict=True)])
-    data = lightgbm.Dataset(features, liked.astype(np.float32), group=sizes, params=PARAMETERS)
+    features = np.concatenate([lesson.candidates.features for lesson in lessons])[rows]
+    start = START * np.concatenate([lesson.candidates.standing for lesson in lessons])[rows]
+    labels = liked[rows].astype(np.float32)
+    data = lightgbm.Dataset(features, labels, group=sizes[taught], init_score=start, params=PARAMETERS)
     dumped: list[dict[str, Any]] = []
     for seed in seeds:
         booster = lightgbm.train(PARAMETERS | {"seed": seed}, data, num_boost_round=ROUNDS)
         dumped += booster.dump_model()["tree_info"]
     trees = trees_of(dumped)
-    return trees if np.any(trees.values) else None
+    return Ranker(half_lives=half_lives, trees=trees, start=START * len(seeds)) if np.any(trees.values) else None

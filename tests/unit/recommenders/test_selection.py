@@ -42,7 +42,7 @@ def test_the_windows_reach_to_the_newest_act(world: Interactions) -> None:
         np.append(world.weights, newest.weights),
         np.append(world.seen, newest.seen),
     )
-    assert [bool((window.relevant.indices == 200).any()) for window in _windows(grown)] == [False] * 3 + [True]
+    assert [bool((window.relevant.indices == 200).any()) for window in _windows(grown)] == [False] * 2 + [True]
 
 
 def test_the_middle_of_the_plateau_is_chosen_not_its_luckiest_point() -> None:
@@ -70,7 +70,7 @@ def test_a_ridge_must_be_better_beyond_noise(
 def test_personal_taste_is_found(world: Interactions) -> None:
     selection = select(world)
     assert selection.config.behaviour_share >= 0.35
-    assert selection.windows == 4
+    assert selection.windows == 3
     assert selection.popularity.behaviour_share == 0
 
 
@@ -88,7 +88,7 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     assert assessment.protocol == "time"
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
-    assert stages == ["choosing"] * 8 + ["preparing lessons"] * 5 + ["teaching"] * 2 + ["measuring"] * 4
+    assert stages == ["choosing"] * 6 + ["preparing lessons"] * 4 + ["teaching"] * 2 + ["measuring"] * 4
 
 
 def test_the_same_data_chooses_the_same(world: Interactions) -> None:
