@@ -1,4 +1,4 @@
-"""Teaching: a ranker learns from the questions of several short windows of the past.
+"""Teaching: a ranker learns from the questions of several windows of the past.
 
 LightGBM is imported here alone, so that only the process that trains needs it (and the system's libgomp).
 """
