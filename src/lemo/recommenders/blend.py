@@ -1,6 +1,7 @@
 """The blend: relations of items to a user's touches, mixed with popularity; one code for request and batch."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from lemo.recommenders.evidence import Candidates, Evidence, csr_arrays, csr_fro
 from lemo.recommenders.histories import Encoder
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.item_knn import item_similarity
+from lemo.recommenders.opinions import Mix, Opinions, first
 from lemo.recommenders.popularity import popularity, z_scores
 from lemo.recommenders.ranker import Ranker
 from lemo.recommenders.ridge import MOST_ITEMS, neighbourhood_ridges
@@ -22,10 +24,8 @@ from lemo.recommenders.strings import pack_strings, unpack_strings
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
-CHUNK_ROWS = 512
-"""Users whose scores are multiplied at once."""
-CHUNK_CELLS = 4_000_000
-"""Users times items whose scores are held at once for a ranker."""
+CHUNK_CELLS = 200_000
+"""Users times items whose scores are held at once."""
 LARGEST_SHARE = 0.999
 """Popularity always decides between items on which behaviour is silent."""
 
@@ -88,6 +88,7 @@ class BlendModel:
         self._share = min(config.behaviour_share, LARGEST_SHARE)
         self._popular = z_scores(popular)
         self._base = (1 - self._share) * self._popular
+        self._order = np.argsort(-self._popular, kind="stable")
 
     @classmethod
     def fit(cls, interactions: Interactions, config: BlendConfig, rules: Mapping[str, ActionRule]) -> "BlendModel":
@@ -135,47 +136,57 @@ class BlendModel:
         return rows, values
 
     def candidates(self, tastes: CSR, seen: CSR, evidence: Evidence) -> Candidates:
-        """The encoded users' candidates, as a ranker is taught on them; for few users: all items are scored at once."""
-        blended = [scores for scores, _, _ in self._blended(tastes, seen, np.zeros(0, dtype=np.int32))]
-        return evidence.candidates(tastes, np.stack(blended))
+        """The encoded users' candidates, as a ranker is taught on them."""
+        nothing = np.zeros(0, dtype=np.int32)
+        chunks = _chunks(tastes, seen)
+        return Candidates.joined(
+            [evidence.candidates(some, self._mixes(some, known, nothing)) for some, known in chunks]
+        )
 
     def _ranked(self, tastes: CSR, seen: CSR, n: int, hidden: Array) -> Iterator[tuple[Array, Array, Array]]:
         """Per user: the items of the answer, their scores, and the part of each score that is the user's own taste."""
-        if self.evidence is None or self.config.ranker is None:
-            for scores, columns, own in self._blended(tastes, seen, hidden):
-                items = _best(scores, n)
-                yield items, scores[items], _looked_up(items, columns, own)
-            return
-        height = max(CHUNK_CELLS // max(len(self.item_ids), 1), 1)
-        for start in range(0, tastes.shape[0], height):
-            chunk = tastes[start : start + height]
-            known = list(self._blended(chunk, seen[start : start + height], hidden))
-            candidates = self.evidence.candidates(chunk, np.stack([scores for scores, _, _ in known]))
-            values = self.config.ranker.trees.scores(candidates.features)
-            edges = np.searchsorted(candidates.users, np.arange(chunk.shape[0] + 1))
-            for row, (scores, columns, own) in enumerate(known):
-                cells = slice(edges[row], edges[row + 1])
-                items, found = _reordered(scores, candidates.items[cells], values[cells], n, known=len(columns) > 0)
-                yield items, found, _looked_up(items, columns, own)
+        for chunk, known in _chunks(tastes, seen):
+            mixes = self._mixes(chunk, known, hidden)
+            ordered = self._reordered(chunk, mixes, n) if self.evidence else (mix.best(n) for mix in mixes)
+            for mix, (items, scores) in zip(mixes, ordered, strict=True):
+                yield items, scores, mix.own(items)
 
-    def _blended(self, tastes: CSR, seen: CSR, hidden: Array) -> Iterator[tuple[Array, Array, Array]]:
-        """Per user: scores of all items (-inf where not to be answered), where and how much own taste is in them."""
-        count = len(self.item_ids)
-        for start in range(0, tastes.shape[0], CHUNK_ROWS):
-            chunk = tastes[start : start + CHUNK_ROWS].astype(np.float32) @ self.influence
-            for row in range(chunk.shape[0]):
-                cells = slice(chunk.indptr[row], chunk.indptr[row + 1])
-                columns, values = chunk.indices[cells], chunk.data[cells].astype(np.float64)
-                mean, spread = _moments(values, count)
-                if spread > 0 and self._share > 0:
-                    scores = self._base - self._share * mean / spread
-                    own = values * (self._share / spread)
-                    scores[columns] += own
-                else:
-                    scores, columns, own = self._popular.copy(), columns[:0], values[:0]
-                scores[seen.indices[seen.indptr[start + row] : seen.indptr[start + row + 1]]] = -np.inf
-                scores[hidden] = -np.inf
-                yield scores, columns, own
+    def _mixes(self, tastes: CSR, seen: CSR, hidden: Array) -> list[Mix]:
+        """Each user's blended scores."""
+        opinions = Opinions(tastes, self.influence)
+        mixes = []
+        moments = zip(opinions.means[:, 0].tolist(), opinions.spreads[:, 0].tolist(), strict=True)
+        for user, (mean, spread) in enumerate(moments):
+            columns, values = opinions.of(user)
+            barred = np.concatenate([seen.indices[seen.indptr[user] : seen.indptr[user + 1]], hidden])
+            if spread > 0 and self._share > 0:
+                base, own = self._base - self._share * mean / spread, values * (self._share / spread)
+            else:
+                base, columns, own = self._popular, columns[:0], values[:0]
+            mixes.append(Mix(base, self._order, columns, own, barred))
+        return mixes
+
+    def _reordered(self, tastes: CSR, mixes: Sequence[Mix], n: int) -> Iterator[tuple[Array, Array]]:
+        """Per user the n best items and their scores: those that the ranker values, then the rest as the blend does.
+
+        Nothing is known of a user without a taste: then the blend's order, which is popularity, holds.
+        """
+        if self.evidence is None or self.config.ranker is None:
+            raise ValueError("there is no ranker")
+        candidates = self.evidence.candidates(tastes, mixes)
+        values = self.config.ranker.trees.scores(candidates.features)
+        edges = np.append(0, np.cumsum(candidates.sizes))
+        known = (np.diff(tastes.indptr) > 0).tolist()
+        for mix, personal, (start, end) in zip(mixes, known, pairwise(edges.tolist()), strict=True):
+            if not personal or start == end:
+                yield mix.best(n)
+                continue
+            items, scores = first(candidates.items[start:end], values[start:end], n)
+            if len(items) < n:
+                more, below = mix.without(items).best(n - len(items))
+                items = np.concatenate([items, more])
+                scores = np.concatenate([scores, below - below[:1] + scores[-1]])
+            yield items, scores
 
     def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
         answer = []
@@ -228,60 +239,25 @@ class BlendModel:
 
 
 def _related(tastes: CSR, config: BlendConfig, unit: float) -> CSR:
+    if config.behaviour_share == 0:
+        items = tastes.shape[1]
+        nothing = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32), np.zeros(items + 1, dtype=np.int64)
+        return sparse.csr_matrix(nothing, shape=(items, items))
     similarity = item_similarity(tastes, config.shrinkage, config.neighbours, unit)
     if config.relation == "similarity" or similarity.shape[0] > MOST_ITEMS:
         return similarity
     return neighbourhood_ridges(tastes, similarity, config.neighbours, [config.penalty], unit)[0]
 
 
-def _moments(values: Array, count: int) -> tuple[float, float]:
-    """Mean and standard deviation of `count` numbers, of which all but `values` are 0."""
-    if len(values) == 0:
-        return 0.0, 0.0
-    mean = float(values.sum()) / count
-    variance = float(values @ values) / count - mean * mean
-    # Rounding must not make a spread out of equal values.
-    return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean * mean else 0.0
-
-
-def _best(scores: Array, n: int) -> Array:
-    """The n largest finite scores' places, best first; of equals the first place wins."""
-    if n < len(scores):
-        least = np.partition(scores, len(scores) - n)[len(scores) - n] if n > 0 else np.inf
-        places = np.flatnonzero(scores >= least)
-    else:
-        places = np.arange(len(scores))
-    places = places[scores[places] > -np.inf]
-    return places[np.argsort(-scores[places], kind="stable")][: max(n, 0)].astype(np.int32)
-
-
-def _reordered(scores: Array, items: Array, values: Array, n: int, *, known: bool) -> tuple[Array, Array]:
-    """The n best items and their scores: those that a ranker valued, then the rest as the blend scores them.
-
-    Nothing is `known` of a user whose history speaks for no item: then the blend's order, which is popularity, holds.
-    """
-    if not known or len(items) == 0:
-        best = _best(scores, n)
-        return best, scores[best]
-    order = np.argsort(-values, kind="stable")[: max(n, 0)]
-    if len(order) < len(items) or len(order) == n:
-        return items[order].astype(np.int32), values[order]
-    rest = scores.copy()
-    rest[items] = -np.inf
-    more = _best(rest, n - len(order))
-    below = rest[more] - (rest[more[0]] if len(more) else 0.0) + values[order[-1]]
-    return np.concatenate([items[order].astype(np.int32), more]), np.concatenate([values[order], below])
-
-
-def _looked_up(items: Array, columns: Array, values: Array) -> Array:
-    """The values of `items` among unordered `columns`; 0 for those that are not there."""
-    found = np.zeros(len(items))
-    if len(columns):
-        order = np.argsort(columns, kind="stable")
-        places = np.minimum(np.searchsorted(columns[order], items), len(columns) - 1)
-        hit = columns[order][places] == items
-        found[hit] = values[order][places][hit]
-    return found
+def _chunks(tastes: CSR, seen: CSR) -> Iterator[tuple[CSR, CSR]]:
+    """The rows of both, in pieces with few enough cells."""
+    users, items = tastes.shape
+    height = max(CHUNK_CELLS // max(items, 1), 1)
+    if users <= height:
+        yield tastes, seen
+        return
+    for start in range(0, users, height):
+        yield tastes[start : start + height], seen[start : start + height]
 
 
 def _transposed(matrix: CSR) -> CSR:

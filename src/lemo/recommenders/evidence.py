@@ -6,7 +6,7 @@ of ratios. Training and serving both call `Evidence.candidates`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy import sparse
 
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.item_knn import item_similarity
+from lemo.recommenders.opinions import Mix, Opinions
 from lemo.recommenders.popularity import popularity, z_scores
 from lemo.recommenders.ridge import MOST_ITEMS, neighbourhood_ridges
 
@@ -56,22 +57,29 @@ class HalfLives(BaseModel):
 
 @dataclass(frozen=True)
 class Candidates:
-    """Users' candidates: one row each, users rising and items rising within a user."""
+    """Users' candidates: one row each, user by user, items rising within a user."""
 
-    users: Array
+    sizes: Array
+    """int64 (users,): how many each user has."""
     items: Array
     features: Array
     """float32 (rows, features)."""
     blended: Array
     """float64 (rows,): the blend's own score."""
 
+    @classmethod
+    def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Those of all parts, one after the other."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
 
 @dataclass(frozen=True)
 class Evidence:
     """What is known of items and their relations at one moment; immutable."""
 
-    influences: Sequence[CSR]
-    """Items x items each: row i holds the items that a taste for i speaks for."""
+    influences: CSR
+    """Items x (relations * items): row i holds, relation by relation, the items that a taste for i speaks for."""
+    relations: int
     items: Array
     """float32 (items, features): what is known of an item whoever asks."""
     hottest: Array
@@ -92,57 +100,69 @@ class Evidence:
         counts = [popularity(interactions, half_life) / unit for half_life in half_lives.popularity]
         orders = [np.argsort(-values, kind="stable") for values in counts]
         hottest = np.stack([orders[place][:HOTTEST] for place in HOT_SPANS]).astype(np.int32)
-        return cls(influences, _of_items(interactions, counts, orders), hottest)
+        joined = sparse.hstack(influences, format="csr")
+        joined.sort_indices()
+        return cls(joined, len(influences), _of_items(interactions, counts, orders), hottest)
 
-    def candidates(self, tastes: CSR, blended: Array) -> Candidates:
-        """The users' candidates, for users x items tastes and blended scores (float64; -inf where not to be answered).
+    def candidates(self, tastes: CSR, mixes: Sequence[Mix]) -> Candidates:
+        """The users' candidates, for their tastes (users x items) and blended scores.
 
         A row depends on its user alone.
         """
-        users, count = blended.shape
-        allowed = blended > -np.inf
-        chosen = np.zeros((users, count), dtype=bool)
-        _mark(chosen, blended, DEPTH)
-        for order in self.hottest:
-            open_places = allowed[:, order]
-            first = open_places & (np.cumsum(open_places, axis=1) <= DEPTH)
-            row, place = np.nonzero(first)
-            chosen[row, order[place]] = True
-        asked = tastes.astype(np.float32)
-        scored = [(asked @ influence).toarray() for influence in self.influences]
-        for scores in scored:
-            _mark(chosen, np.where(allowed & (scores > 0), scores, -np.inf), DEPTH)
-        rows, items = np.nonzero(chosen)
-        features = np.empty((len(rows), 3 * len(scored) + 3 + self.items.shape[1]), dtype=np.float32)
-        for which, scores in enumerate(scored):
-            mean, spread = scores.mean(axis=1), scores.std(axis=1)
-            spread[spread == 0] = 1
-            own = scores[rows, items]
-            features[:, 3 * which] = (own - mean[rows]) / spread[rows]
-            features[:, 3 * which + 1] = own / np.maximum(scores.max(axis=1), 1e-12)[rows]
-            features[:, 3 * which + 2] = _log_ranks(rows, own)
-        at = 3 * len(scored)
-        own = blended[rows, items]
-        features[:, at] = own
-        features[:, at + 1] = _log_ranks(rows, own)
-        features[:, at + 2] = np.log1p(np.minimum(np.diff(tastes.indptr), LONGEST_HISTORY))[rows]
+        opinions = Opinions(tastes, self.influences, self.relations)
+        relations = self.relations
+        chosen = [self._chosen(mix, opinions, user) for user, mix in enumerate(mixes)]
+        sizes = np.array([len(items) for items in chosen], dtype=np.int64)
+        users = np.repeat(np.arange(len(chosen)), sizes)
+        items = np.concatenate([np.zeros(0, dtype=np.int64), *chosen])
+        own = np.concatenate(
+            [np.zeros((relations, 0)), *(opinions.about(user, some) for user, some in enumerate(chosen))], axis=1
+        )
+        blended = np.concatenate([np.zeros(0), *(mix.scores(some) for mix, some in zip(mixes, chosen, strict=True))])
+        spreads = np.where(opinions.spreads > 0, opinions.spreads, 1.0)
+        ranks = _log_ranks(np.concatenate([own, blended[None]]), sizes)
+        features = np.empty((len(items), 3 * relations + 3 + self.items.shape[1]), dtype=np.float32)
+        for which in range(relations):
+            features[:, 3 * which] = (own[which] - opinions.means[users, which]) / spreads[users, which]
+            features[:, 3 * which + 1] = own[which] / np.maximum(opinions.most[users, which], 1e-12)
+            features[:, 3 * which + 2] = ranks[which]
+        at = 3 * relations
+        features[:, at] = blended
+        features[:, at + 1] = ranks[relations]
+        features[:, at + 2] = np.log1p(np.minimum(np.diff(tastes.indptr), LONGEST_HISTORY))[users]
         features[:, at + 3 :] = self.items[items]
-        return Candidates(rows, items, features, own)
+        return Candidates(sizes, items, features, blended)
+
+    def _chosen(self, mix: Mix, opinions: Opinions, user: int) -> Array:
+        """int64, rising: the best items of each source that may be answered."""
+        chosen = np.zeros(len(self.items), dtype=bool)
+        chosen[mix.best(DEPTH)[0]] = True
+        for order in self.hottest:
+            chosen[order[mix.allowed[order]][:DEPTH]] = True
+        for relation in range(self.relations):
+            columns, values = opinions.of(user, relation)
+            kept = mix.allowed[columns] & (values > 0)
+            columns, values = columns[kept], values[kept]
+            if len(columns) > DEPTH:
+                columns = columns[np.argpartition(-values, DEPTH)[:DEPTH]]
+            chosen[columns] = True
+        return np.flatnonzero(chosen)
 
     def to_arrays(self) -> dict[str, Array]:
         """Everything as named arrays."""
-        arrays = {"evidence_items": self.items, "evidence_hottest": self.hottest}
-        for place, matrix in enumerate(self.influences):
-            arrays |= csr_arrays(f"evidence{place}", matrix)
-        return arrays
+        return {
+            "evidence_relations": np.array(self.relations),
+            "evidence_items": self.items,
+            "evidence_hottest": self.hottest,
+            **csr_arrays("evidence", self.influences),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "Evidence":
         """What `to_arrays` gave."""
         items = arrays["evidence_items"]
-        places = range(sum(name.startswith("evidence") and name.endswith("_indptr") for name in arrays))
-        influences = [csr_from(f"evidence{place}", arrays, len(items)) for place in places]
-        return cls(influences, items, arrays["evidence_hottest"])
+        relations = int(arrays["evidence_relations"])
+        return cls(csr_from("evidence", arrays, relations * len(items)), relations, items, arrays["evidence_hottest"])
 
 
 def _of_items(interactions: Interactions, counts: list[Array], orders: list[Array]) -> Array:
@@ -153,7 +173,7 @@ def _of_items(interactions: Interactions, counts: list[Array], orders: list[Arra
         ranks = np.empty(items)
         ranks[order] = np.arange(items)
         columns += [z_scores(values), np.log1p(ranks)]
-    liked = interactions.where(interactions.positive)
+    liked = interactions.liked
     first = np.full(items, interactions.newest, dtype=np.int64)
     np.minimum.at(first, liked.items, liked.timestamps)
     last = first.copy()
@@ -164,23 +184,17 @@ def _of_items(interactions: Interactions, counts: list[Array], orders: list[Arra
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((items, 0), dtype=np.float32)
 
 
-def _mark(chosen: Array, scores: Array, depth: int) -> None:
-    """Marks each row's `depth` largest finite scores."""
-    if scores.shape[1] > depth:
-        best = np.argpartition(-scores, depth, axis=1)[:, :depth]
-    else:
-        best = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    finite = np.take_along_axis(scores, best, axis=1) > -np.inf
-    rows = np.broadcast_to(np.arange(len(scores))[:, None], best.shape)
-    chosen[rows[finite], best[finite]] = True
+def _log_ranks(values: Array, sizes: Array) -> Array:
+    """log(1 + rank) of each value among those of its user, from 0 for the largest; of equals the first.
 
-
-def _log_ranks(rows: Array, values: Array) -> Array:
-    """log(1 + rank) of each value among those of its row, from 0 for the largest; `rows` rise."""
-    order = np.lexsort((-values, rows))
-    ranks = np.empty(len(rows))
-    ranks[order] = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    return np.asarray(np.log1p(ranks))
+    `values` is (kinds, rows): each kind is ranked by itself.
+    """
+    there = np.arange(sizes.max(initial=0)) < sizes[:, None]
+    padded = np.full((len(values), *there.shape), np.inf)
+    padded[:, there] = -values
+    ranks = np.empty(padded.shape, dtype=np.int64)
+    np.put_along_axis(ranks, np.argsort(padded, axis=2, kind="stable"), np.arange(there.shape[1]), axis=2)
+    return np.asarray(np.log1p(ranks[:, there]))
 
 
 def csr_arrays(name: str, matrix: CSR) -> dict[str, Array]:
@@ -192,9 +206,9 @@ def csr_arrays(name: str, matrix: CSR) -> dict[str, Array]:
     }
 
 
-def csr_from(name: str, arrays: Mapping[str, Array], size: int) -> CSR:
-    """What `csr_arrays` gave, size x size, nothing copied."""
-    parts = (arrays[f"{name}_data"], arrays[f"{name}_indices"], arrays[f"{name}_indptr"])
-    matrix = sparse.csr_matrix(parts, shape=(size, size), copy=False)
+def csr_from(name: str, arrays: Mapping[str, Array], columns: int) -> CSR:
+    """What `csr_arrays` gave, with so many columns, nothing copied."""
+    data, indices, starts = (arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
+    matrix = sparse.csr_matrix((data, indices, starts), shape=(len(starts) - 1, columns), copy=False)
     matrix.has_sorted_indices = True
     return matrix

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from lemo.recommenders.blend import LARGEST_SHARE, BlendConfig
 from lemo.recommenders.evaluation import hits_of, ideal, ndcg
-from lemo.recommenders.item_knn import item_similarities, largest
+from lemo.recommenders.item_knn import item_similarities
 from lemo.recommenders.popularity import popularity, z_scores
 from lemo.recommenders.ridge import neighbourhood_ridges
 from lemo.recommenders.split import Split
@@ -31,8 +31,6 @@ SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of behaviour, besides 0."""
 DEEPEST = 50
 """Each source's best items that become candidates: what is in none of the lists hardly reaches a mix's first 10."""
-BLOCK_CELLS = 16_000_000
-"""Users times items whose scores are held at once."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,29 @@ class Grid:
         )
 
 
-def judged(window: Split, grid: Grid) -> dict[BlendConfig, float]:
-    """NDCG@10 of every mix on the window; popularity alone comes first, with share 0."""
+def judged(window: Split, grid: Grid) -> dict[BlendConfig, Array]:
+    """NDCG@10 of every mix for each user of the window (float32); popularity alone comes first, with share 0.
+
+    A mix is judged on the best candidates of behaviour and of each popularity.
+    """
+    from lemo.recommenders.kernels import judge
+
     seen = window.train.seen_csr()[window.users]
-    popular = [z_scores(popularity(window.train, half_life)) for half_life in grid.popularity]
+    popular = np.stack([z_scores(popularity(window.train, half_life)) for half_life in grid.popularity])
     hot = [_hottest(values, seen) for values in popular]
     counts = np.diff(window.relevant.indptr)
-    gains: dict[BlendConfig, float] = {}
+    gains: dict[BlendConfig, Array] = {}
     for half_life, answers in zip(grid.popularity, hot, strict=True):
         alone = _mixed(grid.behaviour[0], half_life, 0.0)
-        gains[alone] = float(ndcg(hits_of(answers, window.relevant), counts).sum())
-    height = max(BLOCK_CELLS // max(seen.shape[1], 1), 1)
+        gains[alone] = ndcg(hits_of(answers, window.relevant), counts).astype(np.float32)
+    about = (*_places(seen), *_places(window.relevant), ideal(counts), np.concatenate(hot, axis=1), popular)
+    parts = np.minimum(SHARES, LARGEST_SHARE)
     for source, tastes, influence in _behaviours(window, grid):
-        for start in range(0, len(window.users), height):
-            block = slice(start, start + height)
-            asked = _Asked(tastes[block] @ influence, seen[block], window.relevant[block], [row[block] for row in hot])
-            for half_life, values in zip(grid.popularity, popular, strict=True):
-                for share, gain in asked.gains(values):
-                    mix = _mixed(source, half_life, share)
-                    gains[mix] = gains.get(mix, 0.0) + gain
-    return {mix: gain / max(len(window.users), 1) for mix, gain in gains.items()}
+        found = np.zeros((len(window.users), len(popular), len(SHARES)), dtype=np.float32)
+        judge(*_cells(tastes), *_cells(influence), *about, parts, DEEPEST, found)
+        for half_life, rows in zip(grid.popularity, np.moveaxis(found, 0, 2), strict=True):
+            gains |= {_mixed(source, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
+    return gains
 
 
 def _mixed(source: BlendConfig, popularity_half_life_ms: float | None, share: float) -> BlendConfig:
@@ -111,7 +112,7 @@ def _behaviours(window: Split, grid: Grid) -> Iterator[tuple[BlendConfig, CSR, C
         tastes = window.train.tastes(half_life)
         sizes = sorted({config.neighbours for config in members}, reverse=True)
         similar = dict(zip(sizes, item_similarities(tastes, SHRINKAGE, sizes, unit), strict=True))
-        asked = tastes[window.users].astype(np.float32)
+        asked = tastes[window.users]
         plain = [config for config in members if config.relation == "similarity"]
         for config in plain:
             yield config, asked, similar[config.neighbours].T.tocsr()
@@ -123,40 +124,6 @@ def _behaviours(window: Split, grid: Grid) -> Iterator[tuple[BlendConfig, CSR, C
                 yield config, asked, matrix.T.tocsr()
 
 
-class _Asked:
-    """Some users, their candidates, and what behaviour says of these; only candidates that are hits cost work."""
-
-    def __init__(self, similar: CSR, seen: CSR, relevant: CSR, hot: list[Array]) -> None:
-        scores = similar.toarray()
-        mean = scores.mean(axis=1, dtype=np.float64, keepdims=True)
-        spread = scores.std(axis=1, dtype=np.float64, keepdims=True)
-        flat = spread <= 1e-6 * np.abs(mean)
-        near = _places(largest(_without(similar, seen), DEEPEST), DEEPEST)
-        candidates = _distinct(np.concatenate([near, *hot], axis=1))
-        hits = hits_of(candidates, relevant)
-        asked = hits.any(axis=1)
-        self._candidates = candidates[asked]
-        rows, columns = np.nonzero(hits[asked])
-        self._rows, self._columns = rows, columns[:, None]
-        own = np.take_along_axis(scores[asked], self._candidates, axis=1)
-        self._own = np.where(flat[asked], 0.0, (own - mean[asked]) / np.where(flat[asked], 1.0, spread[asked]))
-        self._lost = self._candidates < 0
-        self._best = ideal(np.diff(relevant.indptr))[asked][rows]
-
-    def gains(self, popular: Array) -> Iterator[tuple[float, float]]:
-        """(share, sum of NDCG@10 over the users) for mixes of behaviour with these z-scores of popularity."""
-        everyone = np.where(self._lost, -np.inf, popular[self._candidates])
-        before = np.arange(everyone.shape[1]) < self._columns
-        for share in SHARES:
-            part = min(share, LARGEST_SHARE)
-            mix = (part * self._own + (1 - part) * everyone)[self._rows]
-            value = np.take_along_axis(mix, self._columns, axis=1)
-            # Candidates are in the order of items, so of equals the first wins here as in the model.
-            ranks = ((mix > value) | ((mix == value) & before)).sum(axis=1)
-            first = ranks < 10
-            yield share, float((1 / np.log2(ranks[first] + 2) / self._best[first]).sum())
-
-
 def _hottest(values: Array, seen: CSR) -> Array:
     """int64 (users, places): the most popular items that each user has not seen; -1 where too many are seen."""
     places = np.argsort(-values, kind="stable")[: 4 * DEEPEST]
@@ -165,23 +132,10 @@ def _hottest(values: Array, seen: CSR) -> Array:
     return np.where(np.take_along_axis(known, order, axis=1), -1, places[order])
 
 
-def _without(matrix: CSR, seen: CSR) -> CSR:
-    """The matrix with negative numbers where something is seen."""
-    top = float(matrix.data.max()) if matrix.nnz else 0.0
-    difference: CSR = (matrix - seen.astype(np.float32) * np.float32(2 * top + 1)).tocsr()
-    return difference
+def _places(matrix: CSR) -> tuple[Array, Array]:
+    """Where each row starts, and its columns, in the one type that the kernel is compiled for."""
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
 
 
-def _places(matrix: CSR, width: int) -> Array:
-    """int64 (rows, width): the columns of each row's cells; -1 where there are fewer."""
-    places = np.full((matrix.shape[0], width), -1, dtype=np.int64)
-    places[np.arange(width) < np.diff(matrix.indptr)[:, None]] = matrix.indices
-    return places
-
-
-def _distinct(items: Array) -> Array:
-    """The rows sorted, repeated items replaced by -1, and columns that are empty throughout cut off."""
-    items = np.sort(items, axis=1)
-    items[:, 1:][items[:, 1:] == items[:, :-1]] = -1
-    items = np.sort(items, axis=1)
-    return items[:, (items >= 0).any(axis=0)]
+def _cells(matrix: CSR) -> tuple[Array, Array, Array]:
+    return *_places(matrix), matrix.data.astype(np.float64)

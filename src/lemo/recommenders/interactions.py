@@ -132,11 +132,15 @@ class Interactions:
         """(users, items), those without acts included."""
         return len(self.user_ids), len(self.item_ids)
 
+    @cached_property
+    def liked(self) -> "Interactions":
+        """The positive acts by user, then item, those of a pair in the order in which they came."""
+        acts = self.where(self.positive)
+        return acts.where(np.argsort(acts.pairs, kind="stable"))
+
     def csr(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): positive weights summed, decayed by their age before `newest`."""
-        acts = self.where(self.positive)
-        weights = acts.weights.astype(np.float64) * decay(self.newest - acts.timestamps, half_life_ms)
-        return _summed(weights, acts.users, acts.items, self.shape)
+        return self._joined(np.add, half_life_ms)
 
     def tastes(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age.
@@ -145,31 +149,48 @@ class Interactions:
         answers what it answers for the same users' touches. Age is measured from `newest`; models do not
         care for the scale of a row.
         """
-        acts = self.where(self.positive)
-        weights = acts.weights.astype(np.float64) * decay(self.newest - acts.timestamps, half_life_ms)
-        return strongest(weights, acts.users, acts.items, self.shape)
+        return self._joined(np.maximum, half_life_ms)
 
     def seen_csr(self) -> CSR:
         """Users x items (bool, sorted): what each user has seen."""
-        acts = self.where(self.seen)
-        matrix = _summed(np.ones(len(acts)), acts.users, acts.items, self.shape)
-        return matrix.astype(bool)
+        return self._seen
+
+    def weights_of_liked(self, half_life_ms: float | None) -> Array:
+        """float64: the weights of `liked`, decayed by their age before `newest`."""
+        acts = self.liked
+        return np.asarray(acts.weights * decay(self.newest - acts.timestamps, half_life_ms))
+
+    def _joined(self, join: np.ufunc, half_life_ms: float | None) -> CSR:
+        """Users x items: the weights of each pair's positive acts, joined."""
+        starts, pairs = self._liked_pairs
+        weights = self.weights_of_liked(half_life_ms)
+        return self._matrix(join.reduceat(weights, starts) if len(starts) else weights, pairs)
+
+    @cached_property
+    def _seen(self) -> CSR:
+        pairs = np.sort(self.pairs[self.seen])
+        pairs = pairs[_starts(pairs)]
+        return self._matrix(np.ones(len(pairs), dtype=bool), pairs)
+
+    @cached_property
+    def _liked_pairs(self) -> tuple[Array, Array]:
+        """Where each pair starts in `liked`, and the pairs."""
+        pairs = self.liked.pairs
+        starts = _starts(pairs)
+        return starts, pairs[starts]
+
+    def _matrix(self, values: Array, pairs: Array) -> CSR:
+        """Users x items with these values in the cells of these pairs, which rise."""
+        users, items = self.shape
+        starts = np.searchsorted(pairs, np.arange(users + 1) * max(items, 1))
+        matrix = sparse.csr_matrix((values, (pairs % max(items, 1)).astype(np.int32), starts), shape=self.shape)
+        matrix.has_sorted_indices = True
+        return matrix
 
 
-def strongest(weights: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> CSR:
-    """A sorted CSR matrix that keeps the largest of the weights given for a cell."""
-    order = np.lexsort((-weights, columns, rows))
-    rows, columns, weights = rows[order], columns[order], weights[order]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
-    starts = np.searchsorted(rows[first], np.arange(shape[0] + 1))
-    return sparse.csr_matrix((weights[first], columns[first].astype(np.int32), starts.astype(np.int32)), shape=shape)
-
-
-def _summed(weights: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> CSR:
-    matrix = sparse.csr_matrix((weights, (rows, columns)), shape=shape)
-    matrix.sum_duplicates()
-    return matrix
+def _starts(numbers: Array) -> Array:
+    """Where each different one of sorted numbers comes first."""
+    return np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)])
 
 
 def _encode(column: pa.ChunkedArray, more: Collection[str]) -> tuple[list[str], Array]:

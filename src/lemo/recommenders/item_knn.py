@@ -113,7 +113,7 @@ class Ranked:
         # In the order of popularity, where neighbours in a share have users in common.
         dealt = np.argsort(rows, kind="stable")
         shares = [dealt[start:end] for start, end in _parts(self._costs()[rows[dealt]])]
-        by_user, by_item = _flat(self.by_user), _flat(self.by_item)
+        by_user, by_item = flat(self.by_user), flat(self.by_item)
 
         def work(share: Array) -> None:
             keys = np.zeros((len(share), width), dtype=np.uint64)
@@ -154,7 +154,7 @@ def _row_sums(values: Array, starts: Array) -> Array:
     return sums
 
 
-def _flat(matrix: CSR) -> tuple[Array, Array, Array]:
+def flat(matrix: CSR) -> tuple[Array, Array, Array]:
     """The matrix's arrays in the one type that the kernel is compiled for."""
     return matrix.indptr.astype(np.int64), matrix.indices.view(np.uint32), matrix.data
 

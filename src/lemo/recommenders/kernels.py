@@ -1,4 +1,5 @@
-"""Loops that numba compiles: each item's nearest items, and the largest cells of a row.
+"""Loops that numba compiles: each item's nearest items, common weights, the largest cells of a row, and how
+good mixes are.
 
 Compiling takes some seconds, once for a machine: the code is kept beside this file, in NUMBA_CACHE_DIR, or in the
 user's cache folder, whichever can be written. Importing this takes a second: only what fits models does. Nothing here
@@ -201,3 +202,148 @@ def mark_largest(starts: Array, columns: Array, values: Array, k: int, kept: Arr
         least = narrow(keys, size, k) if size > k else np.uint64(0)
         for place in range(starts[row], starts[row + 1]):
             kept[place] = values[place] > 0 and key_of(values[place], columns[place], cell, bits) >= least
+
+
+@compiled
+def common_weights(
+    starts: Array,
+    cells: Array,
+    explaining: Array,
+    first: int,
+    user_starts: Array,
+    items: Array,
+    weights: Array,
+    item_starts: Array,
+    users: Array,
+    own_weights: Array,
+    systems: Array,
+    wanted: Array,
+) -> None:
+    """Writes what the users of two items weigh together, for all pairs of the items that explain an item.
+
+    `explaining` (int64 (rows, k)) names the items that explain item `first` + row, -1 for none; `cells` (int64) are the
+    places in it of item i, from `starts[i]` to `starts[i + 1]`. Users x items and items x users are as for `nearest`.
+    `systems` (float32 (rows, k, k), zeros) and `wanted` (float32 (rows, k), zeros) are the results: each explaining
+    item with the others, and with the item.
+    """
+    width = explaining.shape[1]
+    sums = np.zeros(len(item_starts) - 1, np.float64)
+    for item in range(len(sums)):
+        if starts[item] == starts[item + 1]:
+            continue
+        for place in range(item_starts[item], item_starts[item + 1]):
+            weight = np.float64(own_weights[place])
+            for other in range(user_starts[users[place]], user_starts[users[place] + 1]):
+                sums[items[other]] += weight * weights[other]
+        for which in range(starts[item], starts[item + 1]):
+            row, place = cells[which] // width, cells[which] % width
+            for other in range(width):
+                if explaining[row, other] >= 0:
+                    systems[row, place, other] = sums[explaining[row, other]]
+            wanted[row, place] = sums[first + row]
+        for place in range(item_starts[item], item_starts[item + 1]):
+            for other in range(user_starts[users[place]], user_starts[users[place] + 1]):
+                sums[items[other]] = 0
+
+
+@compiled
+def judge(
+    taste_starts: Array,
+    tasted: Array,
+    tastes: Array,
+    starts: Array,
+    columns: Array,
+    values: Array,
+    seen_starts: Array,
+    seen: Array,
+    relevant_starts: Array,
+    relevant: Array,
+    ideal: Array,
+    hot: Array,
+    popular: Array,
+    shares: Array,
+    depth: int,
+    gains: Array,
+) -> None:
+    """Adds to `gains` (float32 (users, popularities, shares)) the NDCG@10 of each mix of behaviour with popularity.
+
+    Users x items each: what the users like and how much, what they have seen, what is relevant to them (with `ideal`,
+    float64 (users,), the best possible gain). `starts`, `columns` and `values` say what a taste for an item speaks for.
+    Candidates are `hot` (int64 (users, places), -1 for none) and the `depth` items that behaviour thinks best. Their
+    scores are z-scores: of behaviour, and `popular` (float64 (popularities, items)).
+    """
+    count = popular.shape[1]
+    sums = np.zeros(count, np.float64)
+    told, barred, chosen = np.full(count, -1), np.full(count, -1), np.full(count, -1)
+    touched = np.zeros(count, np.int64)
+    keys = np.zeros(count, np.uint64)
+    cell = np.zeros(1, np.float32)
+    bits = cell.view(np.uint32)
+    candidates = np.zeros(depth + hot.shape[1], np.int64)
+    own = np.zeros(len(candidates), np.float64)
+    everyone = np.zeros(len(candidates), np.float64)
+    for user in range(len(taste_starts) - 1):
+        mentioned = 0
+        for place in range(taste_starts[user], taste_starts[user + 1]):
+            item, weight = tasted[place], tastes[place]
+            for other in range(starts[item], starts[item + 1]):
+                column = columns[other]
+                if told[column] != user:
+                    told[column] = user
+                    touched[mentioned] = column
+                    mentioned += 1
+                    sums[column] = 0
+                sums[column] += weight * values[other]
+        total, squares = 0.0, 0.0
+        for place in range(mentioned):
+            total += sums[touched[place]]
+            squares += sums[touched[place]] ** 2
+        mean = total / count
+        variance = squares / count - mean * mean
+        for place in range(seen_starts[user], seen_starts[user + 1]):
+            barred[seen[place]] = user
+        size = 0
+        for place in range(mentioned):
+            column = touched[place]
+            if sums[column] > 0 and barred[column] != user:
+                keys[size] = key_of(sums[column], column, cell, bits)
+                size += 1
+        if size > depth:
+            narrow(keys, size, depth)
+            size = depth
+        for place in range(size):
+            column = np.int64(np.uint32(0xFFFFFFFF) - np.uint32(keys[place] & np.uint64(0xFFFFFFFF)))
+            candidates[place] = column
+            chosen[column] = user
+        for column in hot[user]:
+            if column >= 0 and chosen[column] != user:
+                candidates[size] = column
+                chosen[column] = user
+                size += 1
+        spread = np.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
+        for place in range(size):
+            column = candidates[place]
+            value = sums[column] if told[column] == user else 0.0
+            own[place] = (value - mean) / spread if spread > 0 else 0.0
+        for cells in range(relevant_starts[user], relevant_starts[user + 1]):
+            item = relevant[cells]
+            if chosen[item] != user:
+                continue
+            found = 0
+            while candidates[found] != item:
+                found += 1
+            for which in range(len(popular)):
+                for place in range(size):
+                    everyone[place] = popular[which, candidates[place]]
+                for share in range(len(shares)):
+                    part, rest = shares[share], 1 - shares[share]
+                    wanted = part * own[found] + rest * everyone[found]
+                    rank = 0
+                    for place in range(size):
+                        rank += part * own[place] + rest * everyone[place] > wanted
+                    if rank < 10:  # of equals the first item wins
+                        for place in range(size):
+                            value = part * own[place] + rest * everyone[place]
+                            rank += value == wanted and candidates[place] < item
+                    if rank < 10:
+                        gains[user, which, share] += 1 / np.log2(rank + 2.0) / ideal[user]

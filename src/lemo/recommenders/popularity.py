@@ -4,16 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from lemo.recommenders.interactions import Interactions, decay
+from lemo.recommenders.interactions import Interactions
 
 Array = np.ndarray[Any, Any]
 
 
 def popularity(interactions: Interactions, half_life_ms: float | None = None) -> Array:
     """float64 (items,): the sum of each item's positive weights, decayed by their age before the newest act."""
-    acts = interactions.where(interactions.positive)
-    weights = acts.weights.astype(np.float64) * decay(interactions.newest - acts.timestamps, half_life_ms)
-    return np.bincount(acts.items, weights=weights, minlength=len(interactions.item_ids))
+    weights = interactions.weights_of_liked(half_life_ms)
+    return np.bincount(interactions.liked.items, weights=weights, minlength=len(interactions.item_ids))
 
 
 def z_scores(values: Array) -> Array:

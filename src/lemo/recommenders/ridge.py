@@ -11,15 +11,13 @@ import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from lemo.recommenders.item_knn import largest
+from lemo.recommenders.item_knn import flat, largest
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
-DENSE_ITEMS = 5_000
-"""Up to so many items all common weights are one dense matrix (100 MB), whose cells are read an order faster."""
 MOST_ITEMS = 30_000
-"""Above, the common weights of all pairs would not fit into memory, and item-kNN serves instead."""
+"""Above, item-kNN serves instead: solving would cost training minutes."""
 CHUNK_CELLS = 10_000_000
 """Cells of the systems that are solved at once."""
 
@@ -36,33 +34,41 @@ def neighbourhood_ridges(
     items = int(user_items.shape[1])
     near = largest(similarity, neighbours)
     near.sort_indices()
-    tastes = (user_items.astype(np.float32) / np.float32(unit)).tocsr()
-    common = (tastes.T @ tastes).tocsr()
-    common.sort_indices()
-    dense = common.toarray() if items <= DENSE_ITEMS else None
-    found = [np.zeros(near.nnz, dtype=np.float32) for _ in penalties]
     lengths = np.diff(near.indptr)
+    width = int(lengths.max(initial=0))
+    if width == 0:
+        return [near.astype(np.float32) for _ in penalties]
+    there = np.arange(width) < lengths[:, None]
+    explaining = np.full((items, width), -1, dtype=np.int64)
+    explaining[there] = near.indices
+    by_user = (user_items.astype(np.float32) / np.float32(unit)).tocsr()
+    by_item = by_user.T.tocsr()
+    found = [np.empty((items, width), dtype=np.float32) for _ in penalties]
+    height = max(CHUNK_CELLS // (width * width), 1)
     # Each system is far too small to share between threads; waiting for them costs more than solving.
     with threadpool_limits(limits=1, user_api="blas"):
-        for length in np.unique(lengths[lengths > 0]).tolist():
-            alike = np.flatnonzero(lengths == length)
-            height = max(CHUNK_CELLS // (length * length), 1)
-            for start in range(0, len(alike), height):
-                targets = alike[start : start + height]
-                cells = near.indptr[targets][:, None] + np.arange(length)
-                explaining = near.indices[cells]
-                systems = _cells(common, dense, explaining[:, :, None], explaining[:, None, :])
-                wanted = _cells(common, dense, explaining, targets[:, None])[:, :, None]
-                diagonal = systems[:, np.arange(length), np.arange(length)]
-                for values, penalty in zip(found, penalties, strict=True):
-                    systems[:, np.arange(length), np.arange(length)] = diagonal + np.float32(penalty)
-                    values[cells] = np.linalg.solve(systems, wanted)[:, :, 0]
-    return [sparse.csr_matrix((values, near.indices, near.indptr), shape=(items, items)) for values in found]
+        for start in range(0, items, height):
+            block = slice(start, start + height)
+            systems, wanted = _systems(explaining[block], start, by_user, by_item)
+            diagonal = systems[:, np.arange(width), np.arange(width)]
+            for values, penalty in zip(found, penalties, strict=True):
+                systems[:, np.arange(width), np.arange(width)] = diagonal + np.float32(penalty)
+                values[block] = np.linalg.solve(systems, wanted[:, :, None])[:, :, 0]
+    return [sparse.csr_matrix((values[there], near.indices, near.indptr), shape=(items, items)) for values in found]
 
 
-def _cells(common: CSR, dense: Array | None, rows: Array, columns: Array) -> Array:
-    """float32: the cells of the matrix in these places, which are broadcast against each other."""
-    if dense is not None:
-        return np.asarray(dense[rows, columns])
-    rows, columns = np.broadcast_arrays(rows, columns)
-    return np.asarray(common[rows.ravel(), columns.ravel()], dtype=np.float32).reshape(rows.shape)
+def _systems(explaining: Array, first: int, by_user: CSR, by_item: CSR) -> tuple[Array, Array]:
+    """For items from `first` on: common weights of those that explain each (rows, k, k), and theirs with it (rows, k).
+
+    Absent ones (-1) have nothing in common with any.
+    """
+    from lemo.recommenders.kernels import common_weights
+
+    rows, width = explaining.shape
+    cells = np.flatnonzero(explaining.ravel() >= 0)
+    cells = cells[np.argsort(explaining.ravel()[cells], kind="stable")]
+    starts = np.searchsorted(explaining.ravel()[cells], np.arange(by_item.shape[0] + 1))
+    systems = np.zeros((rows, width, width), dtype=np.float32)
+    wanted = np.zeros((rows, width), dtype=np.float32)
+    common_weights(starts, cells, explaining, first, *flat(by_user), *flat(by_item), systems, wanted)
+    return systems, wanted

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.blend import BlendConfig, BlendModel
+from lemo.recommenders.comparison import compare
 from lemo.recommenders.evaluation import Scorecard, evaluate
 from lemo.recommenders.grid import Grid, judged
 from lemo.recommenders.interactions import Interactions
@@ -17,6 +19,7 @@ from lemo.recommenders.ridge import MOST_ITEMS
 from lemo.recommenders.split import Protocol, Split, sampled, split, split_at
 from lemo.recommenders.teaching import teach
 
+Array = np.ndarray[Any, Any]
 Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
 
@@ -121,12 +124,13 @@ def select(interactions: Interactions, report: Report = silent, protocol: Protoc
     """Chooses on validation windows inside the interactions, which ask as the protocol does; deterministic.
 
     Every source is fitted once per window; mixes are judged on the users' best candidates of all sources. Similarities
-    of all half-lives come first, then ridges of the half-life that was best among them.
+    of all half-lives come first, then ridges of the half-life that was best among them,
+    which must be better beyond noise.
     """
     windows = [
-        (RECENCY**place, asked)
+        (RECENCY**place, some)
         for place, window in enumerate(_windows(interactions, protocol))
-        if len((asked := sampled(window, MOST_USERS)).users) >= FEWEST_USERS
+        if len((some := sampled(window, MOST_USERS)).users) >= FEWEST_USERS
     ]
     if not windows:
         config = BlendConfig()
@@ -134,36 +138,48 @@ def select(interactions: Interactions, report: Report = silent, protocol: Protoc
         return Selection(config=config, popularity=alone, ndcg_at_10=None, users=0, windows=0)
     steps = iter(range(2 * len(windows)))
 
-    def mean(grid: Grid) -> dict[BlendConfig, float]:
-        totals: dict[BlendConfig, float] = {}
-        for weight, asked in windows:
+    def asked(grid: Grid) -> dict[BlendConfig, Array]:
+        found: dict[BlendConfig, list[Array]] = {}
+        for weight, window in windows:
             report("choosing", next(steps), 2 * len(windows))
-            for mix, value in judged(asked, grid).items():
-                totals[mix] = totals.get(mix, 0.0) + weight * value
-        return totals
+            # Means of all users' values are then means over windows, each with its weight.
+            scale = weight / len(window.users) * users / sum(weight for weight, _ in windows)
+            for mix, values in judged(window, grid).items():
+                found.setdefault(mix, []).append(values * np.float32(scale))
+        return {mix: np.concatenate(values) for mix, values in found.items()}
 
+    users = sum(len(window.users) for _, window in windows)
     grid = Grid.of(interactions.span)
-    totals = mean(grid)
+    gains = asked(grid)
     if len(interactions.item_ids) <= MOST_ITEMS:
-        similar = max((mix for mix in totals if mix.behaviour_share > 0), key=totals.__getitem__)
-        totals |= mean(grid.ridges(similar.behaviour_half_life_ms))
-    best = _middle_of_plateau(totals)
+        similar = _best(gains, "similarity")
+        ridges = asked(grid.ridges(similar.behaviour_half_life_ms))
+        if compare(ridges[_best(ridges, "ridge")], gains[similar]).better:
+            gains |= ridges
+    means = {mix: float(values.mean(dtype=np.float64)) for mix, values in gains.items()}
+    best = _middle_of_plateau(means)
     return Selection(
         config=best,
-        popularity=max((mix for mix in totals if mix.behaviour_share == 0), key=totals.__getitem__),
-        ndcg_at_10=totals[best] / sum(weight for weight, _ in windows),
-        users=sum(len(asked.users) for _, asked in windows),
+        popularity=max((mix for mix in means if mix.behaviour_share == 0), key=means.__getitem__),
+        ndcg_at_10=means[best],
+        users=users,
         windows=len(windows),
     )
 
 
-def _middle_of_plateau(totals: Mapping[BlendConfig, float]) -> BlendConfig:
+def _best(gains: Mapping[BlendConfig, Array], relation: str) -> BlendConfig:
+    """The mix of this relation that has gained most."""
+    mixes = [mix for mix in gains if mix.behaviour_share > 0 and mix.relation == relation]
+    return max(mixes, key=lambda mix: float(gains[mix].mean(dtype=np.float64)))
+
+
+def _middle_of_plateau(means: Mapping[BlendConfig, float]) -> BlendConfig:
     """The best mix among those with the median share of all mixes that are nearly as good as the best."""
-    least = PLATEAU * max(totals.values())
-    good = [mix for mix, total in totals.items() if total >= least]
+    least = PLATEAU * max(means.values())
+    good = [mix for mix, mean in means.items() if mean >= least]
     share = sorted(mix.behaviour_share for mix in good)[len(good) // 2]
     # max() keeps the first of equals, and the grid goes from plain to elaborate.
-    return max((mix for mix in good if mix.behaviour_share == share), key=totals.__getitem__)
+    return max((mix for mix in good if mix.behaviour_share == share), key=means.__getitem__)
 
 
 def _windows(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:

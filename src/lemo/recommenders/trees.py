@@ -11,8 +11,10 @@ Array = np.ndarray[Any, Any]
 
 LEAVES = 8
 """Most leaves of a tree: one bit each in a byte."""
-BLOCK_CELLS = 4_000_000
+BLOCK_CELLS = 1_000_000
 """Comparisons held at once."""
+EXACT = float(1 << 30)
+"""Leaves' values are whole numbers over this."""
 _ALL = np.uint8(255)
 _LOWEST = np.array([8] + [(byte & -byte).bit_length() - 1 for byte in range(1, 256)], dtype=np.intp)
 """The place of the lowest bit of each byte."""
@@ -58,22 +60,33 @@ class Trees(BaseModel):
         return hash(self.values.tobytes())
 
     @cached_property
-    def _leaves(self) -> Array:
-        return np.asarray(self.values).reshape(-1, LEAVES)
+    def _steps(self) -> tuple[list[Array], Array]:
+        """Per feature the thresholds that nodes ask about, rising; per node how many of its feature's are below its."""
+        count = int(self.features.max(initial=-1)) + 1
+        asked = np.isfinite(self.thresholds)
+        steps = [np.unique(self.thresholds[asked & (self.features == feature)]) for feature in range(count)]
+        places = np.array(
+            [np.searchsorted(steps[feature], at) for feature, at in zip(self.features, self.thresholds, strict=True)]
+        )
+        return steps, places.astype(np.uint8 if max(map(len, steps), default=0) < 256 else np.uint16)
 
     def scores(self, rows: Array) -> Array:
         """float64 (rows,): the sums for rows of finite features (rows x features)."""
-        columns = np.ascontiguousarray(np.asarray(rows, dtype=np.float64).T)
-        trees = len(self._leaves)
-        found = np.zeros(len(rows))
+        steps, places = self._steps
+        # How many thresholds a value is above: nodes then compare bytes.
+        above = np.empty((len(steps), len(rows)), dtype=places.dtype)
+        for feature, thresholds in enumerate(steps):
+            above[feature] = np.searchsorted(thresholds, rows[:, feature])
+        trees = len(self.values) // LEAVES
+        leaves = np.arange(trees)[:, None] * LEAVES
+        found = np.empty(len(rows))
         height = max(BLOCK_CELLS // max(len(self.features), 1), 1)
         for start in range(0, len(rows), height):
-            asked = columns[:, start : start + height][self.features] <= self.thresholds[:, None]
+            asked = above[:, start : start + height][self.features] <= places[:, None]
             left = np.where(asked, _ALL, self.survivors[:, None]).reshape(trees, LEAVES - 1, -1)
-            reached = _LOWEST[np.bitwise_and.reduce(left, axis=1)]
-            # Trees are added in their order, so that a row's sum does not depend on the rows beside it.
-            for tree, places in enumerate(reached):
-                found[start : start + height] += self._leaves[tree, places]
+            reached = _LOWEST[np.bitwise_and.reduce(left, axis=1)] + leaves
+            # Values are multiples of 2**-30, so that sums are exact in whatever order.
+            found[start : start + height] = self.values[reached].sum(axis=0)
         return found
 
 
@@ -90,7 +103,7 @@ def trees_of(dumped: list[dict[str, Any]]) -> Trees:
             """Numbers nodes and leaves from left to right; returns the bits of the leaves below the node."""
             nonlocal nodes, leaves
             if "split_feature" not in node:
-                values[row, leaves] = node["leaf_value"]
+                values[row, leaves] = np.round(node["leaf_value"] * EXACT) / EXACT
                 leaves += 1
                 return 1 << (leaves - 1)
             place, nodes = nodes, nodes + 1

@@ -37,7 +37,7 @@ def test_one_request_and_a_batch_answer_the_same_bit_for_bit(world: Interactions
 def test_chunks_change_nothing(world: Interactions, model: BlendModel, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = histories(world, range(20))
     whole = model.recommend(asked, 10)
-    monkeypatch.setattr("lemo.recommenders.blend.CHUNK_ROWS", 3)
+    monkeypatch.setattr("lemo.recommenders.blend.CHUNK_CELLS", 600)
     assert model.recommend(asked, 10) == whole
 
 

@@ -8,12 +8,8 @@ from lemo.recommenders.split import split
 from recommender_worlds import RULES, groups_world
 
 
-@pytest.mark.parametrize("cells", [grids.BLOCK_CELLS, 3_000])
 @pytest.mark.parametrize("relation", ["similarity", "ridge"])
-def test_mixes_are_judged_as_the_models_they_stand_for(
-    monkeypatch: pytest.MonkeyPatch, cells: int, relation: str
-) -> None:
-    monkeypatch.setattr(grids, "BLOCK_CELLS", cells)
+def test_mixes_are_judged_as_the_models_they_stand_for(relation: str) -> None:
     parts = split(groups_world(users=120, items=100))
     grid = Grid.of(parts.train.span)
     if relation == "ridge":
@@ -22,7 +18,7 @@ def test_mixes_are_judged_as_the_models_they_stand_for(
     assert len(values) == len(grid.popularity) * (1 + len(grid.behaviour) * len(grids.SHARES))
     for config in list(values)[::23]:
         model = BlendModel.fit(parts.train, config, RULES)
-        assert values[config] == pytest.approx(evaluate(model, parts).ndcg_at_10, abs=2e-3), config
+        assert values[config].mean() == pytest.approx(evaluate(model, parts).ndcg_at_10, abs=2e-3), config
 
 
 def test_without_time_nothing_decays() -> None:

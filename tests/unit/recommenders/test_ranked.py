@@ -53,7 +53,7 @@ def test_trees_say_what_lightgbm_says() -> None:
     data = lightgbm.Dataset(features, liked, group=[30] * 100, params=PARAMETERS)
     booster = lightgbm.train(PARAMETERS, data, num_boost_round=20)
     trees = trees_of(booster.dump_model()["tree_info"])
-    assert trees.scores(features) == pytest.approx(booster.predict(features), abs=1e-12)
+    assert trees.scores(features) == pytest.approx(booster.predict(features), abs=1e-7)
     assert len(np.unique(trees.scores(features))) > 50
     again = Trees.model_validate_json(trees.model_dump_json())
     assert again == trees
