@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lemo.domain.errors import Conflict
+from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.run import Run
 from lemo.domain.scenario import scenario_from_template
@@ -16,6 +17,7 @@ from lemo.domain.scope import Scope
 from lemo.jobs.catalog import JOBS
 from lemo.jobs.cleanup import clean
 from lemo.jobs.embeddings import embed
+from lemo.jobs.evaluation import evaluate_scenario
 from lemo.jobs.lease import Lease
 from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
@@ -136,8 +138,6 @@ def test_a_challenger_below_the_champion_does_not_serve(
 def test_the_champions_parameters_are_fitted_again_on_new_events(
     stores: Stores, world: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lemo.domain.event import Event
-
     first = train(stores, world, unattended()).detail["version"]
     champion = stores.models.get(world, first)
     moment = champion.last_event_at
@@ -188,8 +188,6 @@ def test_jobs_of_a_scenario_without_data_do_nothing(stores: Stores, empty: Scope
 
 
 def test_one_user_and_one_item_are_enough(stores: Stores, empty: Scope) -> None:
-    from lemo.domain.event import Event
-
     put_items(stores, empty, [Item(item_id="only", title="The only one")])
     event = Event(user_id="u", item_id="only", action="purchase", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
     stores.events.insert([(empty, event)])
@@ -200,6 +198,36 @@ def test_one_user_and_one_item_are_enough(stores: Stores, empty: Scope) -> None:
         assert [item.item_id for item in served.popular(empty, 5).items] == ["only"]
         assert served.recommend(empty, "u", 5).items == []  # it has been seen
         assert [item.item_id for item in served.recommend(empty, "stranger", 5).items] == ["only"]
+
+
+@pytest.mark.parametrize("text", ["", "The same for all"])
+def test_all_jobs_and_requests_cope_with_bad_data(stores: Stores, empty: Scope, text: str) -> None:
+    put_items(stores, empty, [Item(item_id=f"i{place}", title=text) for place in range(8)])
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def event(user: str, item: int | str, action: str, hour: int, value: float | None = None) -> Event:
+        when = moment + timedelta(hours=hour)
+        return Event(user_id=user, item_id=f"i{item}", action=action, timestamp=when, value=value)
+
+    events = [event(f"u{user}", user * place % 7, "like", 0) for user in range(12) for place in range(3)]
+    events += [event("busy", hour % 5, "view", hour) for hour in range(3_000)]
+    events += [event("sour", item, "dislike", item) for item in range(3)]
+    events += [event("u1", "-never-sent", "purchase", 1), event("u2", 7, "no-longer-known", 2)]
+    events += [event("u3", 7, "rate", 3, value) for value in (1.7e308, -1.7e308, 0.0)]
+    events += [event("far", 7, "like", -24 * 365 * 30)]
+    stores.events.insert([(empty, each) for each in events])
+    rules = stores.scenarios.get(empty).actions
+    stores.history.add([(empty, each) for each in events if each.action in rules])
+    for job in JOBS.values():
+        job.work()(stores, empty, unattended())
+    evaluation = evaluate_scenario(stores, empty, None, unattended())
+    assert evaluation is None or all(0 <= card.ndcg_at_10 <= 1 for card in evaluation.scorecards.values())
+    with Served(stores, watch=False) as served:
+        for user in ("u0", "u2", "busy", "far", "never seen"):
+            answer = [item.item_id for item in served.recommend(empty, user, 20).items]
+            assert answer
+            assert set(answer) <= {"i-never-sent", *(f"i{place}" for place in range(8))}
+        assert not {"i0", "i1", "i2"} & {item.item_id for item in served.recommend(empty, "sour", 20).items}
 
 
 def test_embedding_learns_once_then_adds_and_learns_anew_when_the_catalogue_doubled(

@@ -194,17 +194,19 @@ class BlendModel:
         taste = dict(zip(touched.tolist(), weights.tolist(), strict=True)) if personal.any() else {}
         for item, score, similar in zip(items.tolist(), scores.tolist(), personal.tolist(), strict=True):
             because = self._strongest(item, taste) if similar else None
-            answer.append(Scored(self.item_ids[item], score, because, "similar" if similar else "popular"))
+            answer.append(Scored(self.item_ids[item], score, because, "similar" if because else "popular"))
         return answer
 
-    def _strongest(self, item: int, taste: Mapping[int, float]) -> str:
-        """The touched item that speaks most for the item; of equals the first."""
+    def _strongest(self, item: int, taste: Mapping[int, float]) -> str | None:
+        """The liked item that speaks most for the item, of equals the first; None where only dislikes do."""
         cells = slice(self.neighbours.indptr[item], self.neighbours.indptr[item + 1])
         near = self.neighbours.indices[cells].tolist()
         parts = [
-            taste.get(row, 0.0) * value for row, value in zip(near, self.neighbours.data[cells].tolist(), strict=True)
+            max(taste.get(row, 0.0), 0.0) * value
+            for row, value in zip(near, self.neighbours.data[cells].tolist(), strict=True)
         ]
-        return str(self.item_ids[near[parts.index(max(parts))]])
+        most = max(parts, default=0.0)
+        return self.item_ids[near[parts.index(most)]] if most > 0 else None
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Everything as named arrays and a small JSON manifest."""

@@ -89,7 +89,7 @@ def evaluate(model: BlendModel, split: Split) -> Scorecard:
 def answers(model: BlendModel, split: Split) -> Array:
     """int32 (users, 20): what the model answers the users of the split, best first, -1 where nothing is left."""
     half_life = model.config.behaviour_half_life_ms
-    found, _ = model.rank(split.train.tastes(half_life)[split.users], split.train.seen_csr()[split.users], DEPTH)
+    found, _ = model.rank(split.train.asked(half_life)[split.users], split.train.seen_csr()[split.users], DEPTH)
     return found
 
 

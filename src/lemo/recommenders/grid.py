@@ -112,7 +112,7 @@ def _behaviours(window: Split, grid: Grid) -> Iterator[tuple[BlendConfig, CSR, C
         tastes = window.train.tastes(half_life)
         sizes = sorted({config.neighbours for config in members}, reverse=True)
         similar = dict(zip(sizes, item_similarities(tastes, SHRINKAGE, sizes, unit), strict=True))
-        asked = tastes[window.users]
+        asked = window.train.asked(half_life)[window.users]
         plain = [config for config in members if config.relation == "similarity"]
         for config in plain:
             yield config, asked, similar[config.neighbours].T.tocsr()

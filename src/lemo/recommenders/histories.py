@@ -31,8 +31,9 @@ class Encoder:
     def encode(self, histories: Sequence[Sequence[Touch]]) -> tuple[CSR, CSR]:
         """Tastes (float64) and what is seen (bool), both users x items and sorted.
 
-        An item's taste is its strongest act, decayed by the age before the user's newest act; none where the
-        newest opinion is negative (of two at the same moment the negative one counts).
+        An item's taste is its strongest act, decayed by the age before the user's newest act. Where the newest opinion
+        is negative (of two at the same moment the negative one counts) it is the strongest act against the item, below
+        0, and the item counts as seen whatever the rules say.
         """
         tastes: list[dict[int, float]] = []
         seen: list[set[int]] = []
@@ -51,6 +52,7 @@ class Encoder:
 
     def _one(self, history: Sequence[Touch]) -> tuple[dict[int, float], set[int]]:
         taste: dict[int, float] = {}
+        distaste: dict[int, float] = {}
         seen: set[int] = set()
         opinions: dict[int, tuple[int, bool]] = {}
         newest = max((touch.timestamp_ms for touch in history), default=0)
@@ -65,11 +67,15 @@ class Encoder:
             if weight == 0:
                 continue
             opinions[code] = max(opinions.get(code, (touch.timestamp_ms, False)), (touch.timestamp_ms, weight < 0))
+            strength = weight * self._decay(newest - touch.timestamp_ms)
             if weight > 0:
-                taste[code] = max(taste.get(code, 0.0), weight * self._decay(newest - touch.timestamp_ms))
+                taste[code] = max(taste.get(code, 0.0), strength)
+            else:
+                distaste[code] = min(distaste.get(code, 0.0), strength)
         for code, (_, negative) in opinions.items():
             if negative:
-                taste.pop(code, None)
+                taste[code] = distaste[code]
+                seen.add(code)
         return taste, seen
 
     def _decay(self, age_ms: int) -> float:

@@ -15,6 +15,8 @@ from lemo.domain.scenario import ActionRule
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
+LONGEST_HISTORY = 1_000
+"""Positive acts of one user that count, the newest."""
 OLDEST_HALF_LIVES = 60.0
 """Older weights stop halving: 2**-60 is as good as nothing and still far from the end of float32."""
 
@@ -105,17 +107,21 @@ class Interactions:
 
         A pair whose newest act with an opinion is negative (an order, then its refund) has no positive act.
         """
-        positive = self.weights > 0
+        return np.asarray((self.weights > 0) & ~self._against)
+
+    @cached_property
+    def _against(self) -> Array:
+        """bool (n,): acts with an item that the user has turned against since, or with the act."""
         negative = self.weights < 0
         if not negative.any():
-            return positive
-        opinions = np.flatnonzero(positive | negative)
+            return negative
+        opinions = np.flatnonzero((self.weights > 0) | negative)
         pairs = self.pairs[opinions]
         # Newest last within a pair; of two at the same moment the negative one is last.
         order = np.lexsort((negative[opinions], self.timestamps[opinions], pairs))
         last = np.append(pairs[order][1:] != pairs[order][:-1], True)
         turned = pairs[order][last & negative[opinions][order]]
-        return positive & ~np.isin(self.pairs, turned)
+        return np.isin(self.pairs, turned)
 
     @cached_property
     def typical_weight(self) -> float:
@@ -134,8 +140,16 @@ class Interactions:
 
     @cached_property
     def liked(self) -> "Interactions":
-        """The positive acts by user, then item, those of a pair in the order in which they came."""
+        """The positive acts by user, then item, those of a pair in the order in which they came.
+
+        Of a user with more than `LONGEST_HISTORY` the newest: what one user costs and says has an end.
+        """
         acts = self.where(self.positive)
+        counts = np.bincount(acts.users, minlength=1)
+        if counts.max() > LONGEST_HISTORY:
+            order = np.lexsort((-acts.timestamps, acts.users))
+            ages = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+            acts = acts.where(np.sort(order[ages < LONGEST_HISTORY]))
         return acts.where(np.argsort(acts.pairs, kind="stable"))
 
     def csr(self, half_life_ms: float | None = None) -> CSR:
@@ -143,16 +157,30 @@ class Interactions:
         return self._joined(np.add, half_life_ms)
 
     def tastes(self, half_life_ms: float | None = None) -> CSR:
-        """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age.
+        """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age."""
+        return self._joined(np.maximum, half_life_ms)
+
+    def asked(self, half_life_ms: float | None = None) -> CSR:
+        """Users x items (float64, sorted): `tastes`, and below 0 the strongest act against what users turned against.
 
         This is what a remembered history says (repeats count once), so a model that is asked with these rows
         answers what it answers for the same users' touches. Age is measured from `newest`; models do not
         care for the scale of a row.
         """
-        return self._joined(np.maximum, half_life_ms)
+        tastes = self.tastes(half_life_ms)
+        acts = self.where(self._against & (self.weights < 0))
+        if not len(acts):
+            return tastes
+        order = np.argsort(acts.pairs, kind="stable")
+        weights = (acts.weights * decay(self.newest - acts.timestamps, half_life_ms))[order]
+        starts = _starts(acts.pairs[order])
+        dislikes = self._matrix(np.minimum.reduceat(weights, starts), acts.pairs[order][starts])
+        both: CSR = (tastes + dislikes).tocsr()
+        both.sort_indices()
+        return both
 
     def seen_csr(self) -> CSR:
-        """Users x items (bool, sorted): what each user has seen."""
+        """Users x items (bool, sorted): what each user has seen, or turned against."""
         return self._seen
 
     def weights_of_liked(self, half_life_ms: float | None) -> Array:
@@ -168,7 +196,7 @@ class Interactions:
 
     @cached_property
     def _seen(self) -> CSR:
-        pairs = np.sort(self.pairs[self.seen])
+        pairs = np.sort(self.pairs[self.seen | self._against])
         pairs = pairs[_starts(pairs)]
         return self._matrix(np.ones(len(pairs), dtype=bool), pairs)
 

@@ -62,7 +62,7 @@ class Profiler:
         An item's weight is shared equally by its labels. A user without touches has an empty profile; touches of
         items that the catalogue does not hold are counted, but have no labels.
         """
-        tastes, _ = self._encoder.encode(histories)
+        tastes = self._encoder.encode(histories)[0].maximum(0)
         categories, tags, authors = (
             labels.strongest(tastes, top) for labels in (self._categories, self._tags, self._authors)
         )

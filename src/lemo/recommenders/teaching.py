@@ -56,7 +56,7 @@ class Lesson:
         self, window: Split, config: BlendConfig, half_lives: HalfLives, rules: Mapping[str, ActionRule]
     ) -> None:
         model = BlendModel.fit(window.train, config, rules)
-        tastes = window.train.tastes(config.behaviour_half_life_ms)[window.users]
+        tastes = window.train.asked(config.behaviour_half_life_ms)[window.users]
         evidence = Evidence.fit(window.train, half_lives)
         found = model.candidates(tastes, window.train.seen_csr()[window.users], evidence)
         width = window.relevant.shape[1]

@@ -19,10 +19,16 @@ def test_touches_say_what_the_same_events_say() -> None:
         touch("b", "rate", 3 * DAY, 5.0),
         touch("b", "rate", 5 * DAY, 9.0),
         touch("c", "impression", 6 * DAY),
+        touch("d", "like", 3 * DAY),
+        touch("d", "dislike", 4 * DAY),
+        touch("d", "dislike", 6 * DAY),
+        touch("e", "dislike", 2 * DAY),
+        touch("e", "click", 3 * DAY),
     ]
     events = read(*[("u", act.item_id, act.action, act.timestamp_ms, act.value) for act in history])
-    tastes, seen = Encoder(ITEMS, RULES, 2 * DAY).encode([history, history[::-1]])
-    assert tastes.toarray() == pytest.approx(np.repeat(events.tastes(2 * DAY).toarray(), 2, axis=0))
+    tastes, seen = Encoder("abcde", RULES, 2 * DAY).encode([history, history[::-1]])
+    assert tastes.toarray()[0, 3:].tolist() == pytest.approx([-3, 2**-1.5])
+    assert tastes.toarray() == pytest.approx(np.repeat(events.asked(2 * DAY).toarray(), 2, axis=0))
     assert np.array_equal(seen.toarray()[0], events.seen_csr().toarray()[0])
 
 
@@ -37,7 +43,7 @@ def test_the_newest_opinion_counts() -> None:
     tastes, seen = Encoder(ITEMS, RULES, None).encode(
         [[touch("a", "dislike", 2), touch("a", "like", 1), touch("b", "like", 2), touch("b", "dislike", 1)]]
     )
-    assert tastes.toarray().tolist() == [[0, 3, 0]]
+    assert tastes.toarray().tolist() == [[-3, 3, 0]]
     assert seen.toarray().tolist() == [[True, True, False]]
 
 
