@@ -9,7 +9,9 @@ import pytest
 
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import evaluate
+from lemo.recommenders.evidence import Candidates
 from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.ranker import Ranker
 from lemo.recommenders.selection import assess, silent
 from lemo.recommenders.split import split
 from lemo.recommenders.teaching import PARAMETERS, teach
@@ -130,3 +132,18 @@ def test_where_lightgbm_cannot_be_loaded_the_blend_serves_and_says_why(
     assert found.model == found.blend
     assert "libgomp.so.1: cannot open shared object file" in found.without
     assert "apt-get install libgomp1" in found.without
+
+
+def test_a_ranker_starts_from_where_a_candidate_stands_in_the_blend(config: BlendConfig) -> None:
+    ranker = config.ranker
+    assert ranker is not None
+    sizes, blended = np.array([3, 0, 2, 1]), np.array([1.0, 2.0, 6.0, 4.0, 4.0, 9.0])
+    features = np.zeros((6, int(ranker.trees.features.max()) + 1), dtype=np.float32)
+    found = Candidates(sizes, np.arange(6), features, blended)
+    spread = np.std([1, 2, 6])
+    assert found.standing == pytest.approx([-2 / spread, -1 / spread, 3 / spread, 0, 0, 0])
+    assert ranker.start > 0
+    assert ranker.scores(found) - ranker.trees.scores(features) == pytest.approx(ranker.start * found.standing)
+    # A ranker that was taught before there was a start serves on as it was.
+    before = Ranker.model_validate(ranker.model_dump(exclude={"start"}))
+    assert np.array_equal(before.scores(found), ranker.trees.scores(features))

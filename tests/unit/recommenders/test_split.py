@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from lemo.recommenders.split import split, split_at
+from lemo.recommenders.split import split, split_at, windows_from
 from recommender_worlds import DAY, Act, groups_world, read, same
 
 
@@ -85,3 +86,15 @@ def test_newcomers_are_the_users_who_liked_nothing_before() -> None:
     assert [parts.train.user_ids[user] for user in parts.newcomers.users] == ["b", "refuser"]
     assert parts.newcomers.train is parts.train
     assert len(parts.users) == 0
+
+
+def test_windows_are_as_long_beside_their_past_as_the_test_is_beside_the_training_part() -> None:
+    data = read(*[(f"u{act % 9}", f"i{act // 20}", "like", act) for act in range(1_000)])
+    first, last = windows_from(data, (0.3, 0.75))
+    assert len(first.train) == 300
+    assert (len(last.train), last.train.newest) == (750, 749)
+    test = split(data)
+    assert (1_000 - len(last.train)) / 1_000 == pytest.approx((1_000 - len(test.train)) / len(test.train))
+    # Each asks about a quarter of all acts, the last one until the newest.
+    asked = [{data.item_ids[item] for item in window.relevant.indices} for window in (first, last)]
+    assert asked == [{f"i{place}" for place in range(15, 28)}, {f"i{place}" for place in range(38, 50)}]
