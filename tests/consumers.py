@@ -23,7 +23,7 @@ from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
-from lemo.streams.dead_letters import DeadLetter
+from lemo.streams.dead_letters import DeadLetter, read_dead_letter
 from lemo.streams.redis_streams import stream_key
 from lemo.streams.topics import Topics
 from servers import ANSWERS, ROOT
@@ -140,12 +140,18 @@ def state(stores: Stores, scope: Scope) -> dict[str, Any]:
         "history": stores.history.read_many(scope, [f"u{number}" for number in range(7)]),
         "latest": stores.fresh.latest(scope, 1_000),
         "inactive": stores.fresh.inactive(scope),
-        "dead": sorted((letter.id, letter.reason) for letter in letters(stores, scope.tenant_id)),
+        "dead": sorted(refused(stores).items()),
     }
 
 
 def letters(stores: Stores, tenant_id: str) -> list[DeadLetter]:
     return stores.dead_letters.waiting_of(tenant_id)
+
+
+def refused(stores: Stores) -> dict[str, str]:
+    """The reason of every dead letter by its id; a listing looks at the newest only."""
+    found = map(read_dead_letter, stores.log.scan(stores.settings.kafka_dead_letter_topic))
+    return {letter.id: letter.reason for letter in found}
 
 
 def results(stores: Stores) -> list[dict[str, Any]]:

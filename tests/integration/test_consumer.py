@@ -331,7 +331,7 @@ def test_replaying_the_whole_log_gives_the_same_state(settings: Settings, stores
     consume(settings, stores)
     before = state(stores, scope)
     assert len(before["events"]) == 300
-    assert len(before["dead"]) == 1
+    assert len(before["dead"]) == 2
     replay = settings.model_copy(update={"kafka_group": f"{settings.kafka_group}-replay"})
     replayed = Stores(replay)
     consume(replay, replayed)

@@ -29,6 +29,7 @@ from consumers import (
     consumer_settings,
     left_of,
     publish,
+    refused,
     some_events,
     start_clickhouse,
     start_process,
@@ -41,7 +42,6 @@ from lemo.domain.time import milliseconds
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
-from lemo.streams.dead_letters import read_dead_letter
 from lemo.streams.messages import event_message, item_message
 from recovery import recovering
 from sites import wait_for
@@ -90,9 +90,7 @@ class Traffic:
         assert (len(ids), set(ids)) == (self.sent, self._ids)
         periods = self.stores.aggregates.counts(self.scope, "hour", limit=100_000)
         assert {milliseconds(period.start): period.events for period in periods} == self._hours
-        # All of them: a listing looks at the newest only, and what was read again after a kill is there twice.
-        refused = map(read_dead_letter, self.stores.log.scan(self.settings.kafka_dead_letter_topic))
-        assert len({letter.id for letter in refused}) == self.poison
+        assert len(refused(self.stores)) == self.poison
 
     def checksums(self) -> dict[str, str]:
         """Of all that the consumer writes."""
