@@ -30,6 +30,7 @@ from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
+from lemo.stores.redis import key
 from lemo.tasks.recovery import lost_runs
 
 MOMENT = 1_790_000_000_000
@@ -357,6 +358,35 @@ def test_precomputed_answers_are_those_that_requests_get(stores: Stores, world: 
         assert done.rows_written == len(users) == stores.events.count_users(world)
         assert all(stores.answers.read(world, user) is not None for user in users)
         assert {user: served.recommend(world, user, 10).items for user in users} == fresh
+
+
+def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: Stores, world: Scope) -> None:
+    train(stores, world, unattended())
+    users = stores.events.active_users(world)
+    assert precompute(stores, world, unattended()).detail == {"unchanged": 0}
+    before = {user: stores.answers.read(world, user) for user in users}
+    name = key("answer", world.tenant_id, world.scenario_id, users[0])
+    stores.redis.expire(name, 60)
+    done = precompute(stores, world, unattended())
+    assert (done.rows_written, done.detail) == (0, {"unchanged": len(users)})
+    assert stores.redis.ttl(name) > 60, "an answer that holds lives on"
+
+    stores.history.delete(world, users[1:2])
+    stores.redis.delete(name)
+    done = precompute(stores, world, unattended())
+    assert done.rows_written == 2
+    changed = {user for user in users if stores.answers.read(world, user) != before[user]}
+    assert changed == {users[1]}
+
+    answer = before[users[2]]
+    assert answer is not None
+    stores.fresh.add(world, [Item(item_id=answer.items[0].item_id, is_active=False)], [time.time_ns() // 1_000_000])
+    assert precompute(stores, world, unattended()).rows_written == len(users), "what is hidden concerns everybody"
+    again = stores.answers.read(world, users[2])
+    assert again is not None
+    assert answer.items[0].item_id not in {item.item_id for item in again.items}
+    assert precompute(stores, world, unattended()).rows_written == 0
+    assert precompute(stores, world, unattended(full=True)).rows_written == len(users)
 
 
 def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) -> None:

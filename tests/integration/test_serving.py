@@ -134,7 +134,7 @@ def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Serv
         touch(stores, scope, user, *(ITEMS[(number + step) % len(ITEMS)] for step in range(number % 7)))
     with Served(stores, watch=False) as batch:
         answers = dict(batch.recommend_many(scope, users, 12))
-        for ready in batch.precompute(scope, users[:400]):
+        for _, ready in batch.precompute(scope, users[:400]):
             stores.answers.write_many(scope, ready)
         again = dict(batch.recommend_many(scope, users, 12))
     assert list(answers) == users
@@ -149,7 +149,7 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
     publish_model(stores, scope, "1", model_of())
     touch(stores, scope, "u", "item/20")
     with Served(stores, watch=False) as batch:
-        (ready,) = batch.precompute(scope, ["u"])
+        ((_, ready),) = batch.precompute(scope, ["u"])
     # Told apart from a computed answer by a score that no model gives.
     marked = ready["u"].model_copy(
         update={"items": [item._replace(score=1000.0 - place) for place, item in enumerate(ready["u"].items)]}

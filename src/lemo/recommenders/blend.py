@@ -189,22 +189,32 @@ class BlendModel:
             yield items, scores
 
     def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
-        answer = []
+        because = np.full(len(items), -1)
         personal = own > np.maximum(self._base[items], 0)
-        taste = dict(zip(touched.tolist(), weights.tolist(), strict=True)) if personal.any() else {}
-        for item, score, similar in zip(items.tolist(), scores.tolist(), personal.tolist(), strict=True):
-            because = self._strongest(item, taste) if similar else None
-            answer.append(Scored(self.item_ids[item], score, because, "similar" if similar else "popular"))
-        return answer
-
-    def _strongest(self, item: int, taste: Mapping[int, float]) -> str:
-        """The touched item that speaks most for the item; of equals the first."""
-        cells = slice(self.neighbours.indptr[item], self.neighbours.indptr[item + 1])
-        near = self.neighbours.indices[cells].tolist()
-        parts = [
-            taste.get(row, 0.0) * value for row, value in zip(near, self.neighbours.data[cells].tolist(), strict=True)
+        if personal.any():
+            because[personal] = self._strongest(items[personal], touched, weights)
+        ids = self.item_ids
+        return [
+            Scored(ids[item], score, None if why < 0 else ids[why], "popular" if why < 0 else "similar")
+            for item, score, why in zip(items.tolist(), scores.tolist(), because.tolist(), strict=True)
         ]
-        return str(self.item_ids[near[parts.index(max(parts))]])
+
+    def _strongest(self, items: Array, touched: Array, weights: Array) -> Array:
+        """Per item the liked item that speaks most for it, of equals the first; -1 where none does.
+
+        Each item has neighbours: it would not be personal else.
+        """
+        taste = np.zeros(len(self.item_ids))
+        taste[touched] = np.maximum(weights, 0)
+        starts = self.neighbours.indptr[items].astype(np.int64)
+        lengths = self.neighbours.indptr[items + 1] - starts
+        first_cells = np.cumsum(lengths) - lengths
+        cells = np.arange(lengths.sum()) + np.repeat(starts - first_cells, lengths)
+        near = self.neighbours.indices[cells]
+        parts = taste[near] * self.neighbours.data[cells]
+        most = np.maximum.reduceat(parts, first_cells)
+        best = np.flatnonzero(parts == np.repeat(most, lengths))
+        return np.where(most > 0, near[best[np.searchsorted(best, first_cells)]], -1)
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Everything as named arrays and a small JSON manifest."""

@@ -1,8 +1,10 @@
 """Recommendations, similar, popular and latest items of any scope: one code for API, batch export and jobs."""
 
 from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
 from types import TracebackType
 
+from lemo import __version__
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
@@ -12,7 +14,7 @@ from lemo.serving.assembly import answer, newest, seen_items, with_new_items
 from lemo.serving.request_redis import Known, RequestRedis, read_users
 from lemo.serving.scopes import REFRESH_SECONDS, Scopes
 from lemo.serving.state import ServingState, load_state
-from lemo.stores.answers import PrecomputedAnswer, StoredItem, history_marker
+from lemo.stores.answers import PrecomputedAnswer, history_marker
 from lemo.stores.connect import Stores
 from lemo.stores.fresh import Fresh
 
@@ -53,23 +55,34 @@ class Served:
             known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
             yield from zip(batch, _answers(state, known, n, ()), strict=True)
 
-    def precompute(self, scope: Scope, users: Sequence[str]) -> Iterator[dict[str, PrecomputedAnswer]]:
-        """What `Answers.write_many` keeps for these users, batch by batch; nothing while there is no model."""
+    def precompute(
+        self, scope: Scope, users: Sequence[str], renew: bool = True
+    ) -> Iterator[tuple[int, dict[str, PrecomputedAnswer]]]:
+        """Batch by batch how many users it holds, and what `Answers.write_many` is to keep for them.
+
+        Users whose answer in Redis would come out the same are left out, and it is renewed, unless all are wanted
+        anew. Nothing comes while there is no model.
+        """
         state = self._complete_state(scope)
         model, version = state.mapped.model, state.mapped.model_version
         if model is None or version is None:
             return
+        basis = _basis(state.hidden)
         for batch in _batches(users):
-            histories = self._stores.history.read_many(scope, batch)
-            scored = model.recommend(histories, PRECOMPUTED_ITEMS, state.hidden)
-            yield {
-                user: PrecomputedAnswer(
-                    version=version,
-                    marker=history_marker(touches),
-                    items=[StoredItem(each.item_id, each.score, each.kind, each.because) for each in items],
-                )
-                for user, touches, items in zip(batch, histories, scored, strict=True)
-            }
+            histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
+            markers = {user: history_marker(touches) for user, touches in histories.items()}
+            renewed = self._stores.answers.renew(scope, version, basis, markers) if renew else set()
+            asked = [user for user in batch if user not in renewed]
+            scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, state.hidden)
+            # What we made ourselves need not be validated.
+            made = PrecomputedAnswer.model_construct
+            yield (
+                len(batch),
+                {
+                    user: made(version=version, marker=markers[user], basis=basis, items=items)
+                    for user, items in zip(asked, scored, strict=True)
+                },
+            )
 
     def similar(self, scope: Scope, item_id: str, n: int) -> Answer:
         """The n items most similar to the item; for an item that nothing is known of, popular ones, degraded."""
@@ -154,15 +167,19 @@ def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[st
         return None
     if stored.marker != history_marker(known.touches):
         return None
-    shown = [
-        Scored(each.item_id, each.score, each.because, each.kind) for each in stored.items if each.item_id not in hidden
-    ]
+    shown = [each for each in stored.items if each.item_id not in hidden]
     all_there_is = len(stored.items) < PRECOMPUTED_ITEMS
     return shown[:n] if len(shown) >= n or all_there_is else None
 
 
 def _computed(model: BlendModel, known: Sequence[Known], n: int, hidden: frozenset[str]) -> list[list[Scored]]:
     return model.recommend([user.touches or () for user in known], n, hidden) if known else []
+
+
+def _basis(hidden: Collection[str]) -> str:
+    """Names what a precomputed answer depends on besides model and history."""
+    made_by = f"{__version__} {PRECOMPUTED_ITEMS} {len(hidden)}"
+    return blake2b("\x1f".join([made_by, *sorted(hidden)]).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def _batches(users: Sequence[str]) -> Iterator[Sequence[str]]:
