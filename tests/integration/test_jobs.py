@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lemo.domain.errors import Conflict
+from lemo.domain.errors import Conflict, Outdated
 from lemo.domain.item import Item
 from lemo.domain.run import Run
 from lemo.domain.scenario import scenario_from_template
@@ -332,6 +332,26 @@ def test_similarity_that_died_is_done_again(stores: Stores, world: Scope, check:
     relate(stores, world, unattended(full=True))
     alike(found, similar(stores, world))
     assert len(stores.snapshots.versions(world, "similarity-state")) == 1
+
+
+@pytest.mark.parametrize("lost", ["config", "arrays"])
+def test_training_replaces_a_champion_that_this_version_cannot_read(stores: Stores, world: Scope, lost: str) -> None:
+    champion = train(stores, world, unattended()).detail["version"]
+    opened = stores.snapshots.open(world, "model", champion)
+    arrays, manifest = dict(opened.arrays), dict(opened.manifest)
+    if lost == "config":
+        manifest["config"] = manifest["config"] | {"of_another_version": 1}
+    else:
+        del arrays["popularity"]
+    stores.snapshots.publish(world, "model", "9-of-another-version", arrays, manifest)
+    record = stores.models.get(world, champion)
+    stores.models.record(world, record.model_copy(update={"version": "9-of-another-version"}))
+    stores.snapshots.point(world, "model", "9-of-another-version", time.time_ns() // 1000)
+    with pytest.raises(Outdated, match="lemo jobs run train-model-daily"):
+        precompute(stores, world, unattended())
+    serving = train(stores, world, unattended()).detail["serving"]
+    assert serving == stores.snapshots.current(world, "model") != "9-of-another-version"
+    assert precompute(stores, world, unattended()).rows_written == stores.events.count_users(world)
 
 
 def test_profiles_say_what_users_like_and_give_back_lost_histories(stores: Stores, world: Scope) -> None:

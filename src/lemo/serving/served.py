@@ -5,7 +5,7 @@ from hashlib import blake2b
 from types import TracebackType
 
 from lemo import __version__
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -116,6 +116,9 @@ class Served:
 
     def _complete_state(self, scope: Scope) -> ServingState:
         state = self._scopes.state(scope)
+        for fault in state.faults.values():
+            if isinstance(fault, Outdated):  # waiting does not mend it
+                raise fault
         if not state.complete:
             raise EngineUnavailable(
                 f"The model or the newest items of {scope.scenario_id!r} cannot be read.",
@@ -144,10 +147,7 @@ def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Colle
     model, version = state.mapped.model, state.mapped.model_version
     hidden = state.hidden.union(exclude) if exclude else state.hidden
     if model is None:
-        return [
-            answer(newest(state.latest, n, hidden | seen_items(user.touches or (), state.rules)), None, degraded=True)
-            for user in known
-        ]
+        return [_last(user, state, n, hidden) for user in known]
     items = [_precomputed(user, version, n, hidden) for user in known]
     computed = iter(
         _computed(model, [user for user, ready in zip(known, items, strict=True) if ready is None], n, hidden)
@@ -158,6 +158,15 @@ def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Colle
         without = hidden | seen_items(user.touches or (), state.rules)
         answers.append(answer(with_new_items(scored, state.latest, n, without), version, degraded=user.touches is None))
     return answers
+
+
+def _last(known: Known, state: ServingState, n: int, hidden: frozenset[str]) -> Answer:
+    """Without a model: what one answered last, as far as Redis remembers, and the newest items."""
+    without = hidden | seen_items(known.touches or (), state.rules)
+    stored = known.precomputed
+    shown = [each for each in stored.items if each.item_id not in without] if stored else []
+    version = stored.version if stored and shown else None
+    return answer(with_new_items(shown, state.latest, n, without), version, degraded=True)
 
 
 def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[str]) -> list[Scored] | None:
