@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lemo.domain.errors import Conflict
+from lemo.domain.errors import Conflict, Outdated
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.run import Run
@@ -32,6 +32,7 @@ from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
+from lemo.stores.redis import key
 from lemo.tasks.recovery import lost_runs
 
 MOMENT = 1_790_000_000_000
@@ -361,6 +362,26 @@ def test_similarity_that_died_is_done_again(stores: Stores, world: Scope, check:
     assert len(stores.snapshots.versions(world, "similarity-state")) == 1
 
 
+@pytest.mark.parametrize("lost", ["config", "arrays"])
+def test_training_replaces_a_champion_that_this_version_cannot_read(stores: Stores, world: Scope, lost: str) -> None:
+    champion = train(stores, world, unattended()).detail["version"]
+    opened = stores.snapshots.open(world, "model", champion)
+    arrays, manifest = dict(opened.arrays), dict(opened.manifest)
+    if lost == "config":
+        manifest["config"] = manifest["config"] | {"of_another_version": 1}
+    else:
+        del arrays["popularity"]
+    stores.snapshots.publish(world, "model", "9-of-another-version", arrays, manifest)
+    record = stores.models.get(world, champion)
+    stores.models.record(world, record.model_copy(update={"version": "9-of-another-version"}))
+    stores.snapshots.point(world, "model", "9-of-another-version", time.time_ns() // 1000)
+    with pytest.raises(Outdated, match="lemo jobs run train-model-daily"):
+        precompute(stores, world, unattended())
+    serving = train(stores, world, unattended()).detail["serving"]
+    assert serving == stores.snapshots.current(world, "model") != "9-of-another-version"
+    assert precompute(stores, world, unattended()).rows_written == stores.events.count_users(world)
+
+
 def test_profiles_say_what_users_like_and_give_back_lost_histories(stores: Stores, world: Scope) -> None:
     users = stores.events.active_users(world, limit=20)
     known = stores.history.read_many(world, users)
@@ -385,6 +406,35 @@ def test_precomputed_answers_are_those_that_requests_get(stores: Stores, world: 
         assert done.rows_written == len(users) == stores.events.count_users(world)
         assert all(stores.answers.read(world, user) is not None for user in users)
         assert {user: served.recommend(world, user, 10).items for user in users} == fresh
+
+
+def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: Stores, world: Scope) -> None:
+    train(stores, world, unattended())
+    users = stores.events.active_users(world)
+    assert precompute(stores, world, unattended()).detail == {"unchanged": 0}
+    before = {user: stores.answers.read(world, user) for user in users}
+    name = key("answer", world.tenant_id, world.scenario_id, users[0])
+    stores.redis.expire(name, 60)
+    done = precompute(stores, world, unattended())
+    assert (done.rows_written, done.detail) == (0, {"unchanged": len(users)})
+    assert stores.redis.ttl(name) > 60, "an answer that holds lives on"
+
+    stores.history.delete(world, users[1:2])
+    stores.redis.delete(name)
+    done = precompute(stores, world, unattended())
+    assert done.rows_written == 2
+    changed = {user for user in users if stores.answers.read(world, user) != before[user]}
+    assert changed == {users[1]}
+
+    answer = before[users[2]]
+    assert answer is not None
+    stores.fresh.add(world, [Item(item_id=answer.items[0].item_id, is_active=False)], [time.time_ns() // 1_000_000])
+    assert precompute(stores, world, unattended()).rows_written == len(users), "what is hidden concerns everybody"
+    again = stores.answers.read(world, users[2])
+    assert again is not None
+    assert answer.items[0].item_id not in {item.item_id for item in again.items}
+    assert precompute(stores, world, unattended()).rows_written == 0
+    assert precompute(stores, world, unattended(full=True)).rows_written == len(users)
 
 
 def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 import servers
 from engines.process import Daemon
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
@@ -52,6 +53,13 @@ def ids(answer: Any) -> list[str]:
 def add_new(stores: Stores, scope: Scope, *item_ids: str, active: bool = True) -> None:
     items = [Item(item_id=item_id, is_active=active) for item_id in item_ids]
     stores.fresh.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
+
+
+def publish_similar(stores: Stores, scope: Scope) -> None:
+    nearest: SimilarItems = similar_items(list(ITEMS), best_first(model_of().influence), None, 3)
+    arrays, manifest = nearest.to_arrays()
+    stores.snapshots.publish(scope, "similar", "10", arrays, manifest)
+    stores.snapshots.point(scope, "similar", "10", 1)
 
 
 def test_a_users_taste_makes_the_answer_and_is_its_reason(served: Served, stores: Stores, scope: Scope) -> None:
@@ -125,6 +133,51 @@ def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(served: Served, st
     assert served.recommend(scope, "u", 5).model_version == "1"
 
 
+def of_another_version(stores: Stores, scope: Scope, version: str) -> None:
+    """Puts a model in service whose configuration holds what this version of Lemo does not know."""
+    arrays, manifest = model_of().to_arrays()
+    manifest["config"] |= {"ranker": {"half_lives": [1.0], "forest": "a former form"}}
+    stores.snapshots.publish(scope, "model", version, arrays, manifest)
+    stores.snapshots.point(scope, "model", version, time.time_ns())
+
+
+def test_a_model_of_another_version_is_told_once_and_the_last_answers_go_on(stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    publish_similar(stores, scope)
+    touch(stores, scope, "u", "item/20")
+    add_new(stores, scope, "new")
+    with Served(stores, watch=False) as batch:
+        ((_, ready),) = batch.precompute(scope, ["u"])
+    stores.answers.write_many(scope, ready)
+    of_another_version(stores, scope, "2")
+    # A process that starts now has no former model.
+    with capture_logs() as logs, Served(stores, refresh_seconds=0.05) as served:
+        answer = served.recommend(scope, "u", 5)
+        assert (ids(answer), answer.degraded) == ([item.item_id for item in ready["u"].items[:5]], True)
+        touch(stores, scope, "u", "item/21")
+        assert "item/21" not in ids(served.recommend(scope, "u", 5))
+        assert ids(served.recommend(scope, "stranger", 5)) == ["new"]
+        assert not served.similar(scope, "item/5", 2).degraded, "another part serves on"
+        asked = time.monotonic()
+        while time.monotonic() < asked + 0.3:
+            served.popular(scope, 1)
+        publish_model(stores, scope, "3", model_of())
+        wait_for(lambda: served.recommend(scope, "u", 5).model_version == "3")
+        assert not served.recommend(scope, "u", 5).degraded
+    (told,) = [line["error"] for line in logs if line["log_level"] == "warning"]
+    assert "The model 2 of" in told
+    assert "lemo jobs run train-model-daily" in told
+
+
+def test_a_batch_is_not_answered_by_a_model_of_another_version(stores: Stores, scope: Scope) -> None:
+    of_another_version(stores, scope, "2")
+    with Served(stores, watch=False) as batch:
+        with pytest.raises(Outdated, match="cannot read"):
+            list(batch.recommend_many(scope, ["u"], 5))
+        with pytest.raises(Outdated, match="lemo jobs run train-model-daily"):
+            list(batch.precompute(scope, ["u"]))
+
+
 def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Served, scope: Scope) -> None:
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "new-1", "new-2")
@@ -134,7 +187,7 @@ def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Serv
         touch(stores, scope, user, *(ITEMS[(number + step) % len(ITEMS)] for step in range(number % 7)))
     with Served(stores, watch=False) as batch:
         answers = dict(batch.recommend_many(scope, users, 12))
-        for ready in batch.precompute(scope, users[:400]):
+        for _, ready in batch.precompute(scope, users[:400]):
             stores.answers.write_many(scope, ready)
         again = dict(batch.recommend_many(scope, users, 12))
     assert list(answers) == users
@@ -149,7 +202,7 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
     publish_model(stores, scope, "1", model_of())
     touch(stores, scope, "u", "item/20")
     with Served(stores, watch=False) as batch:
-        (ready,) = batch.precompute(scope, ["u"])
+        ((_, ready),) = batch.precompute(scope, ["u"])
     # Told apart from a computed answer by a score that no model gives.
     marked = ready["u"].model_copy(
         update={"items": [item._replace(score=1000.0 - place) for place, item in enumerate(ready["u"].items)]}
@@ -177,10 +230,7 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
 
 def test_similar_items(stores: Stores, served: Served, scope: Scope) -> None:
     publish_model(stores, scope, "1", model_of())
-    nearest: SimilarItems = similar_items(list(ITEMS), best_first(model_of().influence), None, 3)
-    arrays, manifest = nearest.to_arrays()
-    stores.snapshots.publish(scope, "similar", "10", arrays, manifest)
-    stores.snapshots.point(scope, "similar", "10", 1)
+    publish_similar(stores, scope)
     add_new(stores, scope, "item/6", active=False)
     answer = served.similar(scope, "item/5", 10)
     assert ids(answer) == ["item/7", "item/8"]

@@ -25,6 +25,10 @@ class Conflict(LemoError):
     """The thing exists already, or somebody else is doing it right now."""
 
 
+class Outdated(LemoError):
+    """What is stored was written by a version of Lemo that this one cannot read."""
+
+
 class WrongCredential(LemoError):
     """No key, an unknown key, or (`NotAllowed`) a key that may not do this."""
 

@@ -8,18 +8,19 @@ import structlog
 from pydantic import ValidationError
 
 from lemo import __version__
-from lemo.domain.errors import NotFound
+from lemo.domain.errors import NotFound, Outdated
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.jobs.embeddings import new_version
-from lemo.jobs.promotion import judge
+from lemo.jobs.promotion import Verdict, judge
 from lemo.jobs.report import Done, Report
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.selection import Assessment, assess
 from lemo.recommenders.split import Split, split
+from lemo.serving.state import read_model
 from lemo.stores.connect import Stores
 from lemo.stores.models import KIND, ModelRecord
 
@@ -52,6 +53,8 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     verdict = judge(stores, scope, metrics, floor, measure)
     champion = stores.snapshots.current(scope, KIND)
     kept = None if verdict.promoted or champion is None else config_of(stores, scope, champion)
+    if not verdict.promoted and kept is None:
+        verdict = Verdict(True, f"the champion {champion} cannot be read by this version of Lemo")
     refresh_of = _outdated(stores, scope, champion, interactions) if champion and kept else ""
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
@@ -158,10 +161,11 @@ def config_of(stores: Stores, scope: Scope, version: str) -> BlendConfig | None:
 
 
 def _outdated(stores: Stores, scope: Scope, champion: str, interactions: Interactions) -> str:
-    """The version whose parameters the champion has, if it was fitted on other events than there are now; else ''."""
+    """The version whose parameters the champion has, if it cannot serve, or was fitted on other events; else ''."""
     try:
         record = stores.models.get(scope, champion)
-    except NotFound:
+        read_model(scope, stores.snapshots, champion)
+    except (NotFound, Outdated):
         return champion
     same = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
     return "" if same else record.refresh_of or champion

@@ -189,24 +189,31 @@ class BlendModel:
             yield items, scores
 
     def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
-        answer = []
+        because = np.full(len(items), -1)
         personal = own > np.maximum(self._base[items], 0)
-        taste = dict(zip(touched.tolist(), weights.tolist(), strict=True)) if personal.any() else {}
-        for item, score, similar in zip(items.tolist(), scores.tolist(), personal.tolist(), strict=True):
-            because = self._strongest(item, taste) if similar else None
-            answer.append(Scored(self.item_ids[item], score, because, "similar" if because else "popular"))
-        return answer
-
-    def _strongest(self, item: int, taste: Mapping[int, float]) -> str | None:
-        """The liked item that speaks most for the item, of equals the first; None where only dislikes do."""
-        cells = slice(self.neighbours.indptr[item], self.neighbours.indptr[item + 1])
-        near = self.neighbours.indices[cells].tolist()
-        parts = [
-            max(taste.get(row, 0.0), 0.0) * value
-            for row, value in zip(near, self.neighbours.data[cells].tolist(), strict=True)
+        # What only dislikes speak of may be personal without a neighbour.
+        personal &= np.diff(self.neighbours.indptr)[items] > 0
+        if personal.any():
+            because[personal] = self._strongest(items[personal], touched, weights)
+        ids = self.item_ids
+        return [
+            Scored(ids[item], score, None if why < 0 else ids[why], "popular" if why < 0 else "similar")
+            for item, score, why in zip(items.tolist(), scores.tolist(), because.tolist(), strict=True)
         ]
-        most = max(parts, default=0.0)
-        return self.item_ids[near[parts.index(most)]] if most > 0 else None
+
+    def _strongest(self, items: Array, touched: Array, weights: Array) -> Array:
+        """Per item, each of which has neighbours, the liked one that speaks most for it, of equals the first; or -1."""
+        taste = np.zeros(len(self.item_ids))
+        taste[touched] = np.maximum(weights, 0)
+        starts = self.neighbours.indptr[items].astype(np.int64)
+        lengths = self.neighbours.indptr[items + 1] - starts
+        first_cells = np.cumsum(lengths) - lengths
+        cells = np.arange(lengths.sum()) + np.repeat(starts - first_cells, lengths)
+        near = self.neighbours.indices[cells]
+        parts = taste[near] * self.neighbours.data[cells]
+        most = np.maximum.reduceat(parts, first_cells)
+        best = np.flatnonzero(parts == np.repeat(most, lengths))
+        return np.where(most > 0, near[best[np.searchsorted(best, first_cells)]], -1)
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Everything as named arrays and a small JSON manifest."""

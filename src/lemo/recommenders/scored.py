@@ -1,12 +1,11 @@
 """Scored: one recommended item before it becomes part of an answer."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lemo.domain.recommendation import ReasonKind
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """An item, its score (higher is better, comparable within one answer) and why it is there."""
 
     item_id: str

@@ -13,6 +13,8 @@ LEAVES = 8
 """Most leaves of a tree: one bit each in a byte."""
 BLOCK_CELLS = 1_000_000
 """Comparisons held at once."""
+FEW_ROWS = 500
+"""More rows than a request has are worth numba, which a process that answers requests need not load."""
 EXACT = float(1 << 30)
 """Leaves' values are whole numbers over this."""
 _ALL = np.uint8(255)
@@ -72,6 +74,14 @@ class Trees(BaseModel):
 
     def scores(self, rows: Array) -> Array:
         """float64 (rows,): the sums for rows of finite features (rows x features)."""
+        if len(rows) > FEW_ROWS:
+            from lemo.recommenders.kernels import tree_sums
+
+            sums = np.empty(len(rows))
+            # Copies, because the kernel is compiled for arrays that may be written.
+            thresholds, survivors, values = (array.copy() for array in (self.thresholds, self.survivors, self.values))
+            tree_sums(rows, self.features.astype(np.int64), thresholds, survivors, values, sums)
+            return sums
         steps, places = self._steps
         # How many thresholds a value is above: nodes then compare bytes.
         above = np.empty((len(steps), len(rows)), dtype=places.dtype)

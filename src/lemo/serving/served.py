@@ -1,9 +1,11 @@
 """Recommendations, similar, popular and latest items of any scope: one code for API, batch export and jobs."""
 
 from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
 from types import TracebackType
 
-from lemo.domain.errors import EngineUnavailable
+from lemo import __version__
+from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -12,7 +14,7 @@ from lemo.serving.assembly import answer, newest, seen_items, with_new_items
 from lemo.serving.request_redis import Known, RequestRedis, read_users
 from lemo.serving.scopes import REFRESH_SECONDS, Scopes
 from lemo.serving.state import ServingState, load_state
-from lemo.stores.answers import PrecomputedAnswer, StoredItem, history_marker
+from lemo.stores.answers import PrecomputedAnswer, history_marker
 from lemo.stores.connect import Stores
 from lemo.stores.fresh import Fresh
 
@@ -53,23 +55,34 @@ class Served:
             known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
             yield from zip(batch, _answers(state, known, n, ()), strict=True)
 
-    def precompute(self, scope: Scope, users: Sequence[str]) -> Iterator[dict[str, PrecomputedAnswer]]:
-        """What `Answers.write_many` keeps for these users, batch by batch; nothing while there is no model."""
+    def precompute(
+        self, scope: Scope, users: Sequence[str], renew: bool = True
+    ) -> Iterator[tuple[int, dict[str, PrecomputedAnswer]]]:
+        """Batch by batch how many users it holds, and what `Answers.write_many` is to keep for them.
+
+        Users whose answer in Redis would come out the same are left out, and it is renewed, unless all are wanted
+        anew. Nothing comes while there is no model.
+        """
         state = self._complete_state(scope)
         model, version = state.mapped.model, state.mapped.model_version
         if model is None or version is None:
             return
+        basis = _basis(state.hidden)
         for batch in _batches(users):
-            histories = self._stores.history.read_many(scope, batch)
-            scored = model.recommend(histories, PRECOMPUTED_ITEMS, state.hidden)
-            yield {
-                user: PrecomputedAnswer(
-                    version=version,
-                    marker=history_marker(touches),
-                    items=[StoredItem(each.item_id, each.score, each.kind, each.because) for each in items],
-                )
-                for user, touches, items in zip(batch, histories, scored, strict=True)
-            }
+            histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
+            markers = {user: history_marker(touches) for user, touches in histories.items()}
+            renewed = self._stores.answers.renew(scope, version, basis, markers) if renew else set()
+            asked = [user for user in batch if user not in renewed]
+            scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, state.hidden)
+            # What we made ourselves need not be validated.
+            made = PrecomputedAnswer.model_construct
+            yield (
+                len(batch),
+                {
+                    user: made(version=version, marker=markers[user], basis=basis, items=items)
+                    for user, items in zip(asked, scored, strict=True)
+                },
+            )
 
     def similar(self, scope: Scope, item_id: str, n: int) -> Answer:
         """The n items most similar to the item; for an item that nothing is known of, popular ones, degraded."""
@@ -103,6 +116,9 @@ class Served:
 
     def _complete_state(self, scope: Scope) -> ServingState:
         state = self._scopes.state(scope)
+        for fault in state.faults.values():
+            if isinstance(fault, Outdated):  # waiting does not mend it
+                raise fault
         if not state.complete:
             raise EngineUnavailable(
                 f"The model or the newest items of {scope.scenario_id!r} cannot be read.",
@@ -131,10 +147,7 @@ def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Colle
     model, version = state.mapped.model, state.mapped.model_version
     hidden = state.hidden.union(exclude) if exclude else state.hidden
     if model is None:
-        return [
-            answer(newest(state.latest, n, hidden | seen_items(user.touches or (), state.rules)), None, degraded=True)
-            for user in known
-        ]
+        return [_last(user, state, n, hidden) for user in known]
     items = [_precomputed(user, version, n, hidden) for user in known]
     computed = iter(
         _computed(model, [user for user, ready in zip(known, items, strict=True) if ready is None], n, hidden)
@@ -147,6 +160,15 @@ def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Colle
     return answers
 
 
+def _last(known: Known, state: ServingState, n: int, hidden: frozenset[str]) -> Answer:
+    """Without a model: what one answered last, as far as Redis remembers, and the newest items."""
+    without = hidden | seen_items(known.touches or (), state.rules)
+    stored = known.precomputed
+    shown = [each for each in stored.items if each.item_id not in without] if stored else []
+    version = stored.version if stored and shown else None
+    return answer(with_new_items(shown, state.latest, n, without), version, degraded=True)
+
+
 def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[str]) -> list[Scored] | None:
     """The stored items, if they come from this model and this history and are enough."""
     stored = known.precomputed
@@ -154,15 +176,19 @@ def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[st
         return None
     if stored.marker != history_marker(known.touches):
         return None
-    shown = [
-        Scored(each.item_id, each.score, each.because, each.kind) for each in stored.items if each.item_id not in hidden
-    ]
+    shown = [each for each in stored.items if each.item_id not in hidden]
     all_there_is = len(stored.items) < PRECOMPUTED_ITEMS
     return shown[:n] if len(shown) >= n or all_there_is else None
 
 
 def _computed(model: BlendModel, known: Sequence[Known], n: int, hidden: frozenset[str]) -> list[list[Scored]]:
     return model.recommend([user.touches or () for user in known], n, hidden) if known else []
+
+
+def _basis(hidden: Collection[str]) -> str:
+    """Names what a precomputed answer depends on besides model and history."""
+    made_by = f"{__version__} {PRECOMPUTED_ITEMS} {len(hidden)}"
+    return blake2b("\x1f".join([made_by, *sorted(hidden)]).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def _batches(users: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 
-from lemo.domain.errors import LemoError
+from lemo.domain.errors import LemoError, Outdated
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -43,6 +43,8 @@ class ServingState:
     """Items that are not to be recommended."""
     complete: bool = False
     """Whether every part could be read when last asked; else parts are older, or missing."""
+    faults: Mapping[str, Exception] = field(default_factory=dict)
+    """Why which part could not be read."""
 
     @property
     def rules(self) -> Mapping[str, ActionRule]:
@@ -52,40 +54,61 @@ class ServingState:
 
 def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: ServingState) -> ServingState:
     """The newest state; a part that cannot be read now stays as it was `before`."""
-    mapped, mapped_well = _read(scope, "snapshots", lambda: load_mapped(scope, snapshots, before.mapped), before.mapped)
-    items, read_well = _read(
-        scope,
+    faults: dict[str, Exception] = {}
+
+    def read(part: str, ask: Callable[[], _Part], otherwise: _Part) -> _Part:
+        try:
+            return ask()
+        except (LemoError, OSError, ValueError, KeyError) as error:
+            faults[part] = error
+            if str(error) != str(before.faults.get(part)):  # it is asked again every two seconds
+                log.warning("keeping what was loaded before", scope=str(scope), part=part, error=str(error))
+            return otherwise
+
+    had = before.mapped
+    model = had.model, had.model_version
+    model = read("model", lambda: _newest(scope, snapshots, "model", model, read_model), model)
+    similar = had.similar, had.similar_version
+    similar = read("similar items", lambda: _newest(scope, snapshots, "similar", similar, _read_similar), similar)
+    latest, hidden = read(
         "newest items",
         lambda: (tuple(fresh.latest(scope, LATEST)), frozenset(fresh.inactive(scope))),
         (before.latest, before.hidden),
     )
-    return ServingState(mapped, items[0], items[1], complete=mapped_well and read_well)
+    mapped = Mapped(*model, *similar)
+    if mapped != had:
+        log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)
+    return ServingState(mapped, latest, hidden, complete=not faults, faults=faults)
 
 
-def load_mapped(scope: Scope, snapshots: Snapshots, before: Mapped) -> Mapped:
-    """The snapshots that the pointers name; one that `before` has mapped already is not opened again."""
-    model, model_version = before.model, snapshots.current(scope, "model")
-    if model_version != before.model_version or model is None:
-        model = None
-        if model_version is not None:
-            opened = snapshots.open(scope, "model", model_version)
-            model = BlendModel.from_arrays(opened.arrays, opened.manifest)
-    similar, similar_version = before.similar, snapshots.current(scope, "similar")
-    if similar_version != before.similar_version or similar is None:
-        similar = None
-        if similar_version is not None:
-            opened = snapshots.open(scope, "similar", similar_version)
-            similar = SimilarItems.from_arrays(opened.arrays, opened.manifest)
-    if model is before.model and similar is before.similar:
-        return before
-    log.info("mapped snapshots", scope=str(scope), model=model_version, similar=similar_version)
-    return Mapped(model, model_version, similar, similar_version)
-
-
-def _read(scope: Scope, what: str, read: Callable[[], _Part], otherwise: _Part) -> tuple[_Part, bool]:
+def read_model(scope: Scope, snapshots: Snapshots, version: str) -> BlendModel:
+    """The model of a snapshot, mapped; raises NotFound, and Outdated where this version of Lemo cannot read it."""
+    opened = snapshots.open(scope, "model", version)
     try:
-        return read(), True
-    except (LemoError, OSError, ValueError, KeyError) as error:
-        # Also a snapshot that cannot be read: what was mapped before goes on serving.
-        log.warning("keeping what was loaded before", scope=str(scope), part=what, error=str(error))
-        return otherwise, False
+        return BlendModel.from_arrays(opened.arrays, opened.manifest)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Outdated(
+            f"The model {version} of {scope} was written by a version of Lemo that this one cannot read"
+            f" ({type(error).__name__}: {str(error).splitlines()[0]}).",
+            "Train a new one: `lemo jobs run train-model-daily`. Until then users get the last answers that were"
+            " computed for them, and the newest items.",
+        ) from error
+
+
+def _read_similar(scope: Scope, snapshots: Snapshots, version: str) -> SimilarItems:
+    opened = snapshots.open(scope, "similar", version)
+    return SimilarItems.from_arrays(opened.arrays, opened.manifest)
+
+
+def _newest(
+    scope: Scope,
+    snapshots: Snapshots,
+    kind: str,
+    before: tuple[_Part | None, str | None],
+    read: Callable[[Scope, Snapshots, str], _Part],
+) -> tuple[_Part | None, str | None]:
+    """What the pointer names, and its version; not opened again if it is mapped already."""
+    version = snapshots.current(scope, kind)
+    if version is None or (before[0] is not None and version == before[1]):
+        return before if version is not None else (None, None)
+    return read(scope, snapshots, version), version

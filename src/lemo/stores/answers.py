@@ -2,30 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from redis import Redis
 from redis.client import Pipeline
 
-from lemo.domain.recommendation import ReasonKind
 from lemo.domain.scope import Scope
 from lemo.domain.touch import Touch
+from lemo.recommenders.scored import Scored
 from lemo.stores.redis import asking, key
 
 LIFETIME_SECONDS = 12 * 3600
 """Three rounds of the four-hourly job: an answer outlives a missed round, and a user who left is forgotten soon."""
 _BATCH = 500
 _Value = TypeVar("_Value")
-
-
-class StoredItem(NamedTuple):
-    """One item as the model scored it; `because` is the touched item that speaks for it most, if one does."""
-
-    item_id: str
-    score: float
-    kind: ReasonKind
-    because: str | None
 
 
 class PrecomputedAnswer(BaseModel):
@@ -35,7 +26,9 @@ class PrecomputedAnswer(BaseModel):
     """The model snapshot."""
     marker: str
     """The history: `history_marker` of the touches that the model saw."""
-    items: list[StoredItem]
+    basis: str
+    """Names whatever else the answer depends on: a request does not ask for it, a job does, to see whether it holds."""
+    items: list[Scored]
 
 
 def history_marker(touches: Sequence[Touch]) -> str:
@@ -65,6 +58,24 @@ class Answers:
                     pipeline.set(_key(scope, user), answers[user].model_dump_json(), ex=LIFETIME_SECONDS)
                 pipeline.execute()
         return len(answers)
+
+    def renew(self, scope: Scope, version: str, basis: str, markers: Mapping[str, str]) -> set[str]:
+        """The users (of `markers`, which name their histories) whose answer was made of just this and has not expired.
+
+        These answers, which would come out the same again, are kept for another twelve hours.
+        """
+        renewed: set[str] = set()
+        with asking():
+            for users in _batches(list(markers)):
+                heads = [_head(version, markers[user], basis) for user in users]
+                pipeline = self._redis.pipeline(transaction=False)
+                for user, head in zip(users, heads, strict=True):
+                    pipeline.getrange(_key(scope, user), 0, len(head) - 1)
+                same = [user for user, head, raw in zip(users, heads, pipeline.execute(), strict=True) if raw == head]
+                for user in same:
+                    pipeline.expire(_key(scope, user), LIFETIME_SECONDS)
+                renewed.update(user for user, there in zip(same, pipeline.execute(), strict=True) if there)
+        return renewed
 
     def queue_read(self, pipeline: Pipeline, scope: Scope, user_id: str) -> None:
         """Adds the read of one user's answer to a pipeline; hand its reply to `parsed`."""
@@ -99,6 +110,12 @@ def parsed(raw: bytes | str | None) -> PrecomputedAnswer | None:
         return PrecomputedAnswer.model_validate_json(raw)
     except ValidationError:
         return None
+
+
+def _head(version: str, marker: str, basis: str) -> bytes:
+    """How a stored answer begins that was made of this."""
+    empty = PrecomputedAnswer.model_construct(version=version, marker=marker, basis=basis, items=[])
+    return empty.model_dump_json().removesuffix("]}").encode()
 
 
 def _key(scope: Scope, user_id: str) -> str:

@@ -57,6 +57,8 @@ def test_trees_say_what_lightgbm_says() -> None:
     trees = trees_of(booster.dump_model()["tree_info"])
     assert trees.scores(features) == pytest.approx(booster.predict(features), abs=1e-7)
     assert len(np.unique(trees.scores(features))) > 50
+    few = [trees.scores(features[start : start + 300]) for start in range(0, 3_000, 300)]
+    assert np.array_equal(np.concatenate(few), trees.scores(features)), "few rows are asked in another way than many"
     again = Trees.model_validate_json(trees.model_dump_json())
     assert again == trees
     assert np.array_equal(again.scores(features), trees.scores(features))
