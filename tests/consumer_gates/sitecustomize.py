@@ -24,6 +24,7 @@ def _pass(step: str) -> None:
 
 def _install() -> None:
     from lemo.consumer import service
+    from lemo.consumer.writing import Writing
     from lemo.stores.events import Events
     from lemo.streams.dead_letters import publish_dead_letters as publish
 
@@ -39,10 +40,12 @@ def _install() -> None:
             _pass("during-dead-letters")
         publish(publisher, topic, letters)
 
-    def gated_commit(self: service.Consumer) -> None:
-        _pass("before-commit")
-        commit(self)
-        _pass("after-commit")
+    def gated_commit(self: service.Consumer, written: Writing | None) -> None:
+        if written:
+            _pass("before-commit")
+        commit(self, written)
+        if written:
+            _pass("after-commit")
 
     patch.object(Events, "insert", gated_insert).start()
     patch.object(service, "publish_dead_letters", gated_publish).start()

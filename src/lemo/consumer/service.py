@@ -114,9 +114,10 @@ class Consumer:
         records = self._persist("read the log", lambda: self._poll(reader, seconds))
         if records:
             batch = self._persist("read scenarios", lambda: self._sort(records))
-            self._finish()
+            written = self._written()
             self._writing = Writing(records, batch, self._write_until_done)
             self._limit = _next_limit(records)
+            self._persist("commit", lambda: self._commit(written))
         elif self._writing and self._writing.wait(0):
             self._finish()
         elif self._writing is None:
@@ -135,28 +136,33 @@ class Consumer:
             return sort(records, self._topics, self._known)
 
     def _finish(self) -> None:
-        """Waits until the batch under way is written, however long the stores take, and commits it."""
+        """Waits until the batch under way is written, and commits it."""
+        written = self._written()
+        self._writing = None
+        self._persist("commit", lambda: self._commit(written))
+
+    def _written(self) -> Writing | None:
+        """The batch under way, however long the stores take to write it; None where none is."""
         while (writing := self._writing) and not writing.wait(_HOLD_EVERY):
             self._hold()
-        if self._writing:
-            self._persist("commit", self._commit)
+        return writing
 
     def _finish_in_time(self) -> None:
         """The same before partitions go to another member: in the middle of a poll, and not for ever."""
         if self._writing and not self._writing.wait(_LEAVING_SECONDS):
             log.warning("the batch under way is not written yet; whoever reads its partitions next does it again")
             return
+        written, self._writing = self._writing, None
         try:
-            self._commit()
+            self._commit(written)
         except EngineUnavailable as error:
             log.warning("what is written could not be committed and will be delivered again", error=str(error))
 
-    def _commit(self) -> None:
-        if self._reader and (written := self._writing):
+    def _commit(self, written: Writing | None) -> None:
+        if self._reader and written:
             with self.metrics.stage("commit", written.records):
                 self._reader.commit(written.records)
             self.metrics.committed(written.records, written.batch)
-            self._writing = None
             self._done["items"] += written.batch.item_count
             self._done["events"] += len(written.batch.events)
             self._done["dead_letters"] += len(written.batch.dead)

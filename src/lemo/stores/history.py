@@ -17,7 +17,9 @@ _PREFIX = key("history", "")
 _Scored = list[int | str]
 """Score and member in turns: Unix milliseconds, and what happened then."""
 _PIPELINE = 500
-"""Users written in one round trip; more at once would hold up other clients of Redis."""
+"""Users of one command, during which Redis answers nobody else."""
+_SCRIPTS = 40
+"""Commands sent before their answers are waited for: Redis syncs its disk for each of them."""
 
 # One script for many users: as three commands for each of them, history took half of the consumer's time. What it
 # writes comes as one JSON text: the client takes longer over thousands of arguments than Redis takes to read that.
@@ -132,10 +134,13 @@ class History:
     def _write(self, by_user: Mapping[str, _Scored]) -> None:
         keys = list(by_user)
         with asking():
-            for start in range(0, len(keys), _PIPELINE):
-                chunk = keys[start : start + _PIPELINE]
-                scored = orjson.dumps([by_user[user_key] for user_key in chunk])
-                self._add(keys=chunk, args=[self._length, self._seconds, scored])
+            for first in range(0, len(keys), _PIPELINE * _SCRIPTS):
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for start in range(first, min(first + _PIPELINE * _SCRIPTS, len(keys)), _PIPELINE):
+                        chunk = keys[start : start + _PIPELINE]
+                        scored = orjson.dumps([by_user[user_key] for user_key in chunk])
+                        self._add(keys=chunk, args=[self._length, self._seconds, scored], client=pipeline)
+                    pipeline.execute()
 
 
 def _member(action: str, value: float | None, item_id: str) -> str:
