@@ -4,6 +4,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -16,11 +18,26 @@ PATIENCE = 40.0
 
 
 @pytest.fixture(params=["redis", "kafka", "kafka, KIP-848"])
-def log(request: pytest.FixtureRequest) -> Log:
+def log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+    made: Log
     if request.param == "redis":
-        return RedisLog(request.getfixturevalue("redis_url") + "/0", max_length=1_000)
-    servers = {"bootstrap.servers": request.getfixturevalue("kafka_servers")}
-    return KafkaLog(servers, group_protocol="classic" if request.param == "kafka" else "consumer")
+        made = RedisLog(request.getfixturevalue("redis_url") + "/0", max_length=1_000)
+    else:
+        servers = {"bootstrap.servers": request.getfixturevalue("kafka_servers")}
+        made = KafkaLog(servers, group_protocol="classic" if request.param == "kafka" else "consumer")
+    readers: list[Reader] = []
+    make = made.reader
+
+    def reader(*args: Any, **options: Any) -> Reader:
+        readers.append(make(*args, **options))
+        return readers[-1]
+
+    monkeypatch.setattr(made, "reader", reader)
+    yield made
+    # librdkafka never ends a consumer that nobody closed: a test that fails would hang a later one in the collector.
+    for opened in readers:
+        with suppress(RuntimeError):  # closed already
+            opened.close()
 
 
 @pytest.fixture
