@@ -4,7 +4,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -136,22 +137,42 @@ def test_a_record_is_polled_once_while_its_reader_lives(log: Log, topic: str, gr
 
 
 def test_two_readers_share_the_work(log: Log, topic: str, group: str) -> None:
-    readers = {name: log.reader([topic], group, name) for name in "ab"}
     got: dict[str, list[bytes]] = {"a": [], "b": []}
     published = 0
     deadline = time.monotonic() + PATIENCE
-    while not (got["a"] and got["b"] and len(got["a"]) + len(got["b"]) >= published):
-        assert time.monotonic() < deadline, {name: len(values) for name, values in got.items()}
-        if not (got["a"] and got["b"]):  # Kafka hands partitions to the second one only after a while
-            publish(log, topic, numbered(published, published + 40))
-            published += 40
-        for name, reader in readers.items():
-            records = reader.poll(10, 0.1)
-            got[name] += [record.value for record in records]
-            reader.commit(records)
+    with reading(log, topic, group, "a", got["a"]), reading(log, topic, group, "b", got["b"]):
+        while not (got["a"] and got["b"] and len(got["a"]) + len(got["b"]) >= published):
+            assert time.monotonic() < deadline, {name: len(values) for name, values in got.items()}
+            if not (got["a"] and got["b"]):  # Kafka hands partitions to the second one only after a while
+                publish(log, topic, numbered(published, published + 40))
+                published += 40
+            threading.Event().wait(0.2)
     assert sorted(got["a"] + got["b"]) == sorted(str(number).encode() for number in range(published))
-    for reader in readers.values():
+
+
+@contextmanager
+def reading(log: Log, topic: str, group: str, member: str, got: list[bytes]) -> Iterator[None]:
+    """A member that takes whatever comes, in a thread of its own.
+
+    As in real life: a commit in the middle of a rebalance waits for the others, who must be able to do their part.
+    """
+    done = threading.Event()
+
+    def take() -> None:
+        reader = log.reader([topic], group, member)
+        while not done.is_set():
+            records = reader.poll(10, 0.1)
+            reader.commit(records)
+            got.extend(record.value for record in records)
         reader.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        taking = thread.submit(take)
+        try:
+            yield
+        finally:
+            done.set()
+        taking.result(PATIENCE)
 
 
 def test_a_reader_that_holds_is_handed_nothing_and_loses_nothing(log: Log, topic: str, group: str) -> None:
@@ -184,25 +205,22 @@ def test_what_is_committed_before_it_is_revoked_is_read_once(log: Log, topic: st
 
     first = log.reader([topic], group, "first", take)
     at_hand += read(first, 100)
-    second = log.reader([topic], group, "second")
+    theirs: list[bytes] = []
     deadline = time.monotonic() + PATIENCE
-    while len(got) + len(at_hand) < 400:
-        assert time.monotonic() < deadline
-        records = second.poll(50, 0.1)
-        second.commit(records)
-        got += [record.value for record in records]
-        if holding and not taken and isinstance(log, KafkaLog):
-            first.hold()  # until partitions are asked of it
-        else:
-            take()
-            at_hand += first.poll(50, 0.1)
-    take()
-    assert sorted(map(int, got)) == list(range(400))
-    while log.lag([topic], group) != {topic: 0}:  # a commit may have to wait for the end of a rebalance
-        assert time.monotonic() < deadline
-        assert not [*first.poll(1, 0.05), *second.poll(1, 0.05)]
-    first.close()
-    second.close()
+    with reading(log, topic, group, "second", theirs):
+        while len(got) + len(at_hand) + len(theirs) < 400:
+            assert time.monotonic() < deadline
+            if holding and not taken and isinstance(log, KafkaLog):
+                first.hold()  # until partitions are asked of it
+            else:
+                take()
+                at_hand += first.poll(50, 0.1)
+        take()
+        while log.lag([topic], group) != {topic: 0}:  # a commit may have to wait for the end of a rebalance
+            assert time.monotonic() < deadline
+            assert not first.poll(1, 0.05)
+        first.close()
+    assert sorted(map(int, got + theirs)) == list(range(400))
 
 
 def test_groups_read_independently_and_from_the_start(log: Log, topic: str, group: str) -> None:
