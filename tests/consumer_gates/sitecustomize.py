@@ -24,7 +24,6 @@ def _pass(step: str) -> None:
 
 def _install() -> None:
     from lemo.consumer import service
-    from lemo.consumer.writing import Writing
     from lemo.stores.events import Events
     from lemo.streams.dead_letters import publish_dead_letters as publish
 
@@ -40,11 +39,12 @@ def _install() -> None:
             _pass("during-dead-letters")
         publish(publisher, topic, letters)
 
-    def gated_commit(self: service.Consumer, written: Writing | None) -> None:
-        if written:
+    def gated_commit(self: service.Consumer) -> None:
+        committing = bool(self._uncommitted)
+        if committing:
             _pass("before-commit")
-        commit(self, written)
-        if written:
+        commit(self)
+        if committing:
             _pass("after-commit")
 
     patch.object(Events, "insert", gated_insert).start()

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from consumers import (
 )
 from engines.process import LOOPBACK
 from lemo.consumer.metrics import STAGES
+from lemo.domain.errors import EngineUnavailable
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -45,7 +47,8 @@ from lemo.observability.log_probes import probe_consumer
 from lemo.observability.metrics import Installation
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.streams import Message
+from lemo.streams import Message, Record
+from lemo.streams.kafka import KafkaReader
 from lemo.streams.messages import FAULTS, event_message, item_message
 from lemo.streams.redis_streams import stream_key
 
@@ -377,6 +380,43 @@ def test_killing_the_consumer_loses_and_doubles_nothing(
     assert sum(period.events for period in stores.aggregates.counts(scope, "hour")) == count
     assert stores.aggregates.abandoned(0) == []
     assert len(letters(stores, scope.tenant_id)) == 1
+
+
+@pytest.mark.parametrize("engine", ["kafka"])
+def test_a_commit_that_is_tried_again_never_takes_back_a_newer_one(
+    settings: Settings, stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waits to try again the group shares its partitions anew, so that the next batch is committed first."""
+    commit, hold = KafkaReader.commit, KafkaReader.hold
+    committed: list[tuple[tuple[str, int], int]] = []
+    refusing: list[KafkaReader] = []
+
+    def commit_or_refuse(reader: KafkaReader, records: Sequence[Record]) -> None:
+        if not refusing:
+            refusing.append(reader)
+            raise EngineUnavailable("The brokers are away.", "Wait.")
+        commit(reader, records)
+        last = {(record.topic, record.partition): int(record.position) for record in records}
+        committed.extend(last.items())
+
+    def hold_and_revoke(reader: KafkaReader) -> None:
+        hold(reader)
+        if refusing and not committed:
+            reader._before_revoke()
+
+    monkeypatch.setattr(KafkaReader, "commit", commit_or_refuse)
+    monkeypatch.setattr(KafkaReader, "hold", hold_and_revoke)
+    messages = [event_message(scope, event) for event in some_events(1_000)]
+    messages = [replace(message, key=b"one partition") for message in messages]
+    with Running(settings):
+        for some in (messages[:500], messages[500:]):
+            publish(stores, settings.kafka_event_topic, some)
+            wait(lambda: all_taken(stores), "the consumer did not take everything")
+    assert stores.events.count(scope) == 1_000
+    furthest: dict[tuple[str, int], int] = {}
+    for place, position in committed:
+        assert position > furthest.get(place, -1)
+        furthest[place] = position
 
 
 @pytest.mark.parametrize("engine", ["redis"])

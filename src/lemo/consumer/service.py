@@ -71,6 +71,8 @@ class Consumer:
         self._publisher = stores.log.publisher()
         self._reader: Reader | None = None
         self._writing: Writing | None = None
+        self._uncommitted: list[Writing] = []
+        """Written, oldest first; committed together, because offsets would go back if one came after a newer one."""
         self._limit = _FIRST_RECORDS
         self._done = {"items": 0, "events": 0, "dead_letters": 0}
         self._told = time.monotonic()
@@ -114,10 +116,10 @@ class Consumer:
         records = self._persist("read the log", lambda: self._poll(reader, seconds))
         if records:
             batch = self._persist("read scenarios", lambda: self._sort(records))
-            written = self._written()
+            self._await_written()
             self._writing = Writing(records, batch, self._write_until_done)
             self._limit = _next_limit(records)
-            self._persist("commit", lambda: self._commit(written))
+            self._persist("commit", self._commit)
         elif self._writing and self._writing.wait(0):
             self._finish()
         elif self._writing is None:
@@ -137,35 +139,42 @@ class Consumer:
 
     def _finish(self) -> None:
         """Waits until the batch under way is written, and commits it."""
-        written = self._written()
-        self._writing = None
-        self._persist("commit", lambda: self._commit(written))
+        self._await_written()
+        self._persist("commit", self._commit)
 
-    def _written(self) -> Writing | None:
-        """The batch under way, however long the stores take to write it; None where none is."""
+    def _await_written(self) -> None:
+        """Waits for the batch under way, however long the stores take to write it."""
         while (writing := self._writing) and not writing.wait(_HOLD_EVERY):
             self._hold()
-        return writing
+        self._no_longer_writing()
+
+    def _no_longer_writing(self) -> None:
+        if self._writing:
+            self._uncommitted.append(self._writing)
+            self._writing = None
 
     def _finish_in_time(self) -> None:
         """The same before partitions go to another member: in the middle of a poll, and not for ever."""
         if self._writing and not self._writing.wait(_LEAVING_SECONDS):
             log.warning("the batch under way is not written yet; whoever reads its partitions next does it again")
-            return
-        written, self._writing = self._writing, None
+        else:
+            self._no_longer_writing()
         try:
-            self._commit(written)
+            self._commit()
         except EngineUnavailable as error:
             log.warning("what is written could not be committed and will be delivered again", error=str(error))
 
-    def _commit(self, written: Writing | None) -> None:
-        if self._reader and written:
-            with self.metrics.stage("commit", written.records):
-                self._reader.commit(written.records)
-            self.metrics.committed(written.records, written.batch)
-            self._done["items"] += written.batch.item_count
-            self._done["events"] += len(written.batch.events)
-            self._done["dead_letters"] += len(written.batch.dead)
+    def _commit(self) -> None:
+        records = [record for written in self._uncommitted for record in written.records]
+        if self._reader and records:
+            with self.metrics.stage("commit", records):
+                self._reader.commit(records)
+            for written in self._uncommitted:
+                self.metrics.committed(written.records, written.batch)
+                self._done["items"] += written.batch.item_count
+                self._done["events"] += len(written.batch.events)
+                self._done["dead_letters"] += len(written.batch.dead)
+            self._uncommitted = []
 
     def _hold(self) -> None:
         # A log that is away too is heard of when it is read again.

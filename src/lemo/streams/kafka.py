@@ -413,7 +413,9 @@ class KafkaReader:
             self._consumer.close()
             self._consumer = self._joined()
             raise _unavailable(KafkaException(trouble))
-        if trouble.code() != KafkaError._PARTITION_EOF:
+        # No topic may match the pattern yet.
+        nobody = trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and (message.topic() or "").startswith("^")
+        if trouble.code() != KafkaError._PARTITION_EOF and not nobody:
             _log.warning("kafka reported an error while reading", error=trouble.str(), topic=message.topic())
         return False
 
