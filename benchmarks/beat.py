@@ -18,7 +18,7 @@ from threading import Timer
 
 from redis import Redis
 
-from servers import OwnRedis
+from servers import own_embedded
 
 OURS, STOCK = "lemo", "redbeat"
 HOUR = timedelta(hours=1)
@@ -45,7 +45,7 @@ def compare(entries: int, rounds: int) -> None:
     """Runs both in turns and prints their delays and the ratio."""
     late: dict[str, list[float]] = {OURS: [], STOCK: []}
     with tempfile.TemporaryDirectory() as folder:
-        server = OwnRedis(Path(folder) / "redis")
+        server = own_embedded("redis", Path(folder) / "redis")
         server.start()
         try:
             for _ in range(rounds):

@@ -22,7 +22,7 @@ from beat import LEAD, LIMIT_SECONDS, OURS, STOCK, one_round, write
 from lemo.domain.scenario import scenario_from_template
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from servers import OwnRedis
+from servers import own_embedded
 
 ENTRY, QUEUE = "train-model-daily", "model_training"
 FAN_OUT = "lemo.fan_out."
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     last: dict[str, list[float]] = {OURS: [], STOCK: []}
     with tempfile.TemporaryDirectory() as folder:
-        server = OwnRedis(Path(folder) / "redis")
+        server = own_embedded("redis", Path(folder) / "redis")
         server.start()
         try:
             os.environ |= {"LEMO_REDIS_URL": server.url, "LEMO_HOME": f"{folder}/home"}

@@ -22,7 +22,7 @@ from lemo.stores.beats import Beats
 from lemo.stores.connect import Stores
 from lemo.stores.redis import connect_redis
 from lemo.tasks.crontab import Encoder
-from servers import OwnRedis
+from servers import OwnEngine
 from sites import wait_for
 
 PREFIX = "lemo:redbeat:"
@@ -47,7 +47,7 @@ class Sent:
 class BeatSite:
     """A Redis of its own that may be killed, and beats on it: with times that suit tests, or the product's."""
 
-    def __init__(self, folder: Path, server: OwnRedis, product_times: bool = False) -> None:
+    def __init__(self, folder: Path, server: OwnEngine, product_times: bool = False) -> None:
         self.folder = folder
         self.server = server
         self.url = server.url
@@ -128,7 +128,7 @@ class BeatSite:
 
 
 @contextmanager
-def beat_site(folder: Path, server: OwnRedis, product_times: bool = False) -> Iterator[BeatSite]:
+def beat_site(folder: Path, server: OwnEngine, product_times: bool = False) -> Iterator[BeatSite]:
     """A site with a tenant and an entry that is due every half second; no beat may have ended in a traceback."""
     site = BeatSite(folder, server, product_times)
     with closing(Stores(Settings(home=folder / "home", redis_url=site.url))) as stores:

@@ -131,9 +131,9 @@ def s3_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[servers.OwnRedis]:
+def own_redis(tmp_path: Path) -> Iterator[servers.OwnEngine]:
     """An embedded Redis of this test alone, for faults."""
-    redis = servers.OwnRedis(tmp_path / "redis")
+    redis = servers.own_embedded("redis", tmp_path / "redis")
     redis.start()
     yield redis
     redis.kill()

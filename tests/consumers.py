@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from engines.process import Daemon
 from lemo.consumer.service import Consumer
 from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
@@ -26,7 +25,7 @@ from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter, read_dead_letter
 from lemo.streams.redis_streams import stream_key
 from lemo.streams.topics import Topics
-from servers import ANSWERS, ROOT
+from servers import ROOT
 
 START = 1_700_000_000_000
 PATIENCE = 40.0
@@ -184,6 +183,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "LEMO_HOME": str(settings.home),
         "LEMO_REDIS_URL": settings.redis_url.get_secret_value(),
         "LEMO_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
+        "LEMO_MONGO_URL": settings.mongo_url.get_secret_value() if settings.mongo_url else "",
+        "LEMO_MONGO_DATABASE": settings.mongo_database,
         "LEMO_CLICKHOUSE_DATABASE": settings.clickhouse_database,
         "LEMO_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "LEMO_KAFKA_ITEM_INGEST_TOPICS": ",".join(settings.kafka_item_ingest_topics),
@@ -200,14 +201,3 @@ def start_process(settings: Settings, member: str = "a", gates: Path | None = No
     if gates:
         environment |= {"LEMO_TEST_GATES": str(gates), "PYTHONPATH": str(ROOT / "tests" / "consumer_gates")}
     return subprocess.Popen([sys.executable, "-c", PROGRAM, member], env=environment, stdout=subprocess.DEVNULL)
-
-
-def start_clickhouse(folder: Path, port: int) -> Daemon:
-    """An embedded ClickHouse of one test alone, on what the folder holds."""
-    folder.mkdir(exist_ok=True)
-    daemon = Daemon(folder)
-    daemon.start(
-        [sys.executable, "-m", "lemo.embedded.clickhouse", "--path", folder / "state", "--port", str(port)], port
-    )
-    daemon.wait(lambda: ANSWERS["clickhouse"](port), 60)
-    return daemon

@@ -6,13 +6,14 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from filelock import FileLock
 
+from engines.ferretdb import FerretDB, says_hello, serving
 from engines.process import LOOPBACK, Daemon, exchange, listens
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +51,15 @@ def lacking(name: str, servers: object) -> tuple[str, str]:
     return url, ""
 
 
+def services() -> Path:
+    """The folder below which `scripts/services` keeps the engines."""
+    return Path(os.environ.get("LEMO_SERVICES") or ROOT / ".services")
+
+
 def server(name: str) -> str:
     """The URL (or path) of a real engine; skips the test without it, or fails it if LEMO_TEST_SERVERS=required."""
-    file = Path(os.environ.get("LEMO_SERVICES") or ROOT / ".services") / "servers.json"
     try:
-        servers = json.loads(file.read_text())
+        servers = json.loads((services() / "servers.json").read_text())
     except (FileNotFoundError, ValueError):
         servers = {}
     url, reason = lacking(name, servers)
@@ -91,6 +96,10 @@ ANSWERS: dict[str, Callable[[int], bool]] = {
 }
 
 
+def _embedded(engine: str, folder: Path, port: int) -> list[str | Path]:
+    return [sys.executable, "-m", f"lemo.embedded.{engine}", "--path", folder / "state", "--port", str(port)]
+
+
 def embedded(engine: str, name: str | None = None) -> int:
     """The port of an embedded engine (`python -m lemo.embedded.ENGINE`), started by whichever worker asks first.
 
@@ -102,28 +111,28 @@ def embedded(engine: str, name: str | None = None) -> int:
     with FileLock(folder / "lock"):
         if daemon.pid is None:
             port = free_port()
-            daemon.start(
-                [sys.executable, "-m", f"lemo.embedded.{engine}", "--path", folder / "state", "--port", str(port)], port
-            )
+            daemon.start(_embedded(engine, folder, port), port)
             daemon.wait(lambda: ANSWERS[engine](port), 60)
         return daemon.port or 0
 
 
-class OwnRedis:
-    """An embedded Redis of one test alone, which may be killed and started again on what it kept."""
+class OwnEngine:
+    """An engine of one test alone, which may be killed and started again on what it kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, scheme: str, command: Callable[[int], Sequence[str | Path]], answers: Callable[[int], bool]
+    ) -> None:
         folder.mkdir()
-        self._folder = folder
         self._daemon = Daemon(folder)
         self._port = free_port()
-        self.url = f"redis://{LOOPBACK}:{self._port}"
+        self._command = command(self._port)
+        self._answers = answers
+        self.url = f"{scheme}://{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
-        path, port = str(self._folder / "state"), str(self._port)
-        self._daemon.start([sys.executable, "-m", "lemo.embedded.redis", "--path", path, "--port", port], self._port)
-        self._daemon.wait(lambda: _redis_answers(self._port), 30)
+        self._daemon.start(self._command, self._port)
+        self._daemon.wait(lambda: self._answers(self._port), 60)
 
     def kill(self) -> None:
         """Ends it with no chance to write anything."""
@@ -131,6 +140,28 @@ class OwnRedis:
         assert pid is not None, "it does not run"
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+    def stop(self) -> None:
+        """Asks it to end, if it runs."""
+        self._daemon.stop()
+
+
+def own_embedded(engine: str, folder: Path) -> OwnEngine:
+    """An embedded engine (`python -m lemo.embedded.ENGINE`); Redis or ClickHouse."""
+    scheme = {"redis": "redis", "clickhouse": "http"}[engine]
+    return OwnEngine(folder, scheme, lambda port: _embedded(engine, folder, port), ANSWERS[engine])
+
+
+def own_mongo(folder: Path) -> OwnEngine:
+    """A FerretDB; skips the test (or fails it) where there is none."""
+    server("ferretdb")
+    data, state = folder / "data", folder / "state"
+    engine = OwnEngine(
+        folder, "mongodb", lambda port: serving(FerretDB(services()).binary, data, state, port), says_hello
+    )
+    data.mkdir()
+    state.mkdir()
+    return engine
 
 
 def stop_embedded(run: Path) -> None:

@@ -18,6 +18,19 @@ _BODY = struct.pack("<IB", 0, 0) + struct.pack("<i", 4 + len(_HELLO)) + _HELLO
 HELLO = struct.pack("<iiii", 16 + len(_BODY), 1, 0, 2013) + _BODY
 
 
+def serving(binary: Path, data: Path, state: Path, port: int) -> list[str | Path]:
+    """The command that serves what the folder `data` holds, until it is stopped."""
+    return [
+        binary, "--handler=sqlite", f"--sqlite-url=file:{data}/", f"--state-dir={state}",
+        f"--listen-addr={LOOPBACK}:{port}", "--debug-addr=-", "--telemetry=disable", "--log-level=warn",
+    ]  # fmt: skip
+
+
+def says_hello(port: int) -> bool:
+    """Whether something that speaks MongoDB's protocol answers on the port."""
+    return exchange(port, HELLO, b"isWritablePrimary")
+
+
 class FerretDB(Engine):
     """FerretDB on a fresh SQLite folder."""
 
@@ -26,16 +39,17 @@ class FerretDB(Engine):
     usual_port = 17004
 
     @property
-    def _binary(self) -> Path:
+    def binary(self) -> Path:
+        """Where the executable is, or will be."""
         return self.folder / f"ferretdb-{VERSION}"
 
     def lacks(self) -> list[Lack]:
-        if self._binary.exists() or shutil.which("go"):
+        if self.binary.exists() or shutil.which("go"):
             return []
         return [Lack("Go 1.22 or newer", "install Go from https://go.dev/dl (Debian 12's is too old)")]
 
     def install(self) -> None:
-        if self._binary.exists():
+        if self.binary.exists():
             return
         log = self.folder / "install.txt"
         module = self.fresh("module")
@@ -57,7 +71,7 @@ class FerretDB(Engine):
             run(["go", "build", "-ldflags=-s -w", "-o", part, "./cmd/ferretdb"], log, source)
         shutil.rmtree(source)
         shutil.rmtree(module)
-        part.rename(self._binary)
+        part.rename(self.binary)
 
     def url(self) -> str | None:
         port = self.daemon.port
@@ -66,12 +80,7 @@ class FerretDB(Engine):
     def start(self) -> str:
         if not self.daemon.port:
             port = choose_port(self.variable, self.usual_port)
-            self.daemon.start(
-                [self._binary, "--handler=sqlite", f"--sqlite-url=file:{self.fresh('data')}/",
-                 f"--state-dir={self.fresh('state')}", f"--listen-addr={LOOPBACK}:{port}", "--debug-addr=-",
-                 "--telemetry=disable", "--log-level=warn"],
-                port,
-            )  # fmt: skip
+            self.daemon.start(serving(self.binary, self.fresh("data"), self.fresh("state"), port), port)
         port = self.daemon.port or 0
-        self.daemon.wait(lambda: exchange(port, HELLO, b"isWritablePrimary"), 30)
+        self.daemon.wait(lambda: says_hello(port), 30)
         return f"mongodb://{LOOPBACK}:{port}/"

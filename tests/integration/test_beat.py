@@ -12,12 +12,12 @@ from celery.schedules import schedule
 from beats import CELERY, EVERY, INDEX, LOCK_SECONDS, PREFIX, REDBEAT, BeatSite, beat_site, once_each
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.jobs.crontab import crontab_of
-from servers import ROOT, OwnRedis
+from servers import ROOT, OwnEngine
 from sites import wait_for
 
 
 @pytest.fixture
-def site(tmp_path: Path, own_redis: OwnRedis) -> Iterator[BeatSite]:
+def site(tmp_path: Path, own_redis: OwnEngine) -> Iterator[BeatSite]:
     with beat_site(tmp_path, own_redis) as site:
         yield site
 

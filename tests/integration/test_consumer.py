@@ -32,7 +32,6 @@ from consumers import (
     publish,
     results,
     some_events,
-    start_clickhouse,
     start_process,
     state,
     wait,
@@ -424,17 +423,16 @@ class TestOneEngine:
     """Processes, and engines that go away, on the embedded log."""
 
     def test_the_batch_waits_for_clickhouse(self, settings: Settings, scope: Scope, tmp_path: Path) -> None:
-        port = servers.free_port()
-        settings.clickhouse_url = SecretStr(f"http://{LOOPBACK}:{port}")
+        clickhouse = servers.own_embedded("clickhouse", tmp_path / "clickhouse")
+        settings.clickhouse_url = SecretStr(clickhouse.url)
         with connected(settings, scope) as stores:
             publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(50)])
-            folder = tmp_path / "clickhouse"
             with Running(settings) as running:
-                daemon = start_clickhouse(folder, port)
+                clickhouse.start()
                 try:
                     wait(lambda: all_taken(stores), "the consumer did not start after ClickHouse came")
                     assert stores.events.count(scope) == 50
-                    daemon.stop()
+                    clickhouse.stop()
                     publish(
                         stores,
                         settings.kafka_event_topic,
@@ -442,12 +440,12 @@ class TestOneEngine:
                     )
                     wait(lambda: left_of(stores) == 50, "what is not written must not be committed")
                     wait(lambda: running.measured("oldest_uncommitted_seconds") > 0.5, "what waits must grow old")
-                    daemon = start_clickhouse(folder, port)
+                    clickhouse.start()
                     wait(lambda: all_taken(stores), "the consumer did not go on")
                     assert stores.events.count(scope) == 100
                     wait(lambda: running.measured("oldest_uncommitted_seconds") == 0, "nothing waits")
                 finally:
-                    daemon.stop()
+                    clickhouse.stop()
 
     def test_nothing_is_committed_before_its_result_is_written(
         self, settings: Settings, stores: Stores, scope: Scope

@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-import servers
 from consumers import (
     PATIENCE,
     all_taken,
@@ -31,11 +30,9 @@ from consumers import (
     publish,
     refused,
     some_events,
-    start_clickhouse,
     start_process,
     state,
 )
-from engines.process import LOOPBACK
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
@@ -44,6 +41,7 @@ from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message
 from recovery import recovering
+from servers import OwnEngine, own_embedded, own_mongo
 from sites import wait_for
 from small_disk import small_disk
 
@@ -236,17 +234,14 @@ def test_stores_are_away(
     seconds: float,
 ) -> None:
     """ClickHouse, whose process is killed, and then the documents, which somebody else writes to all the time."""
-    with own_clickhouse(traffic, tmp_path / "clickhouse") as (port, daemon):
+    with own_clickhouse(traffic, tmp_path / "clickhouse") as clickhouse:
         process = start()
         traffic.send(500)
         wait_for(traffic.taken, PATIENCE)
-        pid = daemon.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        clickhouse.kill()
         traffic.send(500)
         assert waits(traffic, process, seconds)
-        start_clickhouse(tmp_path / "clickhouse", port)
+        clickhouse.start()
         with recovering(request, f"ClickHouse was away for {seconds:.0f} s: the consumer has taken what waited"):
             wait_for(traffic.taken, PATIENCE)
         with documents_locked(traffic.settings):
@@ -256,6 +251,37 @@ def test_stores_are_away(
             wait_for(traffic.taken, PATIENCE)
         finish(traffic, process)
         traffic.check()
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=LONG)])
+def test_mongodb_is_killed(
+    request: pytest.FixtureRequest,
+    traffic: Traffic,
+    scope: Scope,
+    start: Callable[..., Process],
+    tmp_path: Path,
+    seconds: float,
+) -> None:
+    mongo = own_mongo(tmp_path / "mongo")
+    mongo.start()
+    try:
+        settings = traffic.settings.model_copy(update={"mongo_url": SecretStr(mongo.url)})
+        with connected(settings, scope) as stores:
+            traffic = Traffic(settings, stores, scope)
+            process = start_process(settings)
+            traffic.send(500)
+            wait_for(traffic.taken, PATIENCE)
+            mongo.kill()
+            traffic.send(500)
+            assert waits(traffic, process, seconds)
+            mongo.start()
+            with recovering(request, f"MongoDB was away for {seconds:.0f} s: the consumer has taken what waited"):
+                wait_for(traffic.taken, PATIENCE)
+            finish(traffic, process)
+            traffic.check()
+            assert len(list(stores.items.scan(scope))) == 2
+    finally:
+        mongo.stop()
 
 
 @pytest.mark.parametrize("engine", ["redis", pytest.param("kafka", marks=LONG)])
@@ -278,15 +304,15 @@ def waits(traffic: Traffic, process: Process, seconds: float) -> bool:
 
 
 @contextmanager
-def own_clickhouse(traffic: Traffic, folder: Path) -> Iterator[Any]:
-    """Puts the installation onto a ClickHouse that nobody else uses; its port, and the process that runs at first."""
-    port = servers.free_port()
-    daemon = start_clickhouse(folder, port)
-    traffic.settings.clickhouse_url = SecretStr(f"http://{LOOPBACK}:{port}")
+def own_clickhouse(traffic: Traffic, folder: Path) -> Iterator[OwnEngine]:
+    """Puts the installation onto a ClickHouse that nobody else uses."""
+    clickhouse = own_embedded("clickhouse", folder)
+    clickhouse.start()
+    traffic.settings.clickhouse_url = SecretStr(clickhouse.url)
     try:
-        yield port, daemon
+        yield clickhouse
     finally:
-        daemon.stop()
+        clickhouse.stop()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from beats import BeatSite, beat_site, once_each
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.jobs.lease import SECONDS
 from recovery import recovering
-from servers import OwnRedis
+from servers import OwnEngine
 from sites import wait_for
 from workers import SWITCH, TRAINING, WorkerSite, worker_site
 
@@ -27,18 +27,18 @@ OUTAGE = timedelta(seconds=60)
 
 
 @pytest.fixture
-def beats(tmp_path: Path, own_redis: OwnRedis) -> Iterator[BeatSite]:
+def beats(tmp_path: Path, own_redis: OwnEngine) -> Iterator[BeatSite]:
     with beat_site(tmp_path, own_redis, product_times=True) as site:
         yield site
 
 
 @pytest.fixture
-def workers(tmp_path: Path, own_redis: OwnRedis, clickhouse_url: str, milvus_uri: str) -> Iterator[WorkerSite]:
+def workers(tmp_path: Path, own_redis: OwnEngine, clickhouse_url: str, milvus_uri: str) -> Iterator[WorkerSite]:
     with worker_site(tmp_path, own_redis.url, clickhouse_url, milvus_uri, 1, SECONDS) as site:
         yield site
 
 
-def outage(redis: OwnRedis, length: timedelta) -> None:
+def outage(redis: OwnEngine, length: timedelta) -> None:
     """Kills Redis, and starts it again on what it kept after so long."""
     redis.kill()
     until = datetime.now(UTC) + length
@@ -60,7 +60,7 @@ def test_the_leading_beat_goes(beats: BeatSite, request: pytest.FixtureRequest, 
 
 @pytest.mark.parametrize("length", [timedelta(0), OUTAGE], ids=["restart", "60 s"])
 def test_redis_goes_under_a_beat(
-    beats: BeatSite, own_redis: OwnRedis, request: pytest.FixtureRequest, length: timedelta
+    beats: BeatSite, own_redis: OwnEngine, request: pytest.FixtureRequest, length: timedelta
 ) -> None:
     away = f"away for {length.total_seconds():.0f} s" if length else "killed and started again"
     with beats.beat() as beat:
@@ -114,7 +114,7 @@ def test_a_worker_is_stopped_past_its_lease(workers: WorkerSite, request: pytest
 
 @pytest.mark.parametrize("length", [timedelta(0), OUTAGE], ids=["restart", "60 s"])
 def test_redis_goes_under_a_job(
-    workers: WorkerSite, own_redis: OwnRedis, request: pytest.FixtureRequest, length: timedelta
+    workers: WorkerSite, own_redis: OwnEngine, request: pytest.FixtureRequest, length: timedelta
 ) -> None:
     away = f"away for {length.total_seconds():.0f} s" if length else "killed and started again"
     gate = workers.shut(TRAINING, 2)

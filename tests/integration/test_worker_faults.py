@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from lemo.jobs.catalog import JOBS
-from servers import OwnRedis
+from servers import OwnEngine
 from sites import wait_for
 from workers import SWITCH, TRAINING, WorkerSite, lives, worker_site
 
 
 @pytest.fixture
 def site(
-    tmp_path: Path, own_redis: OwnRedis, clickhouse_url: str, milvus_uri: str, request: pytest.FixtureRequest
+    tmp_path: Path, own_redis: OwnEngine, clickhouse_url: str, milvus_uri: str, request: pytest.FixtureRequest
 ) -> Iterator[WorkerSite]:
     """With workers of one child, unless the test is parametrized by another number."""
     with worker_site(tmp_path, own_redis.url, clickhouse_url, milvus_uri, getattr(request, "param", 1)) as site:
@@ -96,7 +96,7 @@ def test_two_workers_share_the_runs_and_none_is_done_twice(site: WorkerSite) -> 
     assert site.log.read_text().count("run started") == len(runs)
 
 
-def test_a_worker_outlives_a_redis_that_is_killed_in_mid_job(site: WorkerSite, own_redis: OwnRedis) -> None:
+def test_a_worker_outlives_a_redis_that_is_killed_in_mid_job(site: WorkerSite, own_redis: OwnEngine) -> None:
     """The lease is lost with it; the run is done again by the same worker."""
     gate = site.shut(TRAINING, 2)
     with site.worker() as worker:
