@@ -44,12 +44,14 @@ class HalfLives(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    relations: tuple[float, ...]
+    relations: tuple[float | None, ...]
     popularity: tuple[float | None, ...]
 
     @classmethod
     def of(cls, span_ms: int) -> "HalfLives":
-        """Those for data that spans so much time."""
+        """Those for data that spans so much time; without time nothing decays."""
+        if span_ms <= 0:
+            return cls(relations=(None,), popularity=(None,) * len(POPULARITY_SPANS))
         return cls(
             relations=tuple(part * span_ms for part in RELATION_SPANS),
             popularity=tuple(part and part * span_ms for part in POPULARITY_SPANS),

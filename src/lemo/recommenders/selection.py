@@ -97,7 +97,7 @@ def assess(
     selection = select(test.train, report, test.protocol)
     taught, without = None, ""
     try:
-        taught = teach(test.train, selection.config, rules, report) if test.protocol == "time" else None
+        taught = teach(test.train, selection.config, rules, report, test.protocol)
     except EngineUnavailable as error:
         without = f"{error.message} {error.mend}"
     contenders = [selection.config, BlendConfig(behaviour_share=0), selection.popularity]

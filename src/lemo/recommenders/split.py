@@ -58,6 +58,13 @@ def windows_from(interactions: Interactions, starts: Sequence[float]) -> Iterato
         yield split_at(interactions, int(moments[0]), int(moments[1]) + (end == 1.0))
 
 
+def windows_of_users(interactions: Interactions, parts: Sequence[float]) -> Iterator[Split]:
+    """What could have been asked when users had done these parts of their acts, about the last fifth of each."""
+    for part in parts:
+        known = interactions if part >= 1 else interactions.where(~_last_of_each_user(interactions, part))
+        yield split(known, protocol="user")
+
+
 def sampled(asking: Split, most: int) -> Split:
     """The same with at most so many users, always the same ones."""
     if len(asking.users) <= most:

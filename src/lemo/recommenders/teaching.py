@@ -15,7 +15,7 @@ from lemo.recommenders.evaluation import ndcg
 from lemo.recommenders.evidence import Evidence, HalfLives
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.ranker import Ranker
-from lemo.recommenders.split import Split, sampled, windows_from
+from lemo.recommenders.split import Protocol, Split, sampled, windows_from, windows_of_users
 from lemo.recommenders.trees import LEAVES, trees_of
 
 Array = np.ndarray[Any, Any]
@@ -24,8 +24,10 @@ Report = Callable[[str, int, int], None]
 
 STARTS = (0.2, 0.35, 0.5, 0.75)
 """Quantiles of all acts at which the windows begin that the ranker learns from; the last overlaps no other."""
-MOST_USERS = 300
-"""Users asked about per window."""
+PARTS = (0.5, 0.65, 0.8, 1.0)
+"""Parts of each user's acts on which such windows are made where there is no time."""
+MOST_USERS: Mapping[Protocol, int] = {"time": 300, "user": 800}
+"""Users asked about per window: without time blend and ranker are closer, and it takes more of them to tell."""
 FEWEST_USERS = 100
 """A ranker that has learnt from fewer users than this in all has learnt their names."""
 START = 0.3
@@ -81,17 +83,22 @@ class Lesson:
 
 
 def teach(
-    interactions: Interactions, config: BlendConfig, rules: Mapping[str, ActionRule], report: Report
+    interactions: Interactions,
+    config: BlendConfig,
+    rules: Mapping[str, ActionRule],
+    report: Report,
+    protocol: Protocol = "time",
 ) -> BlendConfig | None:
     """The configuration with a ranker that was better than the blend alone in the last window, which it had not seen.
 
-    None where it was not, or where there is too little to learn from. Raises EngineUnavailable where LightGBM cannot be
-    loaded.
+    Windows ask as the protocol does. None where it was not better, or where there is too little to learn from. Raises
+    EngineUnavailable where LightGBM cannot be loaded.
     """
-    if interactions.span == 0:
+    if interactions.span == 0 and protocol == "time":
         return None
     half_lives = HalfLives.of(interactions.span)
-    asking = [sampled(window, MOST_USERS) for window in windows_from(interactions, STARTS)]
+    windows = windows_from(interactions, STARTS) if protocol == "time" else windows_of_users(interactions, PARTS)
+    asking = [sampled(window, MOST_USERS[protocol]) for window in windows]
     asking = [window for window in asking if len(window.users)]
     if len(asking) < 2 or sum(len(window.users) for window in asking) < FEWEST_USERS:
         return None
@@ -101,7 +108,7 @@ def teach(
         lessons.append(Lesson(window, config, half_lives, rules))
     last = lessons[-1]
     report("teaching", 0, 2)
-    learnt = _learnt(lessons[:-1], SEEDS[:1], half_lives)
+    learnt = _learnt(lessons[:-1], SEEDS, half_lives)
     told = last.candidates
     if learnt is None or last.ndcg_at_10(learnt.scores(told)) <= last.ndcg_at_10(told.blended):
         return None

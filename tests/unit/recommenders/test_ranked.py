@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,21 @@ def test_it_is_better_than_the_blend_on_days_that_it_has_not_seen(
     parts = split(world)
     blend = evaluate(BlendModel.fit(parts.train, PLAIN, RULES), parts)
     assert evaluate(model, parts).ndcg_at_10 > 1.2 * blend.ndcg_at_10
+
+
+def test_without_time_it_learns_from_what_users_did_last(world: Interactions) -> None:
+    timeless = replace(world, timestamps=np.full_like(world.timestamps, DAY))
+    plain = BlendConfig(behaviour_share=0.1)
+    parts = split(timeless)
+    taught = teach(parts.train, plain, RULES, silent, parts.protocol)
+    assert taught is not None
+    model = BlendModel.fit(parts.train, taught, RULES)
+    blend = BlendModel.fit(parts.train, plain, RULES)
+    assert evaluate(model, parts).ndcg_at_10 > 1.2 * evaluate(blend, parts).ndcg_at_10
+    arrays, manifest = model.to_arrays()
+    again = BlendModel.from_arrays(arrays, json.loads(json.dumps(manifest)))
+    tastes, seen = timeless.tastes()[:5], timeless.seen_csr()[:5]
+    assert np.array_equal(again.rank(tastes, seen, 10)[0], model.rank(tastes, seen, 10)[0])
 
 
 def test_trees_say_what_lightgbm_says() -> None:
