@@ -28,7 +28,7 @@ chaos-worker: install  ## Kill workers in every job at every stage, measure ever
 	$(BIN)/pytest -n 2 -m "chaos or not chaos" tests/integration/test_worker_faults.py tests/integration/test_beat.py \
 		tests/integration/test_recovery_times.py
 
-chaos-consumer: install  ## Kill consumers 100 times over a million events, have them join and leave, stop stores (the servers must be up)
+chaos-consumer: install  ## Kill consumers 100 times over a million events, have them join and leave, stop stores (40 minutes)
 	$(BIN)/pytest -m "chaos or not chaos" tests/integration/test_consumer_faults.py
 
 bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-out to 1,000, beside stock RedBeat (4 minutes)
