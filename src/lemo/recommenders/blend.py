@@ -24,7 +24,7 @@ from lemo.recommenders.strings import pack_strings, unpack_strings
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
-CHUNK_CELLS = 200_000
+CHUNK_CELLS = 2_000_000
 """Users times items whose scores are held at once."""
 LARGEST_SHARE = 0.999
 """Popularity always decides between items on which behaviour is silent."""

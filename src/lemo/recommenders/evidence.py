@@ -16,7 +16,7 @@ from scipy import sparse
 
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.item_knn import item_similarity
-from lemo.recommenders.opinions import Mix, Opinions
+from lemo.recommenders.opinions import FEW_USERS, Mix, Opinions, first
 from lemo.recommenders.popularity import popularity, z_scores
 from lemo.recommenders.ridge import MOST_ITEMS, neighbourhood_ridges
 
@@ -123,14 +123,12 @@ class Evidence:
         """
         opinions = Opinions(tastes, self.influences, self.relations)
         relations = self.relations
-        chosen = [self._chosen(mix, opinions, user) for user, mix in enumerate(mixes)]
-        sizes = np.array([len(items) for items in chosen], dtype=np.int64)
+        chosen = (self._of_many if len(mixes) > FEW_USERS else self._of_few)(opinions, mixes)
+        sizes = np.array([len(items) for items, _, _ in chosen], dtype=np.int64)
         users = np.repeat(np.arange(len(chosen)), sizes)
-        items = np.concatenate([np.zeros(0, dtype=np.int64), *chosen])
-        own = np.concatenate(
-            [np.zeros((relations, 0)), *(opinions.about(user, some) for user, some in enumerate(chosen))], axis=1
-        )
-        blended = np.concatenate([np.zeros(0), *(mix.scores(some) for mix, some in zip(mixes, chosen, strict=True))])
+        items = np.concatenate([np.zeros(0, dtype=np.int64), *(items for items, _, _ in chosen)])
+        own = np.concatenate([np.zeros((relations, 0)), *(own for _, own, _ in chosen)], axis=1)
+        blended = np.concatenate([np.zeros(0), *(blended for _, _, blended in chosen)])
         spreads = np.where(opinions.spreads > 0, opinions.spreads, 1.0)
         ranks = _log_ranks(np.concatenate([own, blended[None]]), sizes)
         features = np.empty((len(items), 3 * relations + 3 + self.items.shape[1]), dtype=np.float32)
@@ -145,6 +143,27 @@ class Evidence:
         features[:, at + 3 :] = self.items[items]
         return Candidates(sizes, items, features, blended)
 
+    def _of_few(self, opinions: Opinions, mixes: Sequence[Mix]) -> list[tuple[Array, Array, Array]]:
+        """Per user the candidates (int64, rising), what each relation says of them, and the blend's scores."""
+        chosen = [self._chosen(mix, opinions, user) for user, mix in enumerate(mixes)]
+        return [
+            (items, opinions.about(user, items), mix.scores(items))
+            for user, (mix, items) in enumerate(zip(mixes, chosen, strict=True))
+        ]
+
+    def _of_many(self, opinions: Opinions, mixes: Sequence[Mix]) -> list[tuple[Array, Array, Array]]:
+        """The same by a kernel, which a process that answers requests need not load."""
+        from lemo.recommenders.kernels import choose
+
+        most = DEPTH * (1 + len(self.hottest) + self.relations)
+        marks, sums = np.zeros(len(self.items), dtype=np.uint8), np.zeros(len(self.items))
+        items, said, blended = np.empty(most, dtype=np.int64), np.empty((self.relations, most)), np.empty(most)
+        found = []
+        for user, mix in enumerate(mixes):
+            size = choose(*mix.parts, self.hottest, *opinions.lines(user), DEPTH, marks, sums, items, said, blended)
+            found.append((items[:size].copy(), said[:, :size].copy(), blended[:size].copy()))
+        return found
+
     def _chosen(self, mix: Mix, opinions: Opinions, user: int) -> Array:
         """int64, rising: the best items of each source that may be answered."""
         chosen = np.zeros(len(self.items), dtype=bool)
@@ -154,10 +173,7 @@ class Evidence:
         for relation in range(self.relations):
             columns, values = opinions.of(user, relation)
             kept = mix.allowed[columns] & (values > 0)
-            columns, values = columns[kept], values[kept]
-            if len(columns) > DEPTH:
-                columns = columns[np.argpartition(-values, DEPTH)[:DEPTH]]
-            chosen[columns] = True
+            chosen[first(columns[kept], values[kept], DEPTH)[0]] = True
         return np.flatnonzero(chosen)
 
     def to_arrays(self) -> dict[str, Array]:

@@ -8,34 +8,60 @@ from scipy import sparse
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
+FEW_USERS = 8
+"""More users than these are worth numba."""
+
 
 class Opinions:
     """What each of some relations says of items to some users; of the items that it does not mention it says 0."""
 
     def __init__(self, tastes: CSR, influences: CSR, relations: int = 1) -> None:
         """`tastes` is users x items; row i of `influences`, items x (relations * items), holds, relation by relation,
-        the items that a taste for i speaks for."""
-        users, count = tastes.shape
-        told = _product(tastes, influences).reshape(users, relations, count)
-        self._told = told
-        self.means = told.sum(axis=2) / max(count, 1)
+        the items that a taste for i speaks for.
+
+        What is said to a user does not depend on the users beside, to the last bit: sums are taken in one order.
+        """
+        users, self._count = tastes.shape
+        self._relations = relations
+        lines = users * relations
+        told = _told_to_many if users > FEW_USERS else _told_to_few
+        self._starts, self._columns, self._values = told(tastes, influences, lines, self._count)
+        sizes = np.diff(self._starts)
+        owners = np.repeat(np.arange(lines), sizes)
+        sums, squares = (
+            np.bincount(owners, values, lines).reshape(users, relations) / max(self._count, 1)
+            for values in (self._values, np.square(self._values))
+        )
+        self.means = sums
         """float64 (users, relations): over all items."""
-        variances = np.square(told).sum(axis=2) / max(count, 1) - np.square(self.means)
+        variances = squares - np.square(sums)
         # Rounding must not make a spread out of equal values.
-        self.spreads = np.sqrt(np.where(variances > 1e-12 * np.square(self.means), variances, 0.0))
+        self.spreads = np.sqrt(np.where(variances > 1e-12 * np.square(sums), variances, 0.0))
         """float64 (users, relations): standard deviation over all items, 0 where all are alike."""
-        self.most = told.max(axis=2, initial=0.0)
+        most = np.zeros(lines)
+        if len(self._values):
+            most[sizes > 0] = np.maximum.reduceat(self._values, self._starts[:-1][sizes > 0])
+        self.most = np.maximum(most, 0.0).reshape(users, relations)
         """float64 (users, relations): the best that is said of an item."""
 
     def of(self, user: int, relation: int = 0) -> tuple[Array, Array]:
         """The items that are mentioned (rising), and what is said of each (float64)."""
-        told = self._told[user, relation]
-        columns = np.flatnonzero(told)
-        return columns, told[columns]
+        line = user * self._relations + relation
+        cells = slice(self._starts[line], self._starts[line + 1])
+        return self._columns[cells], self._values[cells]
+
+    def lines(self, user: int) -> tuple[Array, Array, Array]:
+        """Where the cells of each relation begin and end (relations + 1), all items, and all that is said."""
+        line = user * self._relations
+        return self._starts[line : line + self._relations + 1], self._columns, self._values
 
     def about(self, user: int, items: Array) -> Array:
         """float64 (relations, items): what is said of these items."""
-        return np.asarray(self._told[user, :, items].T)
+        said = np.zeros((self._relations, self._count))
+        for relation in range(self._relations):
+            columns, values = self.of(user, relation)
+            said[relation, columns] = values
+        return said[:, items]
 
 
 class Mix:
@@ -50,6 +76,11 @@ class Mix:
         self.allowed = np.ones(len(base), dtype=bool)
         """bool (items,): what may be answered."""
         self.allowed[barred] = False
+
+    @property
+    def parts(self) -> tuple[Array, Array, Array, Array, Array]:
+        """What it was made of."""
+        return self._base, self._order, self._columns, self._own, self._barred
 
     def best(self, n: int) -> tuple[Array, Array]:
         """The n best items that may be answered (int32) and their scores, best first; of equals the first item."""
@@ -87,10 +118,10 @@ def first(items: Array, scores: Array, n: int) -> tuple[Array, Array]:
     return items[order].astype(np.int32), scores[order]
 
 
-def _product(tastes: CSR, influences: CSR) -> Array:
-    """float64 (users * columns,): the product of both; a user's part does not depend on the users beside.
+def _told_to_few(tastes: CSR, influences: CSR, lines: int, count: int) -> tuple[Array, Array, Array]:
+    """What is said to each user by each relation, as sparse rows: starts, columns (rising) and values (float64).
 
-    For a single user scipy's takes thrice as long.
+    For a single user scipy's product takes thrice as long.
     """
     users, width = tastes.shape[0], influences.shape[1]
     starts = influences.indptr[tastes.indices].astype(np.int64)
@@ -98,5 +129,22 @@ def _product(tastes: CSR, influences: CSR) -> Array:
     cells = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
     rows = np.repeat(np.arange(users) * width, np.diff(tastes.indptr))
     places = influences.indices[cells] + np.repeat(rows, lengths) if users > 1 else influences.indices[cells]
-    weights = np.repeat(tastes.data, lengths) * influences.data[cells]
-    return np.bincount(places, weights, minlength=users * width)
+    weights = np.repeat(tastes.data.astype(np.float64), lengths) * influences.data[cells]
+    told = np.bincount(places, weights, minlength=users * width)
+    mentioned = np.flatnonzero(told)
+    edges = np.searchsorted(mentioned, np.arange(lines + 1) * count)
+    return edges, mentioned % max(count, 1), told[mentioned]
+
+
+def _told_to_many(tastes: CSR, influences: CSR, lines: int, count: int) -> tuple[Array, Array, Array]:
+    """The same by a kernel, which a process that answers requests need not load."""
+    from lemo.recommenders.kernels import told
+
+    most = int((influences.indptr[tastes.indices + 1] - influences.indptr[tastes.indices]).sum())
+    starts = np.zeros(lines + 1, dtype=np.int64)
+    columns, values = np.empty(most, dtype=np.int64), np.empty(most)
+    likes = tastes.indptr.astype(np.int64), tastes.indices, tastes.data.astype(np.float64)
+    told(
+        *likes, influences.indptr.astype(np.int64), influences.indices, influences.data, count, starts, columns, values
+    )
+    return starts, columns[: starts[-1]], values[: starts[-1]]
