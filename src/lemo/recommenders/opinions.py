@@ -131,7 +131,7 @@ def _told_to_few(tastes: CSR, influences: CSR, lines: int, count: int) -> tuple[
     places = influences.indices[cells] + np.repeat(rows, lengths) if users > 1 else influences.indices[cells]
     weights = np.repeat(tastes.data.astype(np.float64), lengths) * influences.data[cells]
     told = np.bincount(places, weights, minlength=users * width)
-    mentioned = np.flatnonzero(told)
+    mentioned = np.flatnonzero(told != 0)  # of bools it is found several times faster
     edges = np.searchsorted(mentioned, np.arange(lines + 1) * count)
     return edges, mentioned % max(count, 1), told[mentioned]
 

@@ -1,6 +1,8 @@
 """Recommendations, similar, popular and latest items of any scope: one code for API, batch export and jobs."""
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from types import TracebackType
 
@@ -22,6 +24,8 @@ PRECOMPUTED_ITEMS = 50
 """Items kept in a precomputed answer: enough for most requests after what became inactive is left out."""
 _BATCH = 256
 """Users answered at once: few enough that the dense scores of a large catalogue fit into memory."""
+_THREADS = 2
+"""Batches computed at once: half of the work holds Python's global lock, so that more would wait for each other."""
 
 
 class Served:
@@ -61,14 +65,15 @@ class Served:
         """Batch by batch how many users it holds, and what `Answers.write_many` is to keep for them.
 
         Users whose answer in Redis would come out the same are left out, and it is renewed, unless all are wanted
-        anew. Nothing comes while there is no model.
+        anew. Nothing comes while there is no model. The next batches are computed while one is looked at.
         """
         state = self._complete_state(scope)
         model, version = state.mapped.model, state.mapped.model_version
         if model is None or version is None:
             return
         basis = _basis(state.hidden)
-        for batch in _batches(users):
+
+        def answered(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedAnswer]]:
             histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
             markers = {user: history_marker(touches) for user, touches in histories.items()}
             renewed = self._stores.answers.renew(scope, version, basis, markers) if renew else set()
@@ -76,13 +81,19 @@ class Served:
             scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, state.hidden)
             # What we made ourselves need not be validated.
             made = PrecomputedAnswer.model_construct
-            yield (
-                len(batch),
-                {
-                    user: made(version=version, marker=markers[user], basis=basis, items=items)
-                    for user, items in zip(asked, scored, strict=True)
-                },
-            )
+            return len(batch), {
+                user: made(version=version, marker=markers[user], basis=basis, items=items)
+                for user, items in zip(asked, scored, strict=True)
+            }
+
+        under_way: deque[Future[tuple[int, dict[str, PrecomputedAnswer]]]] = deque()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for batch in _batches(users):
+                under_way.append(pool.submit(answered, batch))
+                if len(under_way) > _THREADS:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
 
     def similar(self, scope: Scope, item_id: str, n: int) -> Answer:
         """The n items most similar to the item; for an item that nothing is known of, popular ones, degraded."""
