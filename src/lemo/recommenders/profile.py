@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,8 @@ HALF_LIFE_MS = 30 * 86_400_000.0
 """By default an act of a month ago counts half of one of now."""
 
 
-class Taste(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Taste:
     """A label and its part of a user's taste, 0 to 1."""
 
     label: str
@@ -96,16 +98,16 @@ class _Labels:
     def strongest(self, tastes: CSR, top: int) -> list[list[Taste]]:
         """Per user, the labels with the largest part of the taste; of equals the first in the alphabet."""
         weights = (tastes @ self._matrix).tocsr()
-        answers = []
-        for row in range(weights.shape[0]):
-            cells = slice(weights.indptr[row], weights.indptr[row + 1])
-            columns, values = weights.indices[cells], weights.data[cells]
-            order = np.lexsort((columns, -values))[:top]
-            total = float(values.sum())
-            answers.append(
-                [
-                    Taste(label=self._names[columns[place]], weight=min(round(float(values[place]) / total, 6), 1.0))
-                    for place in order.tolist()
-                ]
-            )
+        weights.eliminate_zeros()
+        users = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+        totals = np.bincount(users, weights.data, weights.shape[0])
+        order = np.lexsort((weights.indices, -weights.data, users))
+        # Cells stay with their user, so that a cell's place among the user's is its distance from the first.
+        order = order[np.arange(len(order)) - weights.indptr[users] < top]
+        parts = np.minimum(np.round(weights.data[order] / totals[users[order]], 6), 1.0)
+        answers: list[list[Taste]] = [[] for _ in range(weights.shape[0])]
+        for user, label, part in zip(
+            users[order].tolist(), weights.indices[order].tolist(), parts.tolist(), strict=True
+        ):
+            answers[user].append(Taste(self._names[label], part))
         return answers
