@@ -1,6 +1,7 @@
 """The grid: every mix that selection may choose, judged on a window while each source is fitted only once."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, product
 from typing import Any
@@ -89,10 +90,20 @@ def judged(window: Split, grid: Grid) -> dict[BlendConfig, Array]:
         gains[alone] = ndcg(hits_of(answers, window.relevant), counts).astype(np.float32)
     about = (*_places(seen), *_places(window.relevant), ideal(counts), np.concatenate(hot, axis=1), popular)
     parts = np.minimum(SHARES, LARGEST_SHARE)
-    for source, tastes, influence in _behaviours(window, grid):
+
+    def judged_mixes(tastes: CSR, influence: CSR) -> Array:
         found = np.zeros((len(window.users), len(popular), len(SHARES)), dtype=np.float32)
         judge(*_cells(tastes), *_cells(influence), *about, parts, DEEPEST, found)
-        for half_life, rows in zip(grid.popularity, np.moveaxis(found, 0, 2), strict=True):
+        return found
+
+    # One source is judged while the next is fitted.
+    with ThreadPoolExecutor(1) as judging:
+        sources = [
+            (source, judging.submit(judged_mixes, tastes, influence))
+            for source, tastes, influence in _behaviours(window, grid)
+        ]
+    for source, found in sources:
+        for half_life, rows in zip(grid.popularity, np.moveaxis(found.result(), 0, 2), strict=True):
             gains |= {_mixed(source, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
     return gains
 

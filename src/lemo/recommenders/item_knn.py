@@ -125,7 +125,7 @@ class Ranked:
             numbers[share] = np.where(halves[..., high] == 0, np.uint32(0xFFFFFFFF), ~halves[..., low]).view(np.int32)
             values[share] = halves[..., high].view(np.float32)
 
-        with ThreadPoolExecutor(_processors()) as threads:
+        with ThreadPoolExecutor(processors()) as threads:
             list(threads.map(work, shares))
         return numbers, values
 
@@ -163,10 +163,10 @@ def _parts(costs: Array) -> Iterator[tuple[int, int]]:
     """Ranges of about the same cost."""
     total = np.cumsum(costs)
     if len(total):
-        cuts = np.searchsorted(total, np.linspace(0, total[-1], PARTS * _processors() + 1)[1:-1])
+        cuts = np.searchsorted(total, np.linspace(0, total[-1], PARTS * processors() + 1)[1:-1])
         yield from pairwise(np.unique([0, *cuts, len(total)]).tolist())
 
 
-def _processors() -> int:
+def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

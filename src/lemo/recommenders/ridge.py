@@ -5,21 +5,22 @@ a catalogue costs in proportion to its items, where EASE costs their number to t
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from lemo.recommenders.item_knn import flat, largest
+from lemo.recommenders.item_knn import flat, largest, processors
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 MOST_ITEMS = 30_000
 """Above, item-kNN serves instead: solving would cost training minutes."""
-CHUNK_CELLS = 10_000_000
-"""Cells of the systems that are solved at once."""
+CHUNK_CELLS = 2_000_000
+"""Cells of the systems that a thread solves at once."""
 
 
 def neighbourhood_ridges(
@@ -45,15 +46,18 @@ def neighbourhood_ridges(
     by_item = by_user.T.tocsr()
     found = [np.empty((items, width), dtype=np.float32) for _ in penalties]
     height = max(CHUNK_CELLS // (width * width), 1)
-    # Each system is far too small to share between threads; waiting for them costs more than solving.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for start in range(0, items, height):
-            block = slice(start, start + height)
-            systems, wanted = _systems(explaining[block], start, by_user, by_item)
-            diagonal = systems[:, np.arange(width), np.arange(width)]
-            for values, penalty in zip(found, penalties, strict=True):
-                systems[:, np.arange(width), np.arange(width)] = diagonal + np.float32(penalty)
-                values[block] = np.linalg.solve(systems, wanted[:, :, None])[:, :, 0]
+
+    def solve(start: int) -> None:
+        block = slice(start, start + height)
+        systems, wanted = _systems(explaining[block], start, by_user, by_item)
+        diagonal = systems[:, np.arange(width), np.arange(width)]
+        for values, penalty in zip(found, penalties, strict=True):
+            systems[:, np.arange(width), np.arange(width)] = diagonal + np.float32(penalty)
+            values[block] = np.linalg.solve(systems, wanted[:, :, None])[:, :, 0]
+
+    # Each system is far too small to share between threads; blocks of them are not.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(processors()) as threads:
+        list(threads.map(solve, range(0, items, height)))
     return [sparse.csr_matrix((values[there], near.indices, near.indptr), shape=(items, items)) for values in found]
 
 
