@@ -76,7 +76,7 @@ def test_of_equally_similar_items_the_first_counts() -> None:
 @pytest.mark.parametrize("processors", [1, 2, 3])
 def test_the_number_of_processors_changes_nothing(monkeypatch: pytest.MonkeyPatch, processors: int) -> None:
     whole = item_similarity(sparse.csr_matrix(WEIGHTS), 5, 6)
-    monkeypatch.setattr(item_knn, "_processors", lambda: processors)
+    monkeypatch.setattr(item_knn, "processors", lambda: processors)
     assert same(item_similarity(sparse.csr_matrix(WEIGHTS), 5, 6), whole)
 
 
