@@ -284,7 +284,7 @@ def told(
     """Writes what is said to users, as sparse rows: one for each user and relation, columns rising, no zeros.
 
     `tastes` (float64) is users x items, `values` (float32) items x (relations * count); `out_starts` is int64
-    (rows + 1,), `out_columns` (int64) and `out_values` (float64) have room for every cell that is read.
+    (rows + 1,), `out_columns` (int64) and `out_values` (float64) have room for all of it.
     """
     users = len(taste_starts) - 1
     relations = (len(out_starts) - 1) // max(users, 1)

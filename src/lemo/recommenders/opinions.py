@@ -21,15 +21,15 @@ class Opinions:
 
         What is said to a user does not depend on the users beside, to the last bit: sums are taken in one order.
         """
-        users, self._count = tastes.shape
+        users, count = tastes.shape
         self._relations = relations
         lines = users * relations
         told = _told_to_many if users > FEW_USERS else _told_to_few
-        self._starts, self._columns, self._values = told(tastes, influences, lines, self._count)
+        self._starts, self._columns, self._values = told(tastes, influences, lines, count)
         sizes = np.diff(self._starts)
         owners = np.repeat(np.arange(lines), sizes)
         sums, squares = (
-            np.bincount(owners, values, lines).reshape(users, relations) / max(self._count, 1)
+            np.bincount(owners, values, lines).reshape(users, relations) / max(count, 1)
             for values in (self._values, np.square(self._values))
         )
         self.means = sums
@@ -57,11 +57,13 @@ class Opinions:
 
     def about(self, user: int, items: Array) -> Array:
         """float64 (relations, items): what is said of these items."""
-        said = np.zeros((self._relations, self._count))
+        said = np.zeros((self._relations, len(items)))
         for relation in range(self._relations):
             columns, values = self.of(user, relation)
-            said[relation, columns] = values
-        return said[:, items]
+            if len(columns):
+                places = np.minimum(np.searchsorted(columns, items), len(columns) - 1)
+                said[relation] = np.where(columns[places] == items, values[places], 0.0)
+        return said
 
 
 class Mix:
@@ -140,7 +142,8 @@ def _told_to_many(tastes: CSR, influences: CSR, lines: int, count: int) -> tuple
     """The same by a kernel, which a process that answers requests need not load."""
     from lemo.recommenders.kernels import told
 
-    most = int((influences.indptr[tastes.indices + 1] - influences.indptr[tastes.indices]).sum())
+    read = np.append(0, np.cumsum(influences.indptr[tastes.indices + 1] - influences.indptr[tastes.indices]))
+    most = int(np.minimum(np.diff(read[tastes.indptr]), influences.shape[1]).sum())
     starts = np.zeros(lines + 1, dtype=np.int64)
     columns, values = np.empty(most, dtype=np.int64), np.empty(most)
     likes = tastes.indptr.astype(np.int64), tastes.indices, tastes.data.astype(np.float64)
