@@ -234,7 +234,7 @@ def memory() -> Row:
 
 def main() -> None:
     """Prints one table per data set and protocol."""
-    console = Console()
+    console = Console(width=120)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/datasets"), help="where the data set folders are")
     parser.add_argument("--only", choices=RULES, action="append", help="only this data set")
