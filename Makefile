@@ -48,7 +48,7 @@ bench-similarity: install  ## Our similarity kernel beside implicit and sparse_d
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/similarity.py $(ARGS)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/incremental.py
 
-bench-train: install  ## How long our models take to fit, beside implicit's and EASE (10 minutes)
+bench-train: install  ## How long our models take to fit, beside implicit's and EASE (20 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/train.py $(ARGS)
 
 lint: install  ## Check style, types and the order of the layers
