@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.streams import Log, Message, Reader, Record
@@ -310,6 +311,15 @@ def test_topics_by_prefix_are_noticed_while_reading(log: Log, topic: str, group:
     everything = [topic, *log.topics(f"{topic}-")]
     assert everything == [topic, early, late]
     assert set(log.lag(everything, group).values()) == {0}
+
+
+def test_a_prefix_that_no_topic_has_yet_is_no_reason_to_warn(log: Log, topic: str, group: str) -> None:
+    publish(log, topic, numbered(0, 5))
+    with capture_logs() as lines:
+        reader = log.reader([topic], group, "a", prefix=f"{topic}-")
+        assert len(read(reader, 5)) == 5
+    reader.close()
+    assert [line for line in lines if line["log_level"] == "warning"] == []
 
 
 def test_read_all_shows_the_newest(log: Log, topic: str, group: str) -> None:

@@ -238,12 +238,7 @@ def test_stores_are_away(
         process = start()
         traffic.send(500)
         wait_for(traffic.taken, PATIENCE)
-        clickhouse.kill()
-        traffic.send(500)
-        assert waits(traffic, process, seconds)
-        clickhouse.start()
-        with recovering(request, f"ClickHouse was away for {seconds:.0f} s: the consumer has taken what waited"):
-            wait_for(traffic.taken, PATIENCE)
+        goes_and_comes_back(request, traffic, process, "ClickHouse", clickhouse, seconds)
         with documents_locked(traffic.settings):
             traffic.send(500)
             assert waits(traffic, process, seconds)
@@ -271,12 +266,7 @@ def test_mongodb_is_killed(
             process = start_process(settings)
             traffic.send(500)
             wait_for(traffic.taken, PATIENCE)
-            mongo.kill()
-            traffic.send(500)
-            assert waits(traffic, process, seconds)
-            mongo.start()
-            with recovering(request, f"MongoDB was away for {seconds:.0f} s: the consumer has taken what waited"):
-                wait_for(traffic.taken, PATIENCE)
+            goes_and_comes_back(request, traffic, process, "MongoDB", mongo, seconds)
             finish(traffic, process)
             traffic.check()
             assert len(list(stores.items.scan(scope))) == 2
@@ -296,6 +286,18 @@ def test_the_disk_of_clickhouse_is_full(traffic: Traffic, start: Callable[..., P
         disk.empty()
         finish(traffic, process)
         traffic.check()
+
+
+def goes_and_comes_back(
+    request: pytest.FixtureRequest, traffic: Traffic, process: Process, name: str, engine: OwnEngine, seconds: float
+) -> None:
+    """Kills the engine for so long while events are sent; they wait, and are taken when it is back."""
+    engine.kill()
+    traffic.send(500)
+    assert waits(traffic, process, seconds)
+    engine.start()
+    with recovering(request, f"{name} was away for {seconds:.0f} s: the consumer has taken what waited"):
+        wait_for(traffic.taken, PATIENCE)
 
 
 def waits(traffic: Traffic, process: Process, seconds: float) -> bool:

@@ -99,7 +99,7 @@ class Consumer:
             log.warning("stopped while an engine was away; the unfinished batch will be delivered again")
         finally:
             self._aggregation.stop()
-            self._writing = None  # what is not committed by now will not be
+            self._writing, self._uncommitted = None, []  # what is not committed by now will not be
             if self._reader is not None:
                 self._reader.close()
             self._publisher.close()

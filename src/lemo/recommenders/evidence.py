@@ -153,7 +153,7 @@ class Evidence:
 
     def _of_many(self, opinions: Opinions, mixes: Sequence[Mix]) -> list[tuple[Array, Array, Array]]:
         """The same by a kernel, which a process that answers requests need not load."""
-        from lemo.recommenders.kernels import choose
+        from lemo.recommenders.answer_kernels import choose
 
         most = DEPTH * (1 + len(self.hottest) + self.relations)
         marks, sums = np.zeros(len(self.items), dtype=np.uint8), np.zeros(len(self.items))

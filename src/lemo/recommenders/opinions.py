@@ -28,15 +28,15 @@ class Opinions:
         self._starts, self._columns, self._values = told(tastes, influences, lines, count)
         sizes = np.diff(self._starts)
         owners = np.repeat(np.arange(lines), sizes)
-        sums, squares = (
+        means, squares = (
             np.bincount(owners, values, lines).reshape(users, relations) / max(count, 1)
             for values in (self._values, np.square(self._values))
         )
-        self.means = sums
+        self.means = means
         """float64 (users, relations): over all items."""
-        variances = squares - np.square(sums)
+        variances = squares - np.square(means)
         # Rounding must not make a spread out of equal values.
-        self.spreads = np.sqrt(np.where(variances > 1e-12 * np.square(sums), variances, 0.0))
+        self.spreads = np.sqrt(np.where(variances > 1e-12 * np.square(means), variances, 0.0))
         """float64 (users, relations): standard deviation over all items, 0 where all are alike."""
         most = np.zeros(lines)
         if len(self._values):
@@ -140,7 +140,7 @@ def _told_to_few(tastes: CSR, influences: CSR, lines: int, count: int) -> tuple[
 
 def _told_to_many(tastes: CSR, influences: CSR, lines: int, count: int) -> tuple[Array, Array, Array]:
     """The same by a kernel, which a process that answers requests need not load."""
-    from lemo.recommenders.kernels import told
+    from lemo.recommenders.answer_kernels import told
 
     read = np.append(0, np.cumsum(influences.indptr[tastes.indices + 1] - influences.indptr[tastes.indices]))
     most = int(np.minimum(np.diff(read[tastes.indptr]), influences.shape[1]).sum())

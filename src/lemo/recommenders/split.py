@@ -61,8 +61,7 @@ def windows_from(interactions: Interactions, starts: Sequence[float]) -> Iterato
 def windows_of_users(interactions: Interactions, parts: Sequence[float]) -> Iterator[Split]:
     """What could have been asked when users had done these parts of their acts, about the last fifth of each."""
     for part in parts:
-        known = interactions if part >= 1 else interactions.where(~_last_of_each_user(interactions, part))
-        yield split(known, protocol="user")
+        yield split(interactions.where(~_last_of_each_user(interactions, part)), protocol="user")
 
 
 def sampled(asking: Split, most: int) -> Split:

@@ -75,7 +75,7 @@ class Trees(BaseModel):
     def scores(self, rows: Array) -> Array:
         """float64 (rows,): the sums for rows of finite features (rows x features)."""
         if len(rows) > FEW_ROWS:
-            from lemo.recommenders.kernels import tree_sums
+            from lemo.recommenders.answer_kernels import tree_sums
 
             sums = np.empty(len(rows))
             # Copies, because the kernel is compiled for arrays that may be written.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.split import split, split_at, windows_from
+from lemo.recommenders.split import split, split_at, windows_from, windows_of_users
 from recommender_worlds import DAY, Act, groups_world, read, same
 
 
@@ -98,3 +98,12 @@ def test_windows_are_as_long_beside_their_past_as_the_test_is_beside_the_trainin
     # Each asks about a quarter of all acts, the last one until the newest.
     asked = [{data.item_ids[item] for item in window.relevant.indices} for window in (first, last)]
     assert asked == [{f"i{place}" for place in range(15, 28)}, {f"i{place}" for place in range(38, 50)}]
+
+
+def test_windows_of_users_ask_about_the_last_fifth_of_what_each_had_done() -> None:
+    data = read(*[(f"u{user}", f"i{act}", "like", act) for user in range(3) for act in range(50)])
+    half, whole = windows_of_users(data, (0.5, 1.0))
+    for window, known, asked in ((half, 20, range(20, 25)), (whole, 40, range(40, 50))):
+        assert len(window.train) == 3 * known
+        for user in range(3):
+            assert {data.item_ids[item] for item in window.relevant[user].indices} == {f"i{act}" for act in asked}
