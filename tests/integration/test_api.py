@@ -22,6 +22,9 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.observability.dependencies import Service
+from lemo.observability.service_probes import probe_http
+from lemo.serving import scopes
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 from lemo.stores.events import Events
@@ -479,6 +482,46 @@ def test_known_keys_and_scenarios_work_while_the_document_store_is_away(own_site
         assert int(response.headers["retry-after"]) > 0
         wait_for(lambda: httpx.get(f"{own_site.address}/health/ready").json()["missing"] == ["documents"])
         assert httpx.get(f"{own_site.address}/health/ready").status_code == 200
+
+
+def test_what_serves_and_cannot_be_renewed_is_told_everywhere(own_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scopes, "STALE_SECONDS", 5.0)
+    settings = own_site.stores.settings.model_copy(
+        update={"api_host": "127.0.0.1", "api_port": int(own_site.address.rpartition(":")[2])}
+    )
+
+    def gauges() -> dict[str, float]:
+        lines = httpx.get(f"{own_site.address}/metrics").text.splitlines()
+        values = (line.partition(" ") for line in lines if line.startswith("lemo_serving"))
+        return {name: float(value) for name, _, value in values}
+
+    with own_site.client() as http:
+        assert http.get(own_site.path("popular")).json()["degraded"] is False
+        assert http.get("/health/ready").json()["checks"]["renewal"]["works"]
+        assert probe_http(Service.api, settings).state == "ok"
+        assert gauges()["lemo_serving_renewals_failed_total"] == 0
+        pointers = own_site.stores.settings.state / "snapshots" / own_site.scope.tenant_id
+        moved = pointers.with_name("moved")
+        pointers.rename(moved)
+        pointers.write_text("no folder")
+        wait_for(lambda: http.get(own_site.path("popular")).json()["degraded"])
+        assert http.get(f"{own_site.path('recommendations')}?user_id=u").json()["degraded"]
+        assert http.get(own_site.path("popular")).json()["model_version"] == "1"
+        wait_for(lambda: http.get("/health/ready").json()["missing"] == ["renewal"])
+        ready = http.get("/health/ready").json()
+        assert ready["ready"]
+        assert "cannot be renewed" in ready["checks"]["renewal"]["detail"]
+        assert own_site.scope.scenario_id not in str(ready), "everybody may ask"
+        finding = probe_http(Service.api, settings)
+        assert (finding.state, "1 of them cannot be renewed" in finding.detail) == ("warning", True)
+        told = gauges()
+        assert told["lemo_serving_scopes_stale"] == 1
+        assert told["lemo_serving_age_seconds"] > 5
+        assert told["lemo_serving_renewals_failed_total"] > 0
+        pointers.unlink()
+        moved.rename(pointers)
+        wait_for(lambda: not http.get(own_site.path("popular")).json()["degraded"])
+        wait_for(lambda: http.get("/health/ready").json()["missing"] == [])
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 from lemo.stores.redis import key
 from lemo.tasks.recovery import lost_runs
+from sites import wait_for
 
 MOMENT = 1_790_000_000_000
 
@@ -435,6 +436,26 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     assert answer.items[0].item_id not in {item.item_id for item in again.items}
     assert precompute(stores, world, unattended()).rows_written == 0
     assert precompute(stores, world, unattended(full=True)).rows_written == len(users)
+
+
+def test_what_serves_is_renewed_after_similarity_ran_again(stores: Stores, world: Scope) -> None:
+    train(stores, world, unattended())
+    relate(stores, world, unattended())
+    with Served(stores, refresh_seconds=0.05) as served:
+        first = served.recommend(world, "stranger", 10)
+        users = stores.events.active_users(world)
+        now = time.time_ns() // 1_000_000
+        likes = [
+            Event(user_id=users[n % len(users)], item_id=first.items[n % 7].item_id, action="like", timestamp=now - n)
+            for n in range(300)
+        ]
+        stores.events.insert([(world, event) for event in likes])
+        version = relate(stores, world, unattended()).detail["version"]
+        wait_for(lambda: served.similar(world, first.items[0].item_id, 5).model_version == version)
+        off = [item.item_id for item in first.items[:3]]
+        stores.fresh.add(world, [Item(item_id=item_id, is_active=False) for item_id in off], [now] * 3)
+        wait_for(lambda: not {item.item_id for item in served.recommend(world, "stranger", 10).items} & set(off))
+        assert served.renewals().failed == 0
 
 
 def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) -> None:

@@ -26,7 +26,7 @@ from lemo.api.routes import (
     schedules,
     stats,
 )
-from lemo.observability.metrics import Installation
+from lemo.observability.metrics import Installation, Serving
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 
@@ -53,6 +53,7 @@ def create_app(stores: Stores) -> FastAPI:
         app.state.health = health.Health(services)
         app.state.metrics = CollectorRegistry()
         app.state.metrics.register(Installation(stores))
+        app.state.metrics.register(Serving(services.served))
         yield
         await anyio.to_thread.run_sync(services.close)
 

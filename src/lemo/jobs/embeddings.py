@@ -53,7 +53,7 @@ def embed(stores: Stores, scope: Scope, report: Report) -> Done:
         return _embed_all(stores, scope, report, chosen, waiting)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Model:
     """What makes vectors of texts, and the name of it that changes with it."""
 

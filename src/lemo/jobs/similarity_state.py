@@ -18,7 +18,7 @@ LONGEST_SECONDS = 24 * 3600
 """After so long all is read again: what no run by changes sees (deleted events, ids sent again with other content)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """One run's knowledge, for the next."""
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 
 import structlog
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 
@@ -19,6 +19,7 @@ from lemo.jobs.catalog import JOBS
 from lemo.jobs.overdue import JobState, job_states
 from lemo.observability.asking import in_thread
 from lemo.observability.dependencies import QUEUES
+from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 from lemo.streams.lag import age_seconds
 from lemo.streams.topics import Topics
@@ -97,6 +98,33 @@ class Installation(Collector):
         # For a group that commits nothing, all messages of a topic wait.
         count = self._stores.log.lag([topic], "lemo-looking-on").get(topic, 0)
         return [GaugeMetricFamily("lemo_dead_letters", "Refused messages that the ingest log keeps.", value=count)]
+
+
+class Serving(Collector):
+    """How old what this process serves is."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    def collect(self) -> Iterator[Metric]:
+        """The age of the oldest state, how many are served and stale, and how many renewals failed."""
+        found = self._served.renewals()
+        yield GaugeMetricFamily("lemo_serving_scopes", "Scenarios that this process serves.", value=found.scopes)
+        yield GaugeMetricFamily(
+            "lemo_serving_scopes_stale",
+            "Scenarios whose models, similar and newest items could not be read anew for half a minute.",
+            value=found.stale,
+        )
+        yield GaugeMetricFamily(
+            "lemo_serving_age_seconds",
+            "Seconds since the scenario was read that has waited longest; about 2 while requests come, else 15.",
+            value=found.oldest_seconds,
+        )
+        yield CounterMetricFamily(
+            "lemo_serving_renewals_failed",
+            "Renewals of a scenario that failed, in whole or in part.",
+            value=found.failed,
+        )
 
 
 def _answer(name: str, future: "Future[Sequence[Metric]]", deadline: float) -> Sequence[Metric] | None:

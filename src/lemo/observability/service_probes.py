@@ -57,12 +57,33 @@ def probe_http(service: Service, settings: Settings) -> Finding:
                 detail=f"{name}: {base} answered {answer.status_code}: another program may have the port.",
                 mend=f"ss -ltnp 'sport = :{port}', then set {variable} to a free port",
             )
-        return Finding(state="ok", version="running", detail=base)
+        return _renewal(base) if is_api else Finding(state="ok", version="running", detail=base)
 
     finding = asked(address, question)
     if "refused the connection" in finding.detail:
         return finding.model_copy(update={"mend": f"lemo up --detach (or on its own: lemo {service.value})"})
     return finding
+
+
+def _renewal(base: str) -> Finding:
+    """Whether a running API reads anew what it serves, as it says itself."""
+    try:
+        told = httpx.get(f"{base}/health/ready", timeout=3, trust_env=False).json()["checks"]["renewal"]
+    except httpx.TimeoutException:
+        return Finding(
+            state="warning",
+            version="running",
+            detail=f"API: {base}/health/ready does not answer within 3 s: an engine that it asks hangs.",
+            mend="Look at the other rows for the engine",
+        )
+    if told["works"]:
+        return Finding(state="ok", version="running", detail=f"{base}; {told['detail']}")
+    return Finding(
+        state="warning",
+        version="running",
+        detail=f"API: {told['detail']}",
+        mend="Look into the API's log for 'could not renew' and 'keeping what was loaded', then start it again",
+    )
 
 
 def probe_beat(settings: Settings) -> Finding:

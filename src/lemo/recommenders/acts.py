@@ -24,7 +24,7 @@ FADED = -100.0
 """Halvings after which a weight halves no further: nothing, but still a float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Acts:
     """n acts by user, then item, then weight."""
 

@@ -41,7 +41,7 @@ def _grams(text: str, shortest: int, longest: int) -> Iterator[str]:
             yield text[start : start + size]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextEmbedding:
     """A fitted embedding: plain arrays, no pickle."""
 

@@ -56,7 +56,7 @@ class Scorecard(Metrics):
     items that hardly anybody had liked count as hits). Segments without users are left out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _ByUser:
     """What each user's answer is worth: float64 (users, metrics)."""
 

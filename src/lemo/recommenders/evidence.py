@@ -58,7 +58,7 @@ class HalfLives(BaseModel):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """Users' candidates: one row each, user by user, items rising within a user."""
 
@@ -85,7 +85,7 @@ class Candidates:
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What is known of items and their relations at one moment; immutable."""
 

@@ -34,7 +34,7 @@ DEEPEST = 50
 """Each source's best items that become candidates: what is in none of the lists hardly reaches a mix's first 10."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """The sources that are tried, each with each: configurations of which only what concerns the source is read."""
 

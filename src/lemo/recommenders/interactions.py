@@ -29,7 +29,7 @@ def decay(ages_ms: Array, half_life_ms: float | None) -> Array:
     return np.exp2(-halvings)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Interactions:
     """n acts of users on items. Codes index the sorted id lists; ids without an act are allowed in both lists."""
 

@@ -70,7 +70,7 @@ def largest(matrix: CSR, k: int) -> CSR:
     return sparse.csr_matrix((matrix.data[kept], matrix.indices[kept], starts), shape=matrix.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranked:
     """Users x items by user and by item, with items in the order of popularity, ready to be compared."""
 

@@ -16,7 +16,7 @@ BLOCK_CELLS = 16_000_000
 """Items times items whose content is compared at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimilarItems:
     """Each item's most similar items, best first."""
 

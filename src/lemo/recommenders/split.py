@@ -18,7 +18,7 @@ LENGTH = 0.25
 as long, half-lives above all, did not last as long as the test."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """A training part and the questions of the test part."""
 

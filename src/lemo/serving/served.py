@@ -14,7 +14,7 @@ from lemo.recommenders.blend import BlendModel
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, seen_items, with_new_items
 from lemo.serving.request_redis import Known, RequestRedis, read_users
-from lemo.serving.scopes import REFRESH_SECONDS, Scopes
+from lemo.serving.scopes import REFRESH_SECONDS, Renewals, Scopes
 from lemo.serving.state import ServingState, load_state
 from lemo.stores.answers import PrecomputedAnswer, history_marker
 from lemo.stores.connect import Stores
@@ -50,7 +50,12 @@ class Served:
     def recommend(self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = ()) -> Answer:
         """The n best items for the user, none of `exclude` among them; always answers, degraded if it must."""
         state = self._scopes.state(scope)
-        return _answers(state, [self._redis.read(scope, user_id)], n, exclude)[0]
+        found = _answers(state, [self._redis.read(scope, user_id)], n, exclude)[0]
+        return (
+            found.model_copy(update={"degraded": True})
+            if self._scopes.is_stale(state, "model", "newest items")
+            else found
+        )
 
     def recommend_many(self, scope: Scope, users: Sequence[str], n: int) -> Iterator[tuple[str, Answer]]:
         """Each user's answer, the same that `recommend` gives; raises EngineUnavailable rather than degrade."""
@@ -103,18 +108,24 @@ class Served:
             found = state.mapped.similar.of(item_id, n + len(state.hidden))
             shown = [each for each in found if each.item_id not in state.hidden][:n]
             if shown:
-                return answer(shown, state.mapped.similar_version, degraded=False)
+                degraded = self._scopes.is_stale(state, "similar items", "newest items")
+                return answer(shown, state.mapped.similar_version, degraded)
         return answer(_popular(state, n, {item_id}), state.mapped.model_version, degraded=True)
 
     def popular(self, scope: Scope, n: int) -> Answer:
         """The n most popular items now; the newest ones, degraded, while there is no model."""
         state = self._scopes.state(scope)
-        return answer(_popular(state, n), state.mapped.model_version, degraded=state.mapped.model is None)
+        degraded = state.mapped.model is None or self._scopes.is_stale(state, "model", "newest items")
+        return answer(_popular(state, n), state.mapped.model_version, degraded=degraded)
 
     def latest(self, scope: Scope, n: int) -> Answer:
         """The n newest items, at most about two seconds old; no model has a part in it."""
         state = self._scopes.state(scope)
         return answer(newest(state.latest, n, state.hidden), None, degraded=not state.complete)
+
+    def renewals(self) -> Renewals:
+        """How old what serves is, over all scopes, and what keeps it from being renewed."""
+        return self._scopes.renewals()
 
     def ping_redis(self) -> str:
         """Asks Redis for a sign of life, and does not wait long for it; raises EngineUnavailable."""

@@ -1,8 +1,10 @@
 """What serves a scope right now: mapped snapshots, newest items, items to hide. Immutable, replaced whole."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import structlog
 
@@ -18,21 +20,32 @@ log = structlog.get_logger()
 
 LATEST = 1000
 """Newest items that a scope keeps at hand."""
+Part = Literal["model", "similar items", "newest items"]
+"""What a state is read from; each may fail by itself."""
+PARTS: tuple[Part, ...] = get_args(Part)
 _ANY_RULES = {action: rule for rules in TEMPLATES.values() for action, rule in rules.items()}
 _Part = TypeVar("_Part")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mapped:
-    """A model and its similar items, with the versions of the snapshots they are mapped from."""
+    """A model and its similar items, with the versions of the snapshots they are mapped from.
+
+    The versions say whether two are the same: the arrays are not compared, here and in every class that holds some.
+    """
 
     model: BlendModel | None = None
     model_version: str | None = None
     similar: SimilarItems | None = None
     similar_version: str | None = None
 
+    @property
+    def versions(self) -> tuple[str | None, str | None]:
+        """The snapshots of model and similar items."""
+        return self.model_version, self.similar_version
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ServingState:
     """Everything that an answer is made of, besides what Redis knows of the user."""
 
@@ -43,8 +56,14 @@ class ServingState:
     """Items that are not to be recommended."""
     complete: bool = False
     """Whether every part could be read when last asked; else parts are older, or missing."""
-    faults: Mapping[str, Exception] = field(default_factory=dict)
+    faults: Mapping[Part, Exception] = field(default_factory=dict)
     """Why which part could not be read."""
+    read_at: Mapping[Part, float] = field(default_factory=dict)
+    """When each part was last read (monotonic seconds); a part that never was is absent."""
+
+    def as_of(self, *parts: Part) -> float:
+        """The monotonic moment at which the oldest of the parts was read; minus infinity where one never was."""
+        return min(self.read_at.get(part, -math.inf) for part in parts)
 
     @property
     def rules(self) -> Mapping[str, ActionRule]:
@@ -54,16 +73,20 @@ class ServingState:
 
 def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: ServingState) -> ServingState:
     """The newest state; a part that cannot be read now stays as it was `before`."""
-    faults: dict[str, Exception] = {}
+    faults: dict[Part, Exception] = {}
+    read_at = dict(before.read_at)
 
-    def read(part: str, ask: Callable[[], _Part], otherwise: _Part) -> _Part:
+    def read(part: Part, ask: Callable[[], _Part], otherwise: _Part) -> _Part:
+        asked_at = time.monotonic()
         try:
-            return ask()
+            found = ask()
         except (LemoError, OSError, ValueError, KeyError) as error:
             faults[part] = error
             if str(error) != str(before.faults.get(part)):  # it is asked again every two seconds
                 log.warning("keeping what was loaded before", scope=str(scope), part=part, error=str(error))
             return otherwise
+        read_at[part] = asked_at
+        return found
 
     had = before.mapped
     model = had.model, had.model_version
@@ -76,9 +99,9 @@ def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: Serving
         (before.latest, before.hidden),
     )
     mapped = Mapped(*model, *similar)
-    if mapped != had:
+    if mapped.versions != had.versions:
         log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)
-    return ServingState(mapped, latest, hidden, complete=not faults, faults=faults)
+    return ServingState(mapped, latest, hidden, complete=not faults, faults=faults, read_at=read_at)
 
 
 def read_model(scope: Scope, snapshots: Snapshots, version: str) -> BlendModel:

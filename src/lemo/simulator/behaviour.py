@@ -48,7 +48,7 @@ class Habits:
     """How fast items age; None: they do not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Acts:
     """n events as columns."""
 
@@ -67,7 +67,7 @@ class Acts:
     """int (n,): number of the user's session."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Tastes:
     """Per user: two favourite categories with a favourite theme each, and what becomes of the second."""
 

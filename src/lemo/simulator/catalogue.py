@@ -13,7 +13,7 @@ Array = np.ndarray[Any, Any]
 DAY_MS = 86_400_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """n items with what users feel of them: arrays of length n beside the items themselves."""
 

@@ -38,7 +38,7 @@ ARRAY = re.compile(r"[a-z][a-z0-9_]{0,99}")
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """An opened snapshot: its manifest, and its arrays mapped read-only, so that processes share their pages."""
 

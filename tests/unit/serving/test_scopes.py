@@ -9,7 +9,7 @@ import pytest
 from lemo.domain.scope import Scope
 from lemo.serving import scopes as scopes_module
 from lemo.serving.scopes import Scopes
-from lemo.serving.state import ServingState
+from lemo.serving.state import PARTS, ServingState
 
 A, B, C = (Scope("tenant", name) for name in "abc")
 
@@ -78,7 +78,7 @@ def test_a_load_that_takes_too_long_does_not_hold_requests(monkeypatch: pytest.M
     loads = Loads()
     loads.gate.clear()
     scopes = Scopes(loads, 10)
-    assert scopes.state(A) == ServingState()
+    assert scopes.state(A).latest == ()
     loads.gate.set()
     wait_for(lambda: scopes.state(A).latest[:1] == ("1",))
     scopes.close()
@@ -96,4 +96,44 @@ def test_a_load_that_fails_leaves_what_was_there() -> None:
     assert scopes.state(A).latest == ("first",)
     wait_for(lambda: next(calls) > 3)
     assert scopes.state(A).latest == ("first",)
+    scopes.close()
+
+
+def test_a_state_that_cannot_be_renewed_is_counted_and_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scopes_module, "STALE_SECONDS", 0.1)
+    broken = threading.Event()
+
+    def load(scope: Scope, before: ServingState) -> ServingState:
+        if broken.is_set():
+            raise RuntimeError("a fault that nobody thought of")
+        return ServingState(latest=("first",), read_at=dict.fromkeys(PARTS, time.monotonic()))
+
+    scopes = Scopes(load, 10, refresh_seconds=0.01)
+    scopes.state(A)
+    assert (scopes.renewals().failed, scopes.renewals().fault) == (0, "")
+    broken.set()
+    wait_for(lambda: scopes.is_stale(scopes.state(A), "model"))
+    found = scopes.renewals()
+    assert (found.scopes, found.stale, found.fault) == (1, 1, "RuntimeError")
+    assert found.failed > 0
+    assert found.oldest_seconds > 0.1
+    broken.clear()
+    wait_for(lambda: scopes.renewals().stale == 0)
+    assert scopes.renewals().fault == ""
+    scopes.close()
+
+
+def test_a_state_of_which_nothing_was_ever_read_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scopes_module, "FIRST_LOAD_SECONDS", 0.05)
+    loads = Loads()
+    loads.gate.clear()
+    scopes = Scopes(loads, 10)
+    assert scopes.is_stale(scopes.state(A), "newest items")
+    loads.gate.set()
+    scopes.close()
+
+
+def test_a_state_of_a_batch_does_not_age() -> None:
+    scopes = Scopes(Loads(), 10, watch=False)
+    assert not scopes.is_stale(scopes.state(A), *PARTS)
     scopes.close()

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response, status
 from lemo.api.dependencies import Services
 from lemo.api.schemas import Alive, Check, Readiness
 from lemo.domain.errors import EngineUnavailable
+from lemo.serving.scopes import Renewals
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -47,6 +48,7 @@ class Health:
                 "Keys and scenarios that were used before go on working; new ones are unknown.",
             ),
         }
+        checks["renewal"] = _renewal(self.services.served.renewals())
         missing = [name for name, check in checks.items() if not check.works]
         # Once ready it stays ready: it answers from its snapshot, and taking every API out of the load balancer
         # because an engine they share is away would turn worse answers into none.
@@ -61,6 +63,19 @@ def _check(ask: Callable[[], str], without: str) -> Check:
         return Check(works=False, detail=f"{error.message} {without}")
 
 
+def _renewal(found: Renewals) -> Check:
+    """What serves, by its age; without names, since everybody may ask."""
+    serves = f"{found.scopes} scenarios served, the oldest as of {found.oldest_seconds:.0f} s ago"
+    if not found.stale:
+        return Check(works=True, detail=serves)
+    why = f" ({found.fault}; the API's log says more)" if found.fault else ""
+    return Check(
+        works=False,
+        detail=f"{serves}; {found.stale} of them cannot be renewed{why}. Until they are, promotions and items that"
+        " were switched on or off since then do not count, and answers say degraded.",
+    )
+
+
 @router.get("/live")
 def live() -> Alive:
     """The process runs and answers. Restart it when this fails."""
@@ -73,6 +88,7 @@ def ready(request: Request, response: Response) -> Readiness:
 
     Ready (200) from the moment that Redis and the document store answered for the first time. When one of them goes
     away later it stays ready, `degraded`, since it goes on answering from its last snapshot; `missing` names which.
+    `renewal` is among them when what serves could not be read anew for half a minute; its detail says how old it is.
     """
     health: Health = request.app.state.health
     seen = health.look()
