@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from lemo.domain.errors import EngineUnavailable
 from lemo.streams import Log, Message, Reader, Record
 from lemo.streams.kafka import KafkaLog
+from lemo.streams.lag import lag_of, waiting
 from lemo.streams.redis_streams import RedisLog, RedisReader, stream_key
 
 PATIENCE = 40.0
@@ -481,3 +482,99 @@ class TestRedisStreams:
             reader.poll(10, 0.1)
         assert len(read(reader, 5)) == 5
         reader.close()
+
+    def test_lag_counts_what_is_left_of_a_stream_that_somebody_cut(
+        self, log: RedisLog, topic: str, group: str, redis_url: str
+    ) -> None:
+        from redis import Redis
+
+        publish(log, topic, numbered(0, 10))
+        reader = log.reader([topic], group, "a")
+        reader.commit(read(reader, 4))
+        with Redis.from_url(redis_url + "/0") as redis:
+            redis.xtrim(stream_key(topic), maxlen=3, approximate=False)
+            assert log.lag([topic], group) == {topic: 3}
+            positions = [record.position for record in log.read_all(topic, 10)]
+            redis.xdel(stream_key(topic), positions[1])
+            assert log.lag([topic], group) == {topic: 2}
+            redis.xtrim(stream_key(topic), maxlen=0, approximate=False)
+            assert log.lag([topic], group) == {topic: 0}
+        reader.close()
+
+
+class TestKafka:
+    """What only Kafka needs."""
+
+    @pytest.fixture
+    def log(self, kafka_servers: str) -> KafkaLog:
+        return KafkaLog({"bootstrap.servers": kafka_servers})
+
+    def test_what_a_transaction_took_back_is_no_lag(
+        self, log: KafkaLog, topic: str, group: str, kafka_servers: str
+    ) -> None:
+        publish(log, topic, numbered(0, 8))
+        transaction(kafka_servers, topic, 40, commit=False)
+        assert waiting(log, [topic], group)[0][topic] > 8  # nobody has looked behind the first record yet
+        reader = log.reader([topic], group, "a")
+        records = read(reader, 8)
+        assert not reader.poll(10, 0.5)
+        assert waiting(log, [topic], group)[0][topic] >= 8  # what is at hand is not done
+        reader.commit(records)
+        reader.poll(10, 0.5)
+        assert log.lag([topic], group) == {topic: 0}
+        transaction(kafka_servers, topic, 40, commit=False)
+        assert log.lag([topic], group)[topic] > 0
+        assert waiting(log, [topic], group) == ({topic: 0}, {})  # even where nobody reads
+        assert str(lag_of(log, [topic], group)) == "up to date"
+        wait(lambda: not reader.poll(10, 0.2) and log.lag([topic], group) == {topic: 0})
+        transaction(kafka_servers, topic, 4, commit=True)
+        assert waiting(log, [topic], group)[0][topic] >= 4
+        reader.commit(read(reader, 4))
+        wait(lambda: not reader.poll(10, 0.2) and log.lag([topic], group) == {topic: 0})
+        reader.close()
+
+    def test_a_position_behind_marks_is_not_committed_while_a_record_before_it_is_at_hand(
+        self, log: KafkaLog, topic: str, group: str, kafka_servers: str
+    ) -> None:
+        publish(log, topic, numbered(0, 8, b"k"))
+        transaction(kafka_servers, topic, 40, commit=False)
+        reader = log.reader([topic], group, "a")
+        records = read(reader, 8)
+        for _ in range(5):
+            assert not reader.poll(10, 0.1)
+            reader.hold()
+        reader.commit(records[:5])
+        assert not reader.poll(10, 0.1)
+        reader.close()
+        heir = log.reader([topic], group, "b")
+        assert [record.value for record in read(heir, 3)] == [b"5", b"6", b"7"]
+        heir.close()
+
+    def test_an_open_transaction_is_no_lag(self, log: KafkaLog, topic: str, group: str, kafka_servers: str) -> None:
+        from confluent_kafka import Producer
+
+        publish(log, topic, numbered(0, 8))
+        reader = log.reader([topic], group, "a")
+        reader.commit(read(reader, 8))
+        producer = Producer({"bootstrap.servers": kafka_servers, "transactional.id": f"open-{topic}"})
+        producer.init_transactions(PATIENCE)
+        producer.begin_transaction()
+        producer.produce(topic, b"open", b"k")
+        producer.flush(PATIENCE)
+        assert log.lag([topic], group) == {topic: 0}
+        producer.commit_transaction(PATIENCE)
+        assert len(read(reader, 1)) == 1
+        reader.close()
+
+
+def transaction(kafka_servers: str, topic: str, count: int, *, commit: bool) -> None:
+    """A transaction of numbered messages that is committed, or taken back."""
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": kafka_servers, "transactional.id": f"of-{topic}"})
+    producer.init_transactions(PATIENCE)
+    producer.begin_transaction()
+    for number in range(count):
+        producer.produce(topic, b"taken back" if not commit else b"kept", str(number).encode())
+    producer.flush(PATIENCE)
+    (producer.commit_transaction if commit else producer.abort_transaction)(PATIENCE)

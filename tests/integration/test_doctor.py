@@ -22,6 +22,7 @@ from lemo.settings import Settings
 from lemo.stores.beats import Beat, Beats
 from lemo.stores.connect import Stores
 from lemo.stores.events import SCHEMA_VERSION
+from lemo.streams.topics import Topics
 
 
 @contextmanager
@@ -107,6 +108,32 @@ def test_kafka_is_asked_for_lag_and_members(settings: Callable[..., Settings], k
     assert rows[Dependency.log].version
     assert rows[Dependency.log].state in ("ok", "warning")
     assert "nobody reads" in rows[Dependency.consumer].detail
+
+
+def test_the_doctor_counts_no_message_that_a_transaction_took_back(
+    settings: Callable[..., Settings], kafka_servers: str
+) -> None:
+    from confluent_kafka import Producer
+
+    mine = uuid.uuid4().hex[:8]
+    made = settings(
+        kafka_bootstrap_servers=kafka_servers,
+        kafka_group=f"group-{mine}",
+        kafka_event_topic=f"events-{mine}",
+        kafka_item_ingest_topics=f"items-{mine}",
+    )
+    with closing(Stores(made)) as stores:
+        topics = Topics(made)
+        stores.log.create_topics([*topics.fixed, *topics.written])
+    producer = Producer({"bootstrap.servers": kafka_servers, "transactional.id": mine})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(made.kafka_event_topic, b"taken back")
+    producer.flush(30)
+    producer.abort_transaction(30)
+    rows = states(examine(made, Service.consumer), Dependency)
+    assert f"events-{mine} 0 (" in rows[Dependency.log].detail
+    assert rows[Dependency.consumer].version == "up to date"
 
 
 def test_a_wrong_url(settings: Callable[..., Settings]) -> None:

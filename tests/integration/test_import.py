@@ -4,12 +4,13 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
 from lemo.commands import imports, runs, scenarios
@@ -117,6 +118,27 @@ def test_files_become_data(settings: Settings, tmp_path: Path) -> None:
     assert second == first
     with_rejects = (tmp_path / "events.csv.rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["line"] for line in with_rejects] == [3_002, 3_003, 3_004]
+
+
+@pytest.mark.parametrize("settings", ["kafka"], indirect=True)
+def test_an_import_does_not_wait_for_what_a_transaction_took_back(
+    settings: Settings, tmp_path: Path, kafka_servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One user's events stand in one partition; in the others nothing comes behind the marks.
+    (tmp_path / "events.csv").write_text("user_id,item_id,action,timestamp\nu,i,order,1700000000\n")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    with closing(Stores(settings)) as stores:
+        stores.log.create_topics([settings.kafka_event_topic])
+    producer = Producer({"bootstrap.servers": kafka_servers, "transactional.id": settings.kafka_event_topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for number in range(40):
+        producer.produce(settings.kafka_event_topic, b"taken back", str(number).encode())
+    producer.flush(30)
+    producer.abort_transaction(30)
+    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 10)
+    with consumer(settings):
+        assert told("import", "events", "events.csv", "--scenario", "shop")["taken"] is True
 
 
 @redis_alone

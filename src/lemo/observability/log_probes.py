@@ -10,7 +10,7 @@ from lemo.observability.redis_probes import brief_redis, redis_address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.streams.lag import lag_of
+from lemo.streams.lag import lag_of, waiting
 from lemo.streams.topics import Topics
 
 MUCH_LAG = 100_000
@@ -48,13 +48,13 @@ def probe_log(settings: Settings) -> Finding:
     topics = Topics(settings)
 
     def question() -> Finding:
+        log = Stores(settings).log
         if settings.kafka_bootstrap_servers:
-            version, partitions, lag = _kafka(settings)
+            version, partitions = _kafka(settings)
         else:
-            log = Stores(settings).log
-            version, lag = log.ping(), log.lag(topics.read_of(log), settings.kafka_group)
-            partitions = dict.fromkeys(lag, 1)
-        waiting = ", ".join(f"{topic} {lag[topic]:,}" for topic in lag)
+            version, partitions = log.ping(), dict.fromkeys(topics.read_of(log), 1)
+        lag, _ = waiting(log, list(partitions), settings.kafka_group)
+        by_topic = ", ".join(f"{topic} {count:,}" for topic, count in lag.items())
         absent = [topic for topic in topics.fixed if topic not in lag]
         if absent:
             return Finding(
@@ -67,7 +67,7 @@ def probe_log(settings: Settings) -> Finding:
             return Finding(
                 state="warning",
                 version=version,
-                detail=f"the group {settings.kafka_group} is far behind: {waiting}.",
+                detail=f"the group {settings.kafka_group} is far behind: {by_topic}.",
                 mend="Start the consumer, or one more of them: lemo consumer --member NAME",
             )
         shown = ", ".join(f"{topic} {lag[topic]:,} ({_partitions(partitions[topic])})" for topic in lag)
@@ -142,13 +142,6 @@ def _admin(settings: Settings) -> tuple[Any, list[str]]:
     return AdminClient(options), errors
 
 
-def _offsets() -> Any:
-    """Kafka's names for offsets; the library has no types for them."""
-    from confluent_kafka import admin
-
-    return admin.OffsetSpec  # type: ignore[attr-defined]
-
-
 def _metadata(client: Any, errors: list[str]) -> tuple[str, dict[str, int]]:
     """How many brokers there are, and the topics with their number of partitions."""
     from confluent_kafka import KafkaException
@@ -166,36 +159,11 @@ def _metadata(client: Any, errors: list[str]) -> tuple[str, dict[str, int]]:
     return version, {name: len(topic.partitions) for name, topic in found.topics.items()}
 
 
-def _kafka(settings: Settings) -> tuple[str, dict[str, int], dict[str, int]]:
-    """Version, partitions by topic, and lag by topic, of the topics that exist."""
+def _kafka(settings: Settings) -> tuple[str, dict[str, int]]:
+    """Version, and partitions by topic, of the topics that exist."""
     client, errors = _admin(settings)
     version, everything = _metadata(client, errors)
-    partitions = {topic: count for topic, count in everything.items() if Topics(settings).is_read(topic)}
-    return version, partitions, _waiting(client, partitions, settings.kafka_group)
-
-
-def _waiting(client: Any, partitions: dict[str, int], group: str) -> dict[str, int]:
-    """Messages past what the group has committed, by topic; all of them for the group ''."""
-    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-
-    places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
-    if not places:
-        return dict.fromkeys(partitions, 0)
-
-    def offsets(spec: Any) -> dict[tuple[str, int], int]:
-        asked = client.list_offsets(dict.fromkeys(places, spec), request_timeout=_SECONDS)
-        return {(place.topic, place.partition): future.result(_SECONDS).offset for place, future in asked.items()}
-
-    committed: dict[tuple[str, int], int] = {}
-    if group:
-        request = ConsumerGroupTopicPartitions(group, places)
-        answer = client.list_consumer_group_offsets([request], request_timeout=_SECONDS)[group].result(_SECONDS)
-        committed = {(place.topic, place.partition): place.offset for place in answer.topic_partitions}
-    first, last = offsets(_offsets().earliest()), offsets(_offsets().latest())
-    lag = dict.fromkeys(partitions, 0)
-    for place, end in last.items():
-        lag[place[0]] += max(0, end - max(first[place], committed.get(place, -1)))
-    return lag
+    return version, {topic: count for topic, count in everything.items() if Topics(settings).is_read(topic)}
 
 
 def _kafka_members(settings: Settings) -> int:

@@ -21,7 +21,7 @@ from lemo.observability.asking import in_thread
 from lemo.observability.dependencies import QUEUES
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
-from lemo.streams.lag import age_seconds
+from lemo.streams.lag import age_seconds, waiting
 from lemo.streams.topics import Topics
 
 FRESH_SECONDS = 5.0
@@ -72,18 +72,19 @@ class Installation(Collector):
     def _ingest(self) -> Sequence[Metric]:
         topics, log, group = Topics(self._stores.settings), self._stores.log, self._stores.settings.kafka_group
         read = topics.read_of(log)
+        messages, since = waiting(log, read, group)
         lag: Counter[str] = Counter()
-        for topic, count in log.lag(read, group).items():
+        for topic, count in messages.items():
             lag[topics.label_of(topic)] += count
         oldest: dict[str, float] = dict.fromkeys(lag, 0.0)
-        for topic, moment in log.oldest(read, group).items():
+        for topic, moment in since.items():
             label = topics.label_of(topic)
             oldest[label] = max(age_seconds(moment), oldest.get(label, 0.0))
-        waiting = GaugeMetricFamily(
+        count_gauge = GaugeMetricFamily(
             "lemo_ingest_waiting", "Messages that the consumers have not taken in yet.", labels=["topic"]
         )
         for topic, count in lag.items():
-            waiting.add_metric([topic], count)
+            count_gauge.add_metric([topic], count)
         age = GaugeMetricFamily(
             "lemo_ingest_oldest_waiting_seconds",
             "How long the oldest message has stood in the log that the consumers have not taken in; 0 when none waits.",
@@ -91,7 +92,7 @@ class Installation(Collector):
         )
         for topic, seconds in oldest.items():
             age.add_metric([topic], seconds)
-        return [waiting, age]
+        return [count_gauge, age]
 
     def _dead_letters(self) -> Sequence[Metric]:
         topic = self._stores.settings.kafka_dead_letter_topic

@@ -345,11 +345,16 @@ class KafkaReader:
         """Fetched while holding, because it was under way already."""
         self._owed: dict[tuple[str, int], int] = {}
         """Offsets to commit, of partitions that are ours."""
+        self._given: dict[tuple[str, int], int] = {}
+        """The offset behind the last record that was polled, by partition."""
+        self._committed: dict[tuple[str, int], int] = {}
         self._consumer = self._joined()
 
     def poll(self, limit: int, seconds: float) -> Sequence[Record]:
         """Up to `limit` records; what came with the first is taken along, without waiting for more."""
         try:
+            if not self._early:
+                self._pass_marks()
             if self._owed:
                 self._commit_owed()
             if self._holding:
@@ -360,7 +365,9 @@ class KafkaReader:
             self._early = []
         except KafkaException as error:
             raise _unavailable(error) from error
-        return [_KafkaRecord(message) for message in messages if self._is_good(message)]
+        records = [_KafkaRecord(message) for message in messages if self._is_good(message)]
+        self._given |= {(record.topic, record.partition): int(record.position) + 1 for record in records}
+        return records
 
     def hold(self) -> None:
         """Pauses all partitions and lets the client do what a member must."""
@@ -391,6 +398,7 @@ class KafkaReader:
             if self._owed:
                 offsets = [TopicPartition(*place, offset) for place, offset in self._owed.items()]
                 self._consumer.commit(offsets=offsets, asynchronous=False)
+                self._committed |= self._owed
             self._owed = {}
         except KafkaException as error:
             code = error.args[0].code()
@@ -399,6 +407,18 @@ class KafkaReader:
                 _log.info("a commit waits for the group to share its partitions anew", reason=error.args[0].name())
             elif code != KafkaError._NO_OFFSET:  # nothing new to commit
                 raise _unavailable(error) from error
+
+    def _pass_marks(self) -> None:
+        """Owes the positions of partitions of which no record is at hand, where they are past what is committed.
+
+        What lies between are marks and records of transactions that were taken back: they would count as lag for ever.
+        Not to be called within a poll, when a record may be fetched that nobody has seen yet.
+        """
+        for reached in self._consumer.position(self._consumer.assignment()):
+            place = (reached.topic, reached.partition)
+            done = max(self._committed.get(place, 0), self._owed.get(place, 0))
+            if reached.offset > done >= self._given.get(place, 0):
+                self._owed[place] = reached.offset
 
     def _joined(self) -> Consumer:
         consumer = Consumer(self._config)
@@ -435,7 +455,8 @@ class KafkaReader:
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         for place in partitions:
-            self._owed.pop((place.topic, place.partition), None)
+            for known in (self._owed, self._given, self._committed):
+                known.pop((place.topic, place.partition), None)
 
 
 class _KafkaRecord(Record):

@@ -23,10 +23,20 @@ class Lag:
 
 def lag_of(log: Log, topics: Sequence[str], group: str) -> Lag:
     """The group's lag over all the topics; raises EngineUnavailable."""
-    messages = sum(log.lag(topics, group).values())
-    # What has been committed between the two questions no longer waits: then there is no oldest one.
-    oldest = log.oldest(topics, group).values() if messages else ()
-    return Lag(messages, age_seconds(min(oldest)) if oldest else 0.0)
+    messages, oldest = waiting(log, topics, group)
+    return Lag(sum(messages.values()), age_seconds(min(oldest.values())) if oldest else 0.0)
+
+
+def waiting(log: Log, topics: Sequence[str], group: str) -> tuple[dict[str, int], dict[str, int]]:
+    """How many messages of each topic wait for the group, and since when (Unix ms) where some do.
+
+    A topic without an oldest message has none waiting: they were committed between the two questions, or what Kafka
+    counts are marks and messages of transactions that were taken back, which nobody is ever given.
+    """
+    lag = log.lag(topics, group)
+    behind = [topic for topic, count in lag.items() if count]
+    oldest = log.oldest(behind, group) if behind else {}
+    return {topic: count if topic in oldest else 0 for topic, count in lag.items()}, oldest
 
 
 def age_seconds(moment_ms: int) -> float:

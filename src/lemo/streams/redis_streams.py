@@ -425,10 +425,21 @@ def _lag(redis: Any, key: str, group: str) -> int:
     info = _group(redis, key, group)
     if info is None:
         return int(redis.xlen(key))
-    undelivered = info.get("lag")
-    if undelivered is None:  # the server lost count, which happens after deletions: count
-        undelivered = _count_after(redis, key, info["last-delivered-id"].decode())
-    return int(info["pending"]) + int(undelivered)
+    return int(info["pending"]) + (_undelivered(redis, key, info) if info.get("lag") != 0 else 0)
+
+
+def _undelivered(redis: Any, key: str, info: Mapping[str, Any]) -> int:
+    """Entries behind the last one that the group was given.
+
+    The server's own count is not to be had after deletions, and keeps counting entries that were trimmed undelivered.
+    """
+    delivered = info["last-delivered-id"].decode()
+    if not redis.xrange(key, min=f"({delivered}", count=1):
+        return 0
+    if not redis.xrevrange(key, max=delivered, count=1):
+        return int(redis.xlen(key))
+    counted = info.get("lag")
+    return _count_after(redis, key, delivered) if counted is None else min(int(counted), int(redis.xlen(key)))
 
 
 def _oldest(redis: Any, key: str, group: str) -> bytes | None:
