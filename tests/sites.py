@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import uvicorn
 from scipy import sparse
 
 from lemo.api.app import create_app
-from lemo.api.server import listen
+from lemo.api.server import listen, server_of
 from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -84,7 +83,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 15) -> None:
 def running_api(stores: Stores) -> Iterator[str]:
     """The address of the real API in a thread of this process, which closes the stores when it ends."""
     listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(stores), log_config=None, access_log=False))
+    server = server_of(create_app(stores))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -10,7 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
+from lemo.deadlines import PATIENCE_SECONDS, BodyDeadline
 from lemo.domain.errors import (
     Conflict,
     EngineUnavailable,
@@ -89,7 +92,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(LemoError, _on_lemo_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_request)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_departure)
     app.add_exception_handler(Exception, _on_fault)
+    app.add_middleware(BodyDeadline, refuse=_refuse_slow)
 
 
 def _on_lemo_error(request: Request, error: Exception) -> JSONResponse:
@@ -118,6 +123,20 @@ def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         405: "This route does not take this method; /docs says which it takes.",
     }.get(error.status_code, str(error.detail)[:300])
     return problem(request, error.status_code, detail, error.headers)
+
+
+def _on_departure(request: Request, _error: Exception) -> JSONResponse:
+    # That clients leave is no fault of the API, and nobody is there to read this.
+    log.debug("a client left before its body was whole", path=request.url.path)
+    return problem(request, HTTPStatus.BAD_REQUEST, "The connection was closed before the body was whole.")
+
+
+async def _refuse_slow(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope)
+    log.info("a body came too slowly", path=request.url.path)
+    detail = f"The body did not come in time: nothing for {PATIENCE_SECONDS:.0f} s, or too slowly. Send it again."
+    response = problem(request, HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"})
+    await response(scope, receive, send)
 
 
 def _on_fault(request: Request, error: Exception) -> JSONResponse:

@@ -1,8 +1,12 @@
-"""The socket that the API listens on."""
+"""The server that the API runs in, and the socket it listens on."""
 
 import errno
 import socket
 
+import uvicorn
+from fastapi import FastAPI
+
+from lemo.deadlines import DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 
 
@@ -21,3 +25,18 @@ def listen(host: str, port: int) -> socket.socket:
             f"The API cannot listen on {host}, port {port}: {error.strerror}.",
             "Set LEMO_API_HOST to an address of this machine, and LEMO_API_PORT to a port you may use.",
         ) from error
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """The HTTP server of the application."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=DeadlineProtocol,
+            log_config=None,
+            # Its lines would hold the ids of users.
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    )

@@ -8,6 +8,7 @@ import structlog
 from nicegui import app, ui
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
 
 from lemo.console.access import Access
 from lemo.console.departed import Departed
@@ -18,6 +19,7 @@ from lemo.console.models import models_page
 from lemo.console.overview import overview_page
 from lemo.console.schedule import schedule_page
 from lemo.console.theme import LEMON
+from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
 
@@ -73,12 +75,14 @@ def serve(settings: Settings) -> None:
         storage_secret=secrets.token_urlsafe(32),
         session_middleware_kwargs={"same_site": "strict"},
         log_config=None,
+        http=DeadlineProtocol,
     )
 
 
 def _expect_departures() -> None:
-    """Puts `Departed` in front of the middleware that NiceGUI adds while it starts."""
-    app.user_middleware.insert(0, Middleware(Departed))
+    """Puts what deals with clients that leave or dawdle in front of the middleware that NiceGUI adds as it starts."""
+    refuse = PlainTextResponse("The body came too slowly.", 408, {"Connection": "close"})
+    app.user_middleware[:0] = [Middleware(BodyDeadline, refuse=refuse), Middleware(Departed)]
     app.middleware_stack = app.build_middleware_stack()
 
 
