@@ -385,7 +385,7 @@ def test_a_tenant_sees_nothing_of_another(site: Site) -> None:
         assert [each["scenario_id"] for each in stranger.get("/v1/scenarios").json()["scenarios"]] == [
             other.scenario_id
         ]
-        check_problem(stranger.get(site.path("popular"), params={"tenant_id": site.scope.tenant_id}), 404)
+        check_problem(stranger.get(site.path("popular"), params={"tenant_id": site.scope.tenant_id}), 422, "tenant_id")
 
 
 def test_unknown_scenarios_and_routes_are_404(site: Site, http: httpx.Client) -> None:

@@ -103,6 +103,26 @@ def test_models_over_http(stores: Stores, shop: Scope) -> None:
     assert stores.snapshots.current(shop, KIND) == "2"
 
 
+def test_what_is_shown_of_a_model_leaves_out_the_trees_of_its_ranker(stores: Stores, shop: Scope) -> None:
+    config = {"behaviour_share": 0.5, "ranker": {"start": 2.0, "trees": {"values": "x" * 20_000}}}
+    stores.models.record(shop, ModelRecord(version="4", kind="ranked", config=config))
+    key = stores.tenants.new_key(shop.tenant_id)
+    with running_api(stores) as address:
+        base, headers = f"{address}/v1/scenarios/{shop.scenario_id}", {"Authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=base, headers=headers) as http:
+            listed, one = http.get("/models", params={"limit": 1}), http.get("/models/4")
+            missing = http.get("/models/9")
+    assert len(listed.content) < 1_500
+    shown = {"behaviour_share": 0.5, "ranker": {"start": 2.0}}
+    assert listed.json()["models"][0]["config"] == one.json()["config"] == shown
+    assert one.json()["version"] == "4"
+    assert missing.status_code == 404
+    scenario = ("--scenario", shop.scenario_id)
+    assert lemo("models", "list", *scenario, "--limit", "1")[0]["config"] == shown
+    assert lemo("models", "show", "4", *scenario)["config"] == shown
+    assert stores.models.get(shop, "4").config == config, "the record keeps what a lost snapshot is fitted again from"
+
+
 def test_evaluation_shows_the_champion_beside_a_new_choice(
     tmp_path: Path, redis_url: str, clickhouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +14,7 @@ from lemo.api import problems
 from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.ingest import Ingest
+from lemo.api.parameters import known_parameters
 from lemo.api.routes import (
     dead_letters,
     health,
@@ -36,7 +37,8 @@ THREADS = 64
 DESCRIPTION = """Send items and what users did with them; get recommendations.
 
 Every request below `/v1` needs `Authorization: Bearer KEY`; the key says which tenant asks. Every error is an
-[RFC 9457] problem (`application/problem+json`): `detail` says what happened and what to do about it.
+[RFC 9457] problem (`application/problem+json`): `detail` says what happened and what to do about it. Query parameters that a
+route does not list are refused with 422.
 """
 
 
@@ -64,6 +66,7 @@ def create_app(stores: Stores) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        dependencies=[Depends(known_parameters)],
         # The badge would ask a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},

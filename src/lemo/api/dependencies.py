@@ -1,21 +1,21 @@
 """What routes ask for: the services of the process, the scope of the caller, the body."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import anyio
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from lemo.api.access import Access
 from lemo.api.ingest import Ingest
 from lemo.api.problems import BrokenBody, TooLarge
 from lemo.domain.errors import InvalidInput
-from lemo.domain.reasons import reason
+from lemo.domain.reasons import did_you_mean, reason, shortened
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.serving.served import Served
@@ -97,6 +97,12 @@ Operator = Annotated[str, Depends(_operator)]
 Here = Annotated[Place, Depends(_place)]
 
 
+class Nothing(BaseModel):
+    """A body without fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 async def _body(request: Request) -> bytes:
     """The body up to the limit. A longer one is read on for a while, so that the sender lives to read the answer."""
     limit = services_of(request).stores.settings.max_body_bytes
@@ -141,7 +147,19 @@ def model_of(body: bytes, model: type[Body]) -> Body:
     try:
         return model.model_validate(json_of(body))
     except ValidationError as error:
-        raise InvalidInput(reason(error)) from error
+        unknown = [str(fault["loc"][-1]) for fault in error.errors() if fault["type"] == "extra_forbidden"]
+        raise InvalidInput(reason(error), _fields(model.model_fields, unknown) if unknown else "") from error
+
+
+def no_body(body: bytes) -> None:
+    """Raises InvalidInput where fields are sent to a route that takes none."""
+    if body:
+        model_of(body, Nothing)
+
+
+def _fields(known: Iterable[str], unknown: Sequence[str]) -> str:
+    names = list(known)
+    return f"{did_you_mean(unknown[0], names)}It takes {', '.join(names) or 'no fields'}."
 
 
 def list_of(body: bytes, name: str) -> list[Any]:
@@ -149,5 +167,8 @@ def list_of(body: bytes, name: str) -> list[Any]:
     content = json_of(body)
     if not isinstance(content, dict) or not isinstance(content.get(name), list):
         raise InvalidInput(f'The body must be an object with the list "{name}".', f'Send {{"{name}": [...]}}.')
+    unknown = [field for field in content if field != name]
+    if unknown:
+        raise InvalidInput(f"The body has no field {shortened(unknown[0])}.", _fields([name], unknown))
     found: list[Any] = content[name]
     return found

@@ -40,6 +40,15 @@ def list_models(
     show(rows, format, f"Models of {scenario}", columns)
 
 
+@app.command("show")
+def show_model(version: VersionArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """Show one model: parameters, data window, and how good it was."""
+    from lemo.jobs.registry import registered_model
+
+    stores, scope = _open(scenario)
+    show_one(registered_model(stores, scope, version).model_dump(mode="json"), format, "Model")
+
+
 @app.command()
 def promote(version: VersionArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
     """Put a model in service, whatever the tests say; the API takes it up within two seconds."""

@@ -1,5 +1,8 @@
 """Why a row or message was refused, in one readable sentence."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from pydantic import ValidationError
 
 SHOWN = 3
@@ -41,3 +44,10 @@ def reason(error: ValidationError) -> str:
         parts.append(f"{where}: {text}" if where else text)
     more = len(faults) - SHOWN
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`Did you mean a or b? ` with the nearest known names, for the front of a hint; nothing where none is near."""
+    folded = {each.lower(): each for each in known}
+    near = get_close_matches(name[:80].lower(), folded, 2, 0.5)
+    return f"Did you mean {' or '.join(folded[each] for each in near)}? " if near else ""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import cast
 
 from lemo.domain.errors import NotFound
+from lemo.domain.reasons import did_you_mean
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
@@ -91,6 +91,6 @@ def job_of(entry: str) -> Job:
     """The job of that name; raises NotFound that names the nearest ones and lists all."""
     if entry in JOBS:
         return JOBS[entry]
-    near = get_close_matches(entry[:80], JOBS, 2, 0.5)
-    did = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise NotFound(f"There is no entry {entry[:80]!r}.", f"{did}The entries are: {', '.join(JOBS)}.")
+    raise NotFound(
+        f"There is no entry {entry[:80]!r}.", f"{did_you_mean(entry, JOBS)}The entries are: {', '.join(JOBS)}."
+    )

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict
 
-from lemo.api.dependencies import Api, Here, Operator, RawBody, model_of
+from lemo.api.dependencies import Api, Here, Operator, RawBody, model_of, no_body
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.jobs.promotion import promote, rollback
-from lemo.jobs.registry import RegisteredModel, registered
+from lemo.jobs.registry import RegisteredModel, registered, registered_model
 from lemo.stores.model_changes import ModelChange
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -61,6 +61,14 @@ def history(services: Api, here: Here, limit: Limit = 100) -> ModelHistory:
     return ModelHistory(changes=services.stores.model_changes.history(here.scope, limit))
 
 
+@router.get("/{version}")
+def show_model(
+    services: Api, here: Here, version: Annotated[str, Path(description="As in the list of models.", max_length=200)]
+) -> RegisteredModel:
+    """One model. The trees of its ranker are in its snapshot only."""
+    return registered_model(services.stores, here.scope, version)
+
+
 @router.post(
     "/promote",
     openapi_extra={
@@ -74,9 +82,10 @@ def promote_model(services: Api, here: Here, operator: Operator, body: RawBody) 
 
 
 @router.post("/rollback")
-def rollback_model(services: Api, here: Here, operator: Operator) -> Served:
+def rollback_model(services: Api, here: Here, operator: Operator, body: RawBody) -> Served:
     """Puts back the model that served before; again, the one before that.
 
     Training then promotes nothing that is no better than what was rolled back.
     """
+    no_body(body)
     return Served(version=rollback(services.stores, here.scope, operator).version, changed=True)
