@@ -37,8 +37,8 @@ THREADS = 64
 DESCRIPTION = """Send items and what users did with them; get recommendations.
 
 Every request below `/v1` needs `Authorization: Bearer KEY`; the key says which tenant asks. Every error is an
-[RFC 9457] problem (`application/problem+json`): `detail` says what happened and what to do about it. Query parameters that a
-route does not list are refused with 422.
+[RFC 9457] problem (`application/problem+json`): `detail` says what happened and what to do about it.
+Query parameters that a route does not list are refused with 422.
 """
 
 
