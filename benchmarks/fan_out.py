@@ -81,7 +81,7 @@ def fan_out(folder: Path, url: str, scenarios: int) -> float:
         wait(lambda: redis.exists(lock) > 0 and broker.exists("_kombu.binding.default") > 0)
         due = datetime.now(UTC) + LEAD
         write(1, due, FAN_OUT + ENTRY, {"due": None})
-        wait(lambda: broker.llen(QUEUE) == scenarios)
+        wait(lambda: broker.llen(f"lemo:{QUEUE}") == scenarios)
         seconds: float = time.time() - due.timestamp()
         return seconds
 

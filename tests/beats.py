@@ -102,7 +102,7 @@ class BeatSite:
 
     def sent(self, name: str = "often") -> list[Sent]:
         """What was sent for an entry, in the order of sending."""
-        messages = cast("list[bytes]", self.broker.lrange("default", 0, -1))
+        messages = cast("list[bytes]", self.broker.lrange("lemo:default", 0, -1))
         found = []
         for text in reversed(messages):
             message = json.loads(text)

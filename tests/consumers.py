@@ -37,6 +37,7 @@ def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path)
     kafka = request.getfixturevalue("kafka_servers") if engine == "kafka" else ""
     return Settings(
         home=folder / "home",
+        installation=f"test{mine}",
         redis_url=SecretStr(request.getfixturevalue("redis_url")),
         clickhouse_url=SecretStr(request.getfixturevalue("clickhouse_url")),
         clickhouse_database=f"consumer_{mine}",
@@ -58,8 +59,8 @@ def connected(settings: Settings, scope: Scope) -> Iterator[Stores]:
     topics = Topics(settings)
     stores.log.create_topics([*topics.fixed, *topics.written])
     yield stores
-    streams = (stream_key(topic) for topic in (*topics.fixed, *topics.written))
-    for pattern in (f"lemo:*:{scope.tenant_id}:*", *streams):
+    streams = (stream_key(topic, settings.installation) for topic in (*topics.fixed, *topics.written))
+    for pattern in (f"{settings.installation}:*:{scope.tenant_id}:*", *streams):
         for key in stores.redis.scan_iter(pattern):
             stores.redis.delete(key)
     stores.close()
@@ -181,6 +182,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     assert settings.clickhouse_url is not None
     return {
         "LEMO_HOME": str(settings.home),
+        "LEMO_INSTALLATION": settings.installation,
         "LEMO_REDIS_URL": settings.redis_url.get_secret_value(),
         "LEMO_CLICKHOUSE_URL": settings.clickhouse_url.get_secret_value(),
         "LEMO_MONGO_URL": settings.mongo_url.get_secret_value() if settings.mongo_url else "",

@@ -17,6 +17,7 @@ from lemo.commands import (
     doctor,
     evaluate,
     imports,
+    installation,
     jobs,
     models,
     recommend,
@@ -54,6 +55,7 @@ app.command("down", rich_help_panel=RUN)(up.down)
 app.command("status", rich_help_panel=RUN)(up.status)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("settings", rich_help_panel=RUN)(settings_command.settings)
+app.command("installation", rich_help_panel=RUN)(installation.installation)
 app.command("demo", rich_help_panel=RUN)(demo)
 
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)

@@ -5,9 +5,17 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -18,6 +26,18 @@ from pydantic_settings import (
 
 from lemo.domain.errors import InvalidInput
 
+DEFAULT_INSTALLATION = "lemo"
+"""The name of an installation that shares its engines with no other one."""
+NAMED_BY_INSTALLATION = (
+    "mongo_database",
+    "clickhouse_database",
+    "kafka_item_ingest_topics",
+    "kafka_event_topic",
+    "kafka_dead_letter_topic",
+    "kafka_item_results_topic",
+    "kafka_group",
+)
+"""Settings of names in engines that installations may share."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -41,6 +61,13 @@ class Settings(BaseSettings):
 
     # State
     home: Path = Field(Path(".lemo"), description="Folder that holds all that the embedded engines keep.")
+    installation: str = Field(
+        DEFAULT_INSTALLATION,
+        pattern=r"^[a-z][a-z0-9]{0,31}$",
+        description="Name of this installation: the beginning of its names in Redis and Milvus. Another name than the"
+        " default also begins the topics and the consumer group, names the databases and is a folder below"
+        " LEMO_SNAPSHOTS_URL, where those settings are left at their defaults.",
+    )
     key: SecretStr | None = Field(
         None, description="Key that the command line uses; empty: the one in `admin.key` below the home folder."
     )
@@ -183,6 +210,22 @@ class Settings(BaseSettings):
             raise ValueError("must be at least 3 times LEMO_BEAT_LOOP_SECONDS, or the lock ends between two renewals")
         return seconds
 
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        """Names that were left at their defaults become those of the installation, where it is not the default one."""
+        if self.installation != DEFAULT_INSTALLATION:
+            for name in NAMED_BY_INSTALLATION:
+                value = getattr(self, name)
+                if value != type(self).model_fields[name].default or not value:
+                    continue
+                if name.endswith("_database"):
+                    setattr(self, name, self.installation)
+                elif isinstance(value, list):
+                    setattr(self, name, [f"{self.installation}-{each}" for each in value])
+                else:
+                    setattr(self, name, f"{self.installation}-{value}")
+        return self
+
     def __init__(self, **values: Any) -> None:
         """Reads them; a file that cannot be read is named, with what to do."""
         try:
@@ -238,7 +281,10 @@ class Settings(BaseSettings):
     @property
     def snapshots(self) -> str:
         """The URL or folder of the snapshot store."""
-        return self.snapshots_url.get_secret_value() if self.snapshots_url else str(self.state / "snapshots")
+        if not self.snapshots_url:
+            return str(self.state / "snapshots")
+        place = self.snapshots_url.get_secret_value()
+        return place if self.installation == DEFAULT_INSTALLATION else f"{place.rstrip('/')}/{self.installation}"
 
     @property
     def admin_key_file(self) -> Path:

@@ -22,6 +22,7 @@ def environment(
     """The settings of a filled installation, its tenant and the tenant's key."""
     own = uuid.uuid4().hex[:8]
     settings = {
+        "LEMO_INSTALLATION": f"test{own}",
         "LEMO_HOME": str(tmp_path_factory.mktemp("home")),
         "LEMO_REDIS_URL": valkey_url,
         "LEMO_CLICKHOUSE_URL": clickhouse_url,

@@ -450,7 +450,7 @@ class TestOneEngine:
     def test_nothing_is_committed_before_its_result_is_written(
         self, settings: Settings, stores: Stores, scope: Scope
     ) -> None:
-        in_the_way = stream_key(settings.kafka_item_results_topic)
+        in_the_way = stream_key(settings.kafka_item_results_topic, settings.installation)
         stores.redis.set(in_the_way, "no stream")
         publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i"))])
         with Running(settings) as running:
@@ -462,7 +462,7 @@ class TestOneEngine:
         assert [result["outcome"] for result in results(stores)] == ["accepted"]
 
     def test_results_are_kept_for_some_days(self, settings: Settings, stores: Stores, scope: Scope) -> None:
-        key = stream_key(settings.kafka_item_results_topic)
+        key = stream_key(settings.kafka_item_results_topic, settings.installation)
         old = int((time.time() - (settings.item_results_days + 1) * 86_400) * 1000)
         with stores.redis.pipeline() as pipeline:
             for number in range(300):
@@ -506,7 +506,10 @@ class TestOneEngine:
         with connected(settings, scope) as stores:
             publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(5)])
             process = start_process(settings)
-            wait(lambda: bool(stores.redis.exists(f"lemo:log:{settings.kafka_event_topic}")), "no log")
+            wait(
+                lambda: bool(stores.redis.exists(stream_key(settings.kafka_event_topic, settings.installation))),
+                "no log",
+            )
             process.send_signal(signal.SIGTERM)
             process.wait(10)
             assert left_of(stores) == 5

@@ -42,6 +42,7 @@ def test_a_failed_run_and_a_live_worker_are_seen(
     nothing = str(free_port())
     values = {
         "home": str(tmp_path),
+        "installation": "failures",
         "redis_url": valkey_url,
         "worker_metrics_port": str(port),
         "clickhouse_port": nothing,

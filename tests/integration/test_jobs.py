@@ -32,7 +32,6 @@ from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
-from lemo.stores.redis import key
 from lemo.tasks.recovery import lost_runs
 from sites import wait_for
 
@@ -414,7 +413,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     users = stores.events.active_users(world)
     assert precompute(stores, world, unattended()).detail == {"unchanged": 0}
     before = {user: stores.answers.read(world, user) for user in users}
-    name = key("answer", world.tenant_id, world.scenario_id, users[0])
+    name = stores.keys("answer", world.tenant_id, world.scenario_id, users[0])
     stores.redis.expire(name, 60)
     done = precompute(stores, world, unattended())
     assert (done.rows_written, done.detail) == (0, {"unchanged": len(users)})

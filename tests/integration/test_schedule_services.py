@@ -94,7 +94,8 @@ class Installation:
         return {str(member).removeprefix(PREFIX) for member in members}
 
     def forget_redbeat(self) -> None:
-        """Empties what RedBeat has in Redis, its lock included."""
+        """Empties what RedBeat has in Redis, its lock included, and whose Redis it is."""
+        self.redis.delete("lemo:installation")
         for key in self.redis.scan_iter(f"{PREFIX}*"):
             self.redis.delete(key)
 
@@ -221,7 +222,7 @@ def test_runs_are_started_listed_and_watched(http: Installation) -> None:
     assert answer.status_code == 202
     (queued,) = answer.json()["runs"]
     assert (queued["outcome"], queued["trigger"], queued["scenario_id"]) == ("queued", "manual", "a")
-    assert http.broker.llen("model_training") == 1
+    assert http.broker.llen("lemo:model_training") == 1
     assert len(api.post(f"/v1/schedules/{DAILY}/run").json()["runs"]) == 2
     assert len(api.post(f"/v1/schedules/{DAILY}/run", json={"scenario": "b"}).json()["runs"]) == 1
     problem(api.post(f"/v1/schedules/{DAILY}/run", json={"scenarios": "b"}), 422, "scenarios: is not a field")
@@ -309,9 +310,9 @@ def test_beat_starts_what_is_due_and_nothing_that_is_paused(installation: Instal
     installation.redis.hset(PREFIX + DAILY, "meta", json.dumps({"last_run_at": long_ago}, cls=Encoder))
     installation.redis.zadd(f"{PREFIX}:schedule", {PREFIX + DAILY: long_ago.timestamp()})
     with installation.service("beat"):
-        wait_for(lambda: bool(installation.broker.llen("default")), 30)
+        wait_for(lambda: bool(installation.broker.llen("lemo:default")), 30)
         wait_for(lambda: installation.held() == set(DEFAULT_CRONS) - {DAILY}, 10)
-    messages = installation.broker.lrange("default", 0, -1)
+    messages = installation.broker.lrange("lemo:default", 0, -1)
     assert isinstance(messages, list)
     assert [json.loads(message)["headers"]["task"] for message in messages] == [f"lemo.fan_out.{HOURLY}"]
 

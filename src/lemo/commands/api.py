@@ -13,9 +13,11 @@ def api() -> None:
     from lemo.observability.logging import configure
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
+    from lemo.stores.identity import claim_at_start
 
     settings = Settings()
     configure("api", settings)
+    claim_at_start(settings)
     listener = listen(settings.api_host, settings.api_port)
     structlog.get_logger().info("listening", address=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")
     server_of(create_app(Stores(settings))).run(sockets=[listener])

@@ -11,9 +11,11 @@ def console() -> None:
 
     from lemo.observability.logging import configure
     from lemo.settings import Settings
+    from lemo.stores.identity import claim_at_start
 
     settings = Settings()
     configure("console", settings)
+    claim_at_start(settings)
     # NiceGUI keeps sessions in files; it reads where to, when it is imported.
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(settings.state / "console"))
     from lemo.console.server import serve

@@ -30,10 +30,12 @@ def consumer(
     from lemo.observability.scraping import serve_registry
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
+    from lemo.stores.identity import claim_at_start
     from lemo.tasks.dispatch import request_embedding
 
     settings = Settings()
     configure("consumer", settings)
+    claim_at_start(settings)
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:

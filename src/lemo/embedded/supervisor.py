@@ -154,8 +154,11 @@ def launch(settings: Settings, programs: Sequence[Program] | None = None) -> Sup
         _check(settings, table)
         if programs is None:
             from lemo.stores.bootstrap import ensure_admin
+            from lemo.stores.identity import claim_at_start
 
             ensure_admin(settings)
+            if settings.redis_url:  # the embedded one is asked by each service
+                claim_at_start(settings)
         folder.configuration.write_text(configuration(table, folder, Path.cwd()))
         offset = folder.log.stat().st_size if folder.log.exists() else 0
         output = folder.run / "supervisord.out"

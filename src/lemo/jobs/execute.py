@@ -46,7 +46,7 @@ def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
         run = stores.runs.get(scope.tenant_id, run_id)
         if run.finished or (run.outcome == "queued" and run.retry_at and run.retry_at > datetime.now(UTC)):
             return Ending.finished
-        with Lease(stores.redis, job.entry, scope) as lease:
+        with Lease(stores.redis, job.entry, scope, keys=stores.keys) as lease:
             if not lease.acquire():
                 return _busy(stores, scope, run)
             run = stores.runs.get(scope.tenant_id, run_id)

@@ -11,7 +11,7 @@ from redis.lock import Lock
 
 from lemo.domain.errors import Conflict
 from lemo.domain.scope import Scope
-from lemo.stores.redis import asking, key
+from lemo.stores.redis import Keys, asking
 
 log = structlog.get_logger()
 
@@ -38,18 +38,18 @@ return fence
 _NEXT = f"{_NUMBER} return fence"
 
 
-def lease_key(entry: str, scope: Scope) -> str:
+def lease_key(entry: str, scope: Scope, keys: Keys | None = None) -> str:
     """The Redis key whose presence says that a run of the job is alive."""
-    return key("lease", entry, scope.tenant_id, scope.scenario_id)
+    return (keys or Keys())("lease", entry, scope.tenant_id, scope.scenario_id)
 
 
-def next_fence(redis: Redis, entry: str, scope: Scope) -> int:
+def next_fence(redis: Redis, entry: str, scope: Scope, keys: Keys | None = None) -> int:
     """A fencing number for what a person does now: above those of all runs so far, below those of all to come.
 
     A run that is at work keeps its lease, but its last write finds a higher number. Raises EngineUnavailable.
     """
     with asking():
-        return int(redis.eval(_NEXT, 1, f"{lease_key(entry, scope)}:fence"))
+        return int(redis.eval(_NEXT, 1, f"{lease_key(entry, scope, keys)}:fence"))
 
 
 class _FencedLock(Lock):
@@ -68,9 +68,11 @@ class _FencedLock(Lock):
 class Lease:
     """Holds the right to run one job for one scope; renews itself from a thread until released."""
 
-    def __init__(self, redis: Redis, entry: str, scope: Scope, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, redis: Redis, entry: str, scope: Scope, seconds: float = SECONDS, keys: Keys | None = None
+    ) -> None:
         self._seconds = seconds
-        self._lock = _FencedLock(redis, lease_key(entry, scope), timeout=seconds, thread_local=False)
+        self._lock = _FencedLock(redis, lease_key(entry, scope, keys), timeout=seconds, thread_local=False)
         self._released = threading.Event()
         self._alive_until = 0.0
         self._renewer = threading.Thread(target=self._renew, name=f"lease-{entry}", daemon=True)

@@ -69,7 +69,7 @@ def promote(stores: Stores, scope: Scope, version: str, by: str) -> ModelChange 
     stores.models.get(scope, version)
     if stores.snapshots.current(scope, KIND) == version:
         return None
-    fence = next_fence(stores.redis, TRAINING, scope)
+    fence = next_fence(stores.redis, TRAINING, scope, stores.keys)
     return stores.model_changes.put_in_service(scope, version, fence, "promote", by)
 
 
@@ -84,5 +84,5 @@ def rollback(stores: Stores, scope: Scope, by: str) -> ModelChange:
             f"No earlier model of {scope.scenario_id!r} is kept that served before the present one.",
             "`lemo models list` shows what there is; `lemo models promote VERSION` puts any of them in service.",
         )
-    fence = next_fence(stores.redis, TRAINING, scope)
+    fence = next_fence(stores.redis, TRAINING, scope, stores.keys)
     return stores.model_changes.put_in_service(scope, before[0], fence, "rollback", by)

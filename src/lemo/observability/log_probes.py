@@ -180,17 +180,22 @@ def _stream_members(settings: Settings) -> int:
     """Clients that read Redis Streams in a group, or members of our group that did lately."""
     from redis.exceptions import ResponseError
 
-    from lemo.streams.redis_streams import stream_key
+    from lemo.streams.redis_streams import reader_name, stream_key
 
     with brief_redis(settings, 0) as client:
         lately: set[bytes] = set()
         for topic in Topics(settings).fixed:
             try:
-                members: list[dict[str, Any]] = client.xinfo_consumers(stream_key(topic), settings.kafka_group)
+                members: list[dict[str, Any]] = client.xinfo_consumers(
+                    stream_key(topic, settings.installation), settings.kafka_group
+                )
             except ResponseError:
                 continue  # no such stream or group yet
             lately |= {member["name"] for member in members if member["idle"] < SILENT_SECONDS * 1000}
         # Before Redis 7.2 a member that waits on an empty topic looks idle, but its connection tells.
         clients: list[dict[str, str]] = client.client_list()
-        waiting = sum(each.get("cmd") in READING_COMMANDS for each in clients)
+        waiting = sum(
+            each.get("cmd") in READING_COMMANDS and each.get("name") == reader_name(settings.installation)
+            for each in clients
+        )
     return max(len(lately), waiting)

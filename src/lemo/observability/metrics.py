@@ -21,6 +21,7 @@ from lemo.observability.asking import in_thread
 from lemo.observability.dependencies import QUEUES
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
+from lemo.stores.redis import Keys
 from lemo.streams.lag import age_seconds, waiting
 from lemo.streams.topics import Topics
 
@@ -44,7 +45,7 @@ class Installation(Collector):
             "jobs": lambda: _jobs(job_states(stores)),
             "ingest": self._ingest,
             "dead_letters": self._dead_letters,
-            "queues": lambda: _queues(stores.settings.redis(1)),
+            "queues": lambda: _queues(stores.settings.redis(1), stores.keys),
         }
 
     def describe(self) -> Iterator[Metric]:
@@ -158,9 +159,9 @@ def _jobs(states: Sequence[JobState]) -> Sequence[Metric]:
     return [overdue, failing, oldest]
 
 
-def _queues(broker_url: str) -> Sequence[Metric]:
+def _queues(broker_url: str, keys: Keys) -> Sequence[Metric]:
     queued = GaugeMetricFamily("lemo_queue_length", "Tasks that wait for a worker.", labels=["queue"])
     with Redis.from_url(broker_url, socket_timeout=3, socket_connect_timeout=2) as broker:
         for queue in QUEUES:
-            queued.add_metric([queue], int(broker.llen(queue)))
+            queued.add_metric([queue], int(broker.llen(keys(queue))))
     return [queued]

@@ -6,10 +6,14 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from lemo.domain.errors import LemoError
 from lemo.observability.asking import asked
 from lemo.observability.reachability import Address, host_of, port_of
 from lemo.observability.report import Finding
 from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from lemo.stores.identity import Owner, known_id, owner_of, refusal
+from lemo.stores.redis import Keys
 
 
 def redis_address(settings: Settings, name: str = "Redis") -> Address:
@@ -44,11 +48,30 @@ def probe_redis(settings: Settings, database: int) -> Finding:
             client.ping()
             facts: dict[str, Any] = client.info("server")
             keys = client.dbsize()
+            other = _other_owner(settings, client) if database == 0 else None
+        if other:
+            detail, mend = refusal(settings, other)
+            return Finding(state="missing", detail=detail, mend=mend)
         valkey = facts.get("valkey_version")
         version = f"Valkey {valkey}" if valkey else f"Redis {facts['redis_version']}"
         return Finding(state="ok", version=version, detail=f"{keys:,} keys in database {database}")
 
     return asked(redis_address(settings, f"Redis database {database}"), question)
+
+
+def _other_owner(settings: Settings, client: Redis) -> Owner | None:
+    """The installation that Redis belongs to, where that is not ours."""
+    owner = owner_of(client, Keys(settings.installation))
+    if owner is None:
+        return None
+    stores = Stores(settings)
+    try:
+        mine = known_id(stores.documents)
+    except LemoError:  # the documents' own probe tells of it
+        return None
+    finally:
+        stores.close()
+    return owner if mine not in (None, owner.id) else None
 
 
 def probe_durability(settings: Settings) -> Finding:

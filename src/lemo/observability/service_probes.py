@@ -12,9 +12,7 @@ from lemo.observability.redis_probes import brief_redis, redis_address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.beats import Beats
-
-BEAT_LOCK = "lemo:redbeat::lock"
-"""RedBeat's leader lock: its key prefix and `:lock`."""
+from lemo.stores.redis import Keys
 
 
 def probe_packages(service: Service, settings: Settings) -> Finding:
@@ -90,10 +88,11 @@ def probe_beat(settings: Settings) -> Finding:
     """Looks for the lock that the leading beat holds and renews, and for beats that stand by."""
 
     def question() -> Finding:
+        keys = Keys(settings.installation)
         within = timedelta(seconds=settings.beat_lock_seconds)
         with brief_redis(settings, 0) as client:
-            left = client.pttl(BEAT_LOCK)
-            alive = [beat for beat in Beats(client).list() if beat.alive(within)]
+            left = client.pttl(keys("redbeat", "", "lock"))
+            alive = [beat for beat in Beats(client, keys).list() if beat.alive(within)]
         if int(left) <= 0:
             return Finding(
                 state="missing",

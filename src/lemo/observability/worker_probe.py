@@ -16,6 +16,7 @@ from lemo.observability.dependencies import QUEUES
 from lemo.observability.redis_probes import brief_redis, redis_address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
+from lemo.stores.redis import Keys
 
 BROADCAST_SECONDS = 1.2
 CANARY_SECONDS = 2.5
@@ -128,20 +129,21 @@ def _between(theirs: float, sent: float, came: float) -> float:
 
 def _silent_queues(settings: Settings) -> list[str]:
     """The queues from which no canary came back in time."""
+    keys = Keys(settings.installation)
     with brief_redis(settings, 0) as redis, _celery(settings) as app:
-        before = canary.counts(redis, list(QUEUES))
+        before = canary.counts(redis, keys, list(QUEUES))
         for queue in QUEUES:
-            if canary.may_send(redis, queue):
+            if canary.may_send(redis, keys, queue):
                 app.send_task(canary.TASK, args=[queue], queue=queue, expires=canary.LIFE_SECONDS, retry=False)
         deadline = time.monotonic() + CANARY_SECONDS
         silent = list(QUEUES)
-        while (silent := _still_silent(redis, before, silent)) and time.monotonic() < deadline:
+        while (silent := _still_silent(redis, keys, before, silent)) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
     return silent
 
 
-def _still_silent(redis: Redis, before: dict[str, int], queues: list[str]) -> list[str]:
-    now = canary.counts(redis, queues)
+def _still_silent(redis: Redis, keys: Keys, before: dict[str, int], queues: list[str]) -> list[str]:
+    now = canary.counts(redis, keys, queues)
     return [queue for queue in queues if now[queue] == before[queue]]
 
 
@@ -153,7 +155,11 @@ def _celery(settings: Settings) -> Iterator[Celery]:
     with Celery("doctor", broker=settings.redis(1), set_as_current=False) as app:
         app.conf.update(
             broker_connection_retry=False,
-            broker_transport_options={"socket_timeout": 3, "socket_connect_timeout": 2},
+            broker_transport_options={
+                "socket_timeout": 3,
+                "socket_connect_timeout": 2,
+                "global_keyprefix": Keys(settings.installation).prefix,
+            },
             task_queues=[Queue(name) for name in QUEUES],
             task_default_queue="default",
             task_ignore_result=True,

@@ -14,7 +14,7 @@ from lemo.serving.breaker import Breaker
 from lemo.stores.answers import Answers, PrecomputedAnswer
 from lemo.stores.answers import parsed as parsed_answer
 from lemo.stores.history import History
-from lemo.stores.redis import asking
+from lemo.stores.redis import Keys, asking
 
 PATIENCE_SECONDS = 0.25
 
@@ -54,10 +54,10 @@ def read_users(redis: Redis, history: History, answers: Answers, scope: Scope, u
 class RequestRedis:
     """Reads for requests: after a failure nobody waits for Redis again for a second."""
 
-    def __init__(self, url: str, history_length: int, history_days: int) -> None:
+    def __init__(self, url: str, history_length: int, history_days: int, keys: Keys | None = None) -> None:
         self.redis = impatient_redis(url)
-        self._history = History(self.redis, history_length, history_days)
-        self._answers = Answers(self.redis)
+        self._history = History(self.redis, history_length, history_days, keys)
+        self._answers = Answers(self.redis, keys)
         self.breaker = Breaker()
 
     def read(self, scope: Scope, user_id: str) -> Known:

@@ -40,9 +40,9 @@ class Served:
     ) -> None:
         settings = stores.settings
         self._stores = stores
-        self._redis = RequestRedis(settings.redis(0), settings.history_length, settings.history_days)
+        self._redis = RequestRedis(settings.redis(0), settings.history_length, settings.history_days, stores.keys)
         # A batch rather waits for Redis than goes without.
-        fresh = Fresh(self._redis.redis) if watch else stores.fresh
+        fresh = Fresh(self._redis.redis, stores.keys) if watch else stores.fresh
         self._scopes = Scopes(
             lambda scope, before: load_state(scope, stores.snapshots, fresh, before), capacity, watch, refresh_seconds
         )

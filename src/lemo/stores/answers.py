@@ -11,7 +11,7 @@ from redis.client import Pipeline
 from lemo.domain.scope import Scope
 from lemo.domain.touch import Touch
 from lemo.recommenders.scored import Scored
-from lemo.stores.redis import asking, key
+from lemo.stores.redis import Keys, asking
 
 LIFETIME_SECONDS = 12 * 3600
 """Three rounds of the four-hourly job: an answer outlives a missed round, and a user who left is forgotten soon."""
@@ -46,8 +46,9 @@ def history_marker(touches: Sequence[Touch]) -> str:
 class Answers:
     """Precomputed answers by user. Calls that reach Redis raise EngineUnavailable when it does not answer."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
         self._redis = redis
+        self._keys = keys or Keys()
 
     def write_many(self, scope: Scope, answers: Mapping[str, PrecomputedAnswer]) -> int:
         """Writes or replaces the answers of these users, for twelve hours; returns their number."""
@@ -55,7 +56,7 @@ class Answers:
             for users in _batches(list(answers)):
                 pipeline = self._redis.pipeline(transaction=False)
                 for user in users:
-                    pipeline.set(_key(scope, user), answers[user].model_dump_json(), ex=LIFETIME_SECONDS)
+                    pipeline.set(self._key(scope, user), answers[user].model_dump_json(), ex=LIFETIME_SECONDS)
                 pipeline.execute()
         return len(answers)
 
@@ -70,28 +71,28 @@ class Answers:
                 heads = [_head(version, markers[user], basis) for user in users]
                 pipeline = self._redis.pipeline(transaction=False)
                 for user, head in zip(users, heads, strict=True):
-                    pipeline.getrange(_key(scope, user), 0, len(head) - 1)
+                    pipeline.getrange(self._key(scope, user), 0, len(head) - 1)
                 same = [user for user, head, raw in zip(users, heads, pipeline.execute(), strict=True) if raw == head]
                 for user in same:
-                    pipeline.expire(_key(scope, user), LIFETIME_SECONDS)
+                    pipeline.expire(self._key(scope, user), LIFETIME_SECONDS)
                 renewed.update(user for user, there in zip(same, pipeline.execute(), strict=True) if there)
         return renewed
 
     def queue_read(self, pipeline: Pipeline, scope: Scope, user_id: str) -> None:
         """Adds the read of one user's answer to a pipeline; hand its reply to `parsed`."""
-        pipeline.get(_key(scope, user_id))
+        pipeline.get(self._key(scope, user_id))
 
     def read(self, scope: Scope, user_id: str) -> PrecomputedAnswer | None:
         """The answer of one user, if there is one."""
         with asking():
-            return parsed(self._redis.get(_key(scope, user_id)))
+            return parsed(self._redis.get(self._key(scope, user_id)))
 
     def delete_stale(self, scope: Scope, version: str) -> int:
         """Drops the scope's answers that another snapshot than `version` gave; returns how many it dropped."""
         dropped = 0
         with asking():
             # Names of tenants and scenarios hold no glob characters, so the pattern matches this scope alone.
-            for keys in _batches(list(self._redis.scan_iter(match=_key(scope, "*"), count=1000))):
+            for keys in _batches(list(self._redis.scan_iter(match=self._key(scope, "*"), count=1000))):
                 stale = []
                 for name, raw in zip(keys, self._redis.mget(keys), strict=True):
                     answer = parsed(raw)
@@ -100,6 +101,9 @@ class Answers:
                 if stale:
                     dropped += int(self._redis.unlink(*stale))
         return dropped
+
+    def _key(self, scope: Scope, user_id: str) -> str:
+        return self._keys("answer", scope.tenant_id, scope.scenario_id, user_id)
 
 
 def parsed(raw: bytes | str | None) -> PrecomputedAnswer | None:
@@ -116,10 +120,6 @@ def _head(version: str, marker: str, basis: str) -> bytes:
     """How a stored answer begins that was made of this."""
     empty = PrecomputedAnswer.model_construct(version=version, marker=marker, basis=basis, items=[])
     return empty.model_dump_json().removesuffix("]}").encode()
-
-
-def _key(scope: Scope, user_id: str) -> str:
-    return key("answer", scope.tenant_id, scope.scenario_id, user_id)
 
 
 def _batches(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:

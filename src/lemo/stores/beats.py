@@ -6,10 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 from redis import Redis
 
-from lemo.stores.redis import asking, key
+from lemo.stores.redis import Keys, asking
 
-KEY = key("beats")
-"""A hash in database 0: name of a beat -> `Beat` as JSON."""
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -34,18 +32,20 @@ class Beat(BaseModel):
 class Beats:
     """The beats of an installation. Every call raises EngineUnavailable when Redis does not answer."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
         self._redis = redis
+        # A hash in database 0: name of a beat -> `Beat` as JSON.
+        self._key = (keys or Keys())("beats")
 
     def tell(self, beat: Beat) -> None:
         """Writes what a beat says of itself."""
         with asking():
-            self._redis.hset(KEY, beat.name, beat.model_dump_json())
+            self._redis.hset(self._key, beat.name, beat.model_dump_json())
 
     def list(self) -> list[Beat]:
         """The beats of the last day, the one seen last first; older ones are forgotten."""
         with asking():
-            told = self._redis.hgetall(KEY)
+            told = self._redis.hgetall(self._key)
             beats, old = [], []
             for name, text in told.items():
                 try:
@@ -58,5 +58,5 @@ class Beats:
                 else:
                     beats.append(beat)
             if old:
-                self._redis.hdel(KEY, *old)
+                self._redis.hdel(self._key, *old)
         return sorted(beats, key=lambda beat: beat.seen, reverse=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lemo.stores.history import History
     from lemo.stores.model_changes import ModelChanges
     from lemo.stores.models import Models
+    from lemo.stores.redis import Keys
     from lemo.stores.runs import Runs
     from lemo.stores.schedules import Schedules
     from lemo.stores.snapshots import Snapshots
@@ -86,32 +87,39 @@ class Stores:
         return connect_redis(self.settings.redis(0))
 
     @cached_property
+    def keys(self) -> "Keys":
+        """The names of this installation's keys in Redis."""
+        from lemo.stores.redis import Keys
+
+        return Keys(self.settings.installation)
+
+    @cached_property
     def history(self) -> "History":
         """Recent history of users."""
         from lemo.stores.history import History
 
-        return History(self.redis, self.settings.history_length, self.settings.history_days)
+        return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
 
     @cached_property
     def fresh(self) -> "Fresh":
         """Newest and inactive items."""
         from lemo.stores.fresh import Fresh
 
-        return Fresh(self.redis)
+        return Fresh(self.redis, self.keys)
 
     @cached_property
     def answers(self) -> "Answers":
         """Precomputed recommendations."""
         from lemo.stores.answers import Answers
 
-        return Answers(self.redis)
+        return Answers(self.redis, self.keys)
 
     @cached_property
     def embedding_queue(self) -> "EmbeddingQueue":
         """Items that wait for their content vector."""
         from lemo.stores.embedding_queue import EmbeddingQueue
 
-        return EmbeddingQueue(self.redis)
+        return EmbeddingQueue(self.redis, self.keys)
 
     @cached_property
     def log(self) -> "Log":
@@ -163,7 +171,7 @@ class Stores:
         from lemo.stores.vectors import Vectors
 
         token = self.settings.milvus_token
-        return Vectors(self.settings.milvus, token.get_secret_value() if token else None)
+        return Vectors(self.settings.milvus, token.get_secret_value() if token else None, self.settings.installation)
 
     @cached_property
     def snapshots(self) -> "Snapshots":

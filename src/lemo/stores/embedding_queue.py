@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from redis import Redis
 
 from lemo.domain.scope import Scope
-from lemo.stores.redis import asking, key
+from lemo.stores.redis import Keys, asking
 
 ANNOUNCED_SECONDS = 60
 """How long one announced run stands for all requests; if it is lost, the next request starts another."""
@@ -17,8 +17,9 @@ ANNOUNCED_SECONDS = 60
 class EmbeddingQueue:
     """The waiting items of each scope. An id stays until its vector is written, so a run that dies loses nothing."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
         self._redis = redis
+        self._keys = keys or Keys()
 
     def add(self, scope: Scope, item_ids: Sequence[str]) -> None:
         """Items that arrived or changed."""
@@ -69,18 +70,14 @@ class EmbeddingQueue:
         with asking():
             return int(self._redis.scard(self._waiting(scope)))
 
-    @staticmethod
-    def _waiting(scope: Scope) -> str:
-        return key("embed", scope.tenant_id, scope.scenario_id)
+    def _waiting(self, scope: Scope) -> str:
+        return self._keys("embed", scope.tenant_id, scope.scenario_id)
 
-    @staticmethod
-    def _written(scope: Scope) -> str:
-        return key("embed-written", scope.tenant_id, scope.scenario_id)
+    def _written(self, scope: Scope) -> str:
+        return self._keys("embed-written", scope.tenant_id, scope.scenario_id)
 
-    @staticmethod
-    def _taken(scope: Scope) -> str:
-        return key("embed-taken", scope.tenant_id, scope.scenario_id)
+    def _taken(self, scope: Scope) -> str:
+        return self._keys("embed-taken", scope.tenant_id, scope.scenario_id)
 
-    @staticmethod
-    def _announced(scope: Scope) -> str:
-        return key("embed-announced", scope.tenant_id, scope.scenario_id)
+    def _announced(self, scope: Scope) -> str:
+        return self._keys("embed-announced", scope.tenant_id, scope.scenario_id)

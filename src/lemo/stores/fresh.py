@@ -9,7 +9,7 @@ from redis import Redis
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.stores.redis import asking, key
+from lemo.stores.redis import Keys, asking
 
 KEPT = 1_000
 """Newest items remembered per scenario."""
@@ -23,18 +23,17 @@ class Fresh:
     Every call raises EngineUnavailable when Redis does not answer.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
         self._redis = redis
+        self._keys = keys or Keys()
 
-    @staticmethod
-    def latest_key(scope: Scope) -> str:
+    def latest_key(self, scope: Scope) -> str:
         """The key of the sorted set of newest items (score: published or arrived, Unix ms)."""
-        return key("latest", scope.tenant_id, scope.scenario_id)
+        return self._keys("latest", scope.tenant_id, scope.scenario_id)
 
-    @staticmethod
-    def inactive_key(scope: Scope) -> str:
+    def inactive_key(self, scope: Scope) -> str:
         """The key of the set of ids of inactive and deleted items."""
-        return key("inactive", scope.tenant_id, scope.scenario_id)
+        return self._keys("inactive", scope.tenant_id, scope.scenario_id)
 
     def add(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> None:
         """Takes in written items, each with the Unix ms of its arrival."""

@@ -10,10 +10,9 @@ from lemo.domain.event import Event
 from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
 from lemo.domain.touch import Touch
-from lemo.stores.redis import asking, key
+from lemo.stores.redis import Keys, asking
 
 _SEPARATOR = "\x1f"
-_PREFIX = key("history", "")
 _Scored = list[int | str]
 """Score and member in turns: Unix milliseconds, and what happened then."""
 _PIPELINE = 500
@@ -49,16 +48,16 @@ class History:
     event twice, or an older one late, changes nothing. Every call raises EngineUnavailable when Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, length: int, days: int) -> None:
+    def __init__(self, redis: Redis, length: int, days: int, keys: Keys | None = None) -> None:
         self._redis = redis
+        self._prefix = (keys or Keys())("history", "")
         self._length = length
         self._seconds = days * 86_400
         self._add: Any = redis.register_script(_ADD)
 
-    @staticmethod
-    def key(scope: Scope, user_id: str) -> str:
+    def key(self, scope: Scope, user_id: str) -> str:
         """The key of a user's history, for reading it in a pipeline together with other keys."""
-        return f"{_PREFIX}{scope.tenant_id}:{scope.scenario_id}:{user_id}"
+        return f"{self._prefix}{scope.tenant_id}:{scope.scenario_id}:{user_id}"
 
     def queue_read(self, pipeline: Any, scope: Scope, user_id: str) -> None:
         """Adds the command that reads a user's history to a pipeline; its answer is for `decode`."""
@@ -87,7 +86,7 @@ class History:
             columns.timestamp,
             strict=True,
         ):
-            user_key = f"{_PREFIX}{tenant_id}:{scenario_id}:{user_id}"
+            user_key = f"{self._prefix}{tenant_id}:{scenario_id}:{user_id}"
             scored = by_user.get(user_key)
             if scored is None:
                 scored = by_user[user_key] = []

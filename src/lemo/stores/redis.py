@@ -11,6 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from lemo.domain.errors import EngineUnavailable
+from lemo.settings import DEFAULT_INSTALLATION
 
 
 def connect_redis(url: str) -> Redis:
@@ -44,6 +45,13 @@ def asking() -> Iterator[None]:
         ) from error
 
 
-def key(what: str, *parts: str) -> str:
-    """`lemo:<what>:<part>:...`; ids come last, so that one with a colon in it stays unambiguous."""
-    return ":".join(("lemo", what, *parts))
+class Keys:
+    """The names of an installation's keys; another installation on the same Redis has others."""
+
+    def __init__(self, installation: str = DEFAULT_INSTALLATION) -> None:
+        self.prefix = f"{installation}:"
+        """What each key in each database begins with, Celery's and RedBeat's too."""
+
+    def __call__(self, what: str, *parts: str) -> str:
+        """`lemo:<what>:<part>:...`; ids come last, so that one with a colon in it stays unambiguous."""
+        return self.prefix + ":".join((what, *parts))

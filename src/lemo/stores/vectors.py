@@ -15,6 +15,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 
 from lemo.domain.errors import Conflict, EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
+from lemo.settings import DEFAULT_INSTALLATION
 
 CONNECT_SECONDS = 3.0
 CALL_SECONDS = 30.0
@@ -46,7 +47,8 @@ class Vectors:
     does not answer. Rows are found by a hash of their item id, because an id may hold what Milvus's filters cannot.
     """
 
-    def __init__(self, uri: str, token: str | None = None) -> None:
+    def __init__(self, uri: str, token: str | None = None, installation: str = DEFAULT_INSTALLATION) -> None:
+        self._installation = installation
         self._uri = uri
         self._token = token
         self._lock = threading.Lock()
@@ -54,7 +56,7 @@ class Vectors:
 
     def create(self, scope: Scope, version: str, dimensions: int) -> None:
         """Makes the version's empty collection, or leaves it as it is; raises Conflict if it has other dimensions."""
-        name = _collection(scope, version)
+        name = self._collection(scope, version)
         with self._client() as client:
             if client.has_collection(name, timeout=CALL_SECONDS):
                 described = client.describe_collection(name, timeout=CALL_SECONDS)
@@ -84,7 +86,7 @@ class Vectors:
         if matrix.shape[0] != len(ids) or not np.isfinite(matrix).all():
             raise ValueError(f"{len(ids)} ids need {len(ids)} finite rows, got shape {matrix.shape}")
         rows = matrix.astype(np.float32, copy=False)
-        name = _collection(scope, version)
+        name = self._collection(scope, version)
         # Two rows of one key in one upsert are both kept by Milvus: the last one counts.
         last = list({id: row for row, id in enumerate(ids)}.items())
         with self._client() as client:
@@ -97,7 +99,7 @@ class Vectors:
 
     def switch(self, scope: Scope, version: str) -> None:
         """Puts the version in use, in one step for all readers; raises NotFound if it does not exist."""
-        name, alias = _collection(scope, version), _alias(scope)
+        name, alias = self._collection(scope, version), self._alias(scope)
         with self._client() as client:
             if not client.has_collection(name, timeout=CALL_SECONDS):
                 raise NotFound(f"There are no vectors of version {version} in {scope}.", "Embed its items first.")
@@ -113,7 +115,7 @@ class Vectors:
 
     def versions(self, scope: Scope) -> list[str]:
         """All versions, sorted, finished or not."""
-        prefix = f"{_prefix(scope)}_v_"
+        prefix = f"{self._prefix(scope)}_v_"
         with self._client() as client:
             names = client.list_collections(timeout=CALL_SECONDS)
         return sorted(_unescaped(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
@@ -123,7 +125,7 @@ class Vectors:
         with self._client() as client:
             if self._current(client, scope) == version:
                 raise Conflict(f"Vectors of version {version} in {scope} are in use.", "Switch to another one first.")
-            client.drop_collection(_collection(scope, version), timeout=CALL_SECONDS)
+            client.drop_collection(self._collection(scope, version), timeout=CALL_SECONDS)
 
     def search(self, scope: Scope, matrix: Array, k: int) -> list[list[tuple[str, float]]]:
         """For each row of float32 (queries, dimensions) the `k` nearest items and their cosine, nearest first.
@@ -137,7 +139,7 @@ class Vectors:
                 return [[] for _ in range(len(matrix))]
             for start in range(0, len(matrix), QUERIES):
                 rows = [row.astype(np.float32, copy=False) for row in matrix[start : start + QUERIES]]
-                hits = _loaded(client, scope, version, partial(_search, client, scope, rows, k))
+                hits = self._loaded(client, scope, version, partial(_search, client, self._alias(scope), rows, k))
                 found.extend([(hit["entity"]["item_id"], float(hit["distance"])) for hit in row] for row in hits)
         return found
 
@@ -149,17 +151,17 @@ class Vectors:
             if not ids or version is None:
                 return found
             for keys in _keys(ids):
-                rows = _loaded(client, scope, version, partial(_get, client, _alias(scope), keys, "vector"))
+                rows = self._loaded(client, scope, version, partial(_get, client, self._alias(scope), keys, "vector"))
                 found.update((row["item_id"], np.asarray(row["vector"], dtype=np.float32)) for row in rows)
         return found
 
     def digests(self, scope: Scope, version: str, ids: Sequence[str]) -> dict[str, str]:
         """What the vectors of a version were made of, for those of `ids` that have one there."""
         found: dict[str, str] = {}
-        name = _collection(scope, version)
+        name = self._collection(scope, version)
         with self._client() as client:
             for keys in _keys(ids):
-                rows = _loaded(client, scope, version, partial(_get, client, name, keys, "digest"))
+                rows = self._loaded(client, scope, version, partial(_get, client, name, keys, "digest"))
                 found.update((row["item_id"], row["digest"]) for row in rows)
         return found
 
@@ -169,13 +171,17 @@ class Vectors:
             if not ids or self._current(client, scope) is None:
                 return
             for keys in _keys(ids):
-                client.delete(_alias(scope), ids=keys, timeout=CALL_SECONDS)
+                client.delete(self._alias(scope), ids=keys, timeout=CALL_SECONDS)
 
     def count(self, scope: Scope) -> int:
         """How many items have a vector in the version in use."""
         with self._client() as client:
             version = self._current(client, scope)
-            return 0 if version is None else _loaded(client, scope, version, partial(_count, client, scope))
+            return (
+                0
+                if version is None
+                else self._loaded(client, scope, version, partial(_count, client, self._alias(scope)))
+            )
 
     def ping(self) -> str:
         """Asks the server for its version."""
@@ -186,7 +192,11 @@ class Vectors:
     def census(self) -> tuple[list[str], int]:
         """The names of all of Lemo's collections, sorted, and how many of them an alias has in use."""
         with self._client() as client:
-            names = [name for name in client.list_collections(timeout=CONNECT_SECONDS) if name.startswith("lemo_")]
+            names = [
+                name
+                for name in client.list_collections(timeout=CONNECT_SECONDS)
+                if name.startswith(f"{self._installation}_")
+            ]
             in_use = 0
             for name in names:
                 alias = f"{name.rpartition('_v_')[0]}_current"
@@ -208,12 +218,12 @@ class Vectors:
 
     def _current(self, client: MilvusClient, scope: Scope) -> str | None:
         try:
-            name = str(client.describe_alias(_alias(scope), timeout=CALL_SECONDS)["collection_name"])
+            name = str(client.describe_alias(self._alias(scope), timeout=CALL_SECONDS)["collection_name"])
         except MilvusException as error:
             if error.code in MISSING:
                 return None
             raise
-        return _unescaped(name.removeprefix(f"{_prefix(scope)}_v_"))
+        return _unescaped(name.removeprefix(f"{self._prefix(scope)}_v_"))
 
     @contextmanager
     def _client(self) -> Iterator[MilvusClient]:
@@ -233,21 +243,34 @@ class Vectors:
                 "Check that it runs (`lemo status` for the embedded one), and LEMO_MILVUS_URI and LEMO_MILVUS_TOKEN.",
             ) from None
 
-
-def _loaded(client: MilvusClient, scope: Scope, version: str, read: Callable[[], Answer]) -> Answer:
-    """Reads; loads the collection first where a restarted server has it on disk only."""
-    try:
+    def _loaded(self, client: MilvusClient, scope: Scope, version: str, read: Callable[[], Answer]) -> Answer:
+        """Reads; loads the collection first where a restarted server has it on disk only."""
+        try:
+            return read()
+        except MilvusException as error:
+            if error.code != NOT_LOADED:
+                raise
+        client.load_collection(self._collection(scope, version), timeout=CALL_SECONDS)
         return read()
-    except MilvusException as error:
-        if error.code != NOT_LOADED:
-            raise
-    client.load_collection(_collection(scope, version), timeout=CALL_SECONDS)
-    return read()
+
+    def _prefix(self, scope: Scope) -> str:
+        """How the scope's names begin: readable as far as it goes, told apart by a hash (Milvus allows no others)."""
+        readable = re.sub(r"[^A-Za-z0-9]", "_", f"{scope.tenant_id[:24]}_{scope.scenario_id[:24]}")
+        digest = hashlib.blake2b(f"{scope.tenant_id}\x1f{scope.scenario_id}".encode(), digest_size=10).hexdigest()
+        return f"{self._installation}_{readable}_{digest}"
+
+    def _collection(self, scope: Scope, version: str) -> str:
+        """The version's collection; the version is escaped so that it can be read back."""
+        escaped = re.sub(r"[^A-Za-z0-9]", lambda match: f"_{ord(match.group()):02x}", version)
+        return f"{self._prefix(scope)}_v_{escaped}"
+
+    def _alias(self, scope: Scope) -> str:
+        return f"{self._prefix(scope)}_current"
 
 
-def _search(client: MilvusClient, scope: Scope, rows: list[Array], k: int) -> Any:
+def _search(client: MilvusClient, alias: str, rows: list[Array], k: int) -> Any:
     return client.search(
-        _alias(scope),
+        alias,
         rows,
         limit=k,
         output_fields=["item_id"],
@@ -260,8 +283,8 @@ def _get(client: MilvusClient, name: str, keys: list[str], field: str) -> Any:
     return client.get(name, ids=keys, output_fields=["item_id", field], timeout=CALL_SECONDS)
 
 
-def _count(client: MilvusClient, scope: Scope) -> int:
-    answer = client.query(_alias(scope), filter="", output_fields=["count(*)"], timeout=CALL_SECONDS)
+def _count(client: MilvusClient, alias: str) -> int:
+    answer = client.query(alias, filter="", output_fields=["count(*)"], timeout=CALL_SECONDS)
     return int(answer[0]["count(*)"])
 
 
@@ -270,25 +293,8 @@ def _shown(uri: str) -> str:
     return re.sub(r"//[^/]*@", "//", uri)
 
 
-def _prefix(scope: Scope) -> str:
-    """How the scope's names begin: readable as far as it goes, told apart by a hash (Milvus allows A-Z a-z 0-9 _)."""
-    readable = re.sub(r"[^A-Za-z0-9]", "_", f"{scope.tenant_id[:24]}_{scope.scenario_id[:24]}")
-    digest = hashlib.blake2b(f"{scope.tenant_id}\x1f{scope.scenario_id}".encode(), digest_size=10).hexdigest()
-    return f"lemo_{readable}_{digest}"
-
-
-def _collection(scope: Scope, version: str) -> str:
-    """The version's collection; the version is escaped so that it can be read back."""
-    escaped = re.sub(r"[^A-Za-z0-9]", lambda match: f"_{ord(match.group()):02x}", version)
-    return f"{_prefix(scope)}_v_{escaped}"
-
-
 def _unescaped(escaped: str) -> str:
     return re.sub(r"_([0-9a-f]{2})", lambda match: chr(int(match.group(1), 16)), escaped)
-
-
-def _alias(scope: Scope) -> str:
-    return f"{_prefix(scope)}_current"
 
 
 def _key(id: str) -> str:

@@ -14,7 +14,7 @@ def open_log(settings: Settings) -> Log:
     if not settings.kafka_bootstrap_servers:
         from lemo.streams.redis_streams import RedisLog
 
-        return RedisLog(settings.redis(0), settings.stream_max_length, kept_days)
+        return RedisLog(settings.redis(0), settings.stream_max_length, kept_days, settings.installation)
     try:
         from lemo.streams.kafka import KafkaLog
     except ModuleNotFoundError as error:

@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from lemo.domain.errors import EngineUnavailable
+from lemo.settings import DEFAULT_INSTALLATION
 from lemo.streams import Message, Record, nothing
 
 _log = structlog.get_logger(__name__)
@@ -32,8 +33,6 @@ _RENEW_EVERY = 15.0
 _TRIM_EVERY = 10.0
 _NOTICE_EVERY = 2.0
 """How often a reader by prefix looks for new topics."""
-TOPICS_KEY = "lemo:log-topics"
-"""The set of all topics: finding streams among millions of other keys would take a scan over all of them."""
 
 # Removes what every group has committed from the old end, and leaves ARGV[1] entries. Deciding and trimming are one
 # step, so that nothing can be delivered in between. A stream that no group reads yet is left alone.
@@ -61,9 +60,19 @@ return redis.call('XTRIM', KEYS[1], 'MINID', '~', safe, 'LIMIT', over)
 """
 
 
-def stream_key(topic: str) -> str:
+def stream_key(topic: str, installation: str = DEFAULT_INSTALLATION) -> str:
     """The key of a topic's stream."""
-    return f"lemo:log:{topic}"
+    return f"{installation}:log:{topic}"
+
+
+def topics_key(installation: str = DEFAULT_INSTALLATION) -> str:
+    """The key of the set of all topics: to find streams among millions of other keys would take a scan over them."""
+    return f"{installation}:log-topics"
+
+
+def reader_name(installation: str) -> str:
+    """How a reader's connection is named in Redis's list of clients."""
+    return f"{installation}:log-reader"
 
 
 class RedisLog:
@@ -73,14 +82,21 @@ class RedisLog:
     as many of their newest at most, and drop what is older than the days given.
     """
 
-    def __init__(self, url: str, max_length: int, kept_days: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        max_length: int,
+        kept_days: Mapping[str, int] | None = None,
+        installation: str = DEFAULT_INSTALLATION,
+    ) -> None:
         self._url = url
+        self._installation = installation
         self._max_length = max_length
         self._kept_days = dict(kept_days or {})
 
     def publisher(self) -> "RedisPublisher":
         """A new publisher."""
-        return RedisPublisher(_connect(self._url, retries=5), self._max_length, self._kept_days)
+        return RedisPublisher(_connect(self._url, retries=5), self._max_length, self._kept_days, self._installation)
 
     def reader(
         self,
@@ -96,7 +112,15 @@ class RedisLog:
         Nothing is ever revoked: only what a dead member held is taken over.
         """
         del before_revoke
-        return RedisReader(_connect(self._url, retries=0), topics, group, member, self._max_length, prefix)
+        return RedisReader(
+            _connect(self._url, retries=0, name=reader_name(self._installation)),
+            topics,
+            group,
+            member,
+            self._max_length,
+            prefix,
+            self._installation,
+        )
 
     def create_topics(self, topics: Sequence[str]) -> None:
         """Nothing to make: a stream comes with its first entry. Asks the server for a sign of life instead."""
@@ -106,31 +130,31 @@ class RedisLog:
     def topics(self, prefix: str) -> list[str]:
         """The topics there are whose names go on after the prefix."""
         with _client(self._url) as redis:
-            return _topics(redis, prefix)
+            return _topics(redis, prefix, self._installation)
 
     def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Entries not committed yet: pending ones and those never delivered."""
         with _client(self._url) as redis:
-            return {topic: _lag(redis, stream_key(topic), group) for topic in topics}
+            return {topic: _lag(redis, self._stream(topic), group) for topic in topics}
 
     def oldest(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Unix ms of each topic's oldest entry that is pending or was never delivered."""
         with _client(self._url) as redis:
-            found = {topic: _oldest(redis, stream_key(topic), group) for topic in topics}
+            found = {topic: _oldest(redis, self._stream(topic), group) for topic in topics}
         return {topic: _milliseconds(entry_id) for topic, entry_id in found.items() if entry_id is not None}
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records, oldest of them first."""
         with _client(self._url) as redis:
-            entries = redis.xrevrange(stream_key(topic), count=limit) if limit > 0 else []
+            entries = redis.xrevrange(self._stream(topic), count=limit) if limit > 0 else []
             return [_record(topic, entry_id, fields) for entry_id, fields in reversed(entries)]
 
     def scan(self, topic: str) -> Iterator[Record]:
         """All records that stand in the topic now, oldest first."""
         with _client(self._url) as redis:
-            newest = redis.xrevrange(stream_key(topic), count=1)
+            newest = redis.xrevrange(self._stream(topic), count=1)
             last, after = (newest[0][0].decode() if newest else "0-0"), "-"
-            while entries := list(redis.xrange(stream_key(topic), min=after, max=last, count=_SCANNED)):
+            while entries := list(redis.xrange(self._stream(topic), min=after, max=last, count=_SCANNED)):
                 yield from (_record(topic, entry_id, fields) for entry_id, fields in entries)
                 after = f"({entries[-1][0].decode()}"
 
@@ -141,22 +165,26 @@ class RedisLog:
             name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", "")
             return f"{name} {version or info['redis_version']} (Streams)"
 
+    def _stream(self, topic: str) -> str:
+        return stream_key(topic, self._installation)
+
 
 class RedisPublisher:
     """Appends to streams. Safe to use from several threads."""
 
-    def __init__(self, redis: Redis, max_length: int, kept_days: Mapping[str, int]) -> None:
+    def __init__(self, redis: Redis, max_length: int, kept_days: Mapping[str, int], installation: str) -> None:
+        self._installation = installation
         self._redis: Any = redis
         self._max_length = max_length
         self._kept_days = kept_days
 
     def publish(self, topic: str, messages: Iterable[Message]) -> int:
         """Appends the messages; raises EngineUnavailable when Redis does not take them all."""
-        key, published, remaining = stream_key(topic), 0, iter(messages)
+        key, published, remaining = self._stream(topic), 0, iter(messages)
         try:
             while chunk := list(islice(remaining, _PIPELINE)):
                 with self._redis.pipeline(transaction=False) as pipeline:
-                    pipeline.sadd(TOPICS_KEY, topic)
+                    pipeline.sadd(topics_key(self._installation), topic)
                     for message in chunk:
                         pipeline.execute_command("XADD", key, "*", *_fields(message))
                     if topic in self._kept_days:
@@ -173,13 +201,24 @@ class RedisPublisher:
         """Lets go of connections."""
         self._redis.close()
 
+    def _stream(self, topic: str) -> str:
+        return stream_key(topic, self._installation)
+
 
 class RedisReader:
     """One member of a group."""
 
     def __init__(
-        self, redis: Redis, topics: Sequence[str], group: str, member: str, max_length: int, prefix: str
+        self,
+        redis: Redis,
+        topics: Sequence[str],
+        group: str,
+        member: str,
+        max_length: int,
+        prefix: str,
+        installation: str,
     ) -> None:
+        self._installation = installation
         self._redis: Any = redis
         self._topics = list(topics)
         self._prefix = prefix
@@ -218,7 +257,7 @@ class RedisReader:
                 for topic, held in self._polled.items():
                     positions = iter(held)
                     while chunk := list(islice(positions, _PIPELINE)):
-                        pipeline.xclaim(stream_key(topic), self._group, self._member, 0, chunk, justid=True)
+                        pipeline.xclaim(self._stream(topic), self._group, self._member, 0, chunk, justid=True)
                 pipeline.execute()
         except RedisError as error:
             raise _unavailable(error) from error
@@ -232,7 +271,7 @@ class RedisReader:
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for topic, positions in by_topic.items():
-                    pipeline.xack(stream_key(topic), self._group, *positions)
+                    pipeline.xack(self._stream(topic), self._group, *positions)
                 pipeline.execute()
             if time.monotonic() >= self._next_trim:
                 self.trim()
@@ -244,7 +283,7 @@ class RedisReader:
     def trim(self) -> None:
         """Shortens the streams to the length in the settings, but never by what some group has not committed."""
         for topic in self._topics:
-            self._trim(keys=[stream_key(topic)], args=[self._max_length])
+            self._trim(keys=[self._stream(topic)], args=[self._max_length])
         self._next_trim = time.monotonic() + _TRIM_EVERY
 
     def close(self) -> None:
@@ -254,7 +293,7 @@ class RedisReader:
     def _look_for_topics(self) -> None:
         if not self._prefix or time.monotonic() < self._next_look:
             return
-        for topic in _topics(self._redis, self._prefix):
+        for topic in _topics(self._redis, self._prefix, self._installation):
             if topic not in self._polled:
                 _log.info("a new topic is read", topic=topic)
                 self._topics.append(topic)
@@ -269,7 +308,7 @@ class RedisReader:
         for topic in self._topics:
             try:
                 # From the very start: what was published before the first consumer came counts too.
-                self._redis.xgroup_create(stream_key(topic), self._group, id="0", mkstream=True)
+                self._redis.xgroup_create(self._stream(topic), self._group, id="0", mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -296,7 +335,7 @@ class RedisReader:
         gone = [entry_id for _, entry_id, fields in entries if not fields]
         if gone:
             _log.error("pending messages were deleted from the log by somebody else", topic=topic, messages=len(gone))
-            self._redis.xack(stream_key(topic), self._group, *gone)
+            self._redis.xack(self._stream(topic), self._group, *gone)
         held = self._polled[topic]
         return [_record(*entry) for entry in entries if entry[2] and entry[1].decode() not in held]
 
@@ -308,7 +347,7 @@ class RedisReader:
             cursor = "0-0"
             while len(records) < limit:
                 answer = self._redis.xautoclaim(
-                    stream_key(topic),
+                    self._stream(topic),
                     self._group,
                     self._member,
                     min_idle_time=_DEAD_AFTER_MS,
@@ -340,11 +379,14 @@ class RedisReader:
         return records
 
     def _read(self, cursors: Mapping[str, str], count: int, block: int | None) -> list[Entry]:
-        streams = {stream_key(topic): cursor for topic, cursor in cursors.items()}
+        streams = {self._stream(topic): cursor for topic, cursor in cursors.items()}
         answer = self._redis.xreadgroup(self._group, self._member, streams, count=count, block=block)
-        topics = {stream_key(topic).encode(): topic for topic in cursors}
+        topics = {self._stream(topic).encode(): topic for topic in cursors}
         pairs = answer.items() if isinstance(answer, dict) else answer or []
         return [(topics[key], entry_id, fields) for key, entries in pairs for entry_id, fields in entries]
+
+    def _stream(self, topic: str) -> str:
+        return stream_key(topic, self._installation)
 
 
 class _client:  # noqa: N801 - reads as the function that it stands for
@@ -362,11 +404,12 @@ class _client:  # noqa: N801 - reads as the function that it stands for
             raise _unavailable(error) from error
 
 
-def _connect(url: str, retries: int) -> Redis:
+def _connect(url: str, retries: int, name: str | None = None) -> Redis:
     # A reader must hear of every lost connection, because an answer lost with it is to be asked for again.
     return Redis.from_url(
         url,
         protocol=2,
+        client_name=name,
         socket_timeout=_LONGEST_BLOCK + 5,
         socket_connect_timeout=2,
         health_check_interval=15,
@@ -374,8 +417,8 @@ def _connect(url: str, retries: int) -> Redis:
     )
 
 
-def _topics(redis: Any, prefix: str) -> list[str]:
-    names = (name.decode() for name in redis.smembers(TOPICS_KEY))
+def _topics(redis: Any, prefix: str, installation: str) -> list[str]:
+    names = (name.decode() for name in redis.smembers(topics_key(installation)))
     return sorted(name for name in names if name.startswith(prefix) and name != prefix)
 
 

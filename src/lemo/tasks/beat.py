@@ -23,6 +23,8 @@ from redis.exceptions import RedisError
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.stores.beats import Beat, Beats
+from lemo.stores.redis import Keys
+from lemo.tasks.celery_app import settings
 from lemo.tasks.follower import Follower
 from lemo.tasks.leadership import Leadership
 from lemo.tasks.timers import Timer, Timers
@@ -53,7 +55,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         self.lock_key: str | None = None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.leadership = Leadership(get_redis(app), key, self.name, seconds)
-        self.beats = Beats(get_redis(app))
+        self.beats = Beats(get_redis(app), Keys(settings.installation))
         self.timers = Timers(app, key, self._broken)
         self.follower = Follower(app, self._not_written)
         self._fired = 0

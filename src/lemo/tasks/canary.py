@@ -14,7 +14,8 @@ from lemo.tasks.dispatch import worker_stores
 @app.task(name=canary.TASK)
 def sing(queue: str) -> None:
     """Says that a task of this queue was taken, run and ended."""
-    canary.came_back(worker_stores().redis, queue)
+    stores = worker_stores()
+    canary.came_back(stores.redis, stores.keys, queue)
 
 
 @inspect_command(name=canary.STATE)

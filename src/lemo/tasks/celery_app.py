@@ -1,18 +1,23 @@
 """The Celery app: `celery -A lemo.tasks.celery_app worker` and `... beat --scheduler redbeat.RedBeatScheduler`."""
 
+import structlog
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, worker_ready
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 from kombu import Exchange, Queue
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from lemo.domain.errors import Conflict
 from lemo.jobs.catalog import JOBS
 from lemo.settings import Settings
+from lemo.stores.redis import Keys
 
 QUEUES = ("default", "model_training", "item_processing", "user_profile")
 TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "canary")
 
+log = structlog.get_logger()
 settings = Settings()
+KEYS = Keys(settings.installation)
 
 app = Celery("lemo", include=[f"lemo.tasks.{module}" for module in TASK_MODULES])
 app.conf.update(
@@ -45,7 +50,10 @@ app.conf.update(
         "socket_connect_timeout": 5,
         "health_check_interval": 15,
         "retry_on_timeout": True,
+        # Another installation, or another Celery application, on the same Redis has queues of the same names.
+        "global_keyprefix": KEYS.prefix,
     },
+    result_backend_transport_options={"global_keyprefix": KEYS.prefix},
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     # What a run did stands in the history of runs; results would only fill Redis.
@@ -70,7 +78,7 @@ app.conf.update(
         "health_check_interval": 15,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=1),
     },
-    redbeat_key_prefix="lemo:redbeat:",
+    redbeat_key_prefix=f"{KEYS.prefix}redbeat:",
     redbeat_lock_timeout=settings.beat_lock_seconds,
     # RedBeat enables its static entries again at every start; ours are dynamic, written from the schedules in the
     # documents (tasks/reconcile.py), so that a pause or another time survives restarts and an empty Redis.
@@ -89,6 +97,19 @@ def _log_in_our_form(**_: object) -> None:
         from lemo.observability.logging import configure
 
         configure("beat" if "beat" in sys.argv else "worker", settings)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _claim(**_: object) -> None:
+    """Ends the process where Redis is another installation's: Celery would only log an error of a signal."""
+    from lemo.stores.identity import claim_at_start
+
+    try:
+        claim_at_start(settings)
+    except Conflict as error:
+        log.error("not started", error=error.message, mend=error.mend)
+        raise SystemExit(1) from None
 
 
 @celeryd_init.connect

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from lemo.domain.errors import LemoError
 from lemo.stores.connect import Stores
+from lemo.stores.identity import claim
 from lemo.tasks.celery_app import settings
 from lemo.tasks.reconcile import write_entries
 
@@ -61,6 +62,7 @@ class Follower:
 
     def _write(self) -> None:
         try:
+            claim(self._stores)  # Redis may have been emptied: whoever comes next must find whose it is
             write_entries(self._stores, self._app)
         except (LemoError, RedisError, OSError) as error:
             self._on_trouble(str(error)[:300])

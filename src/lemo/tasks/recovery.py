@@ -58,7 +58,7 @@ def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
     lost = [
         run
         for run in stores.runs.list(tenant_id, outcome="running", limit=1000)
-        if not stores.redis.exists(lease_key(run.entry, Scope(tenant_id, run.scenario_id)))
+        if not stores.redis.exists(lease_key(run.entry, Scope(tenant_id, run.scenario_id), stores.keys))
     ]
     queued = stores.runs.list(tenant_id, outcome="queued", limit=1000)
     lost += [run for run in queued if run.retry_at and run.retry_at <= datetime.now(UTC)]
@@ -66,7 +66,7 @@ def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
     if not queued:
         return lost
     with connect_redis(stores.settings.redis(1)) as broker:
-        empty = {queue for queue in {job_of(run.entry).queue for run in queued} if not broker.llen(queue)}
+        empty = {queue for queue in {job_of(run.entry).queue for run in queued} if not broker.llen(stores.keys(queue))}
     return lost + [run for run in queued if job_of(run.entry).queue in empty]
 
 

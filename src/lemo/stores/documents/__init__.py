@@ -29,6 +29,7 @@ RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
 REPLAYED_LETTERS = Kind("replayed_letters")
+INSTALLATION = Kind("installation")
 KINDS = (
     TENANTS,
     KEYS,
@@ -41,6 +42,7 @@ KINDS = (
     SCHEDULES,
     SCHEDULE_CHANGES,
     REPLAYED_LETTERS,
+    INSTALLATION,
 )
 
 
