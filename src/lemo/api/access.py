@@ -10,11 +10,12 @@ from lemo.stores.connect import Stores
 
 KEY_SECONDS = 30.0
 """How long a revoked key may go on working."""
-SCENARIO_SECONDS = 30.0
+SCENARIO_SECONDS = 5.0
+"""How long changed rules may go unnoticed."""
 
 
 class Access:
-    """Looks up keys and scenarios, remembers them for half a minute, and longer while the document store is away."""
+    """Looks up keys and scenarios, remembers them for seconds, and longer while the document store is away."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores

@@ -62,6 +62,13 @@ class NewScenario(BaseModel):
     template: Template
 
 
+class ChangedScenario(Scenario):
+    """A scenario after a change."""
+
+    takes_effect: list[str]
+    """When the changes hold where, in sentences."""
+
+
 class ScenarioList(BaseModel):
     """The tenant's scenarios."""
 

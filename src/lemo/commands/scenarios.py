@@ -1,18 +1,23 @@
 """`lemo scenarios`: places where items are recommended."""
 
+import json
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lemo.commands.output import Format, FormatOption, messages, show, show_one
-from lemo.domain.scenario import Template
+from lemo.domain.scenario import RULE_FIELDS, Template
 
 if TYPE_CHECKING:
     from lemo.domain.scenario import Scenario
+    from lemo.domain.scope import Scope
+    from lemo.stores.connect import Stores
 
 app = typer.Typer(no_args_is_help=True, help="Places where items are recommended, each with its rules.")
 
+NameArgument = Annotated[str, typer.Argument(help="Name of the scenario.", show_default=False)]
 COLUMNS = ("scenario_id", "template", "actions", "active_days", "created_at")
 
 
@@ -55,6 +60,85 @@ def list_scenarios(format: FormatOption = Format.table) -> None:
         show([_row(scenario) for scenario in scenarios], format, "Scenarios", COLUMNS)
     else:
         messages.print("There is no scenario yet: lemo scenarios create NAME --template ecommerce")
+
+
+@app.command("show")
+def show_scenario(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """Show a scenario's rules: what each action weighs, and by which value, e.g. `lemo scenarios show shop`."""
+    stores, scope = _open(name)
+    with closing(stores):
+        _show(stores.scenarios.get(scope), format)
+
+
+@app.command()
+def edit(
+    name: NameArgument,
+    set: Annotated[
+        list[str],
+        typer.Option(help="FIELD=VALUE, the value as JSON or text; null removes. May be given several times."),
+    ],
+    format: FormatOption = Format.table,
+) -> None:
+    """Change a scenario's rules, e.g. `lemo scenarios edit shop --set actions.rate.min_value=4`.
+
+    Fields: `active_days`, and `actions.NAME.` with `weight`, `min_value`, `dislike_value`, `scale` ([1, 5], auto or
+    null) and `seen`. A new NAME becomes a new action, `actions.NAME=null` removes one.
+    """
+    from lemo.tasks.scenario_changes import change_scenario
+
+    changes = _changes(set)
+    stores, scope = _open(name)
+    with closing(stores):
+        scenario, effects = change_scenario(stores, scope, changes)
+    _show(scenario, format)
+    for effect in effects:
+        messages.print(effect, markup=False)
+
+
+def _changes(settings: Sequence[str]) -> dict[str, Any]:
+    """The assignments as one object of changes; raises InvalidInput for one that is none."""
+    from lemo.domain.errors import InvalidInput
+
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        steps = path.strip().split(".")
+        # An action's name may hold dots: the field of a rule comes last.
+        if steps[0] == "actions" and len(steps) > 2:
+            field = [steps[-1]] if steps[-1] in RULE_FIELDS else []
+            steps = ["actions", ".".join(steps[1 : len(steps) - len(field)]), *field]
+        if not equals or not all(steps):
+            raise InvalidInput(f"--set {setting[:80]!r} is no FIELD=VALUE.", "Such as actions.rate.min_value=4.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        place = changes
+        for step in steps[:-1]:
+            if not isinstance(place.setdefault(step, {}), dict):
+                raise InvalidInput(f"--set {setting[:80]!r} goes against another --set.", "Give each field once.")
+            place = place[step]
+        place[steps[-1]] = value
+    return changes
+
+
+def _open(name: str) -> "tuple[Stores, Scope]":
+    from lemo.domain.scope import Scope
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    stores = Stores(settings)
+    return stores, Scope(credential(settings, stores.tenants), name)
+
+
+def _show(scenario: "Scenario", format: Format) -> None:
+    if format is Format.json:
+        show_one(scenario.model_dump(mode="json"), format)
+        return
+    show_one({name: value for name, value in _row(scenario).items() if name != "actions"}, format, "Scenario")
+    show([{"action": name, **rule.model_dump()} for name, rule in scenario.actions.items()], format, "Actions")
 
 
 def _row(scenario: "Scenario") -> dict[str, Any]:

@@ -11,8 +11,8 @@ from lemo.stores.catalog import Scenarios, Tenants
 from lemo.streams.messages import BadMessage
 
 _WELL_FORMED = re.compile(ACTION_PATTERN).fullmatch
-_SECONDS = 30.0
-"""How long a scenario is remembered. New ones are seen at once, changed weights do not concern the consumer."""
+_SECONDS = 5.0
+"""How long a scenario is remembered, and so how long changed rules may go unnoticed. New ones are seen at once."""
 
 
 class Known:

@@ -1,13 +1,30 @@
 """Scenarios: one place where items are recommended, and the rules that hold there."""
 
+import math
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from lemo.domain.errors import InvalidInput
+from lemo.domain.event import Action
+from lemo.domain.rating import Scale, disliked_to, liked_from
+from lemo.domain.reasons import reason
 from lemo.domain.scope import checked_name
 
 Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
+
+
+class Weighing(NamedTuple):
+    """A rule as four numbers: see `taste_weight`."""
+
+    weight: float
+    liked_from: float
+    """From this value on the event says `weight`."""
+    disliked_to: float
+    """Otherwise, up to this value, it says the opposite of `weight`; between the two it says nothing."""
+    without_value: float
+    """What an event without a value says."""
 
 
 class ActionRule(BaseModel):
@@ -18,9 +35,57 @@ class ActionRule(BaseModel):
     weight: Annotated[float, Field(ge=-100, le=100)]
     """How much one such event says: 0 nothing (an impression), below 0 dislike."""
     min_value: float | None = None
-    """Below this `value` the event says nothing (a rating under 7, a play under 30 s), but the item counts as seen."""
+    """Below this `value` the event does not speak for the item (a play under 30 s), but the item counts as seen."""
+    dislike_value: float | None = None
+    """At or below this `value` the event speaks against the item, with the weight turned round."""
+    scale: Scale | Literal["auto"] | None = None
+    """For ratings: the least and the greatest `value` there is, or `auto` to learn them from the scenario's ratings.
+    The upper part of the scale speaks for the item, the lower against it, the middle and no value say nothing.
+    `min_value` and `dislike_value`, where given, take the place of the scale's own limits."""
+    learnt: Scale | None = None
+    """What `auto` stands for; set by the jobs, and absent before the first ratings: then they say nothing."""
     seen: bool = True
     """Whether the item counts as seen, and so is not recommended to the user again."""
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _check_scale(cls, scale: Any) -> Any:
+        if scale is None or scale == "auto":
+            return scale
+        numbers = isinstance(scale, list | tuple) and len(scale) == 2
+        if not numbers or not all(isinstance(end, int | float) and math.isfinite(end) for end in scale):
+            raise ValueError('is none of [least, greatest], such as [1, 5], "auto" and null')
+        if scale[0] >= scale[1]:
+            raise ValueError("ends before it begins; the least rating comes first, such as [1, 5]")
+        return scale
+
+    @model_validator(mode="after")
+    def _check_values(self) -> "ActionRule":
+        if self.weight <= 0 and (self.scale is not None or self.dislike_value is not None):
+            raise ValueError("scale and dislike_value need a weight above 0: they turn it round for what is disliked")
+        if None not in (self.min_value, self.dislike_value) and self.dislike_value >= self.min_value:  # type: ignore[operator]
+            raise ValueError("dislike_value must be below min_value")
+        return self
+
+    @property
+    def weighing(self) -> Weighing:
+        """The rule as numbers; every path weighs events by these."""
+        scale = self.learnt if self.scale == "auto" else self.scale
+        graded = self.scale is not None
+        liked = -math.inf if not graded else math.inf if scale is None else liked_from(scale)
+        disliked = -math.inf if scale is None else disliked_to(scale)
+        return Weighing(
+            self.weight,
+            liked if self.min_value is None else self.min_value,
+            disliked if self.dislike_value is None else self.dislike_value,
+            0.0 if graded else self.weight,
+        )
+
+    @property
+    def weights(self) -> set[float]:
+        """The weights other than 0 that such an event can have."""
+        turned = {-self.weight} if self.weighing.disliked_to > -math.inf else set()
+        return ({self.weight} | turned) - {0.0}
 
     @property
     def remembered(self) -> bool:
@@ -35,15 +100,30 @@ class Scenario(BaseModel):
 
     scenario_id: str
     template: Template
-    actions: dict[str, ActionRule]
+    actions: Annotated[dict[Action, ActionRule], Field(min_length=1, max_length=200)]
     active_days: Annotated[int, Field(ge=1, le=3650)] = 365
     """Users with an event this close to the scenario's newest one get precomputed recommendations."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _grade_ratings(cls, data: Any) -> Any:
+        """Gives ratings their scale in a scenario that was stored before there were scales."""
+        if not isinstance(data, dict) or not isinstance(data.get("actions"), dict):
+            return data
+        rate = data["actions"].get("rate")
+        if not isinstance(rate, dict) or "scale" in rate or rate.get("min_value") is not None:
+            return data
+        return {**data, "actions": {**data["actions"], "rate": {**rate, "scale": "auto"}}}
+
 
 def _rules(**weights: float) -> dict[str, ActionRule]:
     unseen = {"impression"}
-    return {name: ActionRule(weight=weight, seen=name not in unseen) for name, weight in weights.items()}
+    graded = {"rate"}
+    return {
+        name: ActionRule(weight=weight, seen=name not in unseen, scale="auto" if name in graded else None)
+        for name, weight in weights.items()
+    }
 
 
 COMMON = {
@@ -72,3 +152,50 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     return Scenario(
         scenario_id=checked_name("scenario", scenario_id), template=template, actions=dict(TEMPLATES[template])
     )
+
+
+EDITABLE = ("actions", "active_days")
+"""The fields of a scenario that may be changed."""
+RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
+"""The fields of an action's rule that may be changed."""
+
+
+def edited(scenario: Scenario, changes: Any) -> Scenario:
+    """The scenario with changes merged into it as by RFC 7396: what is given replaces, null removes.
+
+    Raises InvalidInput, which names the field and what it may be.
+    """
+    mend = f"A scenario's {' and '.join(EDITABLE)} can be changed; an action has {', '.join(RULE_FIELDS)}."
+    if not isinstance(changes, dict):
+        raise InvalidInput("The changes must be an object.", mend)
+    for name in changes:
+        if name not in EDITABLE:
+            raise InvalidInput(f"{str(name)[:80]}: cannot be changed.", mend)
+    for action, rule in changes["actions"].items() if isinstance(changes.get("actions"), dict) else ():
+        if isinstance(rule, dict) and "learnt" in rule:
+            raise InvalidInput(
+                f"actions.{str(action)[:80]}.learnt: is learnt from the ratings.", "Set `scale` to fix it."
+            )
+    merged = _merged(scenario.model_dump(), changes)
+    for rule in merged["actions"].values() if isinstance(merged.get("actions"), dict) else ():
+        if isinstance(rule, dict):
+            rule.setdefault("scale", None)  # removed is not the same as never given
+            if rule["scale"] != "auto":
+                rule.pop("learnt", None)
+    try:
+        return Scenario.model_validate(merged)
+    except ValidationError as error:
+        raise InvalidInput(f"{reason(error)}.", mend) from error
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """RFC 7396, JSON Merge Patch."""
+    if not isinstance(new, dict):
+        return new
+    result = dict(old) if isinstance(old, dict) else {}
+    for name, value in new.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merged(result.get(name), value)
+    return result

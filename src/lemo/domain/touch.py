@@ -23,7 +23,15 @@ class Touch:
 
 
 def taste_weight(rule: ActionRule | None, value: float | None) -> float:
-    """What an act says about taste: the rule's weight, or 0 without a rule or below its least value."""
-    if rule is None or (rule.min_value is not None and value is not None and value < rule.min_value):
+    """What an act says about taste: above 0 it speaks for the item, below 0 against it, 0 says nothing.
+
+    `lemo.recommenders.weighting` says the same of many events at once.
+    """
+    if rule is None:
         return 0.0
-    return rule.weight
+    weight, liked_from, disliked_to, without_value = rule.weighing
+    if value is None:
+        return without_value
+    if value >= liked_from:
+        return weight
+    return -weight if value <= disliked_to else 0.0

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from lemo.domain.scope import Scope
+from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Report
 from lemo.jobs.training import config_of, read_interactions
 from lemo.recommenders.blend import BlendModel
@@ -37,8 +38,8 @@ def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, r
     `protocol` is `time` for one moment for all, `user` for each user's last 20 %, None for `time` where there is time.
     None comes back where nobody can be asked.
     """
-    scenario = stores.scenarios.get(scope)
     report.stage("reading events")
+    scenario = with_scales(stores, scope)
     interactions = read_interactions(stores, scope, scenario)
     assessment = assess(interactions, scenario.actions, report.at, protocol)
     if assessment is None:

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from lemo.domain.scope import Scope
 from lemo.domain.touch import Touch
+from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Done, Report
 from lemo.recommenders.profile import Profiler
 from lemo.stores.connect import Stores
@@ -15,7 +16,7 @@ BATCH = 1_000
 
 def profile(stores: Stores, scope: Scope, report: Report) -> Done:
     """Writes a profile for each user active in the scenario, and gives back to Redis the histories it has lost."""
-    scenario = stores.scenarios.get(scope)
+    scenario = with_scales(stores, scope)
     newest = stores.events.newest(scope)
     if newest is None:
         return Done()

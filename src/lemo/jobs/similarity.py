@@ -15,6 +15,7 @@ import structlog
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
+from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Done, Report
 from lemo.jobs.similarity_state import State, kept, publish, switch
 from lemo.recommenders.acts import Acts
@@ -41,7 +42,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     day; where nothing changed nothing is published. The pointer to the items that serve moves before the pointer to the
     state: a run that dies in between is done again from the older state, and gives the same.
     """
-    rules = stores.scenarios.get(scope).actions
+    rules = with_scales(stores, scope).actions
     config = _champion_config(stores, scope)
     basis = {
         "form": FORM,

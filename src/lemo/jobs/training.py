@@ -14,6 +14,7 @@ from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.jobs.embeddings import new_version
 from lemo.jobs.promotion import Verdict, judge
+from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Done, Report
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
@@ -40,8 +41,8 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     fitted again on all events, if there are new ones: it is the choice that stays, and not its age.
     """
     started = time.monotonic()
-    scenario = stores.scenarios.get(scope)
     report.stage("reading events")
+    scenario = with_scales(stores, scope, renew=True)
     interactions = read_interactions(stores, scope, scenario)
     if not interactions.positive.any():
         return Done(len(interactions), 0, {"promoted": False, "why": "no event that speaks for an item yet"})
@@ -55,7 +56,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     kept = None if verdict.promoted or champion is None else config_of(stores, scope, champion)
     if not verdict.promoted and kept is None:
         verdict = Verdict(True, f"the champion {champion} cannot be read by this version of Lemo")
-    refresh_of = _outdated(stores, scope, champion, interactions) if champion and kept else ""
+    refresh_of = _outdated(stores, scope, scenario, champion, interactions) if champion and kept else ""
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
         config,
@@ -160,12 +161,12 @@ def config_of(stores: Stores, scope: Scope, version: str) -> BlendConfig | None:
         return None
 
 
-def _outdated(stores: Stores, scope: Scope, champion: str, interactions: Interactions) -> str:
-    """The version whose parameters the champion has, if it cannot serve, or was fitted on other events; else ''."""
+def _outdated(stores: Stores, scope: Scope, scenario: Scenario, champion: str, interactions: Interactions) -> str:
+    """The version whose parameters the champion has, if it cannot serve, or by other rules or events; else ''."""
     try:
         record = stores.models.get(scope, champion)
-        read_model(scope, stores.snapshots, champion)
+        model = read_model(scope, stores.snapshots, champion)
     except (NotFound, Outdated):
         return champion
     same = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
-    return "" if same else record.refresh_of or champion
+    return "" if same and model.rules == scenario.actions else record.refresh_of or champion

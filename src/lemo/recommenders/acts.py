@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
+from lemo.recommenders.weighting import event_weights
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -42,8 +43,8 @@ class Acts:
     def none(cls, rules: Mapping[str, ActionRule]) -> "Acts":
         """No acts yet, under these rules."""
         ids = pa.array([], pa.large_string())
-        weights = np.unique([rule.weight for rule in rules.values() if rule.weight != 0])
-        return cls(ids, ids, weights.astype(np.float64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        weights = np.array(sorted({weight for rule in rules.values() for weight in rule.weights}), dtype=np.float64)
+        return cls(ids, ids, weights, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,9 +63,9 @@ class Acts:
     def with_events(self, table: pa.Table, rules: Mapping[str, ActionRule]) -> "Acts":
         """With more events: columns user_id, item_id, action, timestamp (ms) and value (nullable), in any order."""
         item_ids = _joined(self.item_ids, table.column("item_id"))
-        codes = _weight_codes(table, rules, self.weights)
-        telling = codes >= 0
-        table, codes = table.filter(pa.array(telling)), codes[telling]
+        weights, _ = event_weights(table, rules)
+        telling = weights != 0
+        table, codes = table.filter(pa.array(telling)), np.searchsorted(self.weights, weights[telling])
         user_ids = _joined(self.user_ids, table.column("user_id"))
         if len(user_ids) >= 1 << USER_BITS or len(item_ids) >= 1 << ITEM_BITS or len(self.weights) >= 1 << WEIGHT_BITS:
             raise ValueError(f"{len(user_ids):,} users and {len(item_ids):,} items are more than fit into a key")
@@ -133,21 +134,6 @@ class Acts:
         """What `to_arrays` gave; the arrays may be mapped and read-only."""
         ids = (_ids_from(name, arrays) for name in ("user_ids", "item_ids"))
         return cls(*ids, *(arrays[name] for name in ("act_weights", "act_keys", "act_times")))
-
-
-def _weight_codes(table: pa.Table, rules: Mapping[str, ActionRule], weights: Array) -> Array:
-    """int64 per event: the number of its weight among `weights`, or -1 where it says nothing."""
-    encoded = table.column("action").cast(pa.string()).combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    known = [rules.get(action) for action in encoded.dictionary.to_pylist()]
-    # The extra last element keeps the look-ups valid for an empty table.
-    codes = [np.searchsorted(weights, rule.weight) if rule and rule.weight else -1 for rule in known] + [-1]
-    least = [rule.min_value if rule and rule.min_value is not None else -np.inf for rule in known] + [-np.inf]
-    actions = encoded.indices.to_numpy(zero_copy_only=False)
-    values = pc.fill_null(table.column("value").cast(pa.float64()), float("nan")).to_numpy()
-    found: Array = np.where(values < np.array(least)[actions], -1, np.array(codes, dtype=np.int64)[actions])
-    return found
 
 
 def _joined(ids: pa.LargeStringArray, more: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:

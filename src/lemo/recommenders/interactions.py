@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
+from lemo.recommenders.weighting import event_weights
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -57,16 +57,7 @@ class Interactions:
         """
         user_ids, users = _encode(table.column("user_id"), ())
         ids, items = _encode(table.column("item_id"), item_ids)
-        actions, action_codes = _encode(table.column("action"), ())
-        known = [rules.get(action) for action in actions]
-        # The extra last element keeps the look-ups valid for an empty table.
-        weight = np.array([rule.weight if rule else 0.0 for rule in known] + [0.0], dtype=np.float32)
-        least = np.array(
-            [rule.min_value if rule and rule.min_value is not None else -np.inf for rule in known] + [-np.inf]
-        )
-        seen = np.array([rule.seen if rule else False for rule in known] + [False])
-        values = pc.fill_null(table.column("value").cast(pa.float64()), float("nan")).to_numpy()
-        weights = np.where(values < least[action_codes], np.float32(0), weight[action_codes])
+        weights, seen = event_weights(table, rules)
         return cls(
             user_ids,
             ids,
@@ -74,7 +65,7 @@ class Interactions:
             items,
             table.column("timestamp").cast(pa.int64()).to_numpy(),
             weights.astype(np.float32),
-            seen[action_codes],
+            seen,
         )
 
     def __len__(self) -> int:

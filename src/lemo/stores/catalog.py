@@ -2,16 +2,17 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from lemo.domain.errors import Conflict, NotFound
 from lemo.domain.item import Item
-from lemo.domain.scenario import Scenario
+from lemo.domain.rating import Scale
+from lemo.domain.scenario import Scenario, edited
 from lemo.domain.scope import SYSTEM, Scope, checked_name
 from lemo.domain.time import milliseconds
-from lemo.stores.documents import ITEMS, KEYS, SCENARIOS, TENANTS, Body, Documents, Scalar
+from lemo.stores.documents import ITEMS, KEYS, LEARNT_SCALES, SCENARIOS, TENANTS, Body, Documents, Scalar
 from lemo.stores.documents.bodies import body_of, moment_text
 
 Role = Literal["admin"]
@@ -78,11 +79,32 @@ class Scenarios:
                 f"{_known('scenarios', names)} `lemo scenarios create NAME --template"
                 " vlog|news|ecommerce|music|education|custom` makes one.",
             )
-        return Scenario.model_validate(body)
+        learnt = self._documents.get(LEARNT_SCALES, scope.tenant, scope.scenario_id)
+        return _scenario(body, learnt or {})
 
     def list(self, tenant_id: str) -> list[Scenario]:
         """All scenarios of the tenant by name."""
-        return [Scenario.model_validate(body) for _, body in self._documents.scan(SCENARIOS, Scope(tenant_id))]
+        learnt = dict(self._documents.scan(LEARNT_SCALES, Scope(tenant_id)))
+        return [
+            _scenario(body, learnt.get(name, {})) for name, body in self._documents.scan(SCENARIOS, Scope(tenant_id))
+        ]
+
+    def edit(self, scope: Scope, changes: Any) -> tuple[Scenario, Scenario]:
+        """Merges changes into the scenario (`edited`); it before and after. Raises NotFound and InvalidInput."""
+        before = self.get(scope)
+        after = edited(before, changes)
+        body = body_of(after)
+        for rule in body["actions"].values():
+            del rule["learnt"]
+        self._documents.put(SCENARIOS, scope.tenant, {scope.scenario_id: body})
+        return before, after
+
+    def learn(self, scope: Scope, scales: Mapping[str, Scale]) -> None:
+        """Keeps the scales of actions whose rule says `auto`; those of other actions stay."""
+        known = self._documents.get(LEARNT_SCALES, scope.tenant, scope.scenario_id) or {}
+        body = known | {action: list(scale) for action, scale in scales.items()}
+        if body != known:
+            self._documents.put(LEARNT_SCALES, scope.tenant, {scope.scenario_id: body})
 
 
 class Items:
@@ -128,6 +150,14 @@ class Items:
 def item_version(item: Item, arrived_ms: int) -> int:
     """The version of an item that arrived at `arrived_ms` (Unix milliseconds): see `Items.upsert`."""
     return arrived_ms if item.updated_at is None else min(milliseconds(item.updated_at), arrived_ms)
+
+
+def _scenario(body: Body, learnt: Body) -> Scenario:
+    scenario = Scenario.model_validate(body)
+    for action, rule in scenario.actions.items():
+        if rule.scale == "auto" and action in learnt:
+            scenario.actions[action] = rule.model_copy(update={"learnt": tuple(learnt[action])})
+    return scenario
 
 
 def _item(body: Body) -> Item:

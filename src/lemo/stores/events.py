@@ -236,6 +236,29 @@ class Events(ClickHouse):
             actions=list(actions),
         )
 
+    def rating_values(self, scope: Scope, actions: Sequence[str]) -> dict[str, dict[float, float]]:
+        """For each action how many users gave each value (to one decimal); who gave several values counts in parts."""
+        found: dict[str, dict[float, float]] = {}
+        for action, value, users in self._query(
+            f"""
+            SELECT kind, rounded, sum(1 / values_of_user) FROM (
+                SELECT kind, rounded, count() OVER (PARTITION BY kind, user_id) AS values_of_user FROM (
+                    SELECT DISTINCT toString(action) AS kind, user_id,
+                                    round(greatest(least(assumeNotNull(value), 1e6), -1e6), 1) AS rounded
+                    FROM {self._table} AS events FINAL
+                    WHERE {_WHERE} AND action IN {{actions:Array(String)}} AND value IS NOT NULL
+                )
+            )
+            GROUP BY kind, rounded
+            ORDER BY kind, sum(1 / values_of_user) DESC, rounded
+            LIMIT 10000 BY kind
+            """,
+            scope,
+            actions=list(actions),
+        ):
+            found.setdefault(action, {})[float(value)] = float(users)
+        return found
+
     def delete_before(self, scope: Scope, moment_ms: int) -> None:
         """Deletes the events of a scope that happened before a moment (Unix ms)."""
         before = "timestamp < fromUnixTimestamp64Milli({moment:Int64})"

@@ -33,6 +33,8 @@ def send(run: Run, tenant_id: str, countdown: float = 0) -> None:
             args=[tenant_id, run.scenario_id, run.run_id],
             queue=job_of(run.entry).queue,
             countdown=countdown or None,
+            # Else Celery waits for the result store as well, and for long where that is away.
+            ignore_result=True,
             retry=True,
             retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
         )

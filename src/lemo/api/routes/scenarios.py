@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter, status
 
-from lemo.api.dependencies import Api, RawBody, TenantId, model_of
+from lemo.api.dependencies import Api, Here, RawBody, TenantId, json_of, model_of
 from lemo.api.problems import DOCUMENTED
-from lemo.api.schemas import NewScenario, ScenarioList
+from lemo.api.schemas import ChangedScenario, NewScenario, ScenarioList
 from lemo.domain.scenario import Scenario, scenario_from_template
+from lemo.tasks.scenario_changes import change_scenario
 
 router = APIRouter(prefix="/v1/scenarios", tags=["scenarios"])
 
@@ -13,6 +14,14 @@ _BODY = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": NewScenario.model_json_schema()}},
+    }
+}
+
+_EXAMPLE = {"actions": {"rate": {"min_value": 4}, "wishlist": {"weight": 2}, "share": None}, "active_days": 90}
+_CHANGES = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}, "example": _EXAMPLE}},
     }
 }
 
@@ -38,3 +47,19 @@ def create_scenario(services: Api, tenant_id: TenantId, body: RawBody) -> Scenar
 def list_scenarios(services: Api, tenant_id: TenantId) -> ScenarioList:
     """The tenant's scenarios, with the actions that each knows."""
     return ScenarioList(scenarios=list(services.stores.scenarios.list(tenant_id)))
+
+
+@router.get("/{scenario}", responses=DOCUMENTED)
+def show_scenario(services: Api, here: Here) -> Scenario:
+    """The scenario's rules: what each action weighs, and by which value. `learnt` is the scale found in the ratings."""
+    return services.stores.scenarios.get(here.scope)
+
+
+@router.patch("/{scenario}", responses=DOCUMENTED, openapi_extra=_CHANGES)
+def change(services: Api, here: Here, body: RawBody) -> ChangedScenario:
+    """Changes the rules (RFC 7396): fields given replace, null removes, what is not named stays.
+
+    A new name below `actions` becomes a new action. `takes_effect` says when the changes hold where.
+    """
+    scenario, effects = change_scenario(services.stores, here.scope, json_of(body))
+    return ChangedScenario(**scenario.model_dump(), takes_effect=effects)

@@ -21,6 +21,8 @@ class Kind:
 TENANTS = Kind("tenants")
 KEYS = Kind("keys", ("tenant_id",))
 SCENARIOS = Kind("scenarios")
+LEARNT_SCALES = Kind("learnt_scales")
+"""Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
 ITEMS = Kind("items", ("is_active", "deleted", "published_at"))
 PROFILES = Kind("profiles", ("last_event_at",))
 MODELS = Kind("models", ("created_at", "kind"))
@@ -34,6 +36,7 @@ KINDS = (
     TENANTS,
     KEYS,
     SCENARIOS,
+    LEARNT_SCALES,
     ITEMS,
     PROFILES,
     MODELS,
