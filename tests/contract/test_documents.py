@@ -251,6 +251,22 @@ def test_find_filters_orders_and_pages(documents: Documents, scope: Scope) -> No
     assert documents.count(RUNS, scope, {"entry": "train"}) == 5
 
 
+def test_fields_are_those_of_every_document(
+    documents: Documents, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lemo.stores.documents.sqlite.FIELDS_BATCH", 3)
+    monkeypatch.setattr("lemo.stores.documents.mongo.FIELDS_BATCH", 3)
+    moment = moment_text(datetime(2026, 1, 1, tzinfo=UTC))
+    bodies: dict[str, Body] = {id: {"is_active": True, "published_at": moment, "other": 1} for id in ODD_IDS}
+    bodies["off"] = {"is_active": False, "deleted": True, "expires_at": None}
+    documents.put_newer(ITEMS, scope, bodies, {id: at for at, id in enumerate(bodies)})
+    documents.put(ITEMS, Scope(scope.tenant_id, "another"), {"foreign": {"is_active": True}})
+    found = {id: (version, fields) for id, version, fields in documents.fields(ITEMS, scope)}
+    assert found == {id: (at, (True, None, moment, None)) for at, id in enumerate(ODD_IDS)} | {
+        "off": (len(ODD_IDS), (False, True, None, None))
+    }
+
+
 def test_find_by_null_true_and_false(documents: Documents, scope: Scope) -> None:
     documents.put(
         ITEMS,

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -13,6 +16,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.domain.time import milliseconds
 from lemo.domain.touch import Touch
 from lemo.stores.fresh import KEPT, Fresh
 from lemo.stores.history import History
@@ -109,6 +113,42 @@ def test_the_newest_items_are_bounded(redis: Redis, scope: Scope) -> None:
     fresh = Fresh(redis)
     fresh.add(scope, [Item(item_id=str(n)) for n in range(KEPT + 10)], [START + n for n in range(KEPT + 10)])
     assert fresh.latest(scope, 10_000) == [str(n) for n in range(KEPT + 9, 9, -1)]
+
+
+_hours = st.none() | st.integers(-4, 4).map(lambda hours: datetime.now(UTC) + timedelta(hours=hours + 0.5))
+_items = st.builds(
+    Item, item_id=st.sampled_from("abcdefgh"), is_active=st.booleans(), published_at=_hours, expires_at=_hours
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_items, max_size=20))
+def test_what_may_be_shown_follows_the_clock_without_a_write(redis: Redis, scope: Scope, written: list[Item]) -> None:
+    fresh = Fresh(redis)
+    redis.delete(*fresh.keys(scope))
+    for number, item in enumerate(written):
+        fresh.add(scope, [item], [START + number])
+    last = {item.item_id: item for item in written}
+    found = fresh.read(scope)
+    for hours in range(-1, 6):
+        moment = datetime.now(UTC) + timedelta(hours=max(hours, 0))
+        hidden = found.hidden(milliseconds(moment))
+        assert hidden == {item_id for item_id, item in last.items() if not item.visible_at(moment)}
+        newest = [item_id for item_id in found.newest if item_id not in hidden]
+        assert set(newest) == {item_id for item_id, item in last.items() if item.visible_at(moment)}
+
+
+def test_embargoed_and_expired_items_take_no_place_among_the_newest(redis: Redis, scope: Scope) -> None:
+    fresh = Fresh(redis)
+    now = time.time_ns() // 1_000_000
+    old = [Item(item_id=f"old-{n}") for n in range(KEPT)]
+    fresh.add(scope, old, [START + n for n in range(KEPT)])
+    later = [Item(item_id=f"later-{n}", published_at=now + 3_600_000) for n in range(KEPT)]
+    fresh.add(scope, later, [now] * KEPT)
+    assert fresh.latest(scope, 10_000) == [f"old-{n}" for n in reversed(range(KEPT))]
+    expired = [Item(item_id=f"expired-{n}", expires_at=now - 1) for n in range(KEPT)]
+    fresh.add(scope, expired, [now] * KEPT)
+    assert fresh.latest(scope, 10_000) == [f"old-{n}" for n in reversed(range(KEPT))]
 
 
 def test_without_redis_they_are_unavailable(free_port: int, scope: Scope) -> None:

@@ -437,6 +437,31 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     assert precompute(stores, world, unattended(full=True)).rows_written == len(users)
 
 
+def test_similar_items_are_those_that_may_be_shown_by_tomorrow(stores: Stores, world: Scope) -> None:
+    relate(stores, world, unattended())
+    first = similar_of(stores, world)
+    asked, *near = max(((item, *neighbours) for item, neighbours in first.items()), key=len)
+    now = time.time_ns() // 1_000_000
+    changed = [
+        Item(item_id=near[0], published_at=now + 2 * 86_400_000, updated_at=now),
+        Item(item_id=near[1], published_at=now + 3_600_000, updated_at=now),
+        Item(item_id=near[2], expires_at=now - 1, updated_at=now),
+    ]
+    put_items(stores, world, changed, now)
+    relate(stores, world, unattended())
+    again = similar_of(stores, world)
+    assert not {near[0], near[2]} & {item for neighbours in again.values() for item in neighbours}
+    assert near[1] in again[asked], "answers leave it out for an hour, without another run"
+
+
+def similar_of(stores: Stores, scope: Scope) -> dict[str, list[str]]:
+    version = stores.snapshots.current(scope, "similar")
+    assert version
+    snapshot = stores.snapshots.open(scope, "similar", version)
+    similar = SimilarItems.from_arrays(snapshot.arrays, snapshot.manifest)
+    return {item: [each.item_id for each in similar.of(item, 50)] for item in similar.item_ids}
+
+
 def test_what_serves_is_renewed_after_similarity_ran_again(stores: Stores, world: Scope) -> None:
     train(stores, world, unattended())
     relate(stores, world, unattended())

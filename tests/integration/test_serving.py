@@ -108,6 +108,50 @@ def test_inactive_and_excluded_items_are_never_answered(served: Served, stores: 
     assert ids(served.popular(scope, 1)) == ["item/1"]
 
 
+def every_path(served: Served, stores: Stores, scope: Scope) -> dict[str, set[str]]:
+    """What each way of asking answers, of the 40 items."""
+    with Served(stores, watch=False) as batch:
+        ((_, exported),) = batch.recommend_many(scope, ["u"], 40)
+    return {
+        "recommendations": set(ids(served.recommend(scope, "u", 40))),
+        "of a stranger": set(ids(served.recommend(scope, "stranger", 40))),
+        "precomputed": set(ids(served.recommend(scope, "known", 40))),
+        "export": set(ids(exported)),
+        "similar": set(ids(served.similar(scope, "item/39", 40))),
+        "popular": set(ids(served.popular(scope, 40))),
+        "latest": set(ids(served.latest(scope, 40))),
+    }
+
+
+def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
+    served: Served, stores: Stores, scope: Scope
+) -> None:
+    publish_model(stores, scope, "1", model_of())
+    publish_similar(stores, scope)
+    touch(stores, scope, "u", "item/39")
+    now = time.time_ns() // 1_000_000
+    soon, week = now + 3_000, now + 7 * 86_400_000
+    items = [
+        Item(item_id="item/0", published_at=week),  # the most popular one, and the most similar to item/39
+        Item(item_id="item/1", published_at=soon),
+        Item(item_id="item/2", expires_at=soon),
+        Item(item_id="item/3", expires_at=now - 1),
+    ]
+    stores.fresh.add(scope, items, [now] * 4)
+    with Served(stores, watch=False) as batch:
+        ((_, ready),) = batch.precompute(scope, ["known"])
+    stores.answers.write_many(scope, ready)
+    wait_for(lambda: "item/2" in ids(served.latest(scope, 40)))
+    before = every_path(served, stores, scope)
+    if time.time_ns() // 1_000_000 < soon:
+        assert all(not {"item/0", "item/1", "item/3"} & answered for answered in before.values()), before
+        assert all("item/2" in answered for answered in before.values()), before
+    wait_for(lambda: time.time_ns() // 1_000_000 > soon)
+    after = every_path(served, stores, scope)
+    assert all(not {"item/0", "item/2", "item/3"} & answered for answered in after.values()), after
+    assert all("item/1" in answered for answered in after.values()), after
+
+
 def test_a_promotion_serves_without_a_restart(served: Served, stores: Stores, scope: Scope) -> None:
     assert served.recommend(scope, "u", 5).model_version is None
     publish_model(stores, scope, "1", model_of())

@@ -16,6 +16,7 @@ ITEM_EXAMPLE: dict[str, Any] = {
     "tags": ["成都", "street food"],
     "author": "xiaolin",
     "published_at": "2026-05-01T08:00:00Z",
+    "expires_at": "2031-05-01T08:00:00Z",
     "duration_seconds": 312,
 }
 EVENT_EXAMPLE: dict[str, Any] = {

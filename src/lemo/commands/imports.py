@@ -41,7 +41,7 @@ def items(
     """Send items, e.g. `lemo import items items.csv --scenario shop`.
 
     Columns: item_id, and optionally title, description, categories, tags (lists, or a|b in CSV), author, published_at,
-    is_active, url, image_url. Other columns become attributes. Bad rows are written to FILE.rejects.jsonl.
+    expires_at, is_active, url, image_url. Other columns become attributes. Bad rows are written to FILE.rejects.jsonl.
     """
     from lemo.domain.item import Item
     from lemo.files.reading import Reading

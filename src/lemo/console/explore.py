@@ -1,6 +1,7 @@
 """The recommendation explorer: a user's history, what he is recommended and why, and what is similar to an item."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from nicegui import run, ui
@@ -10,6 +11,7 @@ from lemo.console.access import Access
 from lemo.console.facts import Exploration, Facts, ShownItem, ShownTouch
 from lemo.console.theme import WEAK, ago, badge, banner, frame, heading, nothing, stamp, tile, trouble
 from lemo.domain.errors import LemoError
+from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 
 LENGTHS = (5, 10, 20, 50)
@@ -245,12 +247,23 @@ def _labels(shown: ShownItem) -> None:
     if shown.item is None:
         return
     names = [*shown.item.categories, *shown.item.tags][:5]
-    if names or not shown.item.recommendable:
+    unseen = _unseen(shown.item)
+    if names or unseen:
         with ui.row().classes("gap-1"):
             for name in names:
                 ui.label(name).classes("lemo-label")
-            if not shown.item.recommendable:
-                badge("inactive 已下架", WEAK)
+            if unseen:
+                badge(unseen, WEAK)
+
+
+def _unseen(item: Item) -> str:
+    """Why the item is in no answer now; empty where it may be."""
+    now = datetime.now(UTC)
+    if item.visible_at(now):
+        return ""
+    if not item.recommendable:
+        return "inactive 已下架"
+    return "not published yet 未发布" if item.published_at and item.published_at > now else "expired 已过期"
 
 
 async def explore_page(facts: Facts, access: Access, scenario: str, user: str) -> None:

@@ -1,11 +1,12 @@
 """Items: what is recommended."""
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from lemo.domain.availability import visible
 from lemo.domain.time import Timestamp
 
 LONGEST_ID = 256
@@ -49,6 +50,9 @@ class Item(BaseModel):
     tags: Labels = []
     author: ShortText = ""
     published_at: Timestamp | None = None
+    """Before this moment the item is in no answer; None: published."""
+    expires_at: Timestamp | None = None
+    """From this moment on the item is in no answer; None: never."""
     is_active: bool = True
     url: Annotated[str, StringConstraints(max_length=4_000)] = ""
     image_url: Annotated[str, StringConstraints(max_length=4_000)] = ""
@@ -77,15 +81,14 @@ class Item(BaseModel):
 
     @property
     def recommendable(self) -> bool:
-        """Whether the item may appear in an answer."""
+        """Whether the item is switched on: active and not deleted. `visible_at` also asks the clock."""
         return self.is_active and not self.deleted
+
+    def visible_at(self, moment: datetime) -> bool:
+        """Whether the item may appear in an answer at a moment."""
+        return visible(self.recommendable, self.published_at, self.expires_at, moment)
 
     def text(self) -> str:
         """All of the item's words, for content models: title (twice, it weighs more), labels, author, description."""
         parts = [self.title, self.title, *self.categories, *self.tags, self.author, self.description]
         return " ".join(part for part in parts if part)
-
-
-def latest_moment(item: Item, arrived: datetime) -> AwareDatetime:
-    """When the item counts as new: its publication, else its arrival."""
-    return item.published_at or arrived.astimezone(UTC)

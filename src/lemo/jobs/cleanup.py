@@ -7,6 +7,7 @@ import structlog
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
+from lemo.domain.time import milliseconds
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
 from lemo.stores.models import KIND
@@ -41,7 +42,8 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     champion = stores.snapshots.current(scope, "model")
     dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
     report.stage("vectors of items that are gone")
-    gone = [item.item_id for item in stores.items.scan(scope) if not item.recommendable]
+    now = milliseconds(datetime.now(UTC))
+    gone = [entry.item_id for entry in stores.items.entries(scope) if entry.gone_at(now)]
     detail: dict[str, int | str] = {**dropped}
     try:
         stores.vectors.delete(scope, gone)

@@ -5,6 +5,7 @@ is that of a run that reads all of them.
 """
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,14 @@ log = structlog.get_logger()
 
 KIND = "similar"
 NEIGHBOURS = 50
+PUBLISHED_WITHIN = timedelta(days=1)
+"""Items that are published so soon are related already, and left out of answers until then."""
 FORM = 1
 """Of the kept state: a later version of this code that keeps something else starts from nothing."""
 
 
 def relate(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Publishes each active item's nearest items as a new snapshot, and points to it.
+    """Publishes each visible item's nearest items as a new snapshot, and points to it.
 
     Decay and shrinkage are those of the champion model, which chose them on this scenario's own past. All is read again
     when `report.full` asks for it, when the champion's choice, the rules or the embedding's version changed, and once a
@@ -54,7 +57,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     }
     before = None if report.full else kept(stores, scope, basis)
     report.stage("reading items and events")
-    active = pa.array(stores.items.recommendable(scope), pa.large_string())
+    active = pa.array(stores.items.showable(scope, PUBLISHED_WITHIN), pa.large_string())
     table, until_ms = stores.events.taken_in(scope, before.until_ms if before else None)
     acts = (before.acts if before else Acts.none(rules)).with_events(table, rules).with_items(active)
     if not len(acts.item_ids):

@@ -76,14 +76,16 @@ class Served:
         model, version = state.mapped.model, state.mapped.model_version
         if model is None or version is None:
             return
-        basis = _basis(state.hidden)
+        # What is not published yet is computed too and left out when asked for, so that its moment comes by itself.
+        gone = state.availability.gone()
+        basis = _basis(gone)
 
         def answered(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedAnswer]]:
             histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
             markers = {user: history_marker(touches) for user, touches in histories.items()}
             renewed = self._stores.answers.renew(scope, version, basis, markers) if renew else set()
             asked = [user for user in batch if user not in renewed]
-            scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, state.hidden)
+            scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, gone)
             # What we made ourselves need not be validated.
             made = PrecomputedAnswer.model_construct
             return len(batch), {
@@ -105,8 +107,9 @@ class Served:
         state = self._scopes.state(scope)
         if state.mapped.similar is not None:
             # Ask for more than n, since some may be hidden.
-            found = state.mapped.similar.of(item_id, n + len(state.hidden))
-            shown = [each for each in found if each.item_id not in state.hidden][:n]
+            hidden = state.hidden
+            found = state.mapped.similar.of(item_id, n + len(hidden))
+            shown = [each for each in found if each.item_id not in hidden][:n]
             if shown:
                 degraded = self._scopes.is_stale(state, "similar items", "newest items")
                 return answer(shown, state.mapped.similar_version, degraded)

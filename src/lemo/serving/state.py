@@ -8,6 +8,7 @@ from typing import Literal, TypeVar, get_args
 
 import structlog
 
+from lemo.domain.availability import Availability
 from lemo.domain.errors import LemoError, Outdated
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
@@ -18,8 +19,6 @@ from lemo.stores.snapshots import Snapshots
 
 log = structlog.get_logger()
 
-LATEST = 1000
-"""Newest items that a scope keeps at hand."""
 Part = Literal["model", "similar items", "newest items"]
 """What a state is read from; each may fail by itself."""
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -50,10 +49,8 @@ class ServingState:
     """Everything that an answer is made of, besides what Redis knows of the user."""
 
     mapped: Mapped = field(default_factory=Mapped)
-    latest: tuple[str, ...] = ()
-    """Newest items first."""
-    hidden: frozenset[str] = frozenset()
-    """Items that are not to be recommended."""
+    availability: Availability = field(default_factory=Availability)
+    """Which items may be shown, and the newest ones."""
     complete: bool = False
     """Whether every part could be read when last asked; else parts are older, or missing."""
     faults: Mapping[Part, Exception] = field(default_factory=dict)
@@ -64,6 +61,16 @@ class ServingState:
     def as_of(self, *parts: Part) -> float:
         """The monotonic moment at which the oldest of the parts was read; minus infinity where one never was."""
         return min(self.read_at.get(part, -math.inf) for part in parts)
+
+    @property
+    def latest(self) -> tuple[str, ...]:
+        """Newest items first; some of them may be hidden."""
+        return self.availability.newest
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Items that are not to be shown now."""
+        return self.availability.hidden()
 
     @property
     def rules(self) -> Mapping[str, ActionRule]:
@@ -93,15 +100,11 @@ def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: Serving
     model = read("model", lambda: _newest(scope, snapshots, "model", model, read_model), model)
     similar = had.similar, had.similar_version
     similar = read("similar items", lambda: _newest(scope, snapshots, "similar", similar, _read_similar), similar)
-    latest, hidden = read(
-        "newest items",
-        lambda: (tuple(fresh.latest(scope, LATEST)), frozenset(fresh.inactive(scope))),
-        (before.latest, before.hidden),
-    )
+    availability = read("newest items", lambda: fresh.read(scope), before.availability)
     mapped = Mapped(*model, *similar)
     if mapped.versions != had.versions:
         log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)
-    return ServingState(mapped, latest, hidden, complete=not faults, faults=faults, read_at=read_at)
+    return ServingState(mapped, availability, complete=not faults, faults=faults, read_at=read_at)
 
 
 def read_model(scope: Scope, snapshots: Snapshots, version: str) -> BlendModel:

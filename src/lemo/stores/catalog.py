@@ -3,9 +3,10 @@
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from lemo.domain.availability import Entry
 from lemo.domain.errors import Conflict, NotFound
 from lemo.domain.item import Item
 from lemo.domain.rating import Scale
@@ -138,13 +139,26 @@ class Items:
         """All items by id, tombstones included."""
         return (_item(body) for _, body in self._documents.scan(ITEMS, scope))
 
+    def entries(self, scope: Scope) -> Iterator[Entry]:
+        """What of each item decides whether it may be shown, tombstones included, without reading the items."""
+        for item_id, version, (active, deleted, published, expires) in self._documents.fields(ITEMS, scope):
+            published_ms, expires_ms = _milliseconds(published), _milliseconds(expires)
+            new_at = version if published_ms is None else published_ms
+            yield Entry(item_id, bool(active) and not deleted, new_at, published_ms, expires_ms)
+
     def count(self, scope: Scope) -> int:
-        """How many items may be recommended: active and not deleted."""
+        """How many items are switched on: active and not deleted."""
         return self._documents.count(ITEMS, scope, RECOMMENDABLE)
 
-    def recommendable(self, scope: Scope) -> list[str]:
-        """The ids of the items that may be recommended, in no order, without reading the items."""
-        return self._documents.ids(ITEMS, scope, RECOMMENDABLE)
+    def showable(self, scope: Scope, within: timedelta) -> list[str]:
+        """The ids of items that may be shown now, or will be by their publication within some time."""
+        now = datetime.now(UTC)
+        at, until = milliseconds(now), milliseconds(now + within)
+        return [
+            entry.item_id
+            for entry in self.entries(scope)
+            if entry.visible_at(max(at, min(entry.published_at or at, until)))
+        ]
 
 
 def item_version(item: Item, arrived_ms: int) -> int:
@@ -162,6 +176,10 @@ def _scenario(body: Body, learnt: Body) -> Scenario:
 
 def _item(body: Body) -> Item:
     return Item.model_validate(body)
+
+
+def _milliseconds(text: Scalar) -> int | None:
+    return None if text is None else milliseconds(datetime.fromisoformat(str(text)))
 
 
 def _digest(key: str) -> str:

@@ -1,22 +1,115 @@
-"""The newest items and the inactive ones of each scenario in Redis, kept by the consumer, read on the request path."""
+"""Availability in Redis: which items of each scenario are new, off, not yet published or past their expiry.
+
+The consumer writes it with each item, serving reads it every two seconds. It is derived: the documents hold the truth,
+and `Fresh.rebuild` makes it anew from them (jobs/availability.py).
+"""
 
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
+import orjson
 from redis import Redis
 
+from lemo.domain.availability import Availability, Entry
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
+from lemo.stores.catalog import item_version
 from lemo.stores.redis import Keys, asking
 
 KEPT = 1_000
-"""Newest items remembered per scenario."""
+"""Newest items remembered per scenario, besides those that are not published yet."""
+HORIZON_MS = 6 * 3600 * 1000
+"""How far ahead moments of expiry are read: as long as serving stays right while Redis is away."""
+REBUILD_SECONDS = 60
+"""A rebuild that gives no sign of life for so long has died."""
+_CHUNK = 1_000
+"""Items of one script, during which Redis answers nobody else."""
+
+# KEYS: off, latest, embargoed, expiring, about, rebuilding, touched; ARGV: now, newest items kept, entries as JSON
+# [id, recommendable, new at, published at or 0, expires at or 0].
+# While a rebuild is under way, what is written here is noted, so that it outlives the rebuild. A full list of newest
+# items loses expired ones before it loses old ones.
+_ADD = """
+local now, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
+local noted = redis.call('EXISTS', KEYS[6]) == 1
+for _, entry in ipairs(cjson.decode(ARGV[3])) do
+  local id, recommendable, new_at, published_at, expires_at = unpack(entry)
+  if recommendable then
+    redis.call('SREM', KEYS[1], id)
+    redis.call('ZADD', KEYS[2], new_at, id)
+  else
+    redis.call('SADD', KEYS[1], id)
+    redis.call('ZREM', KEYS[2], id)
+  end
+  if recommendable and published_at > now then
+    redis.call('ZADD', KEYS[3], published_at, id)
+  else
+    redis.call('ZREM', KEYS[3], id)
+  end
+  if recommendable and expires_at > 0 then
+    redis.call('ZADD', KEYS[4], expires_at, id)
+  else
+    redis.call('ZREM', KEYS[4], id)
+  end
+  if noted then
+    redis.call('SADD', KEYS[7], id)
+  end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+local over = redis.call('ZCARD', KEYS[2]) - redis.call('ZCARD', KEYS[3]) - kept
+if over > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    local expires_at = redis.call('ZSCORE', KEYS[4], id)
+    if expires_at and tonumber(expires_at) <= now then
+      redis.call('ZREM', KEYS[2], id)
+      over = over - 1
+    end
+  end
+end
+if over > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, over - 1)
+  redis.call('HSET', KEYS[5], 'cut', 1)
+end
+"""
+
+# Gives a rebuild more time. KEYS: rebuilding; ARGV: its token, milliseconds.
+_RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+
+# What was rebuilt takes the place of what was there, except for items that were written meanwhile.
+# KEYS: rebuilding, touched, about, kept (scratch), then rebuilt and present key of off, latest, embargoed and expiring;
+# ARGV: token, moment, newest items kept.
+_SWITCH = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('SDIFFSTORE', KEYS[5], KEYS[5], KEYS[2])
+redis.call('SINTERSTORE', KEYS[4], KEYS[6], KEYS[2])
+redis.call('SUNIONSTORE', KEYS[6], KEYS[5], KEYS[4])
+redis.call('DEL', KEYS[4], KEYS[5])
+for at = 7, 11, 2 do
+  redis.call('ZDIFFSTORE', KEYS[at], 2, KEYS[at], KEYS[2])
+  redis.call('ZINTERSTORE', KEYS[4], 2, KEYS[at + 1], KEYS[2], 'WEIGHTS', 1, 0)
+  redis.call('ZUNIONSTORE', KEYS[at + 1], 2, KEYS[at], KEYS[4])
+  redis.call('DEL', KEYS[4], KEYS[at])
+end
+local over = redis.call('ZCARD', KEYS[8]) - redis.call('ZCARD', KEYS[10]) - tonumber(ARGV[3])
+local cut = redis.call('HGET', KEYS[13], 'cut')
+if over > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[8], 0, over - 1)
+  cut = 1
+end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[13])
+redis.call('HSET', KEYS[3], 'built_at', ARGV[2], 'cut', cut or 0)
+return 1
+"""
 
 
 class Fresh:
-    """What changed in a catalogue since the last snapshot: which items are new, and which must not be shown.
+    """Availability of the items of each scenario.
 
     Hand in only items whose write the document store accepted: then a replay, or a message out of order, changes
     nothing.
@@ -26,53 +119,125 @@ class Fresh:
     def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
         self._redis = redis
         self._keys = keys or Keys()
+        self._add: Any = redis.register_script(_ADD)
+        self._renew: Any = redis.register_script(_RENEW)
+        self._switch: Any = redis.register_script(_SWITCH)
 
-    def latest_key(self, scope: Scope) -> str:
-        """The key of the sorted set of newest items (score: published or arrived, Unix ms)."""
-        return self._keys("latest", scope.tenant_id, scope.scenario_id)
+    def keys(self, scope: Scope, suffix: str = "") -> list[str]:
+        """The sets: ids that are off; newest items, embargoed and expiring ones, by their moments."""
+        return [
+            self._keys(what + suffix, scope.tenant_id, scope.scenario_id)
+            for what in ("inactive", "latest", "embargoed", "expiring")
+        ]
 
-    def inactive_key(self, scope: Scope) -> str:
-        """The key of the set of ids of inactive and deleted items."""
-        return self._keys("inactive", scope.tenant_id, scope.scenario_id)
+    def about_key(self, scope: Scope) -> str:
+        """The hash that says when the sets were last whole, and whether older items had to make room for newer ones."""
+        return self._keys("availability", scope.tenant_id, scope.scenario_id)
+
+    def _rebuild_keys(self, scope: Scope) -> tuple[str, str]:
+        """Of a rebuild that is under way: its token, and the items that were written since it began."""
+        ids = scope.tenant_id, scope.scenario_id
+        return self._keys("availability-rebuilding", *ids), self._keys("availability-touched", *ids)
 
     def add(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> None:
         """Takes in written items, each with the Unix ms of its arrival."""
-        latest: dict[str, int] = {}
-        hidden: set[str] = set()
-        for item, arrived in zip(items, arrived_ms, strict=True):
-            if item.recommendable:
-                hidden.discard(item.item_id)
-                latest[item.item_id] = milliseconds(item.published_at) if item.published_at else arrived
-            else:
-                latest.pop(item.item_id, None)
-                hidden.add(item.item_id)
-        latest_key, inactive_key = self.latest_key(scope), self.inactive_key(scope)
+        entries = [entry_of(item, arrived) for item, arrived in zip(items, arrived_ms, strict=True)]
+        keys = [*self.keys(scope), self.about_key(scope), *self._rebuild_keys(scope)]
+        for chunk in _chunks(entries):
+            self._put(keys, chunk)
+
+    def read(self, scope: Scope) -> Availability:
+        """What may be shown, now and in the hours to come."""
+        now = time.time_ns() // 1_000_000
+        off_key, latest_key, embargoed_key, expiring_key = self.keys(scope)
         with asking(), self._redis.pipeline(transaction=True) as pipeline:
-            if hidden:
-                pipeline.sadd(inactive_key, *hidden)
-                pipeline.zrem(latest_key, *hidden)
-            if latest:
-                pipeline.srem(inactive_key, *latest)
-                pipeline.zadd(latest_key, latest)
-                pipeline.zremrangebyrank(latest_key, 0, -KEPT - 1)
-            pipeline.execute()
-
-    def queue_latest(self, pipeline: Any, scope: Scope, n: int) -> None:
-        """Adds the command that reads the `n` newest items (publication in the future waits) to a pipeline."""
-        pipeline.zrevrangebyscore(self.latest_key(scope), time.time_ns() // 1_000_000, "-inf", start=0, num=n)
-
-    def queue_inactive(self, pipeline: Any, scope: Scope) -> None:
-        """Adds the command that reads the inactive ids to a pipeline."""
-        pipeline.smembers(self.inactive_key(scope))
+            pipeline.zrevrangebyscore(latest_key, now + HORIZON_MS, "-inf")
+            pipeline.smembers(off_key)
+            pipeline.zrangebyscore(embargoed_key, now, "+inf", withscores=True)
+            pipeline.zrangebyscore(expiring_key, "-inf", now + HORIZON_MS, withscores=True)
+            newest, off, embargoed, expiring = pipeline.execute()
+        return Availability(
+            tuple(item_id.decode() for item_id in newest),
+            frozenset(item_id.decode() for item_id in off),
+            {item_id.decode(): int(moment) for item_id, moment in embargoed},
+            {item_id.decode(): int(moment) for item_id, moment in expiring},
+        )
 
     def latest(self, scope: Scope, n: int) -> list[str]:
         """The ids of the `n` newest items that may be shown, newest first."""
-        with asking(), self._redis.pipeline(transaction=False) as pipeline:
-            self.queue_latest(pipeline, scope, n)
-            return [item_id.decode() for item_id in pipeline.execute()[0]]
+        found = self.read(scope)
+        hidden = found.hidden()
+        return [item_id for item_id in found.newest if item_id not in hidden][:n]
 
     def inactive(self, scope: Scope) -> set[str]:
-        """The ids of items that must not be shown."""
+        """The ids of items that are off: inactive or deleted."""
+        return set(self.read(scope).off)
+
+    def built_at(self, scope: Scope) -> int | None:
+        """The Unix ms at which the sets were last made whole; None where they are not."""
+        with asking():
+            found = self._redis.hget(self.about_key(scope), "built_at")
+        return int(found) if found is not None else None
+
+    def incomplete(self, scopes: Sequence[Scope]) -> list[Scope]:
+        """Those of the scopes whose sets are not whole: Redis was emptied, or a release before this one wrote them.
+
+        Also those whose list of newest items has run low, by expiry or switching off, though there are older ones.
+        """
         with asking(), self._redis.pipeline(transaction=False) as pipeline:
-            self.queue_inactive(pipeline, scope)
-            return {item_id.decode() for item_id in pipeline.execute()[0]}
+            for scope in scopes:
+                pipeline.hmget(self.about_key(scope), ["built_at", "cut"])
+            abouts = pipeline.execute()
+        found = []
+        for scope, (built_at, cut) in zip(scopes, abouts, strict=True):
+            if built_at is None or (cut == b"1" and len(self.latest(scope, KEPT)) < KEPT // 2):
+                found.append(scope)
+        return found
+
+    def rebuild(self, scope: Scope, entries: Iterable[Entry]) -> bool:
+        """Makes the sets anew from all items of the scope; False where another rebuild is under way, or took over.
+
+        `entries` is read after the rebuild has begun. An item that is written from then on keeps what was written.
+        """
+        rebuilding, touched = self._rebuild_keys(scope)
+        token = uuid.uuid4().hex
+        new_keys = self.keys(scope, "-new")
+        new_about = self._keys("availability-new", scope.tenant_id, scope.scenario_id)
+        scratch = self._keys("availability-scratch", scope.tenant_id, scope.scenario_id)
+        nothing = self._keys("availability-none", scope.tenant_id, scope.scenario_id)
+        with asking():
+            if not self._redis.set(rebuilding, token, nx=True, ex=REBUILD_SECONDS):
+                return False
+            self._redis.delete(touched, *new_keys, new_about)
+        for chunk in _chunks(entries):
+            with asking():
+                if not self._renew(keys=[rebuilding], args=[token, REBUILD_SECONDS * 1000]):
+                    return False
+            self._put([*new_keys, new_about, nothing, nothing], chunk)
+        pairs = [each for pair in zip(new_keys, self.keys(scope), strict=True) for each in pair]
+        with asking():
+            return bool(
+                self._switch(
+                    keys=[rebuilding, touched, self.about_key(scope), scratch, *pairs, new_about],
+                    args=[token, time.time_ns() // 1_000_000, KEPT],
+                )
+            )
+
+    def _put(self, keys: Sequence[str], entries: Sequence[Entry]) -> None:
+        rows = [[*each[:3], each.published_at or 0, each.expires_at or 0] for each in entries]
+        with asking():
+            self._add(keys=keys, args=[time.time_ns() // 1_000_000, KEPT, orjson.dumps(rows)])
+
+
+def entry_of(item: Item, arrived_ms: int) -> Entry:
+    """What of an item decides whether it may be shown; `arrived_ms` is the Unix ms of its arrival."""
+    published = milliseconds(item.published_at) if item.published_at else None
+    expires = milliseconds(item.expires_at) if item.expires_at else None
+    new_at = item_version(item, arrived_ms) if published is None else published
+    return Entry(item.item_id, item.recommendable, new_at, published, expires)
+
+
+def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    rest = iter(entries)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk

@@ -46,6 +46,7 @@ def test_columns_become_fields_and_attributes(tmp_path: Path) -> None:
             "title": pa.array(["标题"]).dictionary_encode(),
             "tags": [["x", "y"]],
             "published_at": pa.array([date(2024, 5, 1)]),
+            "expires_at": pa.array([datetime(2024, 6, 1, tzinfo=UTC)]),
             "price": pa.array([Decimal("9.50")]),
             "ratio": [float("nan")],
             "nested": [{"a": float("inf"), "b": [1]}],
@@ -56,6 +57,7 @@ def test_columns_become_fields_and_attributes(tmp_path: Path) -> None:
     (item,) = read_items(path)
     assert (item.item_id, item.title, item.tags) == ("17850", "标题", ["x", "y"])
     assert item.published_at == datetime(2024, 5, 1, tzinfo=UTC)
+    assert item.expires_at == datetime(2024, 6, 1, tzinfo=UTC)
     assert item.attributes == {"price": 9.5, "nested": {"a": None, "b": [1]}, "raw": "_wA="}
 
 

@@ -32,12 +32,13 @@ def rejected(reading: Reading[Item]) -> dict[int, str]:
 def test_columns_lists_and_attributes(tmp_path: Path) -> None:
     _, (item,) = read(
         tmp_path / "items.csv",
-        "item_id,title,categories,tags,is_active,published_at,price,empty,\n"
-        '"a/b c",你好,x|y, t ,false,1700000000,9.5,,7\n',
+        "item_id,title,categories,tags,is_active,published_at,expires_at,price,empty,\n"
+        '"a/b c",你好,x|y, t ,false,1700000000,2024-01-01,9.5,,7\n',
     )
     assert item.item_id == "a/b c"
     assert (item.title, item.categories, item.tags, item.is_active) == ("你好", ["x", "y"], ["t"], False)
     assert item.published_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert item.expires_at == datetime(2024, 1, 1, tzinfo=UTC)
     assert item.attributes == {"price": "9.5"}
 
 

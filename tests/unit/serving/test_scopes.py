@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lemo.domain.availability import Availability
 from lemo.domain.scope import Scope
 from lemo.serving import scopes as scopes_module
 from lemo.serving.scopes import Scopes
@@ -32,7 +33,7 @@ class Loads:
     def __call__(self, scope: Scope, before: ServingState) -> ServingState:
         self.gate.wait(10)
         self.of[scope] = self.of.get(scope, 0) + 1
-        return ServingState(latest=(*before.latest, str(self.of[scope])))
+        return ServingState(availability=Availability((*before.latest, str(self.of[scope]))))
 
 
 def test_a_scope_is_loaded_once_however_many_ask_first() -> None:
@@ -90,7 +91,7 @@ def test_a_load_that_fails_leaves_what_was_there() -> None:
     def load(scope: Scope, before: ServingState) -> ServingState:
         if next(calls):
             raise RuntimeError("a fault that nobody thought of")
-        return ServingState(latest=("first",))
+        return ServingState(availability=Availability(("first",)))
 
     scopes = Scopes(load, 10, refresh_seconds=0.01)
     assert scopes.state(A).latest == ("first",)
@@ -106,13 +107,13 @@ def test_a_state_that_cannot_be_renewed_is_counted_and_ages(monkeypatch: pytest.
     def load(scope: Scope, before: ServingState) -> ServingState:
         if broken.is_set():
             raise RuntimeError("a fault that nobody thought of")
-        return ServingState(latest=("first",), read_at=dict.fromkeys(PARTS, time.monotonic()))
+        return ServingState(availability=Availability(("first",)), read_at=dict.fromkeys(PARTS, time.monotonic()))
 
     scopes = Scopes(load, 10, refresh_seconds=0.01)
     scopes.state(A)
     assert (scopes.renewals().failed, scopes.renewals().fault) == (0, "")
     broken.set()
-    wait_for(lambda: scopes.is_stale(scopes.state(A), "model"))
+    wait_for(lambda: scopes.is_stale(scopes.state(A), "model") and scopes.renewals().failed > 0)
     found = scopes.renewals()
     assert (found.scopes, found.stale, found.fault) == (1, 1, "RuntimeError")
     assert found.failed > 0

@@ -23,7 +23,7 @@ KEYS = Kind("keys", ("tenant_id",))
 SCENARIOS = Kind("scenarios")
 LEARNT_SCALES = Kind("learnt_scales")
 """Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
-ITEMS = Kind("items", ("is_active", "deleted", "published_at"))
+ITEMS = Kind("items", ("is_active", "deleted", "published_at", "expires_at"))
 PROFILES = Kind("profiles", ("last_event_at",))
 MODELS = Kind("models", ("created_at", "kind"))
 MODEL_CHANGES = Kind("model_changes", ("fence",))
@@ -87,6 +87,9 @@ class Documents(Protocol):
 
     def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
         """All documents of the scope by id, read in batches, so that any number fits into memory."""
+
+    def fields(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, int, tuple[Scalar, ...]]]:
+        """Id, version and the kind's fields of all documents of the scope by id, in batches, without their bodies."""
 
     def ids(self, kind: Kind, scope: Scope, where: Mapping[str, Scalar]) -> list[str]:
         """The ids of all documents whose fields equal `where`, without reading their bodies; in no order."""

@@ -24,6 +24,8 @@ from lemo.stores.documents.bodies import decoded, encoded
 
 BATCH = 1000
 """Documents per read of a scan, and ids per $in."""
+FIELDS_BATCH = 10_000
+"""Documents per read of their fields alone."""
 UPDATES = 50
 """Updates per bulk: FerretDB keeps one of its 100 connections for each until the bulk ends, and hangs without one."""
 DUPLICATE_KEY = 11000
@@ -111,6 +113,21 @@ class MongoDocuments:
             for stored in batch:
                 yield stored["id"], decoded(stored["body"])
             if len(batch) < BATCH:
+                return
+            last = batch[-1]["id"]
+
+    def fields(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, int, tuple[Scalar, ...]]]:
+        """Id, version and the kind's fields of all documents of the scope by id, in batches, without their bodies."""
+        names = [_field(kind, field) for field in kind.fields]
+        wanted = dict.fromkeys(["id", "version", *names], 1)
+        last = ""
+        while True:
+            with self._collection(kind) as collection:
+                query = {**_filter(kind, scope, None), "id": {"$gt": last}}
+                batch = list(collection.find(query, wanted).sort([("id", ASCENDING)]).limit(FIELDS_BATCH))
+            for stored in batch:
+                yield stored["id"], stored["version"], tuple(stored.get(name) for name in names)
+            if len(batch) < FIELDS_BATCH:
                 return
             last = batch[-1]["id"]
 

@@ -21,6 +21,8 @@ BUSY_SECONDS = 20.0
 """How long a write waits for another process's write before it gives up."""
 BATCH = 500
 """Rows per read of a scan, and ids per IN list (SQLite's oldest limit is 999 parameters)."""
+FIELDS_BATCH = 10_000
+"""Documents per read of their fields alone."""
 
 _MENDS = {
     sqlite3.SQLITE_FULL: "The disk is full: free some space (`df -h`), then try again; nothing half-written is kept.",
@@ -136,6 +138,22 @@ class SqliteDocuments:
             for id, body in rows:
                 yield id, decoded(body)
             if len(rows) < BATCH:
+                return
+            last = rows[-1][0]
+
+    def fields(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, int, tuple[Scalar, ...]]]:
+        """Id, version and the kind's fields of all documents of the scope by id, in batches, without their bodies."""
+        columns = ", ".join(["id", "version", *(_column(kind, field) for field in kind.fields)])
+        last = ""
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(
+                    f"SELECT {columns} FROM {_table(kind)}"  # noqa: S608
+                    " WHERE tenant = ? AND scenario = ? AND id > ? ORDER BY id LIMIT ?",
+                    (scope.tenant_id, scope.scenario_id, last, FIELDS_BATCH),
+                ).fetchall()
+            yield from ((id, version, tuple(fields)) for id, version, *fields in rows)
+            if len(rows) < FIELDS_BATCH:
                 return
             last = rows[-1][0]
 
