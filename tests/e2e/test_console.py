@@ -41,7 +41,7 @@ def test_the_explorer_shows_history_recommendations_and_similar_items(console: C
     page.goto(f"{console.url}/explore")
     page.get_by_label("User 用户").fill("用户 4")
     page.get_by_role("button", name="用户 42", exact=True).click()
-    first = page.locator(".lemo-item").filter(has_text="because of “").first
+    first = page.locator(".lemo-item").filter(has_text='because of "').first
     expect(first).to_be_visible(timeout=20_000)
     # An even user loves the kitchen: the model has to find that out.
     expect(first).to_contain_text("kitchen")
@@ -64,6 +64,18 @@ def test_the_explorer_shows_history_recommendations_and_similar_items(console: C
 def test_an_address_that_names_a_user_opens_him(console: Console, visit: Visit) -> None:
     visit.page.goto(f"{console.url}/explore?scenario={SHOP}&user=nobody%20%22%27%2F%3Cb%3E")
     expect(visit.page.get_by_text("Nothing is known of this user")).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("page", ["explore", "models", "schedule"])
+def test_an_address_that_names_what_does_not_exist_says_so(console: Console, page: str) -> None:
+    unknown = httpx.get(f"{console.url}/{page}", params={"scenario": "shopp"}, trust_env=False).text
+    assert "There is no scenario" in unknown
+    assert f"Did you mean {SHOP}?" in unknown
+    for parameter in ("entry", "scenari"):
+        assert "has no parameter" in httpx.get(f"{console.url}/{page}?{parameter}=x", trust_env=False).text
+    known = httpx.get(f"{console.url}/{page}", params={"scenario": SHOP}, trust_env=False).text
+    assert "There is no scenario" not in known
+    assert "has no parameter" not in known
 
 
 def test_a_foreign_name_for_this_machine_is_refused(console: Console) -> None:

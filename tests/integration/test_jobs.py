@@ -181,11 +181,28 @@ def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world
     assert challenger(None) == (BlendConfig(), None)
 
 
-def test_jobs_of_a_scenario_without_data_do_nothing(stores: Stores, empty: Scope) -> None:
-    for job in JOBS.values():
+def test_jobs_of_a_scenario_without_data_do_nothing_and_say_why(stores: Stores, empty: Scope) -> None:
+    why = {}
+    for entry, job in JOBS.items():
         done = job.work()(stores, empty, unattended())
         assert done.rows_written == 0
+        why[entry] = done.detail["why"]
+    for entry in ("train-model-daily", "update-user-profiles-2hours", "precompute-recommendations-4hours"):
+        assert "no events yet" in why[entry]
+        assert "lemo import events" in why[entry]
+    for entry in ("compute-item-similarity-hourly", "embed-items"):
+        assert "no" in why[entry]
+        assert "lemo import items" in why[entry]
     assert stores.snapshots.current(empty, "model") is None
+
+
+def test_training_on_events_that_speak_for_nothing_names_the_actions_that_do(stores: Stores, empty: Scope) -> None:
+    action = next(name for name, rule in stores.scenarios.get(empty).actions.items() if rule.weight < 0)
+    stores.events.insert([(empty, Event(user_id="u", item_id="i", action=action, timestamp=MOMENT / 1000))])
+    done = train(stores, empty, unattended())
+    assert (done.rows_written, done.detail["promoted"]) == (0, False)
+    assert "None of 1 events speaks for an item" in done.detail["why"]
+    assert "purchase" in done.detail["why"]
 
 
 def test_one_user_and_one_item_are_enough(stores: Stores, empty: Scope) -> None:

@@ -61,20 +61,29 @@ def recommend(
         answers = served.recommend_many(scope, wanted, n)
         if len(wanted) > 1:
             answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))
-        rows = (export_row(user_id, answer) for user_id, answer in answers)
         if out is not None:
-            count = write_export(out, rows)
+            count = write_export(out, (export_row(user_id, answer) for user_id, answer in answers))
             messages.print(f"Wrote the recommendations of {count:,} users to {out}.", highlight=False, markup=False)
             return
-        found = list(rows)
+        found = list(answers)
         if format is Format.json:
-            show_json(found[0] if user is not None else found)
+            rows = [export_row(user_id, answer) for user_id, answer in found]
+            show_json(rows[0] if user is not None else rows)
             return
-        items = stores.items.get_many(scope, list({each["item_id"] for row in found for each in row["items"]}))
+        shown = [item for _, answer in found for item in answer.items]
+        named = {item.item_id for item in shown}.union(item.because for item in shown if item.because)
+        titles = {item.item_id: item.title for item in stores.items.get_many(scope, sorted(named)).values()}
     lines = [
-        {"user": row["user_id"], "rank": rank, "title": item.title if (item := items.get(each["item_id"])) else ""}
-        | each
-        for row in found
-        for rank, each in enumerate(row["items"], start=1)
+        {
+            "user": user_id,
+            "rank": rank,
+            "item": titles.get(item.item_id) or item.item_id,
+            "item_id": item.item_id,
+            "score": item.score,
+            "reason": item.reason_by_title(titles),
+        }
+        for user_id, answer in found
+        for rank, item in enumerate(answer.items, start=1)
     ]
-    show(lines, format, f"Recommendations in {scenario}", ["user", "rank", "item_id", "title", "score", "reason"])
+    columns = ["rank", "item", "item_id", "score", "reason"]
+    show(lines, format, f"Recommendations in {scenario}", columns if user is not None else ["user", *columns])

@@ -18,13 +18,15 @@ COLUMNS = ("run_id", "entry", "scenario_id", "outcome", "queued_at", "seconds", 
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
-    """The runs as rows to show, with what follows from their times."""
-    return [run.model_dump() | {"seconds": run.seconds} for run in runs]
+    """The runs as rows to show, with what follows from their times, and a note: the error, or why little was done."""
+    return [
+        run.model_dump() | {"seconds": run.seconds, "note": run.error or str(run.detail.get("why", ""))} for run in runs
+    ]
 
 
 def columns(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The columns of a table of runs: the error has one only where there is an error."""
-    return (*COLUMNS, "error") if any(run.error for run in runs) else COLUMNS
+    """The columns of a table of runs: notes have one only where there are some."""
+    return (*COLUMNS, "note") if any(row["note"] for row in rows(runs)) else COLUMNS
 
 
 @app.command("list")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from lemo.commands.output import messages
 from lemo.domain.errors import EngineUnavailable, LemoError
@@ -70,9 +71,10 @@ def progress_bar(description: str) -> "Iterator[Report]":
 
 def _bars() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[stage]}"),
+        # One line for each run, however narrow the terminal: what does not fit is cut, not broken.
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=10),
+        TextColumn("{task.fields[stage]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         TimeElapsedColumn(),
         console=messages,
     )

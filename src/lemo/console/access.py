@@ -2,12 +2,14 @@
 
 import ipaddress
 import time
+from collections.abc import Mapping, Sequence
 
 from nicegui import app, run, ui
 
 from lemo.console.facts import Facts
 from lemo.console.theme import frame, heading, trouble
-from lemo.domain.errors import LemoError, WrongCredential
+from lemo.domain.errors import InvalidInput, LemoError, NotFound, WrongCredential
+from lemo.domain.reasons import did_you_mean, shortened
 from lemo.settings import Settings
 from lemo.stores.bootstrap import credential
 
@@ -45,17 +47,20 @@ class Access:
         ui.navigate.to("/login")
         return None
 
-    async def visitor(self, path: str) -> tuple[str, list[str]] | None:
-        """The tenant of this visitor and the names of its scenarios, for the page at `path`.
+    async def visitor(self, path: str, **parameters: str) -> tuple[str, list[str]] | None:
+        """The tenant of this visitor and the names of its scenarios, for the page at `path` with these parameters.
 
-        None when there is nothing to draw any more: he has been sent to the login page, or been told what is wrong.
+        None when there is nothing to draw any more: he has been sent to the login page, or been told what is wrong,
+        such as that the address names a scenario that does not exist, or a parameter that the page does not take.
         """
         tenant_id = None
         try:
             tenant_id = await self.tenant()
             if tenant_id is None:
                 return None
-            return tenant_id, await run.io_bound(self._facts.scenario_names, tenant_id) or []
+            scenarios = await run.io_bound(self._facts.scenario_names, tenant_id) or []
+            _check_address(parameters, scenarios)
+            return tenant_id, scenarios
         except LemoError as error:
             with frame(path, tenant_id, may_leave=self.needs_login):
                 trouble(error)
@@ -92,3 +97,21 @@ class Access:
         if tenant_id is None:
             raise WrongCredential("This key is unknown.", "Check it for a missing character.")
         return tenant_id
+
+
+def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> None:
+    """Raises InvalidInput for a parameter that the page does not take, NotFound for an unknown scenario."""
+    request = ui.context.client.request
+    for name in request.query_params if request else ():
+        if name not in parameters:
+            raise InvalidInput(
+                f"This page has no parameter {shortened(name)}.",
+                f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters)}.",
+            )
+    scenario = parameters.get("scenario", "")
+    if scenario and scenario not in scenarios:
+        there = ", ".join(scenarios[:20]) + (f" and {len(scenarios) - 20} more" if len(scenarios) > 20 else "")
+        raise NotFound(
+            f"There is no scenario {shortened(scenario)}. 没有这个场景。",
+            f"{did_you_mean(scenario, scenarios)}There are: {there}." if scenarios else "There is none yet.",
+        )

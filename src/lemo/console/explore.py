@@ -27,7 +27,7 @@ class ExplorePage:
         self._facts = facts
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
-        self._scenario = scenario if scenario in scenarios else scenarios[0]
+        self._scenario = scenario or scenarios[0]
         self._user = user
         self._n = 10
         self._pictures = False
@@ -268,7 +268,7 @@ def _unseen(item: Item) -> str:
 
 async def explore_page(facts: Facts, access: Access, scenario: str, user: str) -> None:
     """Draws the explorer for whoever asks."""
-    visitor = await access.visitor("/explore")
+    visitor = await access.visitor("/explore", scenario=scenario, user=user)
     if visitor is None:
         return
     tenant_id, scenarios = visitor

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.item import Item
-from lemo.domain.recommendation import Answer, RecommendedItem
+from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
@@ -237,10 +237,7 @@ def _named(answer: Answer) -> list[str]:
 def _shown(answer: Answer, items: dict[str, Item]) -> list[ShownItem]:
     scores = [each.score for each in answer.items]
     low, high = (min(scores), max(scores)) if scores else (0.0, 0.0)
-
-    def why(each: RecommendedItem) -> str:
-        cause = items.get(each.because) if each.because else None
-        return f"because of “{cause.title}”" if cause and cause.title else each.reason
+    titles = {item_id: item.title for item_id, item in items.items()}
 
     return [
         ShownItem(
@@ -248,7 +245,7 @@ def _shown(answer: Answer, items: dict[str, Item]) -> list[ShownItem]:
             items.get(each.item_id),
             score=each.score,
             share=(each.score - low) / (high - low) if high > low else 1.0,
-            why=why(each),
+            why=each.reason_by_title(titles),
         )
         for each in answer.items
     ]

@@ -40,7 +40,7 @@ class ModelsPage:
         self._facts = facts
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
-        self._scenario = scenario if scenario in scenarios else next(iter(scenarios), "")
+        self._scenario = scenario or scenarios[0]
         self._seen: _Seen | None = None
 
     @property
@@ -213,7 +213,7 @@ def _segments(model: RegisteredModel) -> str:
 
 async def models_page(facts: Facts, access: Access, scenario: str) -> None:
     """Draws the models for whoever asks."""
-    visitor = await access.visitor("/models")
+    visitor = await access.visitor("/models", scenario=scenario)
     if visitor is None:
         return
     tenant_id, scenarios = visitor

@@ -52,7 +52,7 @@ class SchedulePage:
         self._facts = facts
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
-        self._scenario = scenario if scenario in scenarios else ""
+        self._scenario = scenario
         self._steering = Steering(facts.stores, tenant_id, f"{tenant_id}, console")
         self._seen: _Seen | None = None
         self._edited: TimetableRow | None = None
@@ -287,7 +287,7 @@ def next_run(row: TimetableRow) -> str:
 
 async def schedule_page(facts: Facts, access: Access, scenario: str) -> None:
     """Draws the schedule for whoever asks."""
-    visitor = await access.visitor("/schedule")
+    visitor = await access.visitor("/schedule", scenario=scenario)
     if visitor is None:
         return
     tenant_id, scenarios = visitor

@@ -1,6 +1,7 @@
 """Recommendations: the answer to a request, the same from API, batch export and console."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel
@@ -23,6 +24,11 @@ class RecommendedItem(BaseModel):
         """The id of the touched item in the reason, where it names one."""
         found = _BECAUSE.match(self.reason)
         return found[1] if found else None
+
+    def reason_by_title(self, titles: Mapping[str, str]) -> str:
+        """The reason for people: with the title of the touched item where it has one."""
+        title = titles.get(self.because, "") if self.because else ""
+        return f'because of "{title}"' if title else self.reason
 
 
 class Answer(BaseModel):

@@ -50,6 +50,8 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     except EngineUnavailable as error:  # the vector store is optional, and the next run deletes what this one could not
         log.warning("vectors of items that are gone stay", scope=str(scope), error=error.message)
         detail["without"] = f"content vectors: {error.message}"
+    if not any(dropped.values()):
+        detail["why"] = "Nothing is stale, orphaned or past its retention."
     return Done(rows_written=sum(dropped.values()), detail=detail)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.jobs.report import Done, Report
+from lemo.jobs.report import NO_ITEMS, Done, Report, idle
 from lemo.recommenders.embedding import TextEmbedding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -44,7 +44,7 @@ def embed(stores: Stores, scope: Scope, report: Report) -> Done:
     with closing(_Chosen(stores.settings)) as chosen:
         version = stores.snapshots.current(scope, KIND)
         if not waiting and version is not None and chosen.is_model_of(stores, scope, version):
-            return Done()
+            return idle("No item waits for its vector.")
         version = _follow_pointer(stores, scope)
         if version is not None and chosen.is_model_of(stores, scope, version):
             model = chosen.of(stores.snapshots.open(scope, KIND, version).arrays)
@@ -127,7 +127,7 @@ def _embed_all(stores: Stores, scope: Scope, report: Report, chosen: _Chosen, wa
     items = [item for item in stores.items.scan(scope) if item.recommendable]
     if not items:
         stores.embedding_queue.finish(scope, waiting)
-        return Done(len(waiting))
+        return idle(NO_ITEMS, len(waiting))
     report.stage(f"learning words from {len(items):,} items")
     arrays = chosen.learn([item.text() for item in items])
     model = chosen.of(arrays)

@@ -2,9 +2,10 @@
 
 from lemo.domain.scope import Scope
 from lemo.jobs.profiles import DAY_MS
-from lemo.jobs.report import Done, Report
+from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
+from lemo.stores.models import KIND
 
 
 def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
@@ -15,7 +16,7 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     scenario = stores.scenarios.get(scope)
     newest = stores.events.newest(scope)
     if newest is None:
-        return Done()
+        return idle(NO_EVENTS)
     report.stage("reading active users")
     users = stores.events.active_users(scope, since_ms=newest - scenario.active_days * DAY_MS)
     done = written = 0
@@ -26,4 +27,8 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
             written += stores.answers.write_many(scope, answers)
             done += asked
             report.advance(asked)
+    if stores.snapshots.current(scope, KIND) is None:
+        return idle("There is no model yet. Train one: `lemo jobs run train-model-daily --scenario NAME`.", len(users))
+    if not written:
+        return idle("The answers of all active users hold still.", len(users), unchanged=done)
     return Done(len(users), written, {"unchanged": done - written})

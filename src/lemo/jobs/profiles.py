@@ -5,7 +5,7 @@ import pyarrow as pa
 from lemo.domain.scope import Scope
 from lemo.domain.touch import Touch
 from lemo.jobs.ratings import with_scales
-from lemo.jobs.report import Done, Report
+from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.recommenders.profile import Profiler
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
@@ -19,7 +19,7 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
     scenario = with_scales(stores, scope)
     newest = stores.events.newest(scope)
     if newest is None:
-        return Done()
+        return idle(NO_EVENTS)
     report.stage("reading histories")
     since = newest - scenario.active_days * DAY_MS
     remembered = [action for action, rule in scenario.actions.items() if rule.remembered]

@@ -17,6 +17,17 @@ class Done:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
+NO_EVENTS = (
+    "There are no events yet. Send some: POST .../events, the log, or `lemo import events FILE --scenario NAME`."
+)
+NO_ITEMS = "There are no items yet. Send some: POST .../items, the log, or `lemo import items FILE --scenario NAME`."
+
+
+def idle(why: str, rows_read: int = 0, **detail: Any) -> Done:
+    """The result of a run that had nothing to do: why, and what a person does about it."""
+    return Done(rows_read, 0, {**detail, "why": why})
+
+
 class Report:
     """Handed to each job: `show` gets progress at most twice a second, `check` raises when the run lost its lease.
 

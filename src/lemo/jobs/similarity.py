@@ -17,7 +17,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
 from lemo.jobs.ratings import with_scales
-from lemo.jobs.report import Done, Report
+from lemo.jobs.report import NO_ITEMS, Done, Report, idle
 from lemo.jobs.similarity_state import State, kept, publish, switch
 from lemo.recommenders.acts import Acts
 from lemo.recommenders.blend import BlendConfig
@@ -61,12 +61,13 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     table, until_ms = stores.events.taken_in(scope, before.until_ms if before else None)
     acts = (before.acts if before else Acts.none(rules)).with_events(table, rules).with_items(active)
     if not len(acts.item_ids):
-        return Done()
+        return idle(f"There are neither items nor events to compare. {NO_ITEMS}")
     answerable = pc.is_in(acts.item_ids, value_set=active).to_numpy(zero_copy_only=False)
     content, without = _content(stores, scope, acts, before)
     if before and not without and before.same(acts, answerable, content):
         stores.embedding_queue.forget_written(scope)
-        return Done(len(table), 0, {"version": stores.snapshots.current(scope, KIND), "full": False})
+        current = stores.snapshots.current(scope, KIND)
+        return idle("Nothing has changed since the last run.", len(table), version=current, full=False)
     report.stage("comparing items")
     tastes, unit = acts.tastes(config.behaviour_half_life_ms, acts.newest)
     ranked = Ranked.of(counting(tastes, unit))

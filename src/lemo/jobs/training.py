@@ -15,7 +15,7 @@ from lemo.domain.time import from_milliseconds
 from lemo.jobs.embeddings import new_version
 from lemo.jobs.promotion import Verdict, judge
 from lemo.jobs.ratings import with_scales
-from lemo.jobs.report import Done, Report
+from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
 from lemo.recommenders.interactions import Interactions
@@ -45,7 +45,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     scenario = with_scales(stores, scope, renew=True)
     interactions = read_interactions(stores, scope, scenario)
     if not interactions.positive.any():
-        return Done(len(interactions), 0, {"promoted": False, "why": "no event that speaks for an item yet"})
+        return idle(_why_not(scenario, len(interactions)), len(interactions), promoted=False)
     report.stage("choosing and measuring")
     assessment = assess(interactions, scenario.actions, report.at)
     config, metrics = challenger(assessment)
@@ -95,6 +95,14 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
             "test_users": metrics.users,
         }
     return Done(len(interactions), len(interactions.item_ids), detail)
+
+
+def _why_not(scenario: Scenario, count: int) -> str:
+    """Why there is nothing to learn, and what to do."""
+    if not count:
+        return NO_EVENTS
+    speaking = ", ".join(sorted(name for name, rule in scenario.actions.items() if rule.weight > 0))
+    return f"None of {count:,} events speaks for an item. Send events of the actions that do: {speaking}."
 
 
 def challenger(assessment: Assessment | None) -> tuple[BlendConfig, Scorecard | None]:

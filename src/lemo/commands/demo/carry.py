@@ -162,7 +162,7 @@ def _sample(stores: Stores, key: str, scope: Scope, number: int) -> Shown:
                 item.item_id,
                 titles.get(item.item_id, ""),
                 item.score,
-                f'because of "{titles.get(item.because) or item.because}"' if item.because else item.reason,
+                item.reason_by_title(titles),
             )
             for item in answer.items
         ],
