@@ -232,3 +232,9 @@ def test_without_a_server_it_is_unavailable_and_keeps_the_password_to_itself(fre
             call()
         assert "hush" not in str(caught.value)
         assert str(free_port) in str(caught.value)
+
+
+def test_of_an_id_that_comes_twice_in_one_block_the_first_event_stays(events: Events, scope: Scope) -> None:
+    first = event(0, event_id="e", item_id="first")
+    events.insert([(scope, first), (scope, event(5, event_id="e", item_id="second"))])
+    assert events.history(scope, "u", 10) == [first]

@@ -156,6 +156,20 @@ def test_a_consumer_measures_what_it_does(settings: Settings, stores: Stores, sc
     assert measured("oldest_uncommitted_seconds") == 0
 
 
+def test_of_events_that_bear_one_id_the_first_counts_everywhere(
+    settings: Settings, stores: Stores, scope: Scope
+) -> None:
+    """However the messages are batched: a replay gives the same state."""
+    first, *others = (event.model_copy(update={"event_id": "e", "user_id": "u0"}) for event in some_events(5))
+    messages = [event_message(scope, event) for event in (first, first, *others)]
+    publish(stores, settings.kafka_event_topic, messages)
+    measured = consume(settings, stores).measured
+    assert [event.item_id for event in stores.events.history(scope, "u0", 10)] == [first.item_id]
+    assert [touch.item_id for touch in stores.history.read(scope, "u0")] == [first.item_id]
+    repeated = {contents: measured("repeated_events_total", contents=contents) for contents in ("same", "other")}
+    assert repeated == {"same": 1, "other": 4}
+
+
 def test_how_far_it_is_behind_is_seen(settings: Settings, stores: Stores, scope: Scope) -> None:
     events = [event_message(scope, event) for event in some_events(5)]
     own, owns = f"{settings.kafka_event_topic}-{scope.tenant_id}", f"{settings.kafka_event_topic}-*"

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars
 import pytest
 import typer
 from confluent_kafka import Producer
@@ -177,6 +178,85 @@ def test_nothing_good_is_a_failure(settings: Settings, tmp_path: Path) -> None:
     assert "item_id: is missing" in table.stdout
     (tmp_path / "names.csv").write_text("item_id,title\n")
     assert "no rows" in told("import", "items", "names.csv", "-s", "shop", exit_code=1)["problems"][0]
+
+
+@redis_alone
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["items", "events"])
+def test_an_import_of_which_most_rows_are_rejected_fails_and_says_so(
+    settings: Settings, tmp_path: Path, form: str, kind: str
+) -> None:
+    good: dict[str, Any] = {"user_id": "u", "item_id": "i", "action": "order", "timestamp": 1_700_000_000}
+    bad = good | {"action": "dance"} if kind == "events" else good | {"item_id": ""}
+    written(tmp_path / f"mostly.{form}", [good] * 2 + [bad] * 3)
+    written(tmp_path / f"half.{form}", [good] * 3 + [bad] * 3)
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    told("import", kind, f"half.{form}", "-s", "shop", "--no-wait")
+    result = lemo("import", kind, f"half.{form}", f"mostly.{form}", "-s", "shop", "--no-wait")
+    assert result.exit_code == 1
+    assert f"Most rows of mostly.{form} were rejected: 3 of 5." in " ".join(result.stderr.split())
+
+
+@redis_alone
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_numbers_that_several_events_share_are_refused_as_event_ids_before_anything_is_sent(
+    settings: Settings, tmp_path: Path, form: str
+) -> None:
+    rows = [
+        {
+            "user_id": f"u{n % 10}",
+            "item_id": f"i{n}",
+            "action": "order",
+            "timestamp": 1.7e9,
+            "event_id": f"order-{n % 10}",
+        }
+        for n in range(30)
+    ]
+    written(tmp_path / f"orders.{form}", rows)
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    with pytest.raises(InvalidInput, match=r"20 of the first 30 rows .*'order-0'") as caught:
+        lemo("import", "events", f"orders.{form}", "-s", "shop")
+    assert "--leave-out event_id" in caught.value.mend
+    with closing(Stores(settings)) as stores:
+        assert stores.log.read_all(settings.kafka_event_topic, 10) == []
+    with consumer(settings):
+        for _ in range(2):
+            taken = told("import", "events", f"orders.{form}", "-s", "shop", "--leave-out", "event_id")
+            assert (taken["published"], taken["repeated"], taken["rejected"]) == (30, 0, 0)
+            assert told("stats", "-s", "shop")["events"] == 30
+    with pytest.raises(InvalidInput, match="no column 'evnt_id'"):
+        lemo("import", "events", f"orders.{form}", "-s", "shop", "--leave-out", "evnt_id")
+    with pytest.raises(InvalidInput, match="user_id cannot be left out"):
+        lemo("import", "events", f"orders.{form}", "-s", "shop", "--leave-out", "user_id")
+
+
+@redis_alone
+def test_rows_that_count_once_are_told_and_an_id_of_another_event_is_a_bad_row(
+    settings: Settings, tmp_path: Path
+) -> None:
+    head = "user_id,item_id,action,timestamp,event_id\n"
+    first = head + "".join(f"u,i{n},order,1700000000,{n}\n" for n in range(40))
+    (tmp_path / "a.csv").write_text(first + "u,i1,order,1700000000,1\nu,i1,order,1700000000,2\n")
+    (tmp_path / "b.csv").write_text(
+        head + "u,i3,order,1700000000,3\nv,i3,order,1700000000,4\n" + "w,i,order,1700000000,\n" * 3
+    )
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    with consumer(settings):
+        taken = told("import", "events", "a.csv", "b.csv", "-s", "shop")
+        stats = told("stats", "-s", "shop")
+    assert (taken["read"], taken["published"], taken["repeated"], taken["rejected"]) == (47, 45, 4, 2)
+    assert [each["repeated"] for each in taken["files"]] == [1, 3]
+    assert [(each["file"], each["line"]) for each in taken["reasons"]] == [("a.csv", 43), ("b.csv", 3)]
+    assert "event_id: '2' is that of an earlier event with other contents" in taken["reasons"][0]["reason"]
+    assert stats["events"] == taken["published"] - taken["repeated"] == 41
+    table = lemo("import", "events", "a.csv", "-s", "shop", "--no-wait")
+    assert "Of these rows 1 repeat" in " ".join(table.stderr.split())
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Writes rows in the form that the name says."""
+    frame = polars.DataFrame(rows)
+    getattr(frame, {".csv": "write_csv", ".jsonl": "write_ndjson", ".parquet": "write_parquet"}[path.suffix])(path)
 
 
 @redis_alone

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from lemo.api.problems import TooLarge
 from lemo.api.schemas import MOST, Accepted, Rejected
 from lemo.domain.errors import EngineUnavailable, InvalidInput
-from lemo.domain.event import Event
+from lemo.domain.event import OTHER_CONTENTS, Event
 from lemo.domain.item import Item
 from lemo.domain.reasons import reason
 from lemo.domain.scenario import Scenario
@@ -18,6 +18,9 @@ from lemo.serving.breaker import Breaker
 from lemo.stores.connect import Stores
 from lemo.streams import Message, Publisher
 from lemo.streams.messages import event_message, item_message, item_topic
+
+_Checked = tuple[str, Any, Message]
+"""The id of an item or event, what may not differ where it comes again, and the message that carries it."""
 
 
 class Ingest:
@@ -33,28 +36,37 @@ class Ingest:
     def items(self, scope: Scope, scenario: Scenario, raw: Sequence[Any]) -> Accepted:
         """Publishes the good items and says which are not; raises TooLarge and EngineUnavailable."""
         topic = item_topic(self._settings.kafka_item_ingest_topics, scenario.template)
-        return self._take(topic, raw, lambda each: item_message(scope, Item.model_validate(each)))
+
+        def message(each: Any) -> _Checked:
+            item = Item.model_validate(each)
+            return item.item_id, None, item_message(scope, item)
+
+        return self._take(topic, raw, message)
 
     def events(self, scope: Scope, scenario: Scenario, raw: Sequence[Any]) -> Accepted:
         """Publishes the good events and says which are not; raises TooLarge and EngineUnavailable."""
 
-        def message(each: Any) -> Message:
+        def message(each: Any) -> _Checked:
             event = Event.model_validate(each)
             if event.action not in scenario.actions:
                 known = ", ".join(sorted(scenario.actions))
                 raise InvalidInput(f"action: {event.action!r} is not known in this scenario; it knows {known}")
-            return event_message(scope, event)
+            return event.event_id, event.contents(), event_message(scope, event)
 
         return self._take(self._settings.kafka_event_topic, raw, message)
 
-    def _take(self, topic: str, raw: Sequence[Any], message: Callable[[Any], Message]) -> Accepted:
+    def _take(self, topic: str, raw: Sequence[Any], message: Callable[[Any], _Checked]) -> Accepted:
         if len(raw) > MOST:
             raise TooLarge(f"One request may carry {MOST:,}; this one carries {len(raw):,}.", "Send them in parts.")
         messages: list[Message] = []
         rejected: list[Rejected] = []
+        seen: dict[str, Any] = {}
         for index, each in enumerate(raw):
             try:
-                messages.append(message(each))
+                name, contents, checked = message(each)
+                if seen.setdefault(name, contents) != contents:
+                    raise InvalidInput(f"event_id: {name[:80]!r} {OTHER_CONTENTS}")
+                messages.append(checked)
             except ValidationError as error:
                 rejected.append(Rejected(index=index, reason=reason(error)))
             except InvalidInput as error:
@@ -63,7 +75,7 @@ class Ingest:
                 rejected.append(Rejected(index=index, reason="a number is too large"))
         if messages:
             self._publish(topic, messages)
-        return Accepted(accepted=len(messages), rejected=rejected)
+        return Accepted(accepted=len(messages), repeated=len(messages) - len(seen), rejected=rejected)
 
     def _publish(self, topic: str, messages: Sequence[Message]) -> None:
         if not self._breaker.allows():

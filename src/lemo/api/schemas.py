@@ -43,12 +43,16 @@ class Accepted(BaseModel):
         json_schema_extra={
             "example": {
                 "accepted": 1,
+                "repeated": 0,
                 "rejected": [{"index": 1, "reason": "timestamp: is more than one hour in the future"}],
             }
         }
     )
 
     accepted: int
+    repeated: int = Field(
+        0, description="Of the accepted ones, those that repeat an id of the request: each counts once."
+    )
     rejected: list[Rejected]
 
 

@@ -47,9 +47,16 @@ class ConsumerMetrics:
         )
         records = Counter("lemo_consumer_records", "Records taken in.", ("kind",), registry=self.registry)
         dead = Counter("lemo_consumer_dead_letters", "Messages refused.", ("fault",), registry=self.registry)
+        repeated = Counter(
+            "lemo_consumer_repeated_events",
+            "Events whose id came before in the same batch, so that they count once, by contents: same or other.",
+            ("contents",),
+            registry=self.registry,
+        )
         # Every label is there from the start: a count that is born with 1 looks to Prometheus like no change.
         self._seconds = {stage: seconds.labels(stage) for stage in STAGES}
         self._items, self._events = (records.labels(kind) for kind in ("items", "events"))
+        self._same, self._other = (repeated.labels(contents) for contents in ("same", "other"))
         self._dead = {fault: dead.labels(fault) for fault in FAULTS}
         Gauge(
             "lemo_consumer_oldest_uncommitted_seconds",
@@ -77,6 +84,8 @@ class ConsumerMetrics:
         self._batches.observe(len(records))
         self._events.inc(batch.event_records)
         self._items.inc(len(records) - batch.event_records)
+        self._same.inc(batch.repeats.same)
+        self._other.inc(batch.repeats.other)
         for fault, count in Counting(map(fault_of, batch.dead)).items():
             self._dead[fault].inc(count)
 

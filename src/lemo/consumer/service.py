@@ -74,7 +74,7 @@ class Consumer:
         self._uncommitted: list[Writing] = []
         """Written, oldest first; committed together, because offsets would go back if one came after a newer one."""
         self._limit = _FIRST_RECORDS
-        self._done = {"items": 0, "events": 0, "dead_letters": 0}
+        self._done = {"items": 0, "events": 0, "dead_letters": 0, "ids_with_other_contents": 0}
         self._told = time.monotonic()
 
     def run(self) -> None:
@@ -174,6 +174,7 @@ class Consumer:
                 self._done["items"] += written.batch.item_count
                 self._done["events"] += len(written.batch.events)
                 self._done["dead_letters"] += len(written.batch.dead)
+                self._done["ids_with_other_contents"] += written.batch.repeats.other
             self._uncommitted = []
 
     def _hold(self) -> None:

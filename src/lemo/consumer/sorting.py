@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lemo.consumer.known import Known
 from lemo.domain.event import Event
-from lemo.domain.event_columns import EventColumns
+from lemo.domain.event_columns import EventColumns, Repeats
 from lemo.domain.item import LONGEST_ID, Item
 from lemo.domain.scope import Scope
 from lemo.stores.aggregates import hour_of
@@ -33,6 +33,8 @@ class Batch:
     """Every good item with the record that brought it, also those that a newer version in the batch outdid."""
     rejected: list[tuple[Scope, Result]] = field(default_factory=list)
     """The results of items that were refused."""
+    repeats: Repeats = field(default_factory=Repeats)
+    """Events left out because the batch brought their id before."""
     event_records: int = 0
     """How many of the records came from topics of events."""
 
@@ -96,6 +98,7 @@ def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
     for owner, theirs in events.items():
         batch.event_records += len(theirs)
         batch.events.extend(_take_events(theirs, owner, known, batch.dead))
+    batch.events, batch.repeats = batch.events.once()
     columns = batch.events
     acts = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     remembered = {act: bool(known.remembers(*act)) for act in set(acts)}

@@ -12,6 +12,7 @@ LONGEST_ACTION = 64
 ACTION_PATTERN = r"^[a-z0-9_.:-]+$"
 LONGEST_DEVICE = 100
 LAST_POSITION = 100_000
+OTHER_CONTENTS = "is that of an earlier event with other contents; an event_id names one event"
 
 Action = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ACTION, pattern=ACTION_PATTERN)]
 
@@ -26,7 +27,11 @@ class Event(BaseModel):
     action: Action
     timestamp: PastTimestamp
     event_id: Id = ""
-    """Counts once however often it is sent, as it came first; derived from the rest of the event where it lacks."""
+    """Names one event, which counts once however often it is sent, as it came first.
+
+    Where it lacks it is derived from `contents`, so that the same row counts once too. A number that several events
+    share, such as an order's, is an attribute and no event_id.
+    """
     value: float | None = None
     """A rating, a price, seconds watched: what the action's rule in the scenario makes of it."""
     request_id: Annotated[str, StringConstraints(max_length=LONGEST_ID)] = ""
@@ -54,16 +59,13 @@ class Event(BaseModel):
     @model_validator(mode="after")
     def _derive_event_id(self) -> "Event":
         if not self.event_id:
-            self.event_id = derived_event_id(
-                self.user_id,
-                self.item_id,
-                self.action,
-                milliseconds(self.timestamp),
-                self.value,
-                self.request_id,
-                self.position,
-            )
+            self.event_id = derived_event_id(*self.contents())
         return self
+
+    def contents(self) -> tuple[str, str, str, int, float | None, str, int | None]:
+        """What makes it this event and no other: user, item, action, Unix ms, value, request and position."""
+        moment = milliseconds(self.timestamp)
+        return self.user_id, self.item_id, self.action, moment, self.value, self.request_id, self.position
 
 
 def derived_event_id(

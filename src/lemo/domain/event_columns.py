@@ -54,6 +54,19 @@ class EventColumns:
         """The rows whose place in `chosen` is true, in order."""
         return EventColumns(*(list(compress(column, chosen)) for column in self.lists()))
 
+    def once(self) -> tuple["EventColumns", "Repeats"]:
+        """The first event of each id, and how many came again."""
+        ids = list(zip(self.tenant_id, self.scenario_id, self.event_id, strict=True))
+        if len(set(ids)) == len(ids):
+            return self, Repeats()
+        contents = list(zip(*(getattr(self, name) for name in CONTENTS), strict=True))
+        first: dict[tuple[str, str, str], int] = {}
+        for row, event_id in enumerate(ids):
+            first.setdefault(event_id, row)
+        chosen = [first[event_id] == row for row, event_id in enumerate(ids)]
+        other = sum(contents[first[event_id]] != contents[row] for row, event_id in enumerate(ids))
+        return self.where(chosen), Repeats(same=len(ids) - len(first) - other, other=other)
+
     def lists(self) -> list[list[Any]]:
         """The columns, in the order of their names."""
         return [getattr(self, name) for name in NAMES]
@@ -62,6 +75,17 @@ class EventColumns:
         return len(self.event_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Events whose id came before."""
+
+    same: int = 0
+    other: int = 0
+    """Those with other contents than the first event of the id: somebody gave one id to several events."""
+
+
+CONTENTS = ("user_id", "item_id", "action", "timestamp", "value", "request_id", "position")
+"""The columns of `Event.contents`."""
 NAMES = tuple(column.name for column in fields(EventColumns))
 """The names of the columns, in order."""
 

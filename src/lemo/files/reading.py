@@ -1,17 +1,18 @@
 """Reading a file of items or events: validated, in batches, bad rows counted and set aside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from lemo.domain.errors import InvalidInput
-from lemo.domain.event import Event
+from lemo.domain.event import OTHER_CONTENTS, Event
 from lemo.domain.item import Item
 from lemo.domain.reasons import reason
 from lemo.files.form import Form, checked_form
 from lemo.files.rejects import Rejects
+from lemo.files.repeats import Repeat, Repeats
 from lemo.files.rows import Row, Unreadable, csv_rows, jsonl_rows
 
 BATCH = 2_000
@@ -20,6 +21,8 @@ BATCH = 2_000
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
+_Good = tuple[int, dict[str, Any], Any, T]
+"""Line, row, what it was read as, and what was made of that."""
 REQUIRED: dict[type[BaseModel], tuple[str, ...]] = {
     Item: ("item_id",),
     Event: ("user_id", "item_id", "action", "timestamp"),
@@ -30,20 +33,40 @@ REQUIRED: dict[type[BaseModel], tuple[str, ...]] = {
 class Reading(Generic[T]):
     """One pass over one file. Any size fits into memory.
 
-    `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. Opening raises NotFound
-    or InvalidInput for what is no such file; while it is read, only damage to the file itself raises.
+    `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. Columns to `leave_out`
+    are read as if they were not there. With `repeats`, which several files may share, rows that repeat an id are
+    counted, and events that repeat an event_id with other contents are refused. Opening raises NotFound or
+    InvalidInput for what is no such file; while it is read, only damage to the file itself raises.
     """
 
-    def __init__(self, path: Path, model: type[M], convert: Callable[[M], T], rejects: Rejects | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        model: type[M],
+        convert: Callable[[M], T],
+        rejects: Rejects | None = None,
+        *,
+        leave_out: Collection[str] = (),
+        repeats: Repeats | None = None,
+    ) -> None:
         self.path = path
         self.form = checked_form(path)
         self.rejects = rejects or Rejects(path)
         self.good = 0
+        self.repeated = 0
+        """Of the good rows, those whose id came before: they count once."""
+        self.conflicting = 0
+        """Events that were refused because their event_id came before with other contents."""
+        self.conflict = ""
+        """The event_id of the first of them."""
         self.done = 0
         """How far the reading is, of `total`: bytes, or rows of Parquet."""
         self.total = self._total()
         self._model: type[BaseModel] = model
         self._convert: Callable[[Any], T] = convert
+        self._leave_out = frozenset(leave_out)
+        self._left_out: set[str] = set()
+        self._repeats = repeats
         self._rows = self._open()
 
     @property
@@ -51,35 +74,65 @@ class Reading(Generic[T]):
         """Rows read so far, good and bad."""
         return self.good + self.rejects.count
 
+    @property
+    def absent(self) -> list[str]:
+        """The columns to leave out that no row has had so far."""
+        return sorted(self._leave_out - self._left_out) if self.read else []
+
     def batches(self, size: int = BATCH) -> Iterator[list[T]]:
         """The good rows in lists of up to `size`, in the order of the file. Can be called once."""
-        validate = self._model.__pydantic_validator__.validate_python
-        convert, rejects = self._convert, self.rejects
-        batch: list[T] = []
+        batch: list[_Good[T]] = []
         try:
             for line, row in self._rows:
-                if isinstance(row, Unreadable):
-                    rejects.add(line, row.reason, row.text)
-                    continue
-                try:
-                    batch.append(convert(validate(row)))
-                except ValidationError as error:
-                    rejects.add(line, reason(error), row)
-                except InvalidInput as error:
-                    rejects.add(line, error.message, row)
-                except (ValueError, OverflowError) as error:
-                    # An integer beyond what Python turns into text, a moment beyond the calendar.
-                    rejects.add(line, f"holds a number that is too large: {error}", row)
+                if (good := self._read(line, row)) is not None:
+                    batch.append(good)
                 if len(batch) >= size:
-                    self.good += len(batch)
-                    yield batch
+                    yield from self._handed_over(batch)
                     batch = []
             self.done = self.total
-            if batch:
-                self.good += len(batch)
-                yield batch
+            yield from self._handed_over(batch)
         finally:
-            rejects.close()
+            self.rejects.close()
+
+    def _read(self, line: int, row: dict[str, Any] | Unreadable) -> "_Good[T] | None":
+        """The row as a valid one; None where it was refused."""
+        if isinstance(row, Unreadable):
+            self.rejects.add(line, row.reason, row.text)
+            return None
+        for name in self._leave_out & row.keys():
+            del row[name]
+            self._left_out.add(name)
+        try:
+            model = self._model.__pydantic_validator__.validate_python(row)
+            return line, row, model, self._convert(model)
+        except ValidationError as error:
+            self.rejects.add(line, reason(error), row)
+        except InvalidInput as error:
+            self.rejects.add(line, error.message, row)
+        except (ValueError, OverflowError) as error:
+            # An integer beyond what Python turns into text, a moment beyond the calendar.
+            self.rejects.add(line, f"holds a number that is too large: {error}", row)
+        return None
+
+    def _handed_over(self, batch: "list[_Good[T]]") -> Iterator[list[T]]:
+        """The batch, if something is left of it when ids that stand for several events are refused."""
+        if self._repeats is None:
+            kept = [converted for _, _, _, converted in batch]
+        else:
+            kept = []
+            names = [_name(model) for _, _, model, _ in batch]
+            found = self._repeats.check([name for name, _ in names], [contents for _, contents in names])
+            for (line, row, model, converted), repeat in zip(batch, found, strict=True):
+                if repeat is Repeat.other:
+                    self.conflicting += 1
+                    self.conflict = self.conflict or model.event_id
+                    self.rejects.add(line, f"event_id: {model.event_id[:80]!r} {OTHER_CONTENTS}", row)
+                else:
+                    self.repeated += repeat is Repeat.same
+                    kept.append(converted)
+        if kept:
+            self.good += len(kept)
+            yield kept
 
     def __iter__(self) -> Iterator[T]:
         """The good rows one by one."""
@@ -119,6 +172,11 @@ def _started(rows: Iterator[Row]) -> Iterator[Row]:
             yield from rows
 
     return all_rows()
+
+
+def _name(model: Any) -> tuple[str, Hashable]:
+    """The id of an item or event, and what may not differ where it comes again."""
+    return (model.event_id, model.contents()) if isinstance(model, Event) else (model.item_id, None)
 
 
 def _itself(row: T) -> T:

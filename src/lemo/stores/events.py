@@ -90,10 +90,11 @@ class Events(ClickHouse):
         self._ask(run)
 
     def insert(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> int:
-        """Appends events, of any scopes, as one block; returns how many were sent. The same ones again count once."""
+        """Appends events, of any scopes, as one block; returns how many. Of each event id the first one counts."""
         if not events:
             return 0
-        columns = events if isinstance(events, EventColumns) else EventColumns.of(events)
+        # Of rows of one block that have one key, the engine keeps the last.
+        columns, _ = (events if isinstance(events, EventColumns) else EventColumns.of(events)).once()
         # Arrow, because rows take the engine four times as long.
         self._ask(lambda client: client.insert_arrow(self._table, _arrow(columns)))
         return len(columns)

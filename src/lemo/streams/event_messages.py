@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import LAST_POSITION, LONGEST_ACTION, LONGEST_DEVICE, Event, derived_event_id
-from lemo.domain.event_columns import NAMES, EventColumns, attributes_text, row_of
+from lemo.domain.event_columns import CONTENTS, NAMES, EventColumns, attributes_text, row_of
 from lemo.domain.item import LONGEST_ID
 from lemo.domain.scope import Scope
 from lemo.domain.time import CLOCK_SKEW, EARLIEST, MILLISECONDS_FROM, milliseconds, past_milliseconds
@@ -150,8 +150,7 @@ def _columns(rows: Sequence[Row]) -> EventColumns:
     for name in ("request_id", "device"):
         raw[name] = [given or "" for given in raw[name]]
     if not all(raw["event_id"]):
-        parts = ("user_id", "item_id", "action", "timestamp", "value", "request_id", "position")
-        described = zip(*(raw[name] for name in parts), strict=True)
+        described = zip(*(raw[name] for name in CONTENTS), strict=True)
         raw["event_id"] = [
             given or derived_event_id(*event) for given, event in zip(raw["event_id"], described, strict=True)
         ]

@@ -21,6 +21,7 @@ router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["items and events"],
 
 @router.post(
     "/items",
+    response_model_exclude_defaults=True,
     openapi_extra=list_body(
         "items", Item, ITEM_EXAMPLE, "Up to 10,000 items. Fields that are not listed become attributes."
     ),
@@ -35,6 +36,7 @@ def post_items(services: Api, here: Here, body: RawBody, turn: IngestTurn) -> Ac
 
 @router.post(
     "/events",
+    response_model_exclude_defaults=True,
     openapi_extra=list_body(
         "events", Event, EVENT_EXAMPLE, "Up to 10,000 events. Fields that are not listed become attributes."
     ),
@@ -42,7 +44,8 @@ def post_items(services: Api, here: Here, body: RawBody, turn: IngestTurn) -> Ac
 def post_events(services: Api, here: Here, body: RawBody, turn: IngestTurn) -> Accepted:  # noqa: ARG001
     """Takes what users did with items. Each event is checked by itself; a bad one does not stop the others.
 
-    An event counts once however often it is sent: by its `event_id`, else by what it says. Send the `request_id` and
-    `position` of the recommendation that showed the item, so that the click can be credited to it.
+    An event counts once however often it is sent: by its `event_id`, else by what it says. One that bears the
+    `event_id` of another event of the request is rejected. Send the `request_id` and `position` of the recommendation
+    that showed the item, so that the click can be credited to it.
     """
     return services.ingest.events(here.scope, here.scenario, list_of(body, "events"))
