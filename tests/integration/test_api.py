@@ -420,6 +420,12 @@ def test_health_needs_no_key(site: Site) -> None:
     assert (ready.json()["ready"], ready.json()["missing"]) == (True, [])
 
 
+@pytest.mark.parametrize("path", ["/", "/redoc"])
+def test_the_documentation_is_found_where_people_look(site: Site, path: str) -> None:
+    page = httpx.get(f"{site.address}{path}", follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, "/docs")
+
+
 def test_the_documentation_loads_nothing_from_outside(site: Site) -> None:
     page = httpx.get(f"{site.address}/docs").text
     assets = re.findall(r"""(?:src|href)=["']([^"']+)""", page)

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
@@ -85,4 +86,10 @@ def create_app(stores: Stores) -> FastAPI:
         metrics,
     ):
         app.include_router(module.router)
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/redoc", include_in_schema=False)
+    def show_documentation(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
     return app
