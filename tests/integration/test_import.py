@@ -14,7 +14,8 @@ import typer
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
-from lemo.commands import imports, runs, scenarios
+from lemo.commands import imports, jobs, runs, scenarios
+from lemo.commands.recommend import recommend
 from lemo.commands.stats import stats
 from lemo.consumer.service import Consumer
 from lemo.domain.errors import Conflict, InvalidInput, NotFound, WrongCredential
@@ -27,7 +28,9 @@ app = typer.Typer()
 app.add_typer(imports.app, name="import")
 app.add_typer(scenarios.app, name="scenarios")
 app.add_typer(runs.app, name="runs")
+app.add_typer(jobs.app, name="jobs")
 app.command("stats")(stats)
+app.command("recommend")(recommend)
 
 
 def lemo(*arguments: object) -> Result:
@@ -257,6 +260,18 @@ def written(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes rows in the form that the name says."""
     frame = polars.DataFrame(rows)
     getattr(frame, {".csv": "write_csv", ".jsonl": "write_ndjson", ".parquet": "write_parquet"}[path.suffix])(path)
+
+
+@redis_alone
+def test_a_command_that_finds_nothing_to_work_on_fails_and_says_so(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no scenario to run it for"):
+        lemo("jobs", "run", "train-model-daily")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    with closing(Stores(settings)) as stores:
+        stores.events.migrate()
+    with pytest.raises(NotFound, match="No user of scenario shop"):
+        lemo("recommend", "--scenario", "shop", "--all", "--out", "all.jsonl")
+    assert not (tmp_path / "all.jsonl").exists()
 
 
 @redis_alone

@@ -71,7 +71,8 @@ def replay_dead_letters(
     """Publish dead letters again, as they came, to the topics they came from: once their cause is mended.
 
     They are not listed any more then; what fails again comes back as a new one. Replaying twice is harmless, since
-    items and events count once. E.g. `lemo dead-letters replay --scenario shop --reason unknown-action`.
+    items and events count once. Exit code 1 where all of them stay. E.g. `lemo dead-letters replay --scenario shop
+    --reason unknown-action`.
     """
     from lemo.domain.errors import InvalidInput
 
@@ -82,11 +83,13 @@ def replay_dead_letters(
     row = {"replayed": done.count, "by_topic": done.by_topic, "left": done.left}
     if format is Format.json:
         show_json(row)
-        return
-    where = ", ".join(f"{count:,} to {topic}" for topic, count in done.by_topic.items())
-    console.print(f"Sent again: {where}." if where else "Nothing was sent again.", highlight=False)
-    for id, why in done.left.items():
-        messages.print(f"{id} stays: {why}.", highlight=False)
+    else:
+        where = ", ".join(f"{count:,} to {topic}" for topic, count in done.by_topic.items())
+        console.print(f"Sent again: {where}." if where else "Nothing was sent again.", highlight=False)
+        for id, why in done.left.items():
+            messages.print(f"{id} stays: {why}.", highlight=False)
+    if done.left and not done.count:
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def recommend(
 
     from rich.progress import track
 
+    from lemo.domain.errors import NotFound
     from lemo.domain.scope import Scope
     from lemo.serving.export import checked_export_form, export_row, read_users, write_export
     from lemo.serving.served import Served
@@ -58,6 +59,11 @@ def recommend(
         else:
             # In one order, however active they are: two exports of the same answers are equal files.
             wanted = sorted(stores.events.active_users(scope))
+            if not wanted:
+                raise NotFound(
+                    f"No user of scenario {scenario} has an event: there is nobody to recommend to.",
+                    f"Import some: lemo import events FILE --scenario {scenario}",
+                )
         answers = served.recommend_many(scope, wanted, n)
         if len(wanted) > 1:
             answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed
+from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed, NotFound
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.jobs.catalog import SCHEDULED, job_of
@@ -86,7 +86,10 @@ def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: 
     scope = _scope(stores, tenant_id, scenario_id)
     if scope != EVERYWHERE:
         return [dispatch(stores, job, scope, "manual", full=full)]
-    return fan_out(stores, job, "manual", [tenant_id], full)
+    runs = fan_out(stores, job, "manual", [tenant_id], full)
+    if not runs:
+        raise NotFound("There is no scenario to run it for.", "Create one: lemo scenarios create NAME --template ...")
+    return runs
 
 
 def _scope(stores: Stores, tenant_id: str, scenario_id: str) -> Scope:
