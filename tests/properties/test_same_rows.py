@@ -1,0 +1,118 @@
+"""The same rows give the same state, whichever way they come in and however they are batched."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lemo.domain.event import Event
+from lemo.domain.event_columns import EventColumns
+from lemo.domain.item import Item
+from lemo.domain.scope import Scope
+from lemo.files.reading import read_events, read_items
+from lemo.streams import Message
+from lemo.streams.event_messages import read_event_messages
+from lemo.streams.messages import event_message, item_message, read_event_message, read_item_message
+
+SCOPE = Scope("tenant", "scenario")
+NOW = 1_760_000_000_000
+SECOND = 1_600_000_000
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
+"""Ids and labels; a cell of CSV keeps neither NUL nor lone surrogates, and `|` parts labels."""
+labels = st.lists(words.filter(lambda word: "|" not in word), min_size=1, max_size=3)
+events = st.fixed_dictionaries(
+    {
+        "user_id": words,
+        "item_id": words,
+        "action": st.sampled_from(["click", "rate"]),
+        "timestamp": st.integers(SECOND, SECOND + 9) | st.integers(SECOND * 1000, SECOND * 1000 + 9),
+        "event_id": st.none() | words,
+        "value": st.none() | st.floats(-100, 100, width=32),
+        "position": st.none() | st.integers(0, 50),
+        "device": st.none() | words,
+        "colour": words,
+    }
+)
+items = st.fixed_dictionaries(
+    {
+        "item_id": words,
+        "title": words,
+        "tags": labels,
+        "is_active": st.booleans(),
+        "published_at": st.integers(SECOND, SECOND + 9),
+        "colour": words,
+    }
+)
+patient = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def files_of(folder: Path, rows: Sequence[dict[str, Any]]) -> dict[str, Path]:
+    """The rows in each form; CSV holds lists as a|b."""
+    frame = polars.DataFrame(rows, infer_schema_length=None)
+    paths = {form: folder / f"rows.{form}" for form in ("csv", "jsonl", "parquet")}
+    lists = [name for name, kind in frame.schema.items() if kind == polars.List]
+    frame.with_columns(polars.col(name).list.join("|") for name in lists).write_csv(paths["csv"])
+    frame.write_ndjson(paths["jsonl"])
+    frame.write_parquet(paths["parquet"])
+    return paths
+
+
+def taken(messages: Sequence[bytes]) -> EventColumns:
+    """What the consumer makes of messages."""
+    return read_event_messages(
+        messages, [NOW] * len(messages), NOW, lambda *_: True, lambda index: read_event_message(messages[index])
+    )
+
+
+@given(rows=st.lists(events, min_size=1, max_size=8))
+@patient
+def test_events_are_the_same_by_csv_jsonl_parquet_http_and_stream(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    stream = [json.dumps({"tenant_id": "tenant", "scenario_id": "scenario", **row}).encode() for row in rows]
+    expected = taken(stream)
+    http = [Event.model_validate(json.loads(json.dumps(row))) for row in rows]
+    found = {"http": http} | {form: list(read_events(path)) for form, path in files_of(tmp_path, rows).items()}
+    for way, read in found.items():
+        assert taken([event_message(SCOPE, event).value for event in read]) == expected, way
+
+
+@given(rows=st.lists(items, min_size=1, max_size=8))
+@patient
+def test_items_are_the_same_by_csv_jsonl_parquet_http_and_stream(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    def stored(message: bytes) -> Item:
+        (item,) = read_item_message(message).items
+        return item
+
+    expected = [stored(json.dumps({"tenant_id": "tenant", "scenario_id": "scenario", **row}).encode()) for row in rows]
+    http = [Item.model_validate(json.loads(json.dumps(row))) for row in rows]
+    found = {"http": http} | {form: list(read_items(path)) for form, path in files_of(tmp_path, rows).items()}
+    for way, read in found.items():
+        carried: list[Message] = [item_message(SCOPE, item) for item in read]
+        assert [stored(message.value) for message in carried] == expected, way
+
+
+@given(st.lists(events, max_size=12), st.integers(1, 12))
+@settings(deadline=None)
+def test_of_each_event_id_the_first_counts_however_events_are_batched(rows: list[dict[str, Any]], size: int) -> None:
+    columns = EventColumns.of((SCOPE, Event.model_validate(row)) for row in rows)
+    whole, _ = columns.once()
+    kept = EventColumns()
+    for start in range(0, len(columns), size):
+        part, _ = columns.where([start <= row < start + size for row in range(len(columns))]).once()
+        kept.extend(part)
+    assert kept.once()[0] == whole
+    assert len(set(whole.event_id)) == len(whole)
+
+
+@pytest.mark.parametrize("field", ["device", "colour"])
+def test_an_event_is_named_by_its_contents_and_nothing_else(field: str) -> None:
+    row = {"user_id": "u", "item_id": "i", "action": "click", "timestamp": SECOND}
+    plain = Event.model_validate(row)
+    assert Event.model_validate(row | {field: "x"}).event_id == plain.event_id
+    others = {"user_id": "v", "item_id": "j", "action": "rate", "timestamp": SECOND + 1, "value": 1, "request_id": "r"}
+    assert all(Event.model_validate(row | {name: other}).event_id != plain.event_id for name, other in others.items())
