@@ -1,6 +1,5 @@
 """The one command, `lemo`: each sub-command is a thin shell in `lemo.commands`."""
 
-import os
 import sys
 from typing import NoReturn
 
@@ -31,9 +30,11 @@ from lemo.commands import (
 )
 from lemo.commands.demo.command import demo
 from lemo.commands.output import messages
+from lemo.commands.session import mend_of
 from lemo.domain.errors import LemoError
 from lemo.observability.logging import configure_command
-from lemo.settings import Settings, WrongSettingsFile, misspelt, wrong_settings
+from lemo.observability.unknown_settings import tell_unknown_settings
+from lemo.settings import Settings, WrongSettingsFile, wrong_settings
 
 app = typer.Typer(
     name="lemo",
@@ -90,8 +91,7 @@ def options(
 ) -> None:
     """Options of every command."""
     configure_command("lemo", Settings())
-    for line in misspelt(os.environ):
-        messages.print(f"[yellow]Note:[/] {escape(line)}", soft_wrap=True)
+    tell_unknown_settings(lambda line: messages.print(f"[yellow]Note:[/] {escape(line)}", soft_wrap=True))
 
 
 def main() -> NoReturn:
@@ -100,8 +100,8 @@ def main() -> NoReturn:
         app()
     except LemoError as error:
         messages.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
-        if error.mend:
-            messages.print(f"[bold]What to do:[/] {escape(error.mend)}", soft_wrap=True)
+        if mend := mend_of(error):
+            messages.print(f"[bold]What to do:[/] {escape(mend)}", soft_wrap=True)
         sys.exit(2 if isinstance(error, WrongSettingsFile) else 1)
     except ValidationError as error:
         if error.title != "Settings":

@@ -2,7 +2,6 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -70,6 +69,13 @@ class Settings(BaseSettings):
     )
     key: SecretStr | None = Field(
         None, description="Key that the command line uses; empty: the one in `admin.key` below the home folder."
+    )
+
+    answer_seconds: float = Field(
+        4,
+        ge=0.5,
+        le=600,
+        description="Longest time, in seconds, that a page, a route or a command waits for one answer of an engine.",
     )
 
     # Redis: cache and recent history (database 0), broker (1), results (2)
@@ -230,6 +236,7 @@ class Settings(BaseSettings):
         """Reads them; a file that cannot be read is named, with what to do."""
         try:
             super().__init__(**values)
+            _check_toml()
         except tomllib.TOMLDecodeError as error:
             mend = 'Write one setting a line, as `api_port = 8000` or `home = "folder"`; docs/settings.md has them all.'
             raise WrongSettingsFile(f"lemo.toml is not TOML: {error}.", mend) from error
@@ -326,18 +333,21 @@ def wrong_settings(error: ValidationError) -> str:
     )
 
 
-def misspelt(environment: Mapping[str, str]) -> list[str]:
-    """Names in the environment and in `lemo.toml` that are nearly a setting's, each with the one that was meant."""
-    fields = list(Settings.model_fields)
-    variables = [name for name in environment if name.startswith("LEMO_")]
+def meant(name: str) -> str:
+    """The setting that an unknown name may stand for, as the end of a sentence; empty where none is near."""
+    near = difflib.get_close_matches(name, list(Settings.model_fields), 1, cutoff=0.7)
+    return f"; was LEMO_{near[0].upper()} meant?" if near else ""
+
+
+def _check_toml() -> None:
+    """Raises WrongSettingsFile for a key of `lemo.toml` that is no setting: nobody but Lemo reads that file."""
     file = Path("lemo.toml")
-    keys = list(tomllib.loads(file.read_text())) if file.is_file() else []
-    given = {name: name.removeprefix("LEMO_").lower() for name in variables} | {
-        f"{key} in lemo.toml": key for key in keys
-    }
-    found = []
-    for shown, name in given.items():
-        near = difflib.get_close_matches(name, fields, 1, cutoff=0.8)
-        if name not in fields and near:
-            found.append(f"{shown} is no setting; was LEMO_{near[0].upper()} meant?")
-    return found
+    if not file.is_file():
+        return
+    unknown = [key for key in tomllib.loads(file.read_text("utf-8")) if key not in Settings.model_fields]
+    if unknown:
+        words = ", ".join(f"{key!r}{meant(key).rstrip('?')}" for key in unknown)
+        raise WrongSettingsFile(
+            f"lemo.toml holds what is no setting: {words}.",
+            "Correct or remove it; docs/settings.md has all settings, written here in lower case without LEMO_.",
+        )

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ import pytest
 from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.embedded import supervisor
 from lemo.embedded.configuration import Folder
+from lemo.embedded.health import Check, Pace
 from lemo.embedded.programs import Listens, Program
 from lemo.settings import Settings
 
@@ -118,6 +120,31 @@ def test_what_dies_at_once_is_tried_again_for_as_long_as_it_takes(settings: Sett
         supervisor.wait_ready(supervised, seconds=0.1)
     flag.touch()
     supervisor.wait_ready(supervised, seconds=20)
+
+
+ANSWERING = """
+import http.server, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", PORT), Answer).serve_forever()
+"""
+
+
+def test_what_runs_and_does_not_answer_is_started_again(settings: Settings, free_port: int) -> None:
+    hanging = stand_in("one", code=ANSWERING.replace("PORT", str(free_port)))
+    hanging = replace(hanging, check=Check("http", "127.0.0.1", free_port))
+    supervised = supervisor.launch(settings, [hanging, stand_in("two")], Pace(pause=0.2, answer=0.5, misses=2))
+    supervisor.wait_ready(supervised)
+    before = states(settings)
+    until(lambda: " 200 " in supervised.log.read_text())  # it has answered once
+
+    os.kill(before["one"].pid or 0, signal.SIGSTOP)
+
+    until(lambda: (state := states(settings)["one"]).state == "RUNNING" and state.pid != before["one"].pid)
+    assert "has not answered 2 times: it is started again" in supervised.log.read_text()
+    assert states(settings)["two"].pid == before["two"].pid
 
 
 def test_a_second_start_says_who_runs(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -159,16 +160,16 @@ def test_without_waiting_the_log_keeps_it(settings: Settings, tmp_path: Path) ->
 
 
 @redis_alone
-def test_a_consumer_that_takes_nothing_is_told(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 0.5)
+def test_without_a_consumer_nobody_waits_for_one(settings: Settings, tmp_path: Path) -> None:
+    started = time.monotonic()
     (tmp_path / "events.csv").write_text(EVENTS)
     lemo("scenarios", "create", "shop", "--template", "ecommerce")
     result = lemo("import", "events", "events.csv", "-s", "shop", "--format", "json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["taken"] is False
     assert "3,000 messages wait" in result.stderr
+    assert "lemo up --detach" in result.stderr
+    assert time.monotonic() - started < 30, "it once waited for a minute"
 
 
 @redis_alone

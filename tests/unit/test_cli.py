@@ -117,16 +117,54 @@ def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, name: str,
 
 
 def test_a_misspelt_setting_is_told(tmp_path: Path) -> None:
-    (tmp_path / "lemo.toml").write_text("api_prt = 8001\n")
+    (tmp_path / ".env").write_text("LEMO_API_PRT=8001\nOTHER=1\n")
     found = subprocess.run(
         [sys.executable, "-m", "lemo.cli", "settings", "--format", "json"],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
-        env={"LEMO_REDIS_ULR": "redis://user:hidden@host", "LEMO_API_PORT": "8002", "PATH": "/usr/bin:/bin"},
+        env={
+            "LEMO_REDIS_ULR": "redis://user:hidden@host",
+            "LEMO_ZZZ": "hidden",
+            "LEMO_API_PORT": "8002",
+            "LEMO_TEST_ANYTHING": "1",
+            "LEMO_API_PORT_8000_TCP_ADDR": "10.0.0.1",
+            "LEMO_API_SERVICE_HOST": "10.0.0.1",
+            "PATH": "/usr/bin:/bin",
+        },
     )
-    assert "LEMO_REDIS_ULR is no setting; was LEMO_REDIS_URL meant?" in found.stderr
-    assert "api_prt in lemo.toml is no setting; was LEMO_API_PORT meant?" in found.stderr
+    assert "LEMO_REDIS_ULR is no setting and is ignored; was LEMO_REDIS_URL meant?" in found.stderr
+    assert "LEMO_API_PRT in .env is no setting and is ignored; was LEMO_API_PORT meant?" in found.stderr
+    assert "LEMO_ZZZ is no setting and is ignored." in found.stderr
+    assert found.stderr.count("is no setting") == 3
     assert "hidden" not in found.stderr
     assert json.loads(found.stdout)
+
+
+def test_a_key_of_lemo_toml_that_is_no_setting_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "lemo.toml").write_text("api_prt = 8001\n")
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli", "settings"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert found.returncode == 2
+    assert "lemo.toml holds what is no setting: 'api_prt'; was LEMO_API_PORT meant." in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_celerys_own_command_tells_of_unknown_settings_too(tmp_path: Path) -> None:
+    code = "from celery.signals import beat_init; import lemo.tasks.celery_app; beat_init.send(None)"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"LEMO_REDIS_ULR": "redis://user:hidden@host", "PATH": "/usr/bin:/bin"},
+    )
+    assert "LEMO_REDIS_ULR is no setting" in found.stdout + found.stderr

@@ -20,4 +20,4 @@ def api() -> None:
     claim_at_start(settings)
     listener = listen(settings.api_host, settings.api_port)
     structlog.get_logger().info("listening", address=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")
-    server_of(create_app(Stores(settings))).run(sockets=[listener])
+    server_of(create_app(Stores(settings, interactive=True))).run(sockets=[listener])

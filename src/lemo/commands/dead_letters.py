@@ -100,7 +100,7 @@ def _opened() -> "Iterator[tuple[DeadLetters, str]]":
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    with closing(Stores(settings)) as stores:
+    with closing(Stores(settings, interactive=True)) as stores:
         yield stores.dead_letters, credential(settings, stores.tenants)
 
 

@@ -40,9 +40,9 @@ def evaluate(
     All items are ranked, and a user's known ones are left out. Intervals are 95 %, by bootstrap over the users; p is
     how probable the model's lead is by chance (paired t-test).
     """
+    from lemo.commands.session import check_engines
     from lemo.commands.waiting import progress_bar
     from lemo.domain.scope import Scope
-    from lemo.jobs.evaluation import evaluate_scenario
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
@@ -51,6 +51,9 @@ def evaluate(
     stores = Stores(settings)
     scope = Scope(credential(settings), scenario)
     stores.scenarios.get(scope)
+    check_engines(settings, "events")
+    from lemo.jobs.evaluation import evaluate_scenario  # takes seconds to import
+
     with progress_bar(f"Evaluating {scenario}") as report:
         found = evaluate_scenario(stores, scope, protocol, report)
     if found is None:

@@ -42,8 +42,6 @@ HEAD_BATCHES = 10
 MANY_CONFLICTS = 5
 """Fewer rows whose event_id stands for another event are bad rows, and no reason to stop."""
 LOOK_SECONDS = 0.2
-PATIENCE_SECONDS = 60.0
-"""How long an engine may be away, or the consumer take nothing, before the import gives up."""
 
 
 @app.command()
@@ -134,6 +132,7 @@ class _Target:
 
 @contextmanager
 def _target(scenario: str) -> Iterator[_Target]:
+    from lemo.commands.session import check_engines
     from lemo.domain.scope import Scope
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
@@ -142,7 +141,9 @@ def _target(scenario: str) -> Iterator[_Target]:
     settings = Settings()
     with closing(Stores(settings)) as stores:
         scope = Scope(credential(settings, stores.tenants), scenario)
-        yield _Target(settings, stores.log, scope, stores.scenarios.get(scope))
+        found = stores.scenarios.get(scope)
+        check_engines(settings, "log")
+        yield _Target(settings, stores.log, scope, found)
 
 
 def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str, wait: bool, format: Format) -> None:
@@ -164,8 +165,9 @@ def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str,
     _summary(readings, left, time.monotonic() - started, format)
     if left:
         messages.print(
-            f"[bold red]The consumer took nothing for {PATIENCE_SECONDS:.0f} seconds; {left:,} messages wait.[/]"
-            " They are safe in the log. Is `lemo consumer` running? `lemo status` tells."
+            f"[bold red]The consumer does not take them: {left:,} messages wait.[/] They are safe in the log, and taken"
+            " when it runs: `lemo up --detach` (or `lemo consumer`). `lemo status` tells.",
+            soft_wrap=True,
         )
     mostly_bad = [reading for reading in readings if reading.rejects.count > reading.good]
     for reading in mostly_bad:
@@ -221,22 +223,36 @@ def _check_head(reading: "Reading[Message]") -> None:
 def _await_consumer(target: _Target, topic: str, bars: "Progress") -> int:
     """Waits until the group has committed the topic; returns what it had not when it stopped making headway."""
     from lemo.commands.patience import patiently
+    from lemo.commands.waiting import Doubt
 
     look = patiently(target.log.lag)
     group = target.settings.kafka_group
     least = most = look([topic], group)[topic]
     task = bars.add_task("consumer", total=max(most, 1), rows=f"{most:,} to take")
-    moved = time.monotonic()
     left = least
-    while left and time.monotonic() - moved < PATIENCE_SECONDS:
+    doubt = Doubt(lambda: _consumer_is_there(target.settings))
+    while left and not doubt.quiet and not doubt.nobody(least):
         time.sleep(LOOK_SECONDS)
         left = look([topic], group)[topic]
-        if left < least:
-            least, moved = left, time.monotonic()
+        least = min(least, left)
         bars.update(task, completed=max(most - left, 0), rows=f"{left:,} to take")
     if not left:
         bars.update(task, completed=max(most, 1), rows="taken")
     return int(left)
+
+
+def _consumer_is_there(settings: "Settings") -> bool:
+    from redis.exceptions import RedisError
+
+    from lemo.commands.session import is_kept
+    from lemo.observability.log_probes import consumers
+
+    if is_kept(settings, "consumer"):
+        return True
+    try:
+        return consumers(settings, silent_seconds=5) > 0
+    except (RedisError, OSError):
+        return True  # the log is away; who asks it for the lag waits for it
 
 
 def _summary(readings: "Sequence[Reading[Message]]", left: int | None, seconds: float, format: Format) -> None:

@@ -26,7 +26,7 @@ def installation(
     from lemo.stores.identity import claim, own_id, owner_of
 
     settings = Settings()
-    stores = Stores(settings)
+    stores = Stores(settings, interactive=True)
     try:
         if take_over:
             claim(stores, take_over=True)

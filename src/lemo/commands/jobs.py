@@ -26,17 +26,13 @@ def run(
     format: FormatOption = Format.table,
 ) -> None:
     """Queue a job for one scenario or all, e.g. `lemo jobs run train-model-daily --scenario shop --wait`."""
+    from lemo.commands.session import connected
     from lemo.commands.waiting import wait_for_runs
     from lemo.jobs.catalog import job_of
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
-    from lemo.stores.connect import Stores
     from lemo.tasks.steering import run_now
 
     job_of(entry)
-    settings = Settings()
-    stores = Stores(settings)
-    tenant_id = credential(settings)
+    stores, tenant_id = connected()
     runs = run_now(stores, tenant_id, entry, scenario, full)
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)

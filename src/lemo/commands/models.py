@@ -92,14 +92,11 @@ def _tell(change: "ModelChange", format: Format) -> None:
 
 
 def _open(scenario: str) -> "tuple[Stores, Scope]":
+    from lemo.commands.session import connected
     from lemo.domain.scope import Scope
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
-    from lemo.stores.connect import Stores
 
-    settings = Settings()
-    stores = Stores(settings)
-    scope = Scope(credential(settings), scenario)
+    stores, tenant_id = connected()
+    scope = Scope(tenant_id, scenario)
     stores.scenarios.get(scope)
     return stores, scope
 

@@ -38,6 +38,7 @@ def recommend(
 
     from rich.progress import track
 
+    from lemo.commands.session import check_engines
     from lemo.domain.errors import NotFound
     from lemo.domain.scope import Scope
     from lemo.serving.export import checked_export_form, export_row, read_users, write_export
@@ -49,6 +50,9 @@ def recommend(
     if out is not None:
         checked_export_form(out)
     settings = Settings()
+    check_engines(settings, "redis")
+    if everybody:
+        check_engines(settings, "events")
     with closing(Stores(settings)) as stores, Served(stores, watch=False) as served:
         scope = Scope(credential(settings), scenario)
         stores.scenarios.get(scope)

@@ -79,9 +79,6 @@ def watch_runs(
 
 
 def _open() -> "tuple[Stores, str]":
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
-    from lemo.stores.connect import Stores
+    from lemo.commands.session import connected
 
-    settings = Settings()
-    return Stores(settings), credential(settings)
+    return connected()

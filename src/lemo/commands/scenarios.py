@@ -35,7 +35,7 @@ def create(
 
     settings = Settings()
     scenario = scenario_from_template(name, template)
-    with closing(Stores(settings)) as stores:
+    with closing(Stores(settings, interactive=True)) as stores:
         stores.scenarios.create(credential(settings, stores.tenants), scenario)
     show_one(_row(scenario) if format is Format.table else scenario.model_dump(mode="json"), format, "Created")
     if format is Format.table:
@@ -52,7 +52,7 @@ def list_scenarios(format: FormatOption = Format.table) -> None:
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    with closing(Stores(settings)) as stores:
+    with closing(Stores(settings, interactive=True)) as stores:
         scenarios = stores.scenarios.list(credential(settings, stores.tenants))
     if format is Format.json:
         show([scenario.model_dump(mode="json") for scenario in scenarios], format)
@@ -129,7 +129,7 @@ def _open(name: str) -> "tuple[Stores, Scope]":
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    stores = Stores(settings)
+    stores = Stores(settings, interactive=True)
     return stores, Scope(credential(settings, stores.tenants), name)
 
 

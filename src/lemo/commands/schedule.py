@@ -151,12 +151,9 @@ def _change(entry: str, scenario: str, setting: "Setting", format: Format) -> No
 
 
 def _open() -> "tuple[Stores, str]":
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
-    from lemo.stores.connect import Stores
+    from lemo.commands.session import connected
 
-    settings = Settings()
-    return Stores(settings), credential(settings)
+    return connected()
 
 
 def _steering(stores: "Stores", tenant_id: str) -> "Steering":

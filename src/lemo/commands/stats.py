@@ -36,7 +36,7 @@ def stats(
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    with closing(Stores(settings)) as stores:
+    with closing(Stores(settings, interactive=True)) as stores:
         scope = Scope(credential(settings, stores.tenants), scenario)
         stores.scenarios.get(scope)  # a name that does not exist is an error, not a row of zeros
         if by is None:

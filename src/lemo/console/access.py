@@ -1,6 +1,5 @@
 """Who may see the console: on loopback the admin key's tenant, elsewhere whoever logs in with a tenant's key."""
 
-import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 
@@ -12,19 +11,10 @@ from lemo.domain.errors import InvalidInput, LemoError, NotFound, WrongCredentia
 from lemo.domain.reasons import did_you_mean, shortened
 from lemo.settings import Settings
 from lemo.stores.bootstrap import credential
+from lemo.stores.loopback import is_loopback
 
 SESSION_SECONDS = 12 * 3600
 """How long a login lasts."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Access:

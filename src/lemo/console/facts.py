@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -16,6 +17,7 @@ from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.domain.touch import Touch
 from lemo.jobs.overdue import JobState, job_states
+from lemo.observability.asking import in_thread
 from lemo.serving.served import Served
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -103,7 +105,7 @@ class Facts:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.stores = Stores(settings)
+        self.stores = Stores(settings, interactive=True)
         self._serving: Served | None = None
         self._lock = Lock()
 
@@ -123,14 +125,20 @@ class Facts:
 
     def overview(self, tenant_id: str) -> Overview:
         """Everything about the tenant's scenarios, schedule and newest runs."""
-        found = attempt(lambda: self._scenarios(tenant_id))
+        # At the same time: an engine that hangs takes its own part's time and no other's.
+        scenarios = _begun(lambda: self._scenarios(tenant_id))
+        schedule = _begun(lambda: timetable(self.stores, tenant_id))
+        runs = _begun(lambda: list(self.stores.runs.list(tenant_id, limit=20)))
+        troubled = _begun(lambda: self._troubled(tenant_id))
+        lag = _begun(self._lag)
+        found = scenarios.result()
         return Overview(
             scenarios=found if isinstance(found, LemoError) else found[0],
             counting=None if isinstance(found, LemoError) else found[1],
-            schedule=attempt(lambda: timetable(self.stores, tenant_id)),
-            runs=attempt(lambda: list(self.stores.runs.list(tenant_id, limit=20))),
-            troubled=attempt(lambda: self._troubled(tenant_id)),
-            lag=attempt(self._lag),
+            schedule=schedule.result(),
+            runs=runs.result(),
+            troubled=troubled.result(),
+            lag=lag.result(),
         )
 
     def _lag(self) -> Lag:
@@ -141,8 +149,7 @@ class Facts:
         return [state for state in job_states(self.stores, [tenant_id]) if state.overdue or state.failing]
 
     def _scenarios(self, tenant_id: str) -> tuple[list[ScenarioFacts], LemoError | None]:
-        dead = attempt(lambda: self._dead_letters(tenant_id))
-        troubles = [dead] if isinstance(dead, LemoError) else []
+        asked = _begun(lambda: self._dead_letters(tenant_id))
         facts = []
         events_away: LemoError | None = None
         for scenario in self.stores.scenarios.list(tenant_id):
@@ -163,11 +170,13 @@ class Facts:
                     users=users,
                     events=events,
                     newest=None if newest is None else from_milliseconds(newest),
-                    dead_letters=None if isinstance(dead, LemoError) else dead[scenario.scenario_id],
+                    dead_letters=None,
                 )
             )
-        troubles += [events_away] if events_away else []
-        return facts, troubles[0] if troubles else None
+        dead = asked.result()
+        if isinstance(dead, LemoError):
+            return facts, dead
+        return [replace(each, dead_letters=dead[each.scenario_id]) for each in facts], events_away
 
     def _behaviour(self, scope: Scope) -> tuple[int, int, int | None]:
         """Users, events, and Unix ms of the newest event."""
@@ -227,6 +236,11 @@ def attempt(read: Callable[[], _Value]) -> _Value | LemoError:
         return error
     except OSError as error:
         return EngineUnavailable(f"The system refused: {error}.", "lemo doctor")
+
+
+def _begun(read: Callable[[], _Value]) -> Future[_Value | LemoError]:
+    """Reads in a thread of its own."""
+    return in_thread(lambda: attempt(read), "overview")
 
 
 def _named(answer: Answer) -> list[str]:

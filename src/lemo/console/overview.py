@@ -1,5 +1,6 @@
 """The first page: services, engines, scenarios, schedule and the newest runs."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -81,16 +82,22 @@ class OverviewPage:
             return
         self._asking = True
         try:
-            overview = await run.io_bound(self._facts.overview, self._tenant_id)
-            if overview is not None:
-                self._overview = overview
-                self.data.refresh()
-            before, self._report = self._report, await self._health.report()
-            if _essence(before) != _essence(self._report):
-                # Drawing anew closes what the visitor has unfolded.
-                self.services.refresh()
+            # Each is drawn as soon as it is known: which engine hangs, and what the others tell.
+            await asyncio.gather(self._renew_data(), self._renew_services())
         finally:
             self._asking = False
+
+    async def _renew_data(self) -> None:
+        overview = await run.io_bound(self._facts.overview, self._tenant_id)
+        if overview is not None:
+            self._overview = overview
+            self.data.refresh()
+
+    async def _renew_services(self) -> None:
+        before, self._report = self._report, await self._health.report()
+        if _essence(before) != _essence(self._report):
+            # Drawing anew closes what the visitor has unfolded.
+            self.services.refresh()
 
     @ui.refreshable_method
     def services(self) -> None:

@@ -34,6 +34,11 @@ class Folder:
         return self.run / "supervisord.conf"
 
     @property
+    def health(self) -> Path:
+        """The questions that the supervisor asks its programs, written at each start."""
+        return self.run / "supervisord.health"
+
+    @property
     def lock(self) -> Path:
         """Locked for as long as the supervisor lives."""
         return self.run / "supervisord.lock"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lemo.embedded.health import Check
 from lemo.settings import Settings
 
 
@@ -31,6 +32,8 @@ class Program:
     listens: Listens | None = None
     ready: Callable[[], bool] = lambda: True
     """Asked once the process runs; False or OSError: not yet."""
+    check: Check | None = None
+    """What a living process answers at once; the supervisor starts again one that does not."""
     stop_seconds: int = 20
     """How long it may take to end in order before it is killed."""
 
@@ -83,6 +86,7 @@ def programs(settings: Settings) -> list[Program]:
                 "engines",
                 Listens(here, port, "LEMO_REDIS_PORT"),
                 lambda port=port: _redis_answers(port),  # type: ignore[misc]
+                Check("redis", here, port),
             )
         )
     if settings.clickhouse_url is None:
@@ -94,6 +98,7 @@ def programs(settings: Settings) -> list[Program]:
                 "engines",
                 Listens(here, port, "LEMO_CLICKHOUSE_PORT"),
                 lambda port=port: answers(here, port, "/ping"),  # type: ignore[misc]
+                Check("http", here, port, "/ping"),
             )
         )
     if not settings.milvus_uri:
@@ -104,17 +109,38 @@ def programs(settings: Settings) -> list[Program]:
                 lemo("engine", "milvus"),
                 "engines",
                 Listens(here, port, "LEMO_MILVUS_PORT"),
-                lambda port=port: accepts(here, port),  # type: ignore[misc]
+                lambda port=port: Check("http2", here, port).answers(),  # type: ignore[misc]
+                Check("http2", here, port),
             )
         )
     api, console = (settings.api_host, settings.api_port), (settings.console_host, settings.console_port)
     return [
         *table,
-        Program("worker", lemo("worker")),
+        Program("worker", lemo("worker"), check=_metrics(settings.worker_metrics_host, settings.worker_metrics_port)),
         Program("beat", lemo("beat")),
-        Program("consumer", lemo("consumer")),
-        Program("api", lemo("api"), "services", Listens(*api, "LEMO_API_PORT"), lambda: answers(*api, "/health/ready")),
         Program(
-            "console", lemo("console"), "services", Listens(*console, "LEMO_CONSOLE_PORT"), lambda: accepts(*console)
+            "consumer",
+            lemo("consumer"),
+            check=_metrics(settings.consumer_metrics_host, settings.consumer_metrics_port),
+        ),
+        Program(
+            "api",
+            lemo("api"),
+            "services",
+            Listens(*api, "LEMO_API_PORT"),
+            lambda: answers(*api, "/health/ready"),
+            Check("http", _reachable(api[0]), api[1], "/health/live"),
+        ),
+        Program(
+            "console",
+            lemo("console"),
+            "services",
+            Listens(*console, "LEMO_CONSOLE_PORT"),
+            lambda: accepts(*console),
+            Check("http", _reachable(console[0]), console[1], "/health/live"),
         ),
     ]
+
+
+def _metrics(host: str, port: int) -> Check | None:
+    return Check("http", _reachable(host), port, "/metrics") if port else None

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
+from lemo.embedded import health
 from lemo.embedded.claims import check_port
 from lemo.embedded.configuration import Folder, configuration
 from lemo.embedded.leftovers import end_leftovers
@@ -136,7 +137,9 @@ def _check(settings: Settings, programs: Sequence[Program]) -> None:
             check_port(where.host, where.port, program.name, where.setting)
 
 
-def launch(settings: Settings, programs: Sequence[Program] | None = None) -> Supervised:
+def launch(
+    settings: Settings, programs: Sequence[Program] | None = None, pace: health.Pace = health.USUAL
+) -> Supervised:
     """Starts the supervisor, which starts the programs, and returns as soon as it answers.
 
     Raises Conflict when it runs already or a port is taken, LemoError when the disk is full.
@@ -160,6 +163,7 @@ def launch(settings: Settings, programs: Sequence[Program] | None = None) -> Sup
             if settings.redis_url:  # the embedded one is asked by each service
                 claim_at_start(settings)
         folder.configuration.write_text(configuration(table, folder, Path.cwd()))
+        health.save({each.name: each.check for each in table if each.check}, folder.health, pace)
         offset = folder.log.stat().st_size if folder.log.exists() else 0
         output = folder.run / "supervisord.out"
         with output.open("wb") as out:

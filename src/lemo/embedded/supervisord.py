@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from supervisor.dispatchers import POutputDispatcher
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ProcessConfig, ServerOptions
 from supervisor.process import Subprocess
+from supervisor.states import ProcessStates
 from supervisor.supervisord import Supervisor
+
+from lemo.embedded.health import watch
 
 LONGEST_PAUSE = 5
 """Seconds between two tries to start what dies at once, at most."""
@@ -185,6 +189,15 @@ def make_restarts_interface(supervisor: Supervisor, **_config: str) -> _Restarts
     return _RestartsInterface(supervisor)
 
 
+def _pid_of(supervisor: Supervisor, name: str) -> int | None:
+    """The pid of a process that runs; None while it starts, stops or is gone."""
+    for group in list(supervisor.process_groups.values()):
+        process = group.processes.get(name)
+        if process is not None and process.get_state() == ProcessStates.RUNNING:
+            return process.pid or None
+    return None
+
+
 def main(argv: list[str] | None = None) -> int:
     """`python -m lemo.embedded.supervisord CONF`: keeps the programs of the file until SIGTERM.
 
@@ -202,8 +215,10 @@ def main(argv: list[str] | None = None) -> int:
     session.write_text(str(os.getsid(0)))
     options = KeptOptions()
     options.realize(["--configuration", str(configuration)])
+    supervisor = Supervisor(options)
+    watch(configuration.with_suffix(".health"), partial(_pid_of, supervisor), lambda line: options.logger.warn(line))
     with suppress(ExitNow):
-        Supervisor(options).main()
+        supervisor.main()
     options.close_httpservers()
     session.unlink(missing_ok=True)
     lock.release()

@@ -3,18 +3,20 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
-
-import httpx
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from lemo.domain.errors import LemoError
 from lemo.observability.asking import asked, timed
 from lemo.observability.reachability import Address, host_of, port_of
+from lemo.observability.redis_probes import PROBE
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.stores.documents import WRITE_PROBES
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -36,7 +38,7 @@ def probe_documents(settings: Settings) -> Finding:
         )
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         return Finding(state="missing", detail=f"SQLite: {path} is not writable.", mend=f"chown -R $USER {path.parent}")
-    return timed(_pinged(settings, "documents"), _as_it_says)
+    return timed(_written(settings, "documents"), _as_it_says)
 
 
 def _probe_mongo(settings: Settings) -> Finding:
@@ -62,6 +64,9 @@ def _probe_mongo(settings: Settings) -> Finding:
             # Anybody may ask for the version; this needs the right password.
             kinds = client[settings.mongo_database].list_collection_names()
             hello = client.admin.command("hello")
+            if hello.get("isWritablePrimary", True):
+                probes = client[settings.mongo_database][WRITE_PROBES.name]
+                probes.delete_one({"_id": probes.insert_one({}).inserted_id})
         said = f"{len(kinds)} collections in {settings.mongo_database}"
         kind = f", replica set {hello['setName']}" if "setName" in hello else ""
         if not hello.get("isWritablePrimary", True):
@@ -79,17 +84,11 @@ def _probe_mongo(settings: Settings) -> Finding:
 
 
 def brief_mongo(settings: Settings) -> "MongoClient[dict[str, Any]]":
-    """A client that gives up within a probe's time; raises as pymongo does for a URL that is none."""
-    from pymongo import MongoClient
+    """The product's own client, which gives up within a probe's time; raises as pymongo does for a URL that is none."""
+    from lemo.stores.documents.mongo import mongo_client
 
-    return MongoClient(
-        settings.mongo_url.get_secret_value() if settings.mongo_url else "",
-        appname="lemo-doctor",
-        serverSelectionTimeoutMS=2_500,
-        connectTimeoutMS=2_000,
-        socketTimeoutMS=3_000,
-        tz_aware=True,
-    )
+    url = settings.mongo_url.get_secret_value() if settings.mongo_url else ""
+    return mongo_client(url, PROBE)
 
 
 def probe_events(settings: Settings) -> Finding:
@@ -109,17 +108,12 @@ def probe_events(settings: Settings) -> Finding:
     def question() -> Finding:
         from lemo.stores.events import SCHEMA_VERSION
 
-        version = f"ClickHouse {clickhouse_answer(settings, 'SELECT version()')}"
-        there = clickhouse_answer(
-            settings,
-            "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'schema_version'",
-            database=settings.clickhouse_database,
-        )
-        if there == "0":
-            detail = f"no tables in {settings.clickhouse_database} yet: the consumer makes them"
-            return Finding(state="ok", version=version, detail=detail)
-        newest = "SELECT max(version) FROM {database:Identifier}.schema_version"
-        schema = int(clickhouse_answer(settings, newest, database=settings.clickhouse_database))
+        with closing(Stores(settings, interactive=True)) as stores:
+            version, schema = stores.events.ping(), stores.events.schema()
+            if schema is None:
+                detail = f"no tables in {settings.clickhouse_database} yet: the consumer makes them"
+                return Finding(state="ok", version=version, detail=detail)
+            stores.events.check_writes()
         if schema < SCHEMA_VERSION:
             return Finding(
                 state="warning",
@@ -134,18 +128,6 @@ def probe_events(settings: Settings) -> Finding:
         )
 
     return asked(address, question)
-
-
-def clickhouse_answer(settings: Settings, query: str, **bound: str) -> str:
-    """The one value that a query answers, with values for its {name:Type}s; raises OSError with ClickHouse's words."""
-    parts = urlsplit(settings.clickhouse)
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
-    user = (unquote(parts.username or "default"), unquote(parts.password or "")) if "@" in parts.netloc else None
-    values = {f"param_{name}": value for name, value in bound.items()}
-    answer = httpx.post(place, params=values, content=query, auth=user, timeout=3, trust_env=False)
-    if answer.status_code != 200:
-        raise OSError(f"HTTP error {answer.status_code}: {answer.text[:300]}")
-    return answer.text.strip()
 
 
 def probe_vectors(settings: Settings) -> Finding:
@@ -163,7 +145,7 @@ def probe_vectors(settings: Settings) -> Finding:
 
     def question() -> Finding:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines about TLS would stand in the report
-        stores = Stores(settings)
+        stores = Stores(settings, interactive=True)
         try:
             version = stores.vectors.ping()
             collections, in_use = stores.vectors.census()
@@ -181,7 +163,7 @@ def probe_snapshots(settings: Settings) -> Finding:
     place = settings.snapshots
     if "://" in place and not place.startswith("file://"):
         if not settings.s3_endpoint:
-            return timed(_pinged(settings, "snapshots"), _as_it_says)
+            return timed(_written(settings, "snapshots"), _as_it_says)
         address = Address(
             name="S3",
             url=settings.s3_endpoint,
@@ -191,13 +173,15 @@ def probe_snapshots(settings: Settings) -> Finding:
             embedded=False,
             start=f"curl -I {settings.s3_endpoint}",
         )
-        return asked(address, _pinged(settings, "snapshots"))
+        return asked(address, _written(settings, "snapshots"))
     folder = Path(place.removeprefix("file://"))
     nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
     if not os.access(nearest, os.W_OK):
         return Finding(
             state="missing", detail=f"snapshots: {nearest} is not writable.", mend=f"chown -R $USER {nearest}"
         )
+    if folder.exists():  # it is made by the first training
+        return timed(_written(settings, "snapshots"), _as_it_says)
     return Finding(state="ok", version="folder", detail=str(folder))
 
 
@@ -207,6 +191,17 @@ def probe_home(settings: Settings) -> Finding:
     nearest = next((parent for parent in (home, *home.parents) if parent.exists()), home)
     if not os.access(nearest, os.W_OK):
         return Finding(state="missing", detail=f"{nearest} is not writable.", mend=f"chown -R $USER {nearest}")
+    try:
+        with NamedTemporaryFile(dir=nearest, prefix=".lemo-doctor-") as file:
+            file.write(b"0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Finding(
+            state="missing",
+            detail=f"{nearest} cannot be written: {error.strerror}.",
+            mend=f"Free some space, or mount it writable: df -h {nearest}",
+        )
     free = shutil.disk_usage(nearest).free
     said = f"{free / 1e9:.1f} GB free"
     if free < LITTLE_SPACE:
@@ -219,15 +214,15 @@ def probe_home(settings: Settings) -> Finding:
     return Finding(state="ok", version=said, detail=str(home))
 
 
-def _pinged(settings: Settings, store: str) -> Callable[[], Finding]:
-    """A question that connects one store, pings it and lets it go."""
+def _written(settings: Settings, name: Literal["documents", "snapshots"]) -> Callable[[], Finding]:
+    """A question that connects one store, writes to it, takes that back and lets it go."""
 
     def question() -> Finding:
-        stores = Stores(settings)
-        try:
-            return Finding(state="ok", version=str(getattr(stores, store).ping() or ""))
-        finally:
-            stores.close()
+        with closing(Stores(settings, interactive=True)) as stores:
+            store = stores.documents if name == "documents" else stores.snapshots
+            version = store.ping()
+            store.check_writes()
+        return Finding(state="ok", version=str(version or ""))
 
     return question
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 
@@ -47,7 +48,7 @@ def _of_jobs(
     def question() -> Finding:
         if not settings.mongo_url and not (settings.state / "documents.sqlite").exists():
             return Finding(state="absent", detail="Nothing has been started yet.")
-        stores = Stores(settings)
+        stores = Stores(settings, interactive=True)
         try:
             states = job_states(stores)
         finally:
@@ -133,9 +134,9 @@ def _redis_time(settings: Settings) -> float:
 
 
 def _clickhouse_time(settings: Settings) -> float:
-    from lemo.observability.engine_probes import clickhouse_answer
-
-    return float(clickhouse_answer(settings, "SELECT toUnixTimestamp64Milli(now64(3))")) / 1000
+    with closing(Stores(settings, interactive=True)) as stores:
+        stores.events.ping()  # the time to connect is no skew
+        return float(stores.events.clock())
 
 
 def _mongo_time(settings: Settings) -> float:

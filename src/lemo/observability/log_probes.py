@@ -10,6 +10,7 @@ from lemo.observability.redis_probes import brief_redis, redis_address
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.streams.connect import kafka_config
 from lemo.streams.lag import lag_of, waiting
 from lemo.streams.topics import Topics
 
@@ -48,7 +49,7 @@ def probe_log(settings: Settings) -> Finding:
     topics = Topics(settings)
 
     def question() -> Finding:
-        log = Stores(settings).log
+        log = Stores(settings, interactive=True).log
         if settings.kafka_bootstrap_servers:
             version, partitions = _kafka(settings)
         else:
@@ -84,8 +85,8 @@ def probe_consumer(settings: Settings) -> Finding:
     """Looks whether the ingest log's consumer group has a member that reads, and how far the group is behind."""
 
     def question() -> Finding:
-        members = _kafka_members(settings) if settings.kafka_bootstrap_servers else _stream_members(settings)
-        log = Stores(settings).log
+        members = consumers(settings)
+        log = Stores(settings, interactive=True).log
         lag = lag_of(log, Topics(settings).read_of(log), settings.kafka_group)
         if not members:
             return Finding(
@@ -99,11 +100,18 @@ def probe_consumer(settings: Settings) -> Finding:
     return asked(log_address(settings, "consumer: the ingest log"), question)
 
 
+def consumers(settings: Settings, silent_seconds: float = SILENT_SECONDS) -> int:
+    """How many read for the consumer group: on Redis Streams those connected now, or not silent for so long."""
+    if settings.kafka_bootstrap_servers:
+        return _kafka_members(settings)
+    return _stream_members(settings, silent_seconds)
+
+
 def probe_dead_letters(settings: Settings) -> Finding:
     """Counts the dead letters that wait; a warning while the newest is less than a day old."""
 
     def question() -> Finding:
-        with closing(Stores(settings)) as stores:
+        with closing(Stores(settings, interactive=True)) as stores:
             count, newest = stores.dead_letters.count_waiting(stores.tenants.list())
         if not count:
             return Finding(state="ok", version="none", detail=settings.kafka_dead_letter_topic)
@@ -126,17 +134,7 @@ def _admin(settings: Settings) -> tuple[Any, list[str]]:
     from confluent_kafka.admin import AdminClient
 
     errors: list[str] = []
-    password = settings.kafka_password.get_secret_value() if settings.kafka_password else ""
-    options: dict[str, Any] = {
-        "bootstrap.servers": settings.kafka_bootstrap_servers,
-        "security.protocol": settings.kafka_security_protocol,
-        "sasl.mechanism": settings.kafka_sasl_mechanism,
-        "sasl.username": settings.kafka_username,
-        "sasl.password": password,
-        "ssl.ca.location": str(settings.kafka_ca_file or ""),
-        "log_level": 0,
-    }
-    options = {name: value for name, value in options.items() if value != ""}
+    options: dict[str, Any] = {**kafka_config(settings), "log_level": 0}
     # librdkafka writes to standard error by itself unless it is given somebody to tell.
     options["error_cb"] = lambda error: errors.append(str(error))
     return AdminClient(options), errors
@@ -176,7 +174,7 @@ def _kafka_members(settings: Settings) -> int:
     return len(described.result(timeout=_SECONDS).members)
 
 
-def _stream_members(settings: Settings) -> int:
+def _stream_members(settings: Settings, silent_seconds: float) -> int:
     """Clients that read Redis Streams in a group, or members of our group that did lately."""
     from redis.exceptions import ResponseError
 
@@ -191,7 +189,7 @@ def _stream_members(settings: Settings) -> int:
                 )
             except ResponseError:
                 continue  # no such stream or group yet
-            lately |= {member["name"] for member in members if member["idle"] < SILENT_SECONDS * 1000}
+            lately |= {member["name"] for member in members if member["idle"] < silent_seconds * 1000}
         # Before Redis 7.2 a member that waits on an empty topic looks idle, but its connection tells.
         clients: list[dict[str, str]] = client.client_list()
         waiting = sum(

@@ -196,8 +196,20 @@ _REFUSED = (
 
 _SILENT = ("timed out", "timeout", "fail connecting to server")
 """What clients say that waited in vain; the last is pymilvus, asked only where a connection was accepted before."""
-_FULL = ("misconf", "no space left", "not_enough_space", "oom command not allowed")
-"""What an engine says whose disk or memory is full."""
+_FULL = (
+    "misconf",
+    "noreplicas",
+    "no space left",
+    "not_enough_space",
+    "oom command not allowed",
+    "used memory > 'maxmemory'",
+    "database or disk is full",
+    "readonly",
+    "read-only",
+    "read only",
+    "permission denied",
+)
+"""What an engine says whose disk or memory is full, or that may not write."""
 _TLS = ("ssl", "certificate", "tls")
 _NO_TLS = ("wrong_version_number", "wrong version number", "record layer", "plaintext broker", "invalidcontenttype")
 _UNTRUSTED = ("certificate verify failed", "certificate_verify_failed", "unknownissuer", "caused by: invalid peer cert")

@@ -1,11 +1,11 @@
 """Questions to Redis: are its three databases there, and does it keep what it acknowledged?"""
 
+import uuid
 from typing import Any
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from lemo.domain.deadlines import Deadlines
 from lemo.domain.errors import LemoError
 from lemo.observability.asking import asked
 from lemo.observability.reachability import Address, host_of, port_of
@@ -13,7 +13,10 @@ from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.identity import Owner, known_id, owner_of, refusal
-from lemo.stores.redis import Keys
+from lemo.stores.redis import Keys, connect_redis
+
+PROBE = Deadlines(connect=2.0, answer=2.8, retries=0)
+"""How long the product's clients wait in a probe: a report takes five seconds in all."""
 
 
 def redis_address(settings: Settings, name: str = "Redis") -> Address:
@@ -34,18 +37,18 @@ def redis_address(settings: Settings, name: str = "Redis") -> Address:
 
 
 def brief_redis(settings: Settings, database: int) -> Redis:
-    """A client that gives up at once: a report must not wait for an engine to come back."""
-    return Redis.from_url(
-        settings.redis(database), socket_timeout=3, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
-    )
+    """The product's own client, which gives up soon: a report must not wait for an engine to come back."""
+    return connect_redis(settings.redis(database), PROBE)
 
 
 def probe_redis(settings: Settings, database: int) -> Finding:
-    """Asks one of the three databases for a sign of life."""
+    """Asks one of the three databases for a sign of life, and writes to it: a full one answers everything else."""
+    probe = Keys(settings.installation)("doctor", uuid.uuid4().hex)
 
     def question() -> Finding:
         with brief_redis(settings, database) as client:
-            client.ping()
+            client.set(probe, 1, ex=10)
+            client.delete(probe)
             facts: dict[str, Any] = client.info("server")
             keys = client.dbsize()
             other = _other_owner(settings, client) if database == 0 else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.stores.clickhouse import WHERE_SCOPE, ClickHouse
@@ -72,8 +73,8 @@ class Aggregates(ClickHouse):
     compute it from the events. So what is read equals the events at any moment, whatever crashes in between.
     """
 
-    def __init__(self, url: str, database: str) -> None:
-        super().__init__(url, database)
+    def __init__(self, url: str, database: str, deadlines: Deadlines = FOR_JOBS) -> None:
+        super().__init__(url, database, deadlines)
         self._events = f"{self._database}.events"
         self._hourly = f"{self._database}.events_hourly"
         self._marks = f"{self._database}.events_marks"

@@ -45,7 +45,7 @@ def credential(settings: Settings, tenants: Tenants | None = None) -> str:
             f"There is no key: LEMO_KEY is empty and {file} does not exist.",
             "Start Lemo once (`lemo up`), which makes it, or run this in the folder where Lemo runs, or set LEMO_KEY.",
         )
-    stores = Stores(settings)
+    stores = Stores(settings, interactive=True)
     try:
         tenant_id = (tenants or stores.tenants).tenant_of(key)
     finally:

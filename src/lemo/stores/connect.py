@@ -3,7 +3,9 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lemo.domain.deadlines import FOR_JOBS, for_people
 from lemo.settings import Settings
+from lemo.stores.loopback import keep_loopback_direct
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -28,10 +30,16 @@ if TYPE_CHECKING:
 
 
 class Stores:
-    """The stores that the settings name. Engines are imported and connected when first asked for."""
+    """The stores that the settings name. Engines are imported and connected when first asked for.
 
-    def __init__(self, settings: Settings) -> None:
+    `interactive`: somebody waits for the answer (a page, a route, a command), so that an engine that is silent is told
+    of after seconds; else a job or a service waits for minutes.
+    """
+
+    def __init__(self, settings: Settings, *, interactive: bool = False) -> None:
+        keep_loopback_direct(settings)
         self.settings = settings
+        self.deadlines = for_people(settings.answer_seconds) if interactive else FOR_JOBS
 
     @cached_property
     def documents(self) -> "Documents":
@@ -39,10 +47,12 @@ class Stores:
         if self.settings.mongo_url:
             from lemo.stores.documents.mongo import MongoDocuments
 
-            return MongoDocuments(self.settings.mongo_url.get_secret_value(), self.settings.mongo_database)
+            return MongoDocuments(
+                self.settings.mongo_url.get_secret_value(), self.settings.mongo_database, self.deadlines
+            )
         from lemo.stores.documents.sqlite import SqliteDocuments
 
-        return SqliteDocuments(self.settings.state / "documents.sqlite")
+        return SqliteDocuments(self.settings.state / "documents.sqlite", self.deadlines)
 
     @cached_property
     def tenants(self) -> "Tenants":
@@ -84,7 +94,7 @@ class Stores:
         """Database 0 of Redis: cache, history, locks."""
         from lemo.stores.redis import connect_redis
 
-        return connect_redis(self.settings.redis(0))
+        return connect_redis(self.settings.redis(0), self.deadlines)
 
     @cached_property
     def keys(self) -> "Keys":
@@ -126,7 +136,7 @@ class Stores:
         """The ingest log: Kafka by bootstrap servers, else Redis Streams."""
         from lemo.streams.connect import open_log
 
-        return open_log(self.settings)
+        return open_log(self.settings, self.deadlines)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
@@ -156,14 +166,14 @@ class Stores:
         """Events in ClickHouse, or in chDB behind the same interface."""
         from lemo.stores.events import Events
 
-        return Events(self.settings.clickhouse, self.settings.clickhouse_database)
+        return Events(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
     def aggregates(self) -> "Aggregates":
         """Hourly and daily counts of events, beside the events."""
         from lemo.stores.aggregates import Aggregates
 
-        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database)
+        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
     def vectors(self) -> "Vectors":
@@ -171,7 +181,12 @@ class Stores:
         from lemo.stores.vectors import Vectors
 
         token = self.settings.milvus_token
-        return Vectors(self.settings.milvus, token.get_secret_value() if token else None, self.settings.installation)
+        return Vectors(
+            self.settings.milvus,
+            token.get_secret_value() if token else None,
+            self.settings.installation,
+            self.deadlines,
+        )
 
     @cached_property
     def snapshots(self) -> "Snapshots":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.event import Event
 from lemo.domain.event_columns import NAMES, EventColumns
 from lemo.domain.scope import Scope
@@ -66,8 +67,8 @@ class Events(ClickHouse):
     Every call raises EngineUnavailable when the engine does not answer; `migrate` comes first.
     """
 
-    def __init__(self, url: str, database: str) -> None:
-        super().__init__(url, database)
+    def __init__(self, url: str, database: str, deadlines: Deadlines = FOR_JOBS) -> None:
+        super().__init__(url, database, deadlines)
         self._table = f"{self._database}.events"
 
     def migrate(self) -> None:
@@ -88,6 +89,28 @@ class Events(ClickHouse):
                     client.insert(versions, [[version]], column_names=["version"])
 
         self._ask(run)
+
+    def schema(self) -> int | None:
+        """The version of the tables that are there; None before the first `migrate`."""
+        there = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'schema_version'"
+        versions = f"SELECT max(version) FROM {self._database}.schema_version"
+
+        def read(client: Any) -> int | None:
+            found = client.query(there, parameters={"database": self._name}).first_row[0]
+            return int(client.query(versions).first_row[0]) if found else None
+
+        return self._ask(read)
+
+    def check_writes(self) -> None:
+        """Inserts a row into a table beside the events and removes it; raises EngineUnavailable."""
+        table = f"{self._database}.write_probe"
+
+        def write(client: Any) -> None:
+            client.command(f"CREATE TABLE IF NOT EXISTS {table} (at DateTime64(3)) ENGINE = MergeTree ORDER BY at")
+            client.command(f"INSERT INTO {table} SELECT now64(3)")
+            client.command(f"TRUNCATE TABLE {table}")
+
+        self._ask(write)
 
     def insert(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> int:
         """Appends events, of any scopes, as one block; returns how many. Of each event id the first one counts."""

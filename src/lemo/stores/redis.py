@@ -10,19 +10,24 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import EngineUnavailable
 from lemo.settings import DEFAULT_INSTALLATION
 
+LONGEST_ANSWER = 5.0
+"""Seconds that Redis may take for anything."""
 
-def connect_redis(url: str) -> Redis:
-    """A client that answers in bytes, gives up on a silent server after 5 s and retries short outages for about 3 s."""
+
+def connect_redis(url: str, deadlines: Deadlines = FOR_JOBS) -> Redis:
+    """A client that answers in bytes, gives up on a silent server after 5 s and, for jobs, retries for about 3 s."""
+    again = (RedisConnectionError, RedisTimeoutError) if deadlines.retries > 1 else (RedisConnectionError,)
     return Redis.from_url(
         url,
-        socket_timeout=5,
-        socket_connect_timeout=2,
+        socket_timeout=min(deadlines.answer, LONGEST_ANSWER),
+        socket_connect_timeout=min(deadlines.connect, 2.0),
         health_check_interval=15,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries=5),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), deadlines.retries, supported_errors=again),
+        retry_on_error=list(again),
     )
 
 
@@ -43,6 +48,12 @@ def asking() -> Iterator[None]:
         raise EngineUnavailable(
             f"Redis takes no writes ({error}).", "See its own log; often its disk is full."
         ) from error
+
+
+def ping_redis(redis: Redis) -> None:
+    """Raises EngineUnavailable where the server does not answer."""
+    with asking():
+        redis.ping()
 
 
 class Keys:

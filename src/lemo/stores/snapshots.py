@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -169,6 +170,13 @@ class Snapshots:
         with self._errors():
             obstore.list_with_delimiter(self._store)
         return f"folder {self._where}" if self._folder else f"S3 {self._where}"
+
+    def check_writes(self) -> None:
+        """Writes a small object and deletes it; raises EngineUnavailable where nothing can be written."""
+        name = f"write-probe/{uuid.uuid4().hex}"
+        with self._errors():
+            obstore.put(self._store, name, b"0" * 4096)
+            obstore.delete(self._store, name)
 
     def _pointers(self, scope: Scope, kind: str) -> list[str]:
         """Paths of the pointers, the one with the highest fencing number last."""

@@ -13,6 +13,7 @@ import numpy as np
 from grpc import RpcError  # type: ignore[import-untyped]
 from pymilvus import DataType, MilvusClient, MilvusException
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import Conflict, EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
 from lemo.settings import DEFAULT_INSTALLATION
@@ -47,9 +48,16 @@ class Vectors:
     does not answer. Rows are found by a hash of their item id, because an id may hold what Milvus's filters cannot.
     """
 
-    def __init__(self, uri: str, token: str | None = None, installation: str = DEFAULT_INSTALLATION) -> None:
+    def __init__(
+        self,
+        uri: str,
+        token: str | None = None,
+        installation: str = DEFAULT_INSTALLATION,
+        deadlines: Deadlines = FOR_JOBS,
+    ) -> None:
         self._installation = installation
         self._uri = uri
+        self._answer_seconds = min(deadlines.answer, CALL_SECONDS)
         self._token = token
         self._lock = threading.Lock()
         self._connected: MilvusClient | None = None
@@ -58,8 +66,8 @@ class Vectors:
         """Makes the version's empty collection, or leaves it as it is; raises Conflict if it has other dimensions."""
         name = self._collection(scope, version)
         with self._client() as client:
-            if client.has_collection(name, timeout=CALL_SECONDS):
-                described = client.describe_collection(name, timeout=CALL_SECONDS)
+            if client.has_collection(name, timeout=self._answer_seconds):
+                described = client.describe_collection(name, timeout=self._answer_seconds)
                 existing = next(int(f["params"]["dim"]) for f in described["fields"] if f["name"] == "vector")
                 if existing != dimensions:
                     raise Conflict(
@@ -75,7 +83,7 @@ class Vectors:
             index = client.prepare_index_params()
             index.add_index("vector", index_type="AUTOINDEX", metric_type="COSINE")
             client.create_collection(
-                name, schema=schema, index_params=index, consistency_level="Strong", timeout=CALL_SECONDS
+                name, schema=schema, index_params=index, consistency_level="Strong", timeout=self._answer_seconds
             )
 
     def write(self, scope: Scope, version: str, ids: Sequence[str], matrix: Array, digests: Sequence[str]) -> None:
@@ -95,18 +103,18 @@ class Vectors:
                     {"pk": _key(id), "item_id": id, "digest": digests[row], "vector": rows[row]}
                     for id, row in last[start : start + ROWS]
                 ]
-                client.upsert(name, batch, timeout=CALL_SECONDS)
+                client.upsert(name, batch, timeout=self._answer_seconds)
 
     def switch(self, scope: Scope, version: str) -> None:
         """Puts the version in use, in one step for all readers; raises NotFound if it does not exist."""
         name, alias = self._collection(scope, version), self._alias(scope)
         with self._client() as client:
-            if not client.has_collection(name, timeout=CALL_SECONDS):
+            if not client.has_collection(name, timeout=self._answer_seconds):
                 raise NotFound(f"There are no vectors of version {version} in {scope}.", "Embed its items first.")
             if self._current(client, scope) is None:
-                client.create_alias(name, alias, timeout=CALL_SECONDS)
+                client.create_alias(name, alias, timeout=self._answer_seconds)
             else:
-                client.alter_alias(name, alias, timeout=CALL_SECONDS)
+                client.alter_alias(name, alias, timeout=self._answer_seconds)
 
     def current(self, scope: Scope) -> str | None:
         """The version in use, or None before the first one."""
@@ -117,7 +125,7 @@ class Vectors:
         """All versions, sorted, finished or not."""
         prefix = f"{self._prefix(scope)}_v_"
         with self._client() as client:
-            names = client.list_collections(timeout=CALL_SECONDS)
+            names = client.list_collections(timeout=self._answer_seconds)
         return sorted(_unescaped(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
 
     def drop(self, scope: Scope, version: str) -> None:
@@ -125,7 +133,7 @@ class Vectors:
         with self._client() as client:
             if self._current(client, scope) == version:
                 raise Conflict(f"Vectors of version {version} in {scope} are in use.", "Switch to another one first.")
-            client.drop_collection(self._collection(scope, version), timeout=CALL_SECONDS)
+            client.drop_collection(self._collection(scope, version), timeout=self._answer_seconds)
 
     def search(self, scope: Scope, matrix: Array, k: int) -> list[list[tuple[str, float]]]:
         """For each row of float32 (queries, dimensions) the `k` nearest items and their cosine, nearest first.
@@ -171,7 +179,7 @@ class Vectors:
             if not ids or self._current(client, scope) is None:
                 return
             for keys in _keys(ids):
-                client.delete(self._alias(scope), ids=keys, timeout=CALL_SECONDS)
+                client.delete(self._alias(scope), ids=keys, timeout=self._answer_seconds)
 
     def count(self, scope: Scope) -> int:
         """How many items have a vector in the version in use."""
@@ -218,7 +226,7 @@ class Vectors:
 
     def _current(self, client: MilvusClient, scope: Scope) -> str | None:
         try:
-            name = str(client.describe_alias(self._alias(scope), timeout=CALL_SECONDS)["collection_name"])
+            name = str(client.describe_alias(self._alias(scope), timeout=self._answer_seconds)["collection_name"])
         except MilvusException as error:
             if error.code in MISSING:
                 return None
@@ -250,7 +258,7 @@ class Vectors:
         except MilvusException as error:
             if error.code != NOT_LOADED:
                 raise
-        client.load_collection(self._collection(scope, version), timeout=CALL_SECONDS)
+        client.load_collection(self._collection(scope, version), timeout=self._answer_seconds)
         return read()
 
     def _prefix(self, scope: Scope) -> str:

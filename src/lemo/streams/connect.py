@@ -1,11 +1,12 @@
 """The one place that decides which engine holds the ingest log."""
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import InvalidInput
 from lemo.settings import Settings
 from lemo.streams import Log
 
 
-def open_log(settings: Settings) -> Log:
+def open_log(settings: Settings, deadlines: Deadlines = FOR_JOBS) -> Log:
     """Kafka where `kafka_bootstrap_servers` is set, else Redis Streams. InvalidInput when its package lacks."""
     kept_days = {
         settings.kafka_dead_letter_topic: settings.dead_letters_days,
@@ -14,7 +15,7 @@ def open_log(settings: Settings) -> Log:
     if not settings.kafka_bootstrap_servers:
         from lemo.streams.redis_streams import RedisLog
 
-        return RedisLog(settings.redis(0), settings.stream_max_length, kept_days, settings.installation)
+        return RedisLog(settings.redis(0), settings.stream_max_length, kept_days, settings.installation, deadlines)
     try:
         from lemo.streams.kafka import KafkaLog
     except ModuleNotFoundError as error:
@@ -24,6 +25,11 @@ def open_log(settings: Settings) -> Log:
             "LEMO_KAFKA_BOOTSTRAP_SERVERS is set, but the package for Kafka is not installed.",
             "Install it: pip install 'lemo-recommender[kafka]'",
         ) from error
+    return KafkaLog(kafka_config(settings), kept_days, settings.kafka_group_protocol, deadlines)
+
+
+def kafka_config(settings: Settings) -> dict[str, str]:
+    """librdkafka's properties of every client: servers and security."""
     config: dict[str, str] = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "security.protocol": settings.kafka_security_protocol,
@@ -32,5 +38,4 @@ def open_log(settings: Settings) -> Log:
         "sasl.password": settings.kafka_password.get_secret_value() if settings.kafka_password else "",
         "ssl.ca.location": str(settings.kafka_ca_file or ""),
     }
-    given = {name: value for name, value in config.items() if value}
-    return KafkaLog(given, kept_days, settings.kafka_group_protocol)
+    return {name: value for name, value in config.items() if value}

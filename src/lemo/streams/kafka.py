@@ -19,6 +19,7 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError
 from lemo.streams import Message, Record, nothing
 
@@ -28,10 +29,9 @@ PARTITIONS = 4
 """Partitions of topics that Lemo makes: how many consumers can share one."""
 LARGE_MESSAGE_BYTES = 8_000_000
 """Largest message of a topic of dead letters: any message of other topics, with headers."""
-_SECONDS = 10.0
-"""How long a question to the brokers may take."""
+LONGEST_ANSWER, LONGEST_DELIVERY = 10.0, 20.0
+"""Seconds that the brokers may take for a question, and to take messages."""
 _PAUSE = 0.1
-_DELIVERY_MS = 20_000
 _LEADERLESS = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
 _REBALANCING = (
     KafkaError.ILLEGAL_GENERATION,
@@ -63,8 +63,14 @@ class KafkaLog:
     """
 
     def __init__(
-        self, config: Config, kept_days: Mapping[str, int] | None = None, group_protocol: GroupProtocol = "classic"
+        self,
+        config: Config,
+        kept_days: Mapping[str, int] | None = None,
+        group_protocol: GroupProtocol = "classic",
+        deadlines: Deadlines = FOR_JOBS,
     ) -> None:
+        self._seconds = min(deadlines.answer, LONGEST_ANSWER)
+        self._delivery_seconds = min(deadlines.answer, LONGEST_DELIVERY)
         quiet = _ErrorLines()
         # librdkafka writes a line to stderr for each failed connection; errors come through `error_cb` instead.
         self._config = {**config, "error_cb": quiet, "log_level": 0, "client.id": "lemo"}
@@ -73,7 +79,7 @@ class KafkaLog:
 
     def publisher(self) -> "KafkaPublisher":
         """A new publisher."""
-        return KafkaPublisher(self._config, self)
+        return KafkaPublisher(self._config, self, self._delivery_seconds)
 
     def reader(
         self,
@@ -100,7 +106,7 @@ class KafkaLog:
         """
         admin = AdminClient(self._config)
         try:
-            there = admin.list_topics(timeout=_SECONDS).topics
+            there = admin.list_topics(timeout=self._seconds).topics
             missing = [
                 NewTopic(
                     topic,
@@ -116,10 +122,10 @@ class KafkaLog:
                 for topic in dict.fromkeys(topics)
                 if topic not in there
             ]
-            made = admin.create_topics(missing, operation_timeout=_SECONDS) if missing else {}
+            made = admin.create_topics(missing, operation_timeout=self._seconds) if missing else {}
             for future in made.values():
                 try:
-                    future.result(_SECONDS)
+                    future.result(self._seconds)
                 except KafkaException as error:
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                         raise
@@ -129,7 +135,7 @@ class KafkaLog:
     def topics(self, prefix: str) -> list[str]:
         """The topics there are whose names go on after the prefix."""
         try:
-            there = AdminClient(self._config).list_topics(timeout=_SECONDS).topics
+            there = AdminClient(self._config).list_topics(timeout=self._seconds).topics
         except KafkaException as error:
             raise _unavailable(error) from error
         return sorted(name for name in there if name.startswith(prefix) and name != prefix)
@@ -139,9 +145,9 @@ class KafkaLog:
         consumer = self._bystander(group)
         try:
             lags = dict.fromkeys(topics, 0)
-            partitions = [place for topic in topics for place in _partitions(consumer, topic)]
-            for place in consumer.committed(partitions, timeout=_SECONDS) if partitions else []:
-                low, high = _ends(consumer, place)
+            partitions = [place for topic in topics for place in _partitions(consumer, topic, self._seconds)]
+            for place in consumer.committed(partitions, timeout=self._seconds) if partitions else []:
+                low, high = _ends(consumer, place, self._seconds)
                 lags[place.topic] += high - max(low, place.offset if place.offset >= 0 else low)
             return lags
         except KafkaException as error:
@@ -154,18 +160,18 @@ class KafkaLog:
         # The brokers hand over one batch of each partition at least, and no more is wanted.
         consumer = self._bystander(group, {"max.partition.fetch.bytes": 1_000, "queued.min.messages": 1})
         try:
-            partitions = [place for topic in topics for place in _partitions(consumer, topic)]
+            partitions = [place for topic in topics for place in _partitions(consumer, topic, self._seconds)]
             ends: dict[tuple[str, int], int] = {}
             start: list[TopicPartition] = []
-            for place in consumer.committed(partitions, timeout=_SECONDS) if partitions else []:
-                low, high = _ends(consumer, place)
+            for place in consumer.committed(partitions, timeout=self._seconds) if partitions else []:
+                low, high = _ends(consumer, place, self._seconds)
                 first = max(low, place.offset if place.offset >= 0 else low)
                 if first < high:
                     ends[place.topic, place.partition] = high
                     start.append(TopicPartition(place.topic, place.partition, first))
             consumer.assign(start)
             oldest: dict[str, int] = {}
-            deadline = time.monotonic() + _SECONDS
+            deadline = time.monotonic() + self._seconds
             while ends and time.monotonic() < deadline:
                 for message in consumer.consume(len(ends), 0.2):
                     record = _KafkaRecord(message)
@@ -202,19 +208,19 @@ class KafkaLog:
         try:
             ends: dict[int, int] = {}
             start: list[TopicPartition] = []
-            for place in _partitions(consumer, topic):
-                low, high = _ends(consumer, place)
+            for place in _partitions(consumer, topic, self._seconds):
+                low, high = _ends(consumer, place, self._seconds)
                 if high > low:
                     ends[place.partition] = high
                     first = low if limit is None else max(low, high - limit)
                     start.append(TopicPartition(topic, place.partition, first))
             consumer.assign(start)
-            deadline = time.monotonic() + _SECONDS
+            deadline = time.monotonic() + self._seconds
             while ends and time.monotonic() < deadline:
                 for message in consumer.consume(1_000, 0.2):
                     if message.error() is None:
                         yield _KafkaRecord(message)
-                    deadline = time.monotonic() + _SECONDS  # whoever asks may take its time for each
+                    deadline = time.monotonic() + self._seconds  # whoever asks may take its time for each
                 # By position, not by message: the last offsets of a partition may be transaction marks.
                 for place in consumer.position(start):
                     if place.offset >= ends.get(place.partition, 0):
@@ -229,7 +235,7 @@ class KafkaLog:
     def ping(self) -> str:
         """Asks the brokers for a sign of life; returns how many there are."""
         try:
-            brokers = len(AdminClient(self._config).list_topics(timeout=5).brokers)
+            brokers = len(AdminClient(self._config).list_topics(timeout=min(self._seconds, 5.0)).brokers)
         except KafkaException as error:
             raise _unavailable(error) from error
         return f"Kafka ({brokers} broker{'' if brokers == 1 else 's'})"
@@ -242,7 +248,7 @@ class KafkaLog:
 class KafkaPublisher:
     """An idempotent producer that waits for all in-sync replicas. Safe to use from several threads."""
 
-    def __init__(self, config: Config, log: KafkaLog) -> None:
+    def __init__(self, config: Config, log: KafkaLog, seconds: float) -> None:
         self._log = log
         self._topics: set[str] = set()
         self._producer = Producer(
@@ -251,7 +257,7 @@ class KafkaPublisher:
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 5,
-                "message.timeout.ms": _DELIVERY_MS,
+                "message.timeout.ms": int(seconds * 1000),
                 "message.max.bytes": LARGE_MESSAGE_BYTES,
                 "partitioner": "murmur2_random",
             }
@@ -260,7 +266,7 @@ class KafkaPublisher:
     def publish(self, topic: str, messages: Iterable[Message]) -> int:
         """Publishes the messages, making the topic where it is missing.
 
-        Raises EngineUnavailable when the brokers did not take them all within 20 s, InvalidInput when one is too large.
+        Raises EngineUnavailable when the brokers did not take them all in time, InvalidInput when one is too large.
         """
         if topic not in self._topics:
             self._log.create_topics([topic])
@@ -276,7 +282,7 @@ class KafkaPublisher:
 
     def close(self) -> None:
         """Waits for what is under way."""
-        self._producer.flush(_SECONDS)
+        self._producer.flush(LONGEST_ANSWER)
 
     def _produce(self, topic: str, message: Message, delivery: "_Delivery") -> None:
         headers: dict[str, str | bytes | None] = dict(message.headers)
@@ -511,22 +517,22 @@ class _ErrorLines:
             _log.warning("kafka is in trouble", error=error.name(), detail=error.str()[:200])
 
 
-def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
-    described = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
+def _partitions(consumer: Consumer, topic: str, seconds: float) -> list[TopicPartition]:
+    described = consumer.list_topics(topic, timeout=seconds).topics[topic]
     return [TopicPartition(topic, number, OFFSET_INVALID) for number in described.partitions]
 
 
-def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+def _ends(consumer: Consumer, place: TopicPartition, seconds: float) -> tuple[int, int]:
     """The first offset and the next one; asks again while the partition gets its leader, as right after it was made."""
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+            low, high = consumer.get_watermark_offsets(place, timeout=seconds)
         except KafkaException as error:
             if error.args[0].code() not in _LEADERLESS or time.monotonic() >= deadline:
                 raise
             time.sleep(_PAUSE)
-            consumer.list_topics(place.topic, timeout=_SECONDS)  # who leads, may have become known
+            consumer.list_topics(place.topic, timeout=seconds)  # who leads, may have become known
         else:
             return low, high
 

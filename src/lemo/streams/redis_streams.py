@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import EngineUnavailable
 from lemo.settings import DEFAULT_INSTALLATION
 from lemo.streams import Message, Record, nothing
@@ -24,6 +26,8 @@ _SCANNED = 1_000
 """Entries that one question of a scan asks for."""
 _LONGEST_BLOCK = 2.0
 """Seconds that one blocking read waits: below the socket's time-out, and short enough to notice a stop."""
+LONGEST_ANSWER = _LONGEST_BLOCK + 5
+"""Seconds that Redis may take for anything, a blocking read included."""
 _DEAD_AFTER_MS = 60_000
 """Entries that a member holds for longer without a commit are taken over by another one."""
 Entry = tuple[str, bytes, Mapping[bytes, bytes] | None]
@@ -88,15 +92,21 @@ class RedisLog:
         max_length: int,
         kept_days: Mapping[str, int] | None = None,
         installation: str = DEFAULT_INSTALLATION,
+        deadlines: Deadlines = FOR_JOBS,
     ) -> None:
         self._url = url
+        self._deadlines = deadlines
         self._installation = installation
         self._max_length = max_length
         self._kept_days = dict(kept_days or {})
 
+    def _client(self) -> "_client":
+        return _client(self._url, self._deadlines)
+
     def publisher(self) -> "RedisPublisher":
         """A new publisher."""
-        return RedisPublisher(_connect(self._url, retries=5), self._max_length, self._kept_days, self._installation)
+        client = _connect(self._url, self._deadlines.retries, answer_seconds=self._deadlines.answer)
+        return RedisPublisher(client, self._max_length, self._kept_days, self._installation)
 
     def reader(
         self,
@@ -129,29 +139,29 @@ class RedisLog:
 
     def topics(self, prefix: str) -> list[str]:
         """The topics there are whose names go on after the prefix."""
-        with _client(self._url) as redis:
+        with self._client() as redis:
             return _topics(redis, prefix, self._installation)
 
     def lag(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Entries not committed yet: pending ones and those never delivered."""
-        with _client(self._url) as redis:
+        with self._client() as redis:
             return {topic: _lag(redis, self._stream(topic), group) for topic in topics}
 
     def oldest(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Unix ms of each topic's oldest entry that is pending or was never delivered."""
-        with _client(self._url) as redis:
+        with self._client() as redis:
             found = {topic: _oldest(redis, self._stream(topic), group) for topic in topics}
         return {topic: _milliseconds(entry_id) for topic, entry_id in found.items() if entry_id is not None}
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
         """The newest `limit` records, oldest of them first."""
-        with _client(self._url) as redis:
+        with self._client() as redis:
             entries = redis.xrevrange(self._stream(topic), count=limit) if limit > 0 else []
             return [_record(topic, entry_id, fields) for entry_id, fields in reversed(entries)]
 
     def scan(self, topic: str) -> Iterator[Record]:
         """All records that stand in the topic now, oldest first."""
-        with _client(self._url) as redis:
+        with self._client() as redis:
             newest = redis.xrevrange(self._stream(topic), count=1)
             last, after = (newest[0][0].decode() if newest else "0-0"), "-"
             while entries := list(redis.xrange(self._stream(topic), min=after, max=last, count=_SCANNED)):
@@ -160,7 +170,7 @@ class RedisLog:
 
     def ping(self) -> str:
         """Asks the server for a sign of life; returns its name and version."""
-        with _client(self._url) as redis:
+        with self._client() as redis:
             info: Mapping[str, Any] = redis.info("server")
             name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", "")
             return f"{name} {version or info['redis_version']} (Streams)"
@@ -392,8 +402,8 @@ class RedisReader:
 class _client:  # noqa: N801 - reads as the function that it stands for
     """A connection for one question, whose failures become EngineUnavailable."""
 
-    def __init__(self, url: str) -> None:
-        self._redis: Any = _connect(url, retries=2)
+    def __init__(self, url: str, deadlines: Deadlines) -> None:
+        self._redis: Any = _connect(url, min(deadlines.retries, 2), answer_seconds=deadlines.answer)
 
     def __enter__(self) -> Any:
         return self._redis
@@ -404,16 +414,17 @@ class _client:  # noqa: N801 - reads as the function that it stands for
             raise _unavailable(error) from error
 
 
-def _connect(url: str, retries: int, name: str | None = None) -> Redis:
+def _connect(url: str, retries: int, name: str | None = None, answer_seconds: float = LONGEST_ANSWER) -> Redis:
+    again = (RedisConnectionError, RedisTimeoutError) if retries > 1 else (RedisConnectionError,)
     # A reader must hear of every lost connection, because an answer lost with it is to be asked for again.
     return Redis.from_url(
         url,
         protocol=2,
         client_name=name,
-        socket_timeout=_LONGEST_BLOCK + 5,
+        socket_timeout=min(answer_seconds, LONGEST_ANSWER),
         socket_connect_timeout=2,
         health_check_interval=15,
-        retry=Retry(NoBackoff(), retries),
+        retry=Retry(NoBackoff(), retries, supported_errors=again),
     )
 
 

@@ -1,5 +1,8 @@
 """The Celery app: `celery -A lemo.tasks.celery_app worker` and `... beat --scheduler redbeat.RedBeatScheduler`."""
 
+import os
+from typing import Any
+
 import structlog
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
@@ -7,7 +10,7 @@ from kombu import Exchange, Queue
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from lemo.domain.errors import Conflict
+from lemo.domain.errors import Conflict, EngineUnavailable
 from lemo.jobs.catalog import JOBS
 from lemo.settings import Settings
 from lemo.stores.redis import Keys
@@ -15,7 +18,14 @@ from lemo.stores.redis import Keys
 QUEUES = ("default", "model_training", "item_processing", "user_profile")
 TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "canary")
 
+PATIENT: dict[str, Any] = {"autoretry_for": (EngineUnavailable,), "retry_backoff": True, "retry_backoff_max": 60}
+"""Options of tasks that come again while an engine is away."""
+_OF_OTHERS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
+"""Variables that Celery prefers to its configuration; those of another project would carry our tasks away."""
+
 log = structlog.get_logger()
+for name in _OF_OTHERS:
+    os.environ.pop(name, None)
 settings = Settings()
 KEYS = Keys(settings.installation)
 
@@ -58,6 +68,8 @@ app.conf.update(
     broker_connection_max_retries=None,
     # What a run did stands in the history of runs; results would only fill Redis.
     task_ignore_result=True,
+    # A task puts itself back as often as it must; for `retry(max_retries=None)` Celery would take its default of 3.
+    task_annotations={"*": {"max_retries": None}},
     result_expires=3600,
     task_default_queue="default",
     task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
@@ -110,6 +122,15 @@ def _claim(**_: object) -> None:
     except Conflict as error:
         log.error("not started", error=error.message, mend=error.mend)
         raise SystemExit(1) from None
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _tell_unknown_settings(**_: object) -> None:
+    """For processes that Celery's own command starts; ours has told already."""
+    from lemo.observability.unknown_settings import tell_unknown_settings
+
+    tell_unknown_settings(log.warning)
 
 
 @celeryd_init.connect

@@ -91,7 +91,7 @@ def perform(task: Task[Any, Any], entry: str, tenant_id: str, scenario_id: str, 
     """What every task of a run does: runs it, or puts itself back when it is not its turn yet."""
     ending = execute(worker_stores(), job_of(entry), Scope(tenant_id, scenario_id), run_id)
     if ending is not Ending.finished:
-        raise task.retry(countdown=RETRY_SECONDS[ending], max_retries=None)
+        raise task.retry(countdown=RETRY_SECONDS[ending])
 
 
 def request_embedding(stores: Stores, scope: Scope) -> None:

@@ -4,11 +4,11 @@ from typing import Any
 
 from celery import Task
 
-from lemo.tasks.celery_app import app
+from lemo.tasks.celery_app import PATIENT, app
 from lemo.tasks.dispatch import fan_out_due, perform
 
 
-@app.task(name="lemo.fan_out.compute-item-similarity-hourly")
+@app.task(name="lemo.fan_out.compute-item-similarity-hourly", **PATIENT)
 def compute_item_similarity_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
     fan_out_due("compute-item-similarity-hourly", tenant_id, scenario_id, due)

@@ -4,11 +4,11 @@ from typing import Any
 
 from celery import Task
 
-from lemo.tasks.celery_app import app
+from lemo.tasks.celery_app import PATIENT, app
 from lemo.tasks.dispatch import fan_out_due, perform
 
 
-@app.task(name="lemo.fan_out.precompute-recommendations-4hours")
+@app.task(name="lemo.fan_out.precompute-recommendations-4hours", **PATIENT)
 def precompute_recommendations_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
     fan_out_due("precompute-recommendations-4hours", tenant_id, scenario_id, due)
@@ -20,7 +20,7 @@ def precompute_recommendations(self: Task[Any, Any], tenant_id: str, scenario_id
     perform(self, "precompute-recommendations-4hours", tenant_id, scenario_id, run_id)
 
 
-@app.task(name="lemo.fan_out.cleanup-expired-cache-daily")
+@app.task(name="lemo.fan_out.cleanup-expired-cache-daily", **PATIENT)
 def cleanup_expired_cache_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
     """Starts it for one scenario, or for all that have no row of their own."""
     fan_out_due("cleanup-expired-cache-daily", tenant_id, scenario_id, due)

@@ -9,6 +9,7 @@ from lemo.jobs.catalog import SCHEDULED, job_of
 from lemo.jobs.crontab import crontab_of
 from lemo.stores.bootstrap import DEFAULT_TENANT
 from lemo.stores.connect import Stores
+from lemo.stores.redis import ping_redis
 from lemo.stores.schedules import EVERYWHERE, Schedule, ScheduleChange, Setting
 from lemo.tasks.celery_app import app
 from lemo.tasks.dispatch import dispatch, fan_out
@@ -71,6 +72,7 @@ class Steering:
     def _effect(self) -> str:
         """Tells beat at once. The change stands in any case: beat reads it again by itself, and tasks ask it too."""
         try:
+            ping_redis(self._stores.redis)
             write_entries(self._stores, app)
         except EngineUnavailable:
             return "It is saved. Redis does not answer; beat takes it up when it does."
@@ -78,12 +80,15 @@ class Steering:
 
 
 def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: bool = False) -> list[Run]:
-    """Starts a job now, paused or not, for one scenario or (empty) all of the tenant's; raises NotFound.
+    """Starts a job now, paused or not, for one scenario or (empty) all of the tenant's.
+
+    Raises NotFound, and EngineUnavailable where Redis does not answer.
 
     `full`: one that goes by what changed since its last run starts from nothing.
     """
     job = job_of(entry)
     scope = _scope(stores, tenant_id, scenario_id)
+    ping_redis(stores.redis)  # before anything is recorded that no queue takes
     if scope != EVERYWHERE:
         return [dispatch(stores, job, scope, "manual", full=full)]
     runs = fan_out(stores, job, "manual", [tenant_id], full)

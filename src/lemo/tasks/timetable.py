@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import redbeat
 import structlog
 from pydantic import BaseModel
-from redbeat.schedulers import ensure_conf, get_redis
+from redbeat.schedulers import ensure_conf
 from redis.exceptions import RedisError
 
 from lemo.domain.run import Outcome, Progress, Run
@@ -63,7 +63,7 @@ def timetable(stores: Stores, tenant_id: str, scenario_id: str = "") -> list[Tim
         scope = Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario_id)).scenario_id)
         theirs = {each.entry: each for each in schedules if each.scope in (EVERYWHERE, scope)}
         schedules = list(theirs.values())
-    due = _due(schedules)
+    due = _due(stores, schedules)
     return [_row(stores, tenant_id, each, own, scenario_id, due.get(each.name)) for each in schedules]
 
 
@@ -111,11 +111,11 @@ def _failing(runs: Iterable[Run]) -> list[str]:
     return sorted(name for name, run in newest.items() if run.outcome == "failed")
 
 
-def _due(schedules: Sequence[Schedule]) -> dict[str, datetime]:
+def _due(stores: Stores, schedules: Sequence[Schedule]) -> dict[str, datetime]:
     """When RedBeat will start those that it holds, by name."""
     conf = ensure_conf(app)
     try:
-        with get_redis(app).pipeline(transaction=False) as pipe:
+        with stores.redis.pipeline(transaction=False) as pipe:
             for schedule in schedules:
                 pipe.hmget(conf.key_prefix + schedule.name, "definition", "meta")
             found = pipe.execute()

@@ -31,6 +31,7 @@ RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
 REPLAYED_LETTERS = Kind("replayed_letters")
+WRITE_PROBES = Kind("write_probes")
 INSTALLATION = Kind("installation")
 KINDS = (
     TENANTS,
@@ -45,6 +46,7 @@ KINDS = (
     SCHEDULES,
     SCHEDULE_CHANGES,
     REPLAYED_LETTERS,
+    WRITE_PROBES,
     INSTALLATION,
 )
 
@@ -102,6 +104,9 @@ class Documents(Protocol):
 
     def ping(self) -> str:
         """Asks the engine for a sign of life; returns its name and version."""
+
+    def check_writes(self) -> None:
+        """Writes a document and deletes it; raises EngineUnavailable where nothing can be written."""
 
     def close(self) -> None:
         """Lets go of connections."""

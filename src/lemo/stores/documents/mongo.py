@@ -1,6 +1,7 @@
 """Documents in MongoDB: for a cluster. Plain operators only, so that what speaks MongoDB's protocol serves as well."""
 
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,9 +18,10 @@ from pymongo.errors import (
 )
 from pymongo.uri_parser import parse_uri
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.scope import Scope
-from lemo.stores.documents import KINDS, Body, Kind, Scalar
+from lemo.stores.documents import KINDS, WRITE_PROBES, Body, Kind, Scalar
 from lemo.stores.documents.bodies import decoded, encoded
 
 BATCH = 1000
@@ -29,10 +31,26 @@ FIELDS_BATCH = 10_000
 UPDATES = 50
 """Updates per bulk: FerretDB keeps one of its 100 connections for each until the bulk ends, and hangs without one."""
 DUPLICATE_KEY = 11000
+LONGEST_SELECTION, LONGEST_ANSWER = 5.0, 60.0
+"""Seconds that MongoDB may take to be found, and to answer."""
 REFUSED = (13, 18, 8000)
 """MongoDB's codes for a wrong user, a wrong password and a missing right."""
 
 Stored = dict[str, Any]
+
+
+def mongo_client(url: str, deadlines: Deadlines) -> MongoClient[Stored]:
+    """The client of documents; raises as pymongo does for a URL that is none."""
+    return MongoClient(
+        url,
+        appname="lemo",
+        connectTimeoutMS=2_000,
+        serverSelectionTimeoutMS=_milliseconds(min(deadlines.answer, LONGEST_SELECTION)),
+        socketTimeoutMS=_milliseconds(min(deadlines.answer, LONGEST_ANSWER)),
+        retryReads=deadlines.retries > 1,
+        w="majority",
+        journal=True,
+    )
 
 
 class MongoDocuments:
@@ -43,8 +61,9 @@ class MongoDocuments:
     fields stand beside it for the indexes. Writes are acknowledged by the majority, from their journals.
     """
 
-    def __init__(self, url: str, database: str) -> None:
+    def __init__(self, url: str, database: str, deadlines: Deadlines = FOR_JOBS) -> None:
         self._url = url
+        self._deadlines = deadlines
         self._database = database
         self._lock = threading.Lock()
         self._client: MongoClient[Stored] | None = None
@@ -155,6 +174,12 @@ class MongoDocuments:
         with self._errors():
             return f"MongoDB {self._connected().server_info()['version']}"
 
+    def check_writes(self) -> None:
+        """Writes a document and deletes it; raises EngineUnavailable where nothing can be written."""
+        scope, id = Scope("lemo", "write-probe"), uuid.uuid4().hex
+        self.put_new(WRITE_PROBES, scope, id, {})
+        self.delete(WRITE_PROBES, scope, [id])
+
     def close(self) -> None:
         """Closes the connections."""
         with self._lock:
@@ -221,15 +246,7 @@ class MongoDocuments:
             if not self._url.startswith("mongodb+srv:"):
                 hosts = parse_uri(self._url, validate=False)["nodelist"]
                 self._where = "MongoDB at " + ", ".join(f"{host}:{port}" for host, port in hosts)
-            return MongoClient(
-                self._url,
-                appname="lemo",
-                connectTimeoutMS=2_000,
-                serverSelectionTimeoutMS=5_000,
-                socketTimeoutMS=60_000,
-                w="majority",
-                journal=True,
-            )
+            return mongo_client(self._url, self._deadlines)
         except (ConfigurationError, ValueError):
             # pymongo repeats parts of the URL here, and so perhaps the password: `from None` and no text of it.
             raise EngineUnavailable(
@@ -270,6 +287,10 @@ class MongoDocuments:
                 f"{self._where} does not answer: {_text(error)}.",
                 "Start it, or check LEMO_MONGO_URL; without that setting documents are kept in SQLite.",
             ) from None
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _text(error: PyMongoError) -> str:

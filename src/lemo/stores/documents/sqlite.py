@@ -4,15 +4,17 @@ import errno
 import os
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.scope import Scope
-from lemo.stores.documents import KINDS, Body, Kind, Scalar
+from lemo.stores.documents import KINDS, WRITE_PROBES, Body, Kind, Scalar
 from lemo.stores.documents.bodies import decoded, encoded
 
 SCHEMA = 1
@@ -44,8 +46,9 @@ class SqliteDocuments:
     reached the disk when the call returns (WAL, synchronous=FULL), so what is acknowledged survives a power cut.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deadlines: Deadlines = FOR_JOBS) -> None:
         self._path = path
+        self._busy = min(deadlines.answer, BUSY_SECONDS)
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._inherited: list[sqlite3.Connection] = []
@@ -190,6 +193,12 @@ class SqliteDocuments:
             connection.execute("PRAGMA user_version").fetchone()
         return f"SQLite {sqlite3.sqlite_version}"
 
+    def check_writes(self) -> None:
+        """Writes a document and deletes it; raises EngineUnavailable where nothing can be written."""
+        scope, id = Scope("lemo", "write-probe"), uuid.uuid4().hex
+        self.put_new(WRITE_PROBES, scope, id, {})
+        self.delete(WRITE_PROBES, scope, [id])
+
     def close(self) -> None:
         """Closes the idle connections."""
         with self._lock:
@@ -242,7 +251,7 @@ class SqliteDocuments:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+            self._path, timeout=self._busy, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")
@@ -255,7 +264,7 @@ class SqliteDocuments:
         """Makes the file, its tables and columns, or leaves all as it is; several processes may start at once."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The switch to WAL fails at once, busy_timeout or not, when two processes try it: hence a lock beside the file.
-        with FileLock(f"{self._path}.lock", timeout=BUSY_SECONDS):
+        with FileLock(f"{self._path}.lock", timeout=self._busy):
             connection = self._connect()
             try:
                 (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -1,0 +1,120 @@
+"""After `lemo down` every command says within seconds that nothing runs and what to do; so it is without a worker."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import servers
+from lemo.cli import app
+from lemo.domain.scenario import scenario_from_template
+from lemo.settings import Settings
+from lemo.stores.bootstrap import DEFAULT_TENANT, ensure_admin
+from lemo.stores.connect import Stores
+
+SERVICES = ("up", "demo", "api", "worker", "beat", "consumer", "console", "engine")
+"""What stays until it is stopped, and waits for engines as long as it takes."""
+NEED_ENGINES = {
+    "stats",
+    "recommend",
+    "evaluate",
+    "import items",
+    "import events",
+    "jobs run",
+    "schedule run",
+    "dead-letters list",
+}
+VALUES = {"entry": "train-model-daily", "scenario": "shop", "template": "vlog", "name": "other"}
+FILES = {"import items": "items.csv", "import events": "events.csv"}
+MORE = {
+    "recommend": ["--user", "u"],
+    "jobs run": ["--wait"],
+    "schedule run": ["--wait"],
+    "schedule edit": ["--cron", "1 2 * * *"],
+}
+LONGEST_SECONDS = 15
+"""The word is there within 3 s on an idle machine; what this forbids took 22 s to minutes."""
+
+
+def leaves(command: Any, path: str = "") -> list[tuple[str, Any]]:
+    inside = getattr(command, "commands", None)
+    if not inside:
+        return [(path, command)]
+    return [found for name, sub in inside.items() for found in leaves(sub, f"{path} {name}".strip())]
+
+
+COMMANDS = [(path, each) for path, each in leaves(typer.main.get_command(app)) if path.split()[0] not in SERVICES]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A home in which everything ran once and nothing runs now."""
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home)
+    ensure_admin(settings)
+    stores = Stores(settings)
+    stores.scenarios.create(DEFAULT_TENANT, scenario_from_template("shop", "ecommerce"))
+    stores.close()
+    ports = ("API", "CONSOLE", "REDIS", "CLICKHOUSE", "MILVUS")
+    return {
+        **os.environ,
+        "LEMO_HOME": str(home),
+        "COLUMNS": "200",
+        **{f"LEMO_{name}_PORT": str(servers.free_port()) for name in ports},
+    }
+
+
+def words(path: str, command: Any) -> list[str]:
+    """The command's name and values for what it must be given."""
+    given = path.split()
+    for parameter in command.params:
+        if not parameter.required:
+            continue
+        value = FILES.get(path, "") if parameter.name == "files" else VALUES.get(parameter.name, "nothing")
+        given += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
+    return given + MORE.get(path, [])
+
+
+def run(given: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    (folder / "items.csv").write_text("item_id\na\n")
+    (folder / "events.csv").write_text("user_id,item_id,action,timestamp\nu,a,view,1790000000\n")
+    return subprocess.run(
+        [sys.executable, "-m", "lemo.cli", *given],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment,
+        timeout=LONGEST_SECONDS,
+    )
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
+def test_with_nothing_running_every_command_ends_soon_and_in_words(
+    path: str, command: Any, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    found = run(words(path, command), tmp_path, environment)
+    said = found.stdout + found.stderr
+    assert "Traceback" not in said
+    assert found.returncode in (0, 1), f"give its arguments above: {said}"
+    if path in NEED_ENGINES:
+        assert found.returncode == 1
+        assert "Nothing runs on" in found.stderr
+        assert "lemo up --detach" in found.stderr
+        assert len(found.stderr.strip().splitlines()) <= 2, found.stderr
+
+
+def test_a_run_that_no_worker_can_take_is_not_waited_for(
+    tmp_path: Path, environment: dict[str, str], valkey_url: str
+) -> None:
+    """Redis is elsewhere and there, and no worker."""
+    outside = {**environment, "LEMO_REDIS_URL": valkey_url}
+    found = run(["jobs", "run", "train-model-daily", "--scenario", "shop", "--wait"], tmp_path, outside)
+    assert found.returncode == 1
+    assert "No worker runs: 1 run wait" in found.stderr
+    assert "lemo up --detach" in found.stderr
+    assert "Traceback" not in found.stderr
