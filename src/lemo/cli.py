@@ -32,6 +32,7 @@ from lemo.commands.demo.command import demo
 from lemo.commands.output import messages
 from lemo.commands.session import mend_of
 from lemo.domain.errors import LemoError
+from lemo.embedded.open_files import raise_limit
 from lemo.observability.logging import configure_command
 from lemo.observability.unknown_settings import tell_unknown_settings
 from lemo.settings import Settings, WrongSettingsFile, wrong_settings
@@ -90,6 +91,7 @@ def options(
     _: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
 ) -> None:
     """Options of every command."""
+    raise_limit()  # for services that are started one by one
     configure_command("lemo", Settings())
     tell_unknown_settings(lambda line: messages.print(f"[yellow]Note:[/] {escape(line)}", soft_wrap=True))
 

@@ -21,6 +21,7 @@ from lemo.embedded import health
 from lemo.embedded.claims import check_port
 from lemo.embedded.configuration import Folder, configuration
 from lemo.embedded.leftovers import end_leftovers
+from lemo.embedded.open_files import check_limit
 from lemo.embedded.programs import Program
 from lemo.embedded.programs import programs as default_programs
 from lemo.settings import Settings, check_urls
@@ -116,6 +117,7 @@ def status(settings: Settings) -> list[ServiceState]:
 
 def _check(settings: Settings, programs: Sequence[Program]) -> None:
     check_urls(settings)
+    check_limit()
     folder = Folder(settings.state)
     pid = running(settings)
     if pid is not None:

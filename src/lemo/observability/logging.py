@@ -79,7 +79,24 @@ def configure(service: str, settings: Settings, stream: TextIO | None = None, le
         logger.propagate = True
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, _CanariesAreDetail) for each in logger.filters):
+            logger.addFilter(_CanariesAreDetail())
     logging.captureWarnings(True)
+
+
+class _CanariesAreDetail(logging.Filter):
+    """Lowers Celery's lines about canaries to DEBUG: every open page of the console sends some."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        from lemo.jobs.canary import TASK  # not for every command: it needs Redis's client
+
+        if record.levelno == logging.INFO and isinstance(record.args, dict) and record.args.get("name") == TASK:
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+            return logging.getLogger().isEnabledFor(logging.DEBUG)
+        return True
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -98,3 +98,21 @@ def test_secrets_are_masked_in_messages_fields_nested_values_and_tracebacks(caps
 )
 def test_mask(text: str, masked: str) -> None:
     assert mask(text) == masked
+
+
+def test_lines_about_canaries_are_detail(capsys: pytest.CaptureFixture[str]) -> None:
+    """Celery tells of each task twice, and each open page of the console sends canaries."""
+
+    def tell() -> str:
+        for name in ("celery.worker.strategy", "celery.app.trace"):
+            for task in ("lemo.canary", "lemo.run.train-model-daily"):
+                context = {"name": task, "id": "1"}
+                logging.getLogger(name).info("Task %(name)s[%(id)s] told", context, extra={"data": context})
+        return capsys.readouterr().out
+
+    configure("worker", Settings())
+    assert tell().count("told") == 2
+    configure("worker", Settings(log_level="DEBUG"))
+    said = tell()
+    assert said.count("told") == 4
+    assert said.count("DEBUG") == 2
