@@ -234,6 +234,13 @@ def test_without_a_server_it_is_unavailable_and_keeps_the_password_to_itself(fre
         assert str(free_port) in str(caught.value)
 
 
+def test_users_are_counted_by_the_events_that_count(events: Events, scope: Scope) -> None:
+    for one in (event(0, event_id="e", user_id="first"), event(5, event_id="e", user_id="second")):
+        events.insert([(scope, one)])
+    assert (events.count(scope), events.count_users(scope)) == (1, 1)
+    assert events.active_users(scope) == ["first"]
+
+
 def test_of_an_id_that_comes_twice_in_one_block_the_first_event_stays(events: Events, scope: Scope) -> None:
     first = event(0, event_id="e", item_id="first")
     events.insert([(scope, first), (scope, event(5, event_id="e", item_id="second"))])

@@ -43,6 +43,24 @@ def stores(settings: Settings, scope: Scope) -> Iterator[Stores]:
         yield opened
 
 
+def test_many_letters_of_other_tenants_hide_none(
+    stores: Stores, scope: Scope, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that is bounded is filtered before it is trimmed."""
+    monkeypatch.setattr("lemo.stores.dead_letters.LISTED", 5)
+    record = Record(settings.kafka_event_topic, 0, "1", 0, b"{", b"k", {})
+    mine = [
+        dead_letter(record, BadMessage("is no good"), tenant_id=scope.tenant_id, scenario_id="", part=n)
+        for n in range(7)
+    ]
+    theirs = [
+        dead_letter(record, BadMessage("is no good"), tenant_id="another", scenario_id="", part=n) for n in range(60)
+    ]
+    publish(stores, settings.kafka_dead_letter_topic, [*mine[:6], *theirs[:30], mine[6], *theirs[30:]])
+    found = [letter.id for letter in letters(stores, scope.tenant_id)]
+    assert len(found) == len(set(found)) == 5
+
+
 def test_every_kind_of_bad_item_message_becomes_a_dead_letter(settings: Settings, stores: Stores, scope: Scope) -> None:
     body = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id, "item_id": "i"}
 

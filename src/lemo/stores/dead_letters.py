@@ -12,8 +12,10 @@ from lemo.stores.documents.bodies import moment_text
 from lemo.streams import Log, Message, Publisher
 from lemo.streams.dead_letters import DeadLetter, read_dead_letter
 
-SCANNED = 10_000
-"""Newest dead letters, of all tenants, that a listing looks at."""
+LISTED = 10_000
+"""Newest dead letters that match, which a listing shows; and how many of all tenants a first look takes."""
+_MORE = 8
+"""Times as many as before that the next look takes, where other tenants' letters left too few."""
 _BATCH = 500
 
 
@@ -47,13 +49,19 @@ class DeadLetters:
         self._may_replay = may_replay
 
     def waiting_of(self, tenant_id: str, scenario_id: str = "", reason: str = "") -> list[DeadLetter]:
-        """Those that wait, newest first, of the newest `SCANNED` of all; `reason` as in `matches`."""
+        """Those that wait, of the newest `LISTED` that match, newest first; `reason` as in `matches`."""
         found: dict[str, DeadLetter] = {}
-        for record in self._log.read_all(self._topic, SCANNED):
-            letter = read_dead_letter(record)
-            if matches(letter, tenant_id, scenario_id, reason):
-                found.pop(letter.id, None)
-                found[letter.id] = letter
+        limit = LISTED
+        while True:
+            records = self._log.read_all(self._topic, limit)
+            letters = [read_dead_letter(record) for record in records]
+            mine = [letter for letter in letters if matches(letter, tenant_id, scenario_id, reason)]
+            if len(mine) >= LISTED or len(records) < limit:
+                break
+            limit *= _MORE
+        for letter in mine[-LISTED:]:
+            found.pop(letter.id, None)
+            found[letter.id] = letter
         replayed = self._replayed(tenant_id, list(found))
         return [letter for id, letter in reversed(found.items()) if id not in replayed]
 
@@ -66,11 +74,11 @@ class DeadLetters:
         raise NotFound(f"There is no dead letter {id[:300]!r}.", "`lemo dead-letters list` shows which there are.")
 
     def count_waiting(self, tenant_ids: Iterable[str]) -> tuple[int, int]:
-        """How many letters of these tenants and of none wait, of the newest `SCANNED`; and when the newest was refused.
+        """How many letters of these tenants and of none wait, of the newest `LISTED`; and when the newest was refused.
 
         The time is in Unix ms, 0 without a letter.
         """
-        letters = [read_dead_letter(record) for record in self._log.read_all(self._topic, SCANNED)]
+        letters = [read_dead_letter(record) for record in self._log.read_all(self._topic, LISTED)]
         by_id = {(letter.tenant_id, letter.id): letter.refused_at for letter in letters}
         for tenant_id in ("", *tenant_ids):
             mine = [id for owner, id in by_id if owner == tenant_id]

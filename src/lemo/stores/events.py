@@ -169,7 +169,7 @@ class Events(ClickHouse):
 
     def count_users(self, scope: Scope) -> int:
         """How many users have an event."""
-        return int(self._one(f"SELECT uniqExact(user_id) FROM {self._table} WHERE {_WHERE}", scope))
+        return int(self._one(f"SELECT uniqExact(user_id) FROM {self._table} FINAL WHERE {_WHERE}", scope))
 
     def active_users(self, scope: Scope, limit: int | None = None, since_ms: int = 0) -> list[str]:
         """Users with an event at or after `since_ms` (Unix ms), those with the most since then first."""

@@ -1,0 +1,69 @@
+"""A list that is bounded is filtered before it is trimmed: as long as enough is left, an answer is full."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lemo.domain.item import Item
+from lemo.domain.scope import Scope
+from lemo.recommenders.similar import similar_items
+from lemo.serving.served import Served
+from lemo.stores.connect import Stores
+from recommender_worlds import best_first
+from sites import ITEMS, NOW, model_of, publish_model, settings_of, touch
+
+some = st.sets(st.sampled_from(ITEMS), max_size=len(ITEMS))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Stores]:
+    folder: Path = tmp_path_factory.mktemp("home")
+    opened = Stores(settings_of(folder, redis_url))
+    yield opened
+    opened.close()
+
+
+def put(stores: Stores, scope: Scope, off: set[str]) -> None:
+    """The whole catalogue, as the consumer puts it into Redis; those `off` are not to be shown."""
+    items = [Item(item_id=item_id, is_active=item_id not in off) for item_id in ITEMS]
+    stores.fresh.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
+
+
+@given(off=some, later=some, seen=some, exclude=some, n=st.integers(1, 50))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_list_is_full_as_long_as_enough_is_left(
+    stores: Stores, off: set[str], later: set[str], seen: set[str], exclude: set[str], n: int
+) -> None:
+    scope = Scope(f"tenant-{uuid4().hex[:12]}", "scenario")
+    publish_model(stores, scope, "1", model_of())
+    nearest = similar_items(list(ITEMS), best_first(model_of().influence), None, 3)
+    stores.snapshots.publish(scope, "similar", "1", *nearest.to_arrays())
+    stores.snapshots.point(scope, "similar", "1", 1)
+    put(stores, scope, off)
+    touch(stores, scope, "u", *sorted(seen))
+    with Served(stores, watch=False) as served:
+        for _, made in served.precompute(scope, ["u", "stranger"]):
+            stores.answers.write_many(scope, made)
+    put(stores, scope, off | later)  # after the answers were made
+    shown = set(ITEMS) - off - later
+    with Served(stores, watch=False) as served:
+        lists = {
+            "recommendations": (served.recommend(scope, "u", n, exclude), shown - seen - exclude),
+            "a stranger's": (served.recommend(scope, "stranger", n, exclude), shown - exclude),
+            "batch": (dict(served.recommend_many(scope, ["u"], n))["u"], shown - seen),
+            "popular": (served.popular(scope, n), shown),
+            "latest": (served.latest(scope, n), shown),
+        }
+        near = served.similar(scope, ITEMS[0], n)
+    for name, (answer, allowed) in lists.items():
+        ids = [item.item_id for item in answer.items]
+        assert len(set(ids)) == len(ids) == min(n, len(allowed)), name
+        assert set(ids) <= allowed, name
+    behind = [item_id for item_id in (ITEMS[1], ITEMS[2], ITEMS[3]) if item_id in shown]
+    if behind:
+        assert [item.item_id for item in near.items] == behind[:n]
+    assert {item.item_id for item in near.items} <= shown - {ITEMS[0]}

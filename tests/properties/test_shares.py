@@ -1,0 +1,34 @@
+"""One user moves what others see by no more than a user's share, however often it acts."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lemo.recommenders.blend import BlendConfig, BlendModel
+from recommender_worlds import DAY, RULES, read
+
+CONFIG = BlendConfig(popularity_half_life_ms=2 * DAY)
+acts = st.lists(
+    st.tuples(
+        st.sampled_from([f"u{number}" for number in range(8)]),
+        st.sampled_from([f"i{number}" for number in range(8)]),
+        st.sampled_from(["click", "like"]),
+        st.integers(0, 100).map(lambda hours: hours * DAY // 24),
+    ),
+    min_size=3,
+    max_size=40,
+)
+
+
+def popular(happened: list[tuple[str, str, str, int]]) -> list[str]:
+    return [each.item_id for each in BlendModel.fit(read(*happened), CONFIG, RULES).popular(20)]
+
+
+@given(happened=acts, times=st.integers(1, 500))
+@settings(max_examples=10, deadline=None)
+def test_one_user_who_acts_on_one_item_changes_no_order_of_the_others(
+    happened: list[tuple[str, str, str, int]], times: int
+) -> None:
+    newest = max(moment for *_, moment in happened)
+    stray = [("z", "stray", "like", newest - number * 1_000) for number in range(times)]
+    with_stray = popular([*happened, *stray])
+    assert [item for item in with_stray if item != "stray"] == popular(happened)
