@@ -18,6 +18,7 @@ from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.embedded import supervisor
 from lemo.embedded.configuration import Folder
 from lemo.embedded.health import Check, Pace
+from lemo.embedded.logs import named
 from lemo.embedded.programs import Listens, Program
 from lemo.settings import Settings
 
@@ -60,6 +61,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     supervisor.stop(made)
 
 
+def merged(supervised: supervisor.Supervised) -> str:
+    """All logs, each line with its process's name."""
+    files = sorted(supervised.logs.glob("*.log"))
+    return "".join(f"{named(file.stem, line)}\n" for file in files for line in file.read_text().splitlines())
+
+
 def states(settings: Settings) -> dict[str, supervisor.ServiceState]:
     return {state.name: state for state in supervisor.status(settings)}
 
@@ -81,12 +88,17 @@ def test_starts_names_lines_and_stops_services_before_engines(settings: Settings
     assert supervisor.stop(settings)
     assert supervisor.status(settings) == []
     assert not any(alive(state.pid or 0) for state in found)
-    log = supervised.log.read_text()
+    log = merged(supervised)
     assert f"one        | lemo-one started in {os.getcwd()}\n" in log
     assert "two        | lemo-two writes to stderr\n" in log
-    assert all(" | " in line for line in log.splitlines())
-    assert log.index("two        | lemo-two ends") < log.index("engine     | lemo-engine ends")
-    assert log.index("one        | lemo-one ends") < log.index("engine     | lemo-engine ends")
+    assert sorted(file.name for file in supervised.logs.iterdir()) == [
+        "engine.log",
+        "one.log",
+        "supervisor.log",
+        "two.log",
+    ]
+    ends = {name: float(log.split(f"lemo-{name} ends at ")[1].split()[0]) for name in ("engine", "one", "two")}
+    assert max(ends["one"], ends["two"]) <= ends["engine"]
     assert not supervisor.stop(settings)
 
 
@@ -98,8 +110,8 @@ def test_what_is_killed_starts_again_with_its_children_gone(settings: Settings) 
     before = states(settings)
     pid = before["one"].pid
     assert pid
-    until(lambda: "child" in supervised.log.read_text())
-    child = int(supervised.log.read_text().split("child ")[1].split()[0])
+    until(lambda: "child" in merged(supervised))
+    child = int(merged(supervised).split("child ")[1].split()[0])
     assert alive(child)
 
     os.kill(pid, signal.SIGKILL)
@@ -114,7 +126,7 @@ def test_what_dies_at_once_is_tried_again_for_as_long_as_it_takes(settings: Sett
     flag = tmp_path / "engine-is-there"
     code = f"import os, sys\nif not os.path.exists({str(flag)!r}): sys.exit('no engine')\n" + STAND_IN
     supervised = supervisor.launch(settings, [stand_in("late", code=code)])
-    until(lambda: supervised.log.read_text().count("late       | no engine\n") >= 3)
+    until(lambda: merged(supervised).count("late       | no engine\n") >= 3)
     assert states(settings)["late"].state in {"BACKOFF", "STARTING"}
     with pytest.raises(EngineUnavailable, match=r"(?s)Not ready after .* late.*no engine"):
         supervisor.wait_ready(supervised, seconds=0.1)
@@ -138,12 +150,12 @@ def test_what_runs_and_does_not_answer_is_started_again(settings: Settings, free
     supervised = supervisor.launch(settings, [hanging, stand_in("two")], Pace(pause=0.2, answer=0.5, misses=2))
     supervisor.wait_ready(supervised)
     before = states(settings)
-    until(lambda: " 200 " in supervised.log.read_text())  # it has answered once
+    until(lambda: " 200 " in merged(supervised))  # it has answered once
 
     os.kill(before["one"].pid or 0, signal.SIGSTOP)
 
     until(lambda: (state := states(settings)["one"]).state == "RUNNING" and state.pid != before["one"].pid)
-    assert "has not answered 2 times: it is started again" in supervised.log.read_text()
+    assert "has not answered 2 times: it is started again" in merged(supervised)
     assert states(settings)["two"].pid == before["two"].pid
 
 

@@ -26,5 +26,5 @@ def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
     lines.close()
     first, notice, last = (tmp_path / "log").read_text().splitlines()
     assert (first, last) == ("written", "and again")
-    assert notice == "supervisor | 3 writes to this log failed; is the disk full?"
+    assert notice == "3 writes to this log failed; is the disk full?"
     assert log.lost == 0

@@ -1,12 +1,9 @@
 """`lemo up`, `down` and `status`: everything on one machine; `lemo engine`: one embedded engine by itself."""
 
-import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +17,6 @@ from lemo.settings import Settings
 if TYPE_CHECKING:
     from lemo.embedded.programs import Program
     from lemo.embedded.supervisor import Watch
-
-_POLL_SECONDS = 0.2
 
 engine = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +36,7 @@ def up(
     started again. The first start makes the tenant `default` and its admin key. Stop with Ctrl-C or `lemo down`.
     """
     from lemo.embedded import supervisor
+    from lemo.embedded.logs import follow
 
     settings = Settings()
     with _signals_as_interrupt():
@@ -53,15 +49,15 @@ def up(
         messages.print(f"API http://{settings.api_host}:{settings.api_port}/docs")
         messages.print(f"Console http://{settings.console_host}:{settings.console_port}")
         if detach:
-            messages.print(f"Log {supervised.log}; see `lemo status`, stop with `lemo down`.", soft_wrap=True)
+            messages.print(f"Logs in {supervised.logs}; see `lemo status`, stop with `lemo down`.", soft_wrap=True)
             return
         messages.print("Ctrl-C stops everything.")
         try:
-            for line in _follow(supervised.log, settings):
+            for line in follow(supervised.logs, lambda: supervisor.running(settings) is not None):
                 console.out(line, highlight=False)
             if supervisor.stop(settings):  # nobody asked it to stop, or it would have left nobody behind
                 messages.print("[bold red]The supervisor ended unasked; what it left behind was stopped.[/]")
-                messages.print(f"Log {supervised.log}; start again with `lemo up`.", soft_wrap=True)
+                messages.print(f"Logs in {supervised.logs}; start again with `lemo up`.", soft_wrap=True)
                 raise typer.Exit(1)
             messages.print("Everything was stopped by `lemo down`.")
         except KeyboardInterrupt:
@@ -168,31 +164,3 @@ def _signals_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _follow(log: Path, settings: Settings) -> Iterator[str]:
-    """The lines that come to the log from now on, across its rotation, until nothing runs any more."""
-    from lemo.embedded import supervisor
-
-    file = log.open("rb")
-    try:
-        file.seek(0, 2)
-        rest = b""
-        while True:
-            alive = supervisor.running(settings) is not None
-            while chunk := file.read(65_536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield line.decode(errors="replace")
-            if not alive:
-                return
-            try:
-                if log.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                    file.close()
-                    file = log.open("rb")
-                    continue
-            except FileNotFoundError:  # between the two steps of a rotation
-                pass
-            time.sleep(_POLL_SECONDS)
-    finally:
-        file.close()

@@ -13,8 +13,8 @@ from lemo.embedded.programs import Program
 
 _LONGEST_SOCKET_PATH = 88
 """Characters: the kernel allows 104 (macOS) to 108, and the supervisor binds to the name and a pid behind it."""
-LOG_BYTES = 20_000_000
-LOG_BACKUPS = 5
+LOG_BYTES = 10_000_000
+LOG_BACKUPS = 3
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,13 @@ class Folder:
 
     @property
     def log(self) -> Path:
-        """The one log of all processes; `.1` to `.5` are the older ones."""
-        return self.home / "log" / "lemo.log"
+        """The supervisor's own log; `.1` and so on are the older ones."""
+        return self.logs / "supervisor.log"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs: NAME.log of each process."""
+        return self.home / "logs"
 
     @property
     def socket_note(self) -> Path:

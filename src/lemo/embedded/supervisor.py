@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from lemo.embedded import health
 from lemo.embedded.claims import check_port
 from lemo.embedded.configuration import Folder, configuration
 from lemo.embedded.leftovers import end_leftovers
+from lemo.embedded.logs import lines_since, named, sizes
 from lemo.embedded.open_files import check_limit
 from lemo.embedded.programs import Program
 from lemo.embedded.programs import programs as default_programs
@@ -53,9 +54,10 @@ class Supervised:
     programs: tuple[Program, ...]
     pid: int
     """The supervisor's."""
-    log: Path
-    log_offset: int
-    """Where in the log this start begins, in bytes."""
+    logs: Path
+    """The folder of the logs: NAME.log of each program, and supervisor.log."""
+    log_offsets: Mapping[str, int]
+    """Where in each log this start begins, in bytes."""
 
 
 Watch = Callable[[Program, str], None]
@@ -166,7 +168,7 @@ def launch(
                 claim_at_start(settings)
         folder.configuration.write_text(configuration(table, folder, Path.cwd()))
         health.save({each.name: each.check for each in table if each.check}, folder.health, pace)
-        offset = folder.log.stat().st_size if folder.log.exists() else 0
+        offsets = sizes(folder.logs)
         output = folder.run / "supervisord.out"
         with output.open("wb") as out:
             # A session of its own: Ctrl-C in this terminal reaches us alone, and we end the others in order.
@@ -189,7 +191,7 @@ def launch(
             raise
         finally:
             child.returncode = child.returncode or 0  # it outlives us, found by its lock: Popen need not wait for it
-        return Supervised(settings, table, child.pid, folder.log, offset)
+        return Supervised(settings, table, child.pid, folder.logs, offsets)
 
 
 def wait_ready(
@@ -213,7 +215,7 @@ def wait_ready(
             names = ", ".join(program.name for program in waiting)
             lines = [line for program in waiting for line in last_lines(supervised, program.name)]
             raise EngineUnavailable(
-                f"Not ready after {seconds:.0f} s: {names}.\n" + "\n".join(lines), f"The whole log: {supervised.log}"
+                f"Not ready after {seconds:.0f} s: {names}.\n" + "\n".join(lines), f"The whole logs: {supervised.logs}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -227,10 +229,8 @@ def _is_ready(program: Program) -> bool:
 
 def last_lines(supervised: Supervised, name: str, count: int = 15) -> list[str]:
     """The last lines that a process wrote since this start."""
-    with supervised.log.open("rb") as log:
-        log.seek(min(supervised.log_offset, supervised.log.stat().st_size))
-        lines = log.read().decode(errors="replace").splitlines()
-    return [line for line in lines if line.partition("|")[0].strip() == name][-count:]
+    lines = lines_since(supervised.logs, name, supervised.log_offsets.get(name, 0))
+    return [named(name, line) for line in lines[-count:]]
 
 
 def start(

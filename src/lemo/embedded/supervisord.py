@@ -1,9 +1,10 @@
-"""The supervisor process: the `supervisor` package's own server, with one log file for all and patience without end.
+"""The supervisor process: the `supervisor` package's own server, with a log for each and patience without end.
 
 What differs from the package as it comes, all by subclassing what its configuration makes:
-every child's output goes to one rotated file, each line with the name of the process that wrote it; the pause before
-the next try of a child that dies at once grows to 5 s and the tries never end; when a child dies, whatever is left of
-its process group dies with it; and `lemo.restarts` tells over RPC how often each was started again.
+every child's output goes to a rotated file of its own, and lines that a full disk refuses are lost and counted; the
+pause before the next try of a child that dies at once grows to 5 s and the tries never end; when a child dies, whatever
+is left of its process group dies with it; what runs and does not answer is ended (lemo.embedded.health); and
+`lemo.restarts` tells over RPC how often each was started again.
 """
 
 import os
@@ -28,13 +29,7 @@ from lemo.embedded.health import watch
 
 LONGEST_PAUSE = 5
 """Seconds between two tries to start what dies at once, at most."""
-_NAME_WIDTH = 10
 _LONGEST_LINE = 65_536
-
-
-def named(name: str, line: bytes) -> bytes:
-    """A line of the log: `api        | the line`."""
-    return f"{name:<{_NAME_WIDTH}} | ".encode() + line + b"\n"
 
 
 class PatientLog(loggers.RotatingFileHandler):  # type: ignore[misc]
@@ -52,7 +47,7 @@ class PatientLog(loggers.RotatingFileHandler):  # type: ignore[misc]
         if before and self.lost == before:
             self.lost = 0
             notice = f"{before} writes to this log failed; is the disk full?"
-            super().emit(loggers.LogRecord(record.level, named("supervisor", notice.encode())))
+            super().emit(loggers.LogRecord(record.level, f"{notice}\n".encode()))
 
     def handleError(self) -> None:  # noqa: N802 - the package's name
         """Counts; the package would print a traceback to a file on the same full disk, and die of that."""
@@ -60,13 +55,12 @@ class PatientLog(loggers.RotatingFileHandler):  # type: ignore[misc]
 
 
 class NamedOutput(POutputDispatcher):  # type: ignore[misc]
-    """Writes a child's output to the shared log, line by line, under the child's name."""
+    """Writes a child's output to its log, line by line."""
 
     _rest = b""
 
     def _init_normallog(self) -> None:
-        self._lines = self.process.config.options.lines
-        self._name = self.process.config.name
+        self._lines = self.process.config.options.lines_of(self.process.config.name)
 
     def _log(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -74,7 +68,7 @@ class NamedOutput(POutputDispatcher):  # type: ignore[misc]
             lines.append(self._rest)
             self._rest = b""
         if lines:
-            self._lines.info(b"".join(named(self._name, line) for line in lines))
+            self._lines.info(b"".join(line + b"\n" for line in lines))
 
     def close(self) -> None:
         """Writes the unfinished last line of a child that died in the middle of it."""
@@ -131,7 +125,7 @@ class KeptConfig(ProcessConfig):  # type: ignore[misc]
 
 
 class _OwnLines(loggers.Handler):  # type: ignore[misc]
-    """Sends the supervisor's own lines to the shared log."""
+    """Sends the supervisor's own lines to its log."""
 
     def __init__(self, lines: Any) -> None:
         super().__init__()
@@ -140,14 +134,14 @@ class _OwnLines(loggers.Handler):  # type: ignore[misc]
     def emit(self, record: Any) -> None:
         fields = record.asdict()
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._lines.info(named("supervisor", f"{moment} {fields['levelname']:<5} {fields['message']}".encode()))
+        self._lines.info(f"{moment} {fields['levelname']:<5} {fields['message']}\n".encode())
 
     def reopen(self) -> None:
-        """Nothing: the shared log is opened once."""
+        """Nothing: the log is opened once."""
 
 
 class KeptOptions(ServerOptions):  # type: ignore[misc]
-    """The package's options, with our process class and one log."""
+    """The package's options, with our process class and a log for each."""
 
     first = True
     test = False
@@ -158,15 +152,23 @@ class KeptOptions(ServerOptions):  # type: ignore[misc]
         return super().processes_from_section(parser, section, group_name, kept)
 
     def make_logger(self) -> None:
-        """Opens the one log file."""
-        self.lines = loggers.getLogger()
-        log = PatientLog(self.logfile, "ab", self.logfile_maxbytes, self.logfile_backups)
-        log.setFormat("%(message)s")
-        log.setLevel(self.lines.level)
-        self.lines.addHandler(log)
-        self.logger = loggers.Logger(self.loglevel, [_OwnLines(self.lines)])
+        """Opens the supervisor's own log; those of its programs are opened when they first start."""
+        self._logs: dict[str, Any] = {}
+        self.logger = loggers.Logger(self.loglevel, [_OwnLines(self.lines_of(Path(self.logfile).stem))])
         for message in (*self.parse_criticals, *self.parse_warnings):
             self.logger.warn(message)
+
+    def lines_of(self, name: str) -> Any:
+        """The log of a program, NAME.log beside the supervisor's own; a program that starts again goes on in it."""
+        if name not in self._logs:
+            lines = loggers.getLogger()
+            file = str(Path(self.logfile).with_name(f"{name}.log"))
+            log = PatientLog(file, "ab", self.logfile_maxbytes, self.logfile_backups)
+            log.setFormat("%(message)s")
+            log.setLevel(lines.level)
+            lines.addHandler(log)
+            self._logs[name] = lines
+        return self._logs[name]
 
 
 class _RestartsInterface:
