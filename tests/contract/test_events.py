@@ -12,7 +12,8 @@ import pytest
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
-from lemo.stores.aggregates import Aggregates
+from lemo.domain.time import milliseconds
+from lemo.stores.aggregates import Aggregates, hour_of
 from lemo.stores.events import UNDER_WAY_MS, Events
 
 START = 1_600_000_000_000
@@ -55,14 +56,51 @@ def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope
     store = Events(clickhouse_url, database)
     written = [event(second, value=1.5, attributes={"a": second}) for second in range(5)]
     store.insert([(scope, each) for each in written])
+    aggregates = Aggregates(clickhouse_url, database)
     for _ in range(2):  # the second time as after a crash before the version was written down
         store.migrate()
         assert store.history(scope, "u", 10) == written[::-1]
-        client.command(f"ALTER TABLE {database}.schema_version DELETE WHERE version > 1 SETTINGS mutations_sync = 1")
-    aggregates = Aggregates(clickhouse_url, database)
-    with aggregates.changing(scope):
         assert aggregates.counts(scope, "day")[0].events == 5
+        client.command(f"ALTER TABLE {database}.schema_version DELETE WHERE version > 1 SETTINGS mutations_sync = 1")
+    store.migrate()
+    for epoch in aggregates.abandoned(600):
+        aggregates.refresh(epoch)
+    assert aggregates.abandoned(0) == []
     assert aggregates.counts(scope, "day")[0].events == 5
+    store.migrate()
+    assert aggregates.abandoned(0) == [], "what is counted is not marked again"
+    aggregates.close()
+    store.close()
+    client.command(f"DROP DATABASE {database}")
+    client.close()
+
+
+def test_hours_from_before_there_were_aggregates_are_counted_after_an_upgrade(
+    clickhouse_url: str, scope: Scope
+) -> None:
+    """As 0.x left it: tables of aggregates that hold what came since they were made, and nothing of before."""
+    database = f"old_{uuid.uuid4().hex[:12]}"
+    client = clickhouse_connect.get_client(dsn=clickhouse_url)
+    store, aggregates = Events(clickhouse_url, database), Aggregates(clickhouse_url, database)
+    store.migrate()
+    before, since = [event(second) for second in range(5)], [event(86_400 + second) for second in range(3)]
+    whole = Scope(scope.tenant_id, "whole")
+    store.insert([(scope, each) for each in before])
+    for one in (scope, whole):
+        aggregates.mark("1", [(one, hour_of(milliseconds(since[0].timestamp)))])
+        store.insert([(one, each) for each in since])
+    aggregates.refresh("1")
+    assert [day.events for day in aggregates.counts(scope, "day")] == [3], "an old version would have left this"
+    client.command(f"ALTER TABLE {database}.schema_version DELETE WHERE version > 3 SETTINGS mutations_sync = 1")
+
+    store.migrate()
+    assert [day.events for day in aggregates.counts(scope, "day")] == [3, 5]
+    marked = client.query(f"SELECT DISTINCT tenant_id, scenario_id FROM {database}.events_marks").result_rows
+    assert marked == [(scope.tenant_id, scope.scenario_id)], "what is complete is left alone"
+    for epoch in aggregates.abandoned(600):
+        aggregates.refresh(epoch)
+    assert aggregates.abandoned(0) == []
+    assert [day.events for day in aggregates.counts(scope, "day")] == [3, 5]
     aggregates.close()
     store.close()
     client.command(f"DROP DATABASE {database}")

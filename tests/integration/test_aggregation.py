@@ -101,6 +101,33 @@ def test_marks_of_who_never_came_back_are_taken_over(
     living.stop()
 
 
+def test_a_consumer_that_is_never_idle_takes_over_too(
+    events: Events, aggregates: Aggregates, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 3.0)
+    living = Aggregation(aggregates, "a")
+    living.start()
+    gone = f"{'0' * 12}-0"
+    numbers = iter(range(0, 1_000_000, 10))
+
+    def work() -> None:
+        batch = some_events(10, start=next(numbers))
+        living.before(hours(scope, batch))
+        events.insert([(scope, each) for each in batch])
+        living.tick()
+
+    work()
+    aggregates.mark(gone, hours(scope, some_events(10)))
+    monkeypatch.setattr(module, "ABANDONED_SECONDS", 0)
+
+    def taken_over() -> bool:
+        work()
+        return gone not in aggregates.abandoned(0)
+
+    wait(taken_over, "it finds time for its own marks alone")
+    living.stop()
+
+
 def test_who_was_taken_for_dead_refreshes_all_the_same(events: Events, aggregates: Aggregates, scope: Scope) -> None:
     """A process that stood still for long writes after its marks were dropped."""
     stood_still = Aggregation(aggregates, "a")

@@ -92,11 +92,15 @@ class Aggregation:
 
     def _run(self) -> None:
         self._take_over(0, self._member)
+        look = 0.0
         while not self._stopped.is_set():
-            try:
-                handed = self._handed.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
+            # By the clock: a consumer that is never idle looks too.
+            if time.monotonic() >= look:
                 self._take_over(ABANDONED_SECONDS)
+                look = time.monotonic() + _LOOK_SECONDS
+            try:
+                handed = self._handed.get(timeout=max(0.0, look - time.monotonic()))
+            except queue.Empty:
                 continue
             if handed is None:
                 return

@@ -50,6 +50,21 @@ TABLES = (
     """,
 )
 
+MARK_UNCOUNTED = (
+    # Once, when the tables are brought to a new version: it reads the time of all events. The moment of the marks lies
+    # far back, so that the next consumer takes them up at once; twice the same marks do no harm.
+    """
+    INSERT INTO {database}.events_marks (epoch, tenant_id, scenario_id, hour, marked_at)
+    SELECT 'bef0', tenant_id, scenario_id, toDateTime(0, 'UTC'), toDateTime64(0, 3, 'UTC') FROM (
+        SELECT DISTINCT tenant_id, scenario_id FROM {database}.events
+        WHERE (toString(tenant_id), toString(scenario_id), toUnixTimestamp(toStartOfHour(timestamp))) NOT IN (
+            SELECT toString(tenant_id), toString(scenario_id), toUnixTimestamp(hour) FROM {database}.events_hourly
+        )
+    )
+    """,
+)
+"""Marks all of each scope that has events in hours without aggregates: those from before there were any."""
+
 Period = Literal["hour", "day"]
 
 

@@ -11,6 +11,7 @@ from lemo.domain.event import Event
 from lemo.domain.event_columns import NAMES, EventColumns
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
+from lemo.stores.aggregates import MARK_UNCOUNTED
 from lemo.stores.aggregates import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse import WHERE_SCOPE as _WHERE
 from lemo.stores.clickhouse import ClickHouse
@@ -54,6 +55,7 @@ _MIGRATIONS = (
         "ALTER TABLE {database}.events ADD INDEX IF NOT EXISTS by_time timestamp TYPE minmax GRANULARITY 1",
     ),
     AGGREGATE_TABLES,
+    MARK_UNCOUNTED,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""
