@@ -21,6 +21,10 @@ class NotFound(LemoError):
     """The named tenant, scenario, item, run or file does not exist (or is not this tenant's)."""
 
 
+class Damaged(NotFound):
+    """What is stored is there, but not whole: as good as lost, and made anew where it can be."""
+
+
 class Conflict(LemoError):
     """The thing exists already, or somebody else is doing it right now."""
 

@@ -9,7 +9,9 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 import numpy as np
+import structlog
 
+from lemo.domain.errors import NotFound
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.jobs.report import NO_ITEMS, Done, Report, idle
@@ -17,6 +19,8 @@ from lemo.recommenders.embedding import TextEmbedding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.embedders import open_embedder
+
+log = structlog.get_logger()
 
 KIND = "embedding"
 GROWTH = 2.0
@@ -75,7 +79,11 @@ class _Chosen:
 
     def is_model_of(self, stores: Stores, scope: Scope, version: str) -> bool:
         """Whether the version's vectors are this embedding's, as it would be learnt now."""
-        about = stores.snapshots.open(scope, KIND, version).manifest
+        try:
+            about = stores.snapshots.open(scope, KIND, version).manifest
+        except NotFound as error:  # lost or damaged: it is learnt anew
+            log.warning("the embedding is learnt anew", scope=str(scope), error=error.message)
+            return False
         if about.get("identity") != self.identity:
             return False
         return self._external is not None or stores.items.count(scope) < GROWTH * about["texts"]

@@ -19,6 +19,7 @@ from lemo.jobs.embeddings import new_version
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_ITEMS, Done, Report, idle
 from lemo.jobs.similarity_state import State, kept, publish, switch
+from lemo.jobs.training import config_of
 from lemo.recommenders.acts import Acts
 from lemo.recommenders.blend import BlendConfig
 from lemo.recommenders.item_knn import Ranked, counting
@@ -94,7 +95,7 @@ def _champion_config(stores: Stores, scope: Scope) -> BlendConfig:
     version = stores.snapshots.current(scope, "model")
     if version is None:
         return BlendConfig()
-    return BlendConfig.model_validate(stores.snapshots.open(scope, "model", version).manifest["config"])
+    return config_of(stores, scope, version) or BlendConfig()
 
 
 def _content(stores: Stores, scope: Scope, acts: Acts, before: State | None) -> tuple[Array, str]:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import structlog
 
+from lemo.domain.errors import NotFound
 from lemo.domain.scope import Scope
 from lemo.recommenders.acts import Acts
 from lemo.stores.connect import Stores
+
+log = structlog.get_logger()
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +54,11 @@ def kept(stores: Stores, scope: Scope, basis: Mapping[str, Any]) -> State | None
     version = stores.snapshots.current(scope, KIND)
     if version is None:
         return None
-    snapshot = stores.snapshots.open(scope, KIND, version)
+    try:
+        snapshot = stores.snapshots.open(scope, KIND, version)
+    except NotFound as error:  # lost or damaged: all events are read again
+        log.warning("similarity starts over", scope=str(scope), error=error.message)
+        return None
     about = snapshot.manifest
     if about["basis"] != basis or time.time() - about["since"] > LONGEST_SECONDS:
         return None

@@ -16,6 +16,7 @@ from lemo.observability.redis_probes import PROBE
 from lemo.observability.report import Finding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.stores.damage import FOLDER, damages
 from lemo.stores.documents import WRITE_PROBES
 
 if TYPE_CHECKING:
@@ -210,6 +211,16 @@ def probe_home(settings: Settings) -> Finding:
             version=said,
             detail=f"the disk of {home} is nearly full: {said}.",
             mend=f"Free some space, or move LEMO_HOME. What is large: du -xh -d1 {nearest} | sort -h",
+        )
+    damaged = damages(home)
+    if damaged:
+        last = damaged[-1]
+        return Finding(
+            state="warning",
+            version=said,
+            detail=f"{len(damaged)} damaged and set aside, last {last.what} at {last.found_at:%Y-%m-%d %H:%M} UTC: "
+            f"{last.why} {last.done}",
+            mend=f"Look at the disk; when nothing of it is needed any more: rm -r {home / FOLDER}",
         )
     return Finding(state="ok", version=said, detail=str(home))
 

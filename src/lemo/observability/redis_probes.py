@@ -1,13 +1,14 @@
 """Questions to Redis: are its three databases there, and does it keep what it acknowledged?"""
 
 import uuid
+from concurrent.futures import TimeoutError as Late
 from typing import Any
 
 from redis import Redis
 
 from lemo.domain.deadlines import Deadlines
 from lemo.domain.errors import LemoError
-from lemo.observability.asking import asked
+from lemo.observability.asking import asked, in_thread
 from lemo.observability.reachability import Address, host_of, port_of
 from lemo.observability.report import Finding
 from lemo.settings import Settings
@@ -17,6 +18,9 @@ from lemo.stores.redis import Keys, connect_redis
 
 PROBE = Deadlines(connect=2.0, answer=2.8, retries=0)
 """How long the product's clients wait in a probe: a report takes five seconds in all."""
+
+_DOCUMENTS_SECONDS = 2.0
+"""Documents that do not answer must not make Redis look away."""
 
 
 def redis_address(settings: Settings, name: str = "Redis") -> Address:
@@ -67,13 +71,18 @@ def _other_owner(settings: Settings, client: Redis) -> Owner | None:
     owner = owner_of(client, Keys(settings.installation))
     if owner is None:
         return None
-    stores = Stores(settings)
+
+    def ask() -> str | None:
+        stores = Stores(settings)
+        try:
+            return known_id(stores.documents)
+        finally:
+            stores.close()
+
     try:
-        mine = known_id(stores.documents)
-    except LemoError:  # the documents' own probe tells of it
+        mine = in_thread(ask, "doctor").result(timeout=_DOCUMENTS_SECONDS)
+    except (LemoError, Late):  # the documents' own probe tells of it
         return None
-    finally:
-        stores.close()
     return owner if mine not in (None, owner.id) else None
 
 

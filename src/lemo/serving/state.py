@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
 
 import structlog
 
 from lemo.domain.availability import Availability
-from lemo.domain.errors import LemoError, Outdated
+from lemo.domain.errors import LemoError, NotFound, Outdated
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -137,4 +138,14 @@ def _newest(
     version = snapshots.current(scope, kind)
     if version is None or (before[0] is not None and version == before[1]):
         return before if version is not None else (None, None)
-    return read(scope, snapshots, version), version
+    try:
+        return read(scope, snapshots, version), version
+    except NotFound as error:  # lost or damaged
+        if before[0] is not None:
+            raise
+        for former in reversed([each for each in snapshots.versions(scope, kind) if each < version]):
+            with suppress(NotFound, Outdated):
+                found = read(scope, snapshots, former)
+                log.warning("an older snapshot serves", scope=str(scope), kind=kind, version=former, error=str(error))
+                return found, former
+        raise

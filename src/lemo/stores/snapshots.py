@@ -21,7 +21,7 @@ from filelock import FileLock
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput, NotFound
+from lemo.domain.errors import Conflict, Damaged, EngineUnavailable, InvalidInput, NotFound
 from lemo.domain.scope import Scope, checked_name
 
 if TYPE_CHECKING:
@@ -100,7 +100,19 @@ class Snapshots:
                 self._same(folder, version, described)
 
     def open(self, scope: Scope, kind: str, version: str) -> Snapshot:
-        """Maps a snapshot; one in S3 is downloaded once for all processes of this machine. Raises NotFound."""
+        """Maps a snapshot; one in S3 is downloaded once for all processes of this machine.
+
+        Raises NotFound, and Damaged where it is not whole; a damaged copy of one in S3 is downloaded again.
+        """
+        try:
+            return self._open(scope, kind, version)
+        except Damaged:
+            if self._folder:
+                raise
+            shutil.rmtree(self._cache / _path(scope, kind, version), ignore_errors=True)
+            return self._open(scope, kind, version)
+
+    def _open(self, scope: Scope, kind: str, version: str) -> Snapshot:
         path = _path(scope, kind, version)
         with self._errors():
             folder = self._folder / path if self._folder else self._downloaded(path)
@@ -110,8 +122,10 @@ class Snapshots:
             except FileNotFoundError:
                 raise _missing(scope, kind, version) from None
             except (ValueError, EOFError, KeyError) as error:
-                raise EngineUnavailable(
-                    f"The snapshot {folder} is damaged: {error}.", "Delete that folder and train again."
+                raise Damaged(
+                    f"The snapshot {folder} is damaged: {error}.",
+                    "The next run of its job makes a new one: `lemo jobs run train-model-daily` for a model,"
+                    " `compute-item-similarity-hourly` for similar items. Until then the version before serves.",
                 ) from error
         return Snapshot(version, stored["manifest"], arrays)
 
