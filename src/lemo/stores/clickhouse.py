@@ -23,7 +23,8 @@ Answer = TypeVar("Answer")
 Parameter = str | int | list[str] | list[int]
 
 # It logs every failed call, although it also raises: the caller decides what is an error.
-logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+for _library in ("clickhouse_connect", "urllib3.connectionpool"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 WHERE_SCOPE = "tenant_id = {tenant:String} AND scenario_id = {scenario:String}"
 """The condition of every query on one scope's rows."""

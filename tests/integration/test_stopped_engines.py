@@ -1,0 +1,71 @@
+"""A stopped engine (SIGSTOP) still accepts connections; whoever asks it for a person is told within seconds."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import servers
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.scope import Scope
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from lemo.stores.redis import ping_redis
+
+LONGEST_SECONDS = 20
+"""The deadline is 1 s here; without one the calls took 30 to 120 s."""
+
+
+@contextmanager
+def stopped(engine: servers.OwnEngine) -> Iterator[None]:
+    pid = engine._daemon.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def told(call: Callable[[], object]) -> str:
+    """What the call says; it must say it soon."""
+    started = time.monotonic()
+    with pytest.raises(EngineUnavailable) as error:
+        call()
+    assert time.monotonic() - started < LONGEST_SECONDS
+    assert error.value.mend
+    return str(error.value)
+
+
+def test_clickhouse_and_redis(own_redis: servers.OwnEngine, tmp_path: Path, scope: Scope) -> None:
+    clickhouse = servers.own_embedded("clickhouse", tmp_path / "clickhouse")
+    clickhouse.start()
+    settings = Settings(
+        home=tmp_path / "home", redis_url=own_redis.url, clickhouse_url=clickhouse.url, answer_seconds=1
+    )
+    stores = Stores(settings, interactive=True)
+    stores.events.migrate()
+    assert stores.events.count(scope) == 0
+    with stopped(clickhouse), stopped(own_redis):
+        assert "did not answer within 1 s" in told(lambda: stores.events.count(scope))
+        told(lambda: stores.aggregates.counts(scope, "day", 3))
+        told(lambda: ping_redis(stores.redis))
+        told(lambda: stores.log.lag([settings.kafka_event_topic], settings.kafka_group))
+        told(lambda: stores.log.publisher().publish("any", []) or stores.log.ping())
+    assert stores.events.count(scope) == 0
+    stores.close()
+    clickhouse.stop()
+
+
+def test_mongodb(tmp_path: Path) -> None:
+    mongo = servers.own_mongo(tmp_path / "mongo")
+    mongo.start()
+    stores = Stores(Settings(home=tmp_path / "home", mongo_url=mongo.url, answer_seconds=1), interactive=True)
+    with stopped(mongo):
+        told(lambda: stores.tenants.list())
+    mongo.stop()
+    stores.close()
