@@ -19,6 +19,7 @@ from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.stores.connect import Stores
+from sites import begin_catalogue
 
 SHOP = "shop"
 TITLES = {"kitchen": ("Copper kettle", "铸铁炒锅"), "garden": ("Garden shears", "园艺手套")}
@@ -75,6 +76,7 @@ def fill(stores: Stores, tenant_id: str) -> None:
         for number in range(20)
     ]
     stores.items.upsert(scope, items, [milliseconds(NOW)] * len(items))
+    begin_catalogue(stores, scope)
     stores.fresh.add(scope, items, [milliseconds(NOW)] * len(items))
     rows = [
         (

@@ -4,7 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from scipy import sparse
 
 from lemo.api.app import create_app
 from lemo.api.server import listen, server_of
+from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -54,8 +55,16 @@ def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> BlendModel:
     return BlendModel(list(item_ids), near, popularity, BlendConfig(behaviour_share=0.8), rules, 0)
 
 
+def begin_catalogue(stores: Stores, scope: Scope) -> None:
+    """What a worker does for a new scenario: Redis holds all there is of its catalogue, which is nothing."""
+    if stores.fresh.built_at(scope) is None:
+        stores.fresh.rebuild(scope, [])
+
+
 def publish_model(stores: Stores, scope: Scope, version: str, model: BlendModel) -> None:
     """Makes the model the one that serves."""
+    with suppress(EngineUnavailable):  # tests of a Redis that is away
+        begin_catalogue(stores, scope)
     arrays, manifest = model.to_arrays()
     stores.snapshots.publish(scope, "model", version, arrays, manifest)
     stores.snapshots.point(scope, "model", version, time.time_ns())

@@ -12,6 +12,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from lemo.domain.availability import Entry
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.item import Item
@@ -85,7 +86,7 @@ def test_only_missing_histories_are_replaced(history: History, scope: Scope) -> 
     history.add([(scope, event(9, user_id="kept"))])
     kept = history.read(scope, "kept")
     lost = [Touch(str(number), "click", None, START + number) for number in range(9, 0, -1)]
-    assert history.replace_missing(scope, {"kept": lost, "lost": lost, "empty": []}) == 2
+    assert history.replace_missing(scope, {"kept": kept, "lost": lost, "empty": []}) == 1
     assert history.read(scope, "kept") == kept
     assert history.read(scope, "lost") == lost[:5]
     history.delete(scope, ["lost"])
@@ -149,6 +150,93 @@ def test_embargoed_and_expired_items_take_no_place_among_the_newest(redis: Redis
     expired = [Item(item_id=f"expired-{n}", expires_at=now - 1) for n in range(KEPT)]
     fresh.add(scope, expired, [now] * KEPT)
     assert fresh.latest(scope, 10_000) == [f"old-{n}" for n in reversed(range(KEPT))]
+
+
+def test_a_rebuild_keeps_what_is_written_while_it_reads(redis: Redis, scope: Scope) -> None:
+    fresh = Fresh(redis)
+    now = time.time_ns() // 1_000_000
+    fresh.add(scope, [Item(item_id="stray")], [START])
+
+    def entries() -> Iterator[Entry]:
+        yield Entry("on", True, START)
+        yield Entry("off", False, START)
+        # Both are written after they were read, as the consumer writes: first the document, then this.
+        fresh.add(scope, [Item(item_id="on", is_active=False), Item(item_id="off")], [now, now])
+        fresh.add(scope, [Item(item_id="new", published_at=now + 3_600_000)], [now])
+        yield Entry("old", True, START - 1, None, now - 1)
+
+    assert fresh.lost([scope]) == [scope]
+    assert fresh.rebuild(scope, entries(), ["on", "new", "old", "typo"])
+    assert fresh.lost([scope]) == []
+    found = fresh.read(scope)
+    assert found.off == {"on"}
+    assert found.hidden() == {"on", "old", "new", "typo"}
+    assert found.gone() == {"on", "old", "typo"}
+    assert fresh.latest(scope, 10) == ["off"], "what no document holds is gone"
+    assert fresh.unknown(scope) == 1
+    fresh.add(scope, [Item(item_id="typo")], [now])
+    assert fresh.unknown(scope) == 0
+    left = {name.decode().split(":")[1] for name in redis.scan_iter(f"lemo:*:{scope.tenant_id}:*")}
+    assert left == {"inactive", "latest", "embargoed", "expiring", "availability"}
+
+
+def test_one_rebuild_at_a_time_and_an_emptied_redis_ends_it(redis: Redis, scope: Scope) -> None:
+    fresh = Fresh(redis)
+
+    def entries() -> Iterator[Entry]:
+        assert not fresh.rebuild(scope, [])
+        redis.delete(*redis.keys(f"lemo:*:{scope.tenant_id}:*"))
+        yield Entry("a", True, START)
+
+    assert not fresh.rebuild(scope, entries())
+    assert fresh.lost([scope]) == [scope]
+    assert fresh.rebuild(scope, [Entry("a", True, START)])
+    assert fresh.latest(scope, 10) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "items", "unknown"),
+    [("auto", [], 0), ("auto", ["a"], 1), ("required", [], 2), ("none", ["a"], 0)],
+)
+def test_ids_that_only_events_know_are_unknown_as_the_scenario_has_it(
+    redis: Redis, scope: Scope, catalogue: Any, items: list[str], unknown: int
+) -> None:
+    fresh = Fresh(redis)
+    assert fresh.rebuild(scope, [Entry(item_id, True, START) for item_id in items], ["a", "b"], catalogue)
+    assert fresh.unknown(scope) == unknown
+
+
+def test_the_first_item_of_a_catalogue_asks_for_a_rebuild(redis: Redis, scope: Scope) -> None:
+    fresh = Fresh(redis)
+    fresh.rebuild(scope, [], ["a", "b"])
+    assert fresh.due([scope]) == []
+    fresh.add(scope, [Item(item_id="a")], [START])
+    assert fresh.due([scope]) == [scope]
+    fresh.rebuild(scope, [Entry("a", True, START)], ["a", "b"])
+    fresh.add(scope, [Item(item_id="c")], [START])
+    assert (fresh.due([scope]), fresh.unknown(scope)) == ([], 1)
+
+
+def test_a_list_of_newest_items_that_runs_low_is_noticed(redis: Redis, scope: Scope) -> None:
+    fresh = Fresh(redis)
+    items = [Item(item_id=str(n)) for n in range(KEPT + 10)]
+    fresh.add(scope, items, [START + n for n in range(len(items))])
+    assert fresh.cut([scope]) == [scope]
+    assert not fresh.runs_low(scope)
+    off = [Item(item_id=str(n), is_active=False) for n in range(10 + KEPT // 3, KEPT + 10)]
+    fresh.add(scope, off, [START] * len(off))
+    assert fresh.runs_low(scope)
+    fresh.rebuild(scope, [Entry(str(n), n < 10 + KEPT // 3, START + n) for n in range(KEPT + 10)])
+    assert fresh.latest(scope, KEPT) == [str(n) for n in reversed(range(10 + KEPT // 3))]
+    assert fresh.cut([scope]) == []
+
+
+def test_a_history_that_began_again_after_redis_was_emptied_gets_its_past_back(history: History, scope: Scope) -> None:
+    past = [Touch(str(number), "click", None, START + number) for number in range(3, 0, -1)]
+    history.add([(scope, event(9, user_id="u", item_id="now"))])
+    assert history.replace_missing(scope, {"u": [Touch("now", "click", None, START + 9_000), *past]}) == 1
+    assert [touch.item_id for touch in history.read(scope, "u")] == ["now", "3", "2", "1"]
+    assert history.replace_missing(scope, {"u": past}) == 0
 
 
 def test_without_redis_they_are_unavailable(free_port: int, scope: Scope) -> None:

@@ -143,6 +143,7 @@ def test_the_champions_parameters_are_fitted_again_on_new_events(
     champion = stores.models.get(world, first)
     moment = champion.last_event_at
     assert moment is not None
+    put_items(stores, world, [Item(item_id="just made")])
     arrived = Event(user_id="just came", item_id="just made", action="purchase", timestamp=moment + timedelta(hours=1))
     stores.events.insert([(world, arrived)])
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 import servers
 from engines.process import Daemon
+from lemo.domain.availability import Entry
 from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.event import Event
 from lemo.domain.item import Item
@@ -21,7 +22,7 @@ from lemo.recommenders.similar import SimilarItems, similar_items
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 from recommender_worlds import best_first
-from sites import ITEMS, NOW, model_of, publish_model, settings_of, touch, wait_for
+from sites import ITEMS, NOW, begin_catalogue, model_of, publish_model, settings_of, touch, wait_for
 
 
 class NoDocuments(Stores):
@@ -51,6 +52,7 @@ def ids(answer: Any) -> list[str]:
 
 
 def add_new(stores: Stores, scope: Scope, *item_ids: str, active: bool = True) -> None:
+    begin_catalogue(stores, scope)
     items = [Item(item_id=item_id, is_active=active) for item_id in item_ids]
     stores.fresh.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
 
@@ -152,6 +154,21 @@ def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
     assert all("item/1" in answered for answered in after.values()), after
 
 
+def test_an_emptied_redis_shows_nothing_that_was_hidden(served: Served, stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    add_new(stores, scope, "item/0", active=False)
+    wait_for(lambda: "item/0" not in ids(served.popular(scope, 40)))
+    stores.redis.delete(*stores.redis.keys(f"*:{scope.tenant_id}:*"))
+    renewed = served.renewals().failed
+    wait_for(lambda: served.renewals().failed > renewed)
+    assert "item/0" not in ids(served.popular(scope, 40)), "what was read before holds until Redis is whole again"
+    with Served(stores, refresh_seconds=0.05) as started:
+        assert started.popular(scope, 40).degraded, "a process that starts now knows no better, and says so"
+        stores.fresh.rebuild(scope, [Entry("item/0", False, 0)])
+        wait_for(lambda: not started.popular(scope, 40).degraded)
+        assert "item/0" not in ids(started.popular(scope, 40))
+
+
 def test_a_promotion_serves_without_a_restart(served: Served, stores: Stores, scope: Scope) -> None:
     assert served.recommend(scope, "u", 5).model_version is None
     publish_model(stores, scope, "1", model_of())
@@ -179,6 +196,7 @@ def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(served: Served, st
 
 def of_another_version(stores: Stores, scope: Scope, version: str) -> None:
     """Puts a model in service whose configuration holds what this version of Lemo does not know."""
+    begin_catalogue(stores, scope)
     arrays, manifest = model_of().to_arrays()
     manifest["config"] |= {"ranker": {"half_lives": [1.0], "forest": "a former form"}}
     stores.snapshots.publish(scope, "model", version, arrays, manifest)

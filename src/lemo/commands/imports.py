@@ -1,7 +1,7 @@
 """`lemo import`: items and events out of files, into the ingest log."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lemo.domain.scope import Scope
     from lemo.files.reading import Reading
     from lemo.settings import Settings
+    from lemo.stores.connect import Stores
     from lemo.streams import Log, Message
 
 M = TypeVar("M", bound="BaseModel")
@@ -97,13 +98,16 @@ def events(
         actions = target.scenario.actions
         unknown = f"is not an action of this scenario; it knows {', '.join(actions)}"
 
+        named: set[str] = set()
+
         def message(event: Event) -> "Message":
             if event.action not in actions:
                 raise InvalidInput(f"action: {event.action!r} {unknown}")
+            named.add(event.item_id)
             return event_message(target.scope, event)
 
         readings = _readings(files, Event, message, leave_out or ())
-        _import(target, readings, target.settings.kafka_event_topic, not no_wait, format)
+        _import(target, readings, target.settings.kafka_event_topic, not no_wait, format, named)
 
 
 def _readings(
@@ -125,9 +129,20 @@ class _Target:
     """Where an import goes."""
 
     settings: "Settings"
-    log: "Log"
+    stores: "Stores"
     scope: "Scope"
     scenario: "Scenario"
+
+    @property
+    def log(self) -> "Log":
+        """The ingest log."""
+        return self.stores.log
+
+    def unknown(self, item_ids: Collection[str]) -> list[str]:
+        """Those of the items that the catalogue does not hold, where it has to."""
+        if not item_ids or self.scenario.catalogue == "none":
+            return []
+        return self.stores.items.unknown(self.scope, item_ids)
 
 
 @contextmanager
@@ -143,10 +158,17 @@ def _target(scenario: str) -> Iterator[_Target]:
         scope = Scope(credential(settings, stores.tenants), scenario)
         found = stores.scenarios.get(scope)
         check_engines(settings, "log")
-        yield _Target(settings, stores.log, scope, found)
+        yield _Target(settings, stores, scope, found)
 
 
-def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str, wait: bool, format: Format) -> None:
+def _import(
+    target: _Target,
+    readings: "Sequence[Reading[Message]]",
+    topic: str,
+    wait: bool,
+    format: Format,
+    named: Collection[str] = (),
+) -> None:
     """Publishes, waits and prints; ends with exit code 1 where most rows were bad or the consumer took nothing."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -162,7 +184,16 @@ def _import(target: _Target, readings: "Sequence[Reading[Message]]", topic: str,
             _publish(target.log, topic, reading, bars)
         published = sum(reading.good for reading in readings)
         left = _await_consumer(target, topic, bars) if wait and published else None
-    _summary(readings, left, time.monotonic() - started, format)
+    unknown = target.unknown(named)
+    _summary(readings, left, time.monotonic() - started, format, unknown)
+    if unknown:
+        messages.print(
+            f"{len(unknown):,} of {len(named):,} item ids in these events are not in the catalogue, and will be in no"
+            f" answer: {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}. Import these items, or let events"
+            f" alone decide: lemo scenarios edit {target.scenario.scenario_id} --set catalogue=none",
+            style="yellow",
+            markup=False,
+        )
     if left:
         messages.print(
             f"[bold red]The consumer does not take them: {left:,} messages wait.[/] They are safe in the log, and taken"
@@ -255,7 +286,9 @@ def _consumer_is_there(settings: "Settings") -> bool:
         return True  # the log is away; who asks it for the lag waits for it
 
 
-def _summary(readings: "Sequence[Reading[Message]]", left: int | None, seconds: float, format: Format) -> None:
+def _summary(
+    readings: "Sequence[Reading[Message]]", left: int | None, seconds: float, format: Format, unknown: Sequence[str]
+) -> None:
     rows = [
         {
             "file": str(reading.path),
@@ -286,6 +319,7 @@ def _summary(readings: "Sequence[Reading[Message]]", left: int | None, seconds: 
             "files": rows,
             "reasons": reasons,
             "problems": problems,
+            "unknown_items": len(unknown),
         }
         show_json(summary)
         return

@@ -66,6 +66,7 @@ def _totals(stores: "Stores", scope: "Scope") -> Row:
     return {
         "scenario_id": scope.scenario_id,
         "items": stores.items.count(scope),
+        "unknown_items": stores.fresh.unknown(scope),
         "users": stores.events.count_users(scope),
         "events": stores.events.count(scope),
         "dead_letters": len(stores.dead_letters.waiting_of(scope.tenant_id, scope.scenario_id)),

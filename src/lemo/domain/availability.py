@@ -47,13 +47,20 @@ class Availability:
         off: frozenset[str] = frozenset(),
         embargoed: Mapping[str, int] | None = None,
         expiring: Mapping[str, int] | None = None,
+        unknown: frozenset[str] = frozenset(),
+        whole: bool = False,
     ) -> None:
         self.newest = newest
         """Newest items first, also those whose publication is near; ask `hidden` which of them may be shown."""
         self.off = off
         """Inactive and deleted items."""
+        self.unknown = unknown
+        """Ids that only events know, where answers hold items of the catalogue alone."""
+        self.whole = whole
+        """False where what is known may be less than all: nothing was read yet, or Redis was emptied."""
         self._embargoed = dict(embargoed or {})
         self._expiring = dict(expiring or {})
+        self._always = off | unknown
         self._held: tuple[int, float, frozenset[str], frozenset[str]] = (0, 0, off, off)
 
     def hidden(self, now_ms: int | None = None) -> frozenset[str]:
@@ -61,14 +68,14 @@ class Availability:
         return self._at(now_ms)[0]
 
     def gone(self, now_ms: int | None = None) -> frozenset[str]:
-        """Those of the hidden items that no passing of time brings: switched off or expired, not embargoed."""
+        """Those of the hidden items that no passing of time brings: off, unknown or expired, not embargoed."""
         return self._at(now_ms)[1]
 
     def _at(self, now_ms: int | None) -> tuple[frozenset[str], frozenset[str]]:
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         since, until, hidden, gone = self._held
         if not since <= now < until:
-            gone = self.off.union(item_id for item_id, moment in self._expiring.items() if moment <= now)
+            gone = self._always.union(item_id for item_id, moment in self._expiring.items() if moment <= now)
             hidden = gone.union(item_id for item_id, moment in self._embargoed.items() if now < moment)
             moments = [*self._embargoed.values(), *self._expiring.values()]
             until = min((moment for moment in moments if now < moment), default=float("inf"))

@@ -12,6 +12,7 @@ from lemo.domain.rating import Scale, disliked_to, liked_from
 from lemo.domain.reasons import reason
 from lemo.domain.scope import checked_name
 
+Catalogue = Literal["auto", "required", "none"]
 Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
 
 
@@ -103,7 +104,14 @@ class Scenario(BaseModel):
     actions: Annotated[dict[Action, ActionRule], Field(min_length=1, max_length=200)]
     active_days: Annotated[int, Field(ge=1, le=3650)] = 365
     """Users with an event this close to the scenario's newest one get precomputed recommendations."""
+    catalogue: Catalogue = "auto"
+    """Whether only items of the catalogue are answered: `auto`, as soon as it holds one; `none`: also ids that only
+    events know; `required`: never those."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    def needs_catalogue(self, there_is_one: bool) -> bool:
+        """Whether ids that the catalogue does not hold are kept out of answers."""
+        return self.catalogue == "required" or (self.catalogue == "auto" and there_is_one)
 
     @model_validator(mode="before")
     @classmethod
@@ -154,7 +162,7 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     )
 
 
-EDITABLE = ("actions", "active_days")
+EDITABLE = ("actions", "active_days", "catalogue")
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
 """The fields of an action's rule that may be changed."""

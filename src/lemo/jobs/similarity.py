@@ -24,6 +24,7 @@ from lemo.recommenders.acts import Acts
 from lemo.recommenders.blend import BlendConfig
 from lemo.recommenders.item_knn import Ranked, counting
 from lemo.recommenders.similar import similar_items
+from lemo.serving.restore import restore_for
 from lemo.stores.connect import Stores
 
 Array = np.ndarray[Any, Any]
@@ -46,7 +47,8 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     day; where nothing changed nothing is published. The pointer to the items that serve moves before the pointer to the
     state: a run that dies in between is done again from the older state, and gives the same.
     """
-    rules = with_scales(stores, scope).actions
+    scenario = with_scales(stores, scope)
+    rules = scenario.actions
     config = _champion_config(stores, scope)
     basis = {
         "form": FORM,
@@ -58,12 +60,14 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     }
     before = None if report.full else kept(stores, scope, basis)
     report.stage("reading items and events")
-    active = pa.array(stores.items.showable(scope, PUBLISHED_WITHIN), pa.large_string())
+    active, others = (pa.array(ids, pa.large_string()) for ids in stores.items.showable(scope, PUBLISHED_WITHIN))
     table, until_ms = stores.events.taken_in(scope, before.until_ms if before else None)
     acts = (before.acts if before else Acts.none(rules)).with_events(table, rules).with_items(active)
     if not len(acts.item_ids):
         return idle(f"There are neither items nor events to compare. {NO_ITEMS}")
     answerable = pc.is_in(acts.item_ids, value_set=active).to_numpy(zero_copy_only=False)
+    if not scenario.needs_catalogue(bool(len(active) or len(others))):
+        answerable = ~pc.is_in(acts.item_ids, value_set=others).to_numpy(zero_copy_only=False)
     content, without = _content(stores, scope, acts, before)
     if before and not without and before.same(acts, answerable, content):
         stores.embedding_queue.forget_written(scope)
@@ -82,6 +86,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     stores.snapshots.publish(scope, KIND, version, *similar.to_arrays())
     since = before.since if before else time.time()
     publish(stores, scope, version, State(acts, answerable, content, until_ms, since, basis))
+    restore_for(stores, scope, similar.item_ids, report.check)
     report.check()
     stores.snapshots.point(scope, KIND, version, report.fence)
     switch(stores, scope, version, report.fence)

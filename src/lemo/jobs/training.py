@@ -21,6 +21,7 @@ from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
 from lemo.recommenders.interactions import Interactions
 from lemo.recommenders.selection import Assessment, assess
 from lemo.recommenders.split import Split, split
+from lemo.serving.restore import restore_for
 from lemo.serving.state import read_model
 from lemo.stores.connect import Stores
 from lemo.stores.models import KIND, ModelRecord
@@ -132,6 +133,7 @@ def _publish(
     report.stage("fitting on all events")
     arrays, manifest = BlendModel.fit(interactions, config, scenario.actions).to_arrays()
     version = new_version()
+    restore_for(stores, scope, interactions.item_ids, report.check)
     report.check()
     stores.snapshots.publish(scope, KIND, version, arrays, manifest)
     stores.models.record(

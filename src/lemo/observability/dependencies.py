@@ -41,10 +41,11 @@ class Dependency(StrEnum):
     overdue = "overdue jobs"
     failing = "failing jobs"
     dead_letters = "dead letters"
+    unknown_items = "unknown items"
     clocks = "clocks"
 
 
-JOB_ROWS = frozenset({Dependency.overdue, Dependency.failing, Dependency.dead_letters})
+JOB_ROWS = frozenset({Dependency.overdue, Dependency.failing, Dependency.dead_letters, Dependency.unknown_items})
 """Rows that name tenants and scenarios, and so are no business of a single tenant."""
 
 
@@ -120,6 +121,7 @@ NEEDS: tuple[Need, ...] = (
         (_D.broker, False, "New items are not embedded on arrival, only by the next scheduled run."),
         (_D.durability, False, "With Redis Streams, messages may be lost when Redis restarts."),
         (_D.dead_letters, False, "What was refused is in no store."),
+        (_D.unknown_items, False, "Items that only events know are in no answer."),
     ),
     *_needs(
         Service.console,

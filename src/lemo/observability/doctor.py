@@ -49,6 +49,7 @@ _PROBES: dict[Dependency, Callable[[Settings], Finding]] = {
     _D.overdue: jobs.probe_overdue,
     _D.failing: jobs.probe_failing,
     _D.dead_letters: logs.probe_dead_letters,
+    _D.unknown_items: jobs.probe_unknown_items,
     _D.clocks: jobs.probe_clocks,
 }
 

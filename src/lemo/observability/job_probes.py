@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from lemo.domain.errors import LemoError
+from lemo.domain.scope import Scope
 from lemo.jobs.overdue import JobState, job_states
 from lemo.observability.asking import in_thread, timed
 from lemo.observability.redis_probes import brief_redis
@@ -40,6 +41,38 @@ def probe_failing(settings: Settings) -> Finding:
         return f"{state.title}: {run.error[:200].rstrip('.') if run else ''}"
 
     return _of_jobs(settings, "failing", lambda state: state.failing, said)
+
+
+def probe_unknown_items(settings: Settings) -> Finding:
+    """Looks for ids that users act on and the catalogue does not hold."""
+
+    def question() -> Finding:
+        if not settings.mongo_url and not (settings.state / "documents.sqlite").exists():
+            return Finding(state="absent", detail="Nothing has been started yet.")
+        stores = Stores(settings)
+        try:
+            scopes = [
+                Scope(tenant_id, scenario.scenario_id)
+                for tenant_id in stores.tenants.list()
+                for scenario in stores.scenarios.list(tenant_id)
+            ]
+            counts = {scope: stores.fresh.unknown(scope) for scope in scopes}
+        finally:
+            stores.close()
+        found = {scope: count for scope, count in counts.items() if count}
+        if not found:
+            return Finding(state="ok", version="none", detail=f"{len(scopes):,} scenarios looked at")
+        worst = max(found, key=lambda scope: found[scope])
+        return Finding(
+            state="warning",
+            version=f"{sum(found.values()):,}",
+            detail=f"unknown items: {_listed([f'{count:,} in {scope}' for scope, count in found.items()])}; events name"
+            " them and the catalogue does not hold them, so they are in no answer.",
+            mend="lemo import items FILE, or without a catalogue:"
+            f" lemo scenarios edit {worst.scenario_id} --set catalogue=none",
+        )
+
+    return timed(question, partial(_unknown, "unknown items"))
 
 
 def _of_jobs(

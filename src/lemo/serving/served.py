@@ -14,6 +14,7 @@ from lemo.recommenders.blend import BlendModel
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, seen_items, with_new_items
 from lemo.serving.request_redis import Known, RequestRedis, read_users
+from lemo.serving.restore import restore
 from lemo.serving.scopes import REFRESH_SECONDS, Renewals, Scopes
 from lemo.serving.state import ServingState, load_state
 from lemo.stores.answers import PrecomputedAnswer, history_marker
@@ -140,6 +141,8 @@ class Served:
         self._redis.close()
 
     def _complete_state(self, scope: Scope) -> ServingState:
+        if self._stores.fresh.built_at(scope) is None:
+            restore(self._stores, scope)
         state = self._scopes.state(scope)
         for fault in state.faults.values():
             if isinstance(fault, Outdated):  # waiting does not mend it

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, get_args
 import structlog
 
 from lemo.domain.availability import Availability
-from lemo.domain.errors import LemoError, NotFound, Outdated
+from lemo.domain.errors import EngineUnavailable, LemoError, NotFound, Outdated
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -25,6 +25,16 @@ Part = Literal["model", "similar items", "newest items"]
 PARTS: tuple[Part, ...] = get_args(Part)
 _ANY_RULES = {action: rule for rules in TEMPLATES.values() for action, rule in rules.items()}
 _Part = TypeVar("_Part")
+
+
+class Incomplete(EngineUnavailable):
+    """Redis was emptied, and what it holds of the catalogue is not whole again yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Redis was emptied, and which items may be shown is not read from the documents again yet.",
+            "A worker does that within seconds: `lemo doctor` shows whether one runs.",
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +112,12 @@ def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: Serving
     similar = had.similar, had.similar_version
     similar = read("similar items", lambda: _newest(scope, snapshots, "similar", similar, _read_similar), similar)
     availability = read("newest items", lambda: fresh.read(scope), before.availability)
+    if not availability.whole and "newest items" not in faults:
+        faults["newest items"] = Incomplete()
+        read_at.pop("newest items", None)
+        if before.availability.whole:
+            availability = before.availability
+            read_at["newest items"] = before.read_at["newest items"]
     mapped = Mapped(*model, *similar)
     if mapped.versions != had.versions:
         log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)

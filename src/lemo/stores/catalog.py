@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -146,19 +146,23 @@ class Items:
             new_at = version if published_ms is None else published_ms
             yield Entry(item_id, bool(active) and not deleted, new_at, published_ms, expires_ms)
 
+    def unknown(self, scope: Scope, ids: Collection[str]) -> list[str]:
+        """Those of `ids` that the catalogue does not hold, sorted; none while it holds nothing."""
+        known = {entry.item_id for entry in self.entries(scope)}
+        return sorted(set(ids) - known) if known else []
+
     def count(self, scope: Scope) -> int:
         """How many items are switched on: active and not deleted."""
         return self._documents.count(ITEMS, scope, RECOMMENDABLE)
 
-    def showable(self, scope: Scope, within: timedelta) -> list[str]:
-        """The ids of items that may be shown now, or will be by their publication within some time."""
+    def showable(self, scope: Scope, within: timedelta) -> tuple[list[str], list[str]]:
+        """The ids of items that may be shown now, or will be by their publication within some time; and the others."""
         now = datetime.now(UTC)
         at, until = milliseconds(now), milliseconds(now + within)
-        return [
-            entry.item_id
-            for entry in self.entries(scope)
-            if entry.visible_at(max(at, min(entry.published_at or at, until)))
-        ]
+        found: tuple[list[str], list[str]] = ([], [])
+        for entry in self.entries(scope):
+            found[0 if entry.visible_at(max(at, min(entry.published_at or at, until))) else 1].append(entry.item_id)
+        return found
 
 
 def item_version(item: Item, arrived_ms: int) -> int:

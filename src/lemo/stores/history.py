@@ -105,7 +105,11 @@ class History:
             return [self.decode(raw) for raw in pipeline.execute()]
 
     def replace_missing(self, scope: Scope, histories: Mapping[str, Iterable[Touch]]) -> int:
-        """Writes the histories of users of whom Redis holds none (emptied, or expired); returns how many those are."""
+        """Writes the histories of which Redis holds less (emptied, or expired); returns how many those are.
+
+        Less, and not nothing: a user who acted since Redis was emptied has a history of that act alone.
+        """
+        whole = {user_id: _whole(touches, self._length) for user_id, touches in histories.items()}
         users = list(histories)
         missing: list[str] = []
         with asking():
@@ -113,15 +117,16 @@ class History:
                 chunk = users[start : start + _PIPELINE]
                 with self._redis.pipeline(transaction=False) as pipeline:
                     for user_id in chunk:
-                        pipeline.exists(self.key(scope, user_id))
-                    missing += [user_id for user_id, there in zip(chunk, pipeline.execute(), strict=True) if not there]
+                        pipeline.zcard(self.key(scope, user_id))
+                    held = zip(chunk, pipeline.execute(), strict=True)
+                    missing += [user_id for user_id, count in held if count < len(whole[user_id])]
         # An event that the consumer writes meanwhile is not lost: members are added, never replaced.
         by_user: dict[str, _Scored] = {}
         for user_id in missing:
             scored = by_user[self.key(scope, user_id)] = []
-            for touch in histories[user_id]:
-                scored += (touch.timestamp_ms, _member(touch.action, touch.value, touch.item_id))
-        self._write({user_key: scored for user_key, scored in by_user.items() if scored})
+            for member, moment in whole[user_id].items():
+                scored += (moment, member)
+        self._write(by_user)
         return len(missing)
 
     def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
@@ -140,6 +145,16 @@ class History:
                         scored = orjson.dumps([by_user[user_key] for user_key in chunk])
                         self._add(keys=chunk, args=[self._length, self._seconds, scored], client=pipeline)
                     pipeline.execute()
+
+
+def _whole(touches: Iterable[Touch], length: int) -> dict[str, int]:
+    """What Redis holds of these touches: the newest, each once, with the moment it last happened."""
+    moments: dict[str, int] = {}
+    for touch in touches:
+        member = _member(touch.action, touch.value, touch.item_id)
+        moments[member] = max(moments.get(member, touch.timestamp_ms), touch.timestamp_ms)
+    newest = sorted(moments, key=lambda member: moments[member], reverse=True)[:length]
+    return {member: moments[member] for member in newest}
 
 
 def _member(action: str, value: float | None, item_id: str) -> str:

@@ -322,6 +322,8 @@ class RedisReader:
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
+        if self._topics:  # a server that came back empty has forgotten tenants' own topics, which others write to
+            self._redis.sadd(topics_key(self._installation), *self._topics)
         self._grouped = True
 
     def _recover(self) -> None:

@@ -153,5 +153,7 @@ def _serve_metrics(**_: object) -> None:
 def _watch_for_lost_runs(**_: object) -> None:
     """Starts the thread that brings back runs whose worker died."""
     from lemo.tasks.recovery import start_recovery
+    from lemo.tasks.restoring import start_restoring
 
     start_recovery(settings)
+    start_restoring(settings)

@@ -29,6 +29,9 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any) -> tuple[Scenari
         effects.append(_follow(stores, scope))
     if before.active_days != after.active_days:
         effects.append("active_days holds from the next update-user-profiles and precompute-recommendations run on.")
+    if before.catalogue != after.catalogue:
+        stores.fresh.ask_rebuild(scope)
+        effects.append("catalogue holds as soon as a worker has looked, which is within seconds.")
     return after, effects or ["This was so before; nothing has changed."]
 
 

@@ -30,6 +30,8 @@ class PeriodList(BaseModel):
 
     by: Period
     periods: list[ShownPeriod]
+    unknown_items: int
+    """Ids of events that the catalogue does not hold, as of the last training or similarity run: in no answer."""
 
 
 @router.get("/stats")
@@ -47,4 +49,4 @@ def event_stats(
     }
     found = services.stores.aggregates.counts(here.scope, by, limit, **limits)
     periods = [ShownPeriod.model_validate(period, from_attributes=True) for period in found]
-    return PeriodList(by=by, periods=periods)
+    return PeriodList(by=by, periods=periods, unknown_items=services.stores.fresh.unknown(here.scope))
