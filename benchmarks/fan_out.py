@@ -81,7 +81,7 @@ def fan_out(folder: Path, url: str, scenarios: int) -> float:
         stack.enter_context(process(folder, *worker))
         stack.enter_context(process(folder, "lemo.cli", "beat"))
         # Beat leads, and the worker waits for tasks.
-        wait(lambda: redis.exists(lock) > 0 and broker.exists("_kombu.binding.default") > 0)
+        wait(lambda: redis.exists(lock) > 0 and broker.exists("lemo:_kombu.binding.default") > 0)
         due = datetime.now(UTC) + LEAD
         write(1, due, FAN_OUT + ENTRY, {"due": None})
         wait(lambda: broker.llen(f"lemo:{QUEUE}") >= scenarios)
