@@ -127,9 +127,18 @@ def test_popular_latest_and_similar(site: Site, http: httpx.Client) -> None:
     popular = http.get(site.path("popular"), params={"n": 2}).json()
     assert [item["item_id"] for item in popular["items"]] == ITEMS[:2]
     assert http.get(site.path("latest")).json()["items"] == []
-    similar = http.get(site.path("similar"), params={"item_id": "nobody knows it", "n": 2}).json()
+    similar = http.get(site.path("similar"), params={"item_id": ITEMS[5], "n": 2}).json()
     assert similar["degraded"]
     assert [item["item_id"] for item in similar["items"]] == ITEMS[:2]
+
+
+def test_similar_to_an_item_that_nobody_knows_is_404_and_to_one_of_the_catalogue_is_not(
+    site: Site, http: httpx.Client
+) -> None:
+    check_problem(http.get(site.path("similar"), params={"item_id": "nobody knows it"}), 404, "nobody knows it")
+    site.stores.items.upsert(site.scope, [Item(item_id="known to the catalogue alone")], [1])
+    known = http.get(site.path("similar"), params={"item_id": "known to the catalogue alone"})
+    assert (known.status_code, known.json()["degraded"]) == (200, True)
 
 
 def recommend(site: Site, folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -383,7 +392,7 @@ def test_without_a_good_key_nothing_is_told(site: Site) -> None:
 def test_a_tenant_sees_nothing_of_another(site: Site) -> None:
     other, key = add_scenario(site.stores)
     with site.client(key) as stranger, site.client() as owner:
-        for what in ("recommendations?user_id=u", "similar?item_id=i", "popular", "latest"):
+        for what in ("recommendations?user_id=u", "similar?item_id=item%2F1", "popular", "latest"):
             path = site.path(what)
             assert owner.get(path).status_code == 200
             problem = check_problem(stranger.get(path), 404)

@@ -12,6 +12,8 @@ from lemo.recommenders.strings import pack_strings, unpack_strings
 
 Array = np.ndarray[Any, Any]
 
+LEAST_CONTENT = 0.05
+"""Cosine of content vectors below which items share nothing: what is left there is the noise of rounding."""
 BLOCK_CELLS = 16_000_000
 """Items times items whose content is compared at once."""
 
@@ -27,6 +29,9 @@ class SimilarItems:
     """float32 (items, k), falling along a row; 0 where there are no more."""
     by_behaviour: Array
     """int32 (items,): how many of a row's first neighbours come from behaviour; the rest come from content."""
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._rows
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -128,6 +133,6 @@ def _fill_from_content(
     order = np.argsort(-values, axis=1, kind="stable")
     best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
     last = np.where(ours[rows] > 0, scores[rows, np.maximum(ours[rows] - 1, 0)], 1)
-    line, place = np.nonzero((values > 0) & (np.arange(width) < (k - ours[rows])[:, None]))
+    line, place = np.nonzero((values >= LEAST_CONTENT) & (np.arange(width) < (k - ours[rows])[:, None]))
     neighbours[rows[line], ours[rows[line]] + place] = best[line, place]
     scores[rows[line], ours[rows[line]] + place] = np.minimum(values[line, place], 1) * last[line]

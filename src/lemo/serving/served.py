@@ -116,6 +116,14 @@ class Served:
                 return answer(shown, state.mapped.similar_version, degraded)
         return answer(_popular(state, n, {item_id}), state.mapped.model_version, degraded=True)
 
+    def knows(self, scope: Scope, item_id: str) -> bool:
+        """Whether the snapshots or the newest items have the item; all are taken as known before the first model."""
+        state = self._scopes.state(scope)
+        model, similar = state.mapped.model, state.mapped.similar
+        if model is None or item_id in model.item_ids or item_id in state.latest:
+            return True
+        return similar is not None and item_id in similar
+
     def popular(self, scope: Scope, n: int) -> Answer:
         """The n most popular items now; the newest ones, degraded, while there is no model."""
         state = self._scopes.state(scope)

@@ -73,3 +73,12 @@ def test_no_items_and_one_item() -> None:
         nothing = best_first(sparse.csr_matrix(np.zeros((count, count), dtype=np.float32)))
         similar = similar_items(IDS[:count], nothing, np.ones((count, 2), dtype=np.float32), 3)
         assert told(similar, "a") == []
+
+
+def test_items_whose_content_shares_nothing_but_rounding_are_not_similar() -> None:
+    nothing = best_first(sparse.csr_matrix(np.zeros((5, 5), dtype=np.float32)))
+    noisy = np.array([[1, 1e-7], [0, 1], [0.8, 0.6], [1e-7, 1], [0, 0]], dtype=np.float32)
+    similar = similar_items(IDS, nothing, noisy, 4)
+    assert [one.item_id for one in similar.of("a", 9)] == ["c"]
+    assert "b" in similar
+    assert "z" not in similar

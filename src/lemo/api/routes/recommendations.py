@@ -6,7 +6,11 @@ from fastapi import APIRouter, Query
 
 from lemo.api.dependencies import Api, Count, Here
 from lemo.api.problems import DOCUMENTED
+from lemo.domain.errors import EngineUnavailable, NotFound
+from lemo.domain.reasons import shortened
 from lemo.domain.recommendation import Answer
+from lemo.domain.scope import Scope
+from lemo.stores.connect import Stores
 
 router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["recommendations"], responses=DOCUMENTED)
 
@@ -48,8 +52,27 @@ def similar(
     item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])],
     n: Count = 10,
 ) -> Answer:
-    """The items most similar to an item. One of which nothing is known is answered with popular items, `degraded`."""
-    return services.served.similar(here.scope, item_id, n)
+    """The items most similar to an item; popular ones, `degraded`, for an item that nothing is similar to yet.
+
+    404 for an item that neither the catalogue nor the events that models were made of know.
+    """
+    answer = services.served.similar(here.scope, item_id, n)
+    if answer.degraded and not services.served.knows(here.scope, item_id):
+        _check_exists(services.stores, here.scope, item_id)
+    return answer
+
+
+def _check_exists(stores: Stores, scope: Scope, item_id: str) -> None:
+    """Raises NotFound for an item that the catalogue does not have; where it is away, the item counts as known."""
+    try:
+        found = stores.items.get_many(scope, [item_id])
+    except EngineUnavailable:
+        return
+    if not found:
+        raise NotFound(
+            f"There is no item {shortened(item_id)}.",
+            "Check the id. An item is known once it was sent to .../items, or a training has read events of it.",
+        )
 
 
 @router.get("/popular", responses=_EXAMPLE)
