@@ -127,7 +127,7 @@ def test_files_become_data(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", ["kafka"], indirect=True)
 def test_an_import_does_not_wait_for_what_a_transaction_took_back(
-    settings: Settings, tmp_path: Path, kafka_servers: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, kafka_servers: str
 ) -> None:
     # One user's events stand in one partition; in the others nothing comes behind the marks.
     (tmp_path / "events.csv").write_text("user_id,item_id,action,timestamp\nu,i,order,1700000000\n")
@@ -141,7 +141,6 @@ def test_an_import_does_not_wait_for_what_a_transaction_took_back(
         producer.produce(settings.kafka_event_topic, b"taken back", str(number).encode())
     producer.flush(30)
     producer.abort_transaction(30)
-    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 10)
     with consumer(settings):
         assert told("import", "events", "events.csv", "--scenario", "shop")["taken"] is True
 
