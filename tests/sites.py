@@ -18,6 +18,7 @@ from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendConfig, BlendModel
+from lemo.recommenders.timeline import Timeline
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 
@@ -52,7 +53,7 @@ def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> BlendModel:
     near = sparse.csr_matrix((np.tile([0.9, 0.6, 0.3], count).astype(np.float32), (rows, columns)), (count, count))
     popularity = np.roll(np.arange(count, 0, -1, dtype=np.float64), favourite)
     rules = scenario_from_template("any", "vlog").actions
-    return BlendModel(list(item_ids), near, popularity, BlendConfig(behaviour_share=0.8), rules, 0)
+    return BlendModel(list(item_ids), near, popularity, BlendConfig(behaviour_share=0.8), rules, Timeline())
 
 
 def begin_catalogue(stores: Stores, scope: Scope) -> None:

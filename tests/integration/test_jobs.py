@@ -27,6 +27,7 @@ from lemo.jobs.training import challenger, train
 from lemo.recommenders.blend import BlendConfig
 from lemo.recommenders.selection import assess
 from lemo.recommenders.similar import SimilarItems
+from lemo.recommenders.timeline import Array, Timeline
 from lemo.serving.served import Served
 from lemo.settings import Settings
 from lemo.simulator.world import World
@@ -164,6 +165,72 @@ def test_the_champions_parameters_are_fitted_again_on_new_events(
     assert history == [("refresh", serving.version), ("promote", first)]
     # Without newer events there is nothing to refresh.
     assert train(stores, world, unattended()).detail["serving"] == serving.version
+
+
+@pytest.fixture
+def old_world(stores: Stores, empty: Scope) -> Scope:
+    """The same world, of fifteen years ago, as a team imports its history."""
+    dataset = World(seed=3, scale=0.2).datasets()[2]
+    put_items(stores, empty, list(dataset.items))
+    ago = timedelta(days=15 * 365)
+    events = [event.model_copy(update={"timestamp": event.timestamp - ago}) for event in dataset.events]
+    stores.events.insert([(empty, event) for event in events])
+    stores.history.add([(empty, event) for event in events if event.action != "impression"])
+    return empty
+
+
+STRAY = Event(user_id="stray", item_id="item-of-today", action="purchase", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def personal(stores: Stores, scope: Scope) -> float:
+    """The part of all answered items that is there because of something that the user did."""
+    users = stores.events.active_users(scope)
+    with Served(stores, watch=False) as served:
+        shown = [item.reason for _, answer in served.recommend_many(scope, users, 10) for item in answer.items]
+    return sum(reason.startswith("because") for reason in shown) / len(shown)
+
+
+def test_one_event_of_today_changes_no_answer_of_old_data(stores: Stores, old_world: Scope) -> None:
+    train(stores, old_world, unattended())
+    before, now = personal(stores, old_world), stores.events.now(old_world)
+    assert before > 0.2
+    stores.events.insert([(old_world, STRAY)])
+    done = train(stores, old_world, unattended())
+    assert done.detail["serving"] == stores.snapshots.current(old_world, "model") == done.detail["version"]
+    assert "refused" not in done.detail
+    assert personal(stores, old_world) == pytest.approx(before, abs=0.03)
+    assert stores.events.now(old_world) == pytest.approx(now, abs=86_400_000)
+    users = stores.events.count_users(old_world)
+    assert precompute(stores, old_world, unattended()).rows_read > users / 2
+
+
+def test_a_refresh_that_collapses_is_refused_and_no_metric_is_anothers(
+    stores: Stores, old_world: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(stores, old_world, unattended()).detail["version"]
+    record = stores.models.get(old_world, first)
+    assert record.soundness is not None
+    assert record.soundness["personal_share"] == pytest.approx(record.soundness["measured_personal_share"], abs=0.2)
+    stores.events.insert([(old_world, STRAY)])
+    robust = Timeline.of
+
+    def by_the_newest_event(users: Array, timestamps: Array) -> Timeline:
+        found = robust(users, timestamps)
+        return Timeline(int(timestamps.min()), int(timestamps.max())) if len(users) else found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Timeline, "of", by_the_newest_event)
+        done = train(stores, old_world, unattended())
+    assert stores.snapshots.current(old_world, "model") == first
+    assert done.detail["serving"] == first
+    said = done.detail.get("refused", "") + done.detail["why"]
+    assert "personal" in said or "different items" in said
+    # The next run that is sound serves, with what was measured in it.
+    done = train(stores, old_world, unattended())
+    serving = stores.models.get(old_world, done.detail["serving"])
+    assert serving.version == stores.snapshots.current(old_world, "model") != first
+    assert serving.metrics["model"]["ndcg_at_10"] == pytest.approx(done.detail["ndcg_at_10"])
+    assert serving.soundness is not None
 
 
 def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world: Scope) -> None:

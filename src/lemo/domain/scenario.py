@@ -103,7 +103,7 @@ class Scenario(BaseModel):
     template: Template
     actions: Annotated[dict[Action, ActionRule], Field(min_length=1, max_length=200)]
     active_days: Annotated[int, Field(ge=1, le=3650)] = 365
-    """Users with an event this close to the scenario's newest one get precomputed recommendations."""
+    """Users with an event this close to the end of the scenario's activity get precomputed recommendations."""
     catalogue: Catalogue = "auto"
     """Whether only items of the catalogue are answered: `auto`, as soon as it holds one; `none`: also ids that only
     events know; `required`: never those."""

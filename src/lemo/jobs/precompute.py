@@ -14,11 +14,11 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     Costs by the users whose history or model has changed since the last run: the answers of the others are renewed.
     """
     scenario = stores.scenarios.get(scope)
-    newest = stores.events.newest(scope)
-    if newest is None:
+    now = stores.events.now(scope)
+    if now is None:
         return idle(NO_EVENTS)
     report.stage("reading active users")
-    users = stores.events.active_users(scope, since_ms=newest - scenario.active_days * DAY_MS)
+    users = stores.events.active_users(scope, since_ms=now - scenario.active_days * DAY_MS)
     done = written = 0
     report.stage("recommending", len(users))
     with Served(stores, watch=False) as served:

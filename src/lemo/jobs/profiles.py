@@ -17,11 +17,11 @@ BATCH = 1_000
 def profile(stores: Stores, scope: Scope, report: Report) -> Done:
     """Writes a profile for each user active in the scenario, and gives back to Redis the histories it has lost."""
     scenario = with_scales(stores, scope)
-    newest = stores.events.newest(scope)
-    if newest is None:
+    now = stores.events.now(scope)
+    if now is None:
         return idle(NO_EVENTS)
     report.stage("reading histories")
-    since = newest - scenario.active_days * DAY_MS
+    since = now - scenario.active_days * DAY_MS
     remembered = [action for action, rule in scenario.actions.items() if rule.remembered]
     table = stores.events.histories(scope, since, stores.settings.history_length, remembered)
     profiler = Profiler(list(stores.items.scan(scope)), scenario.actions)

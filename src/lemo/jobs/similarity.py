@@ -74,7 +74,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
         current = stores.snapshots.current(scope, KIND)
         return idle("Nothing has changed since the last run.", len(table), version=current, full=False)
     report.stage("comparing items")
-    tastes, unit = acts.tastes(config.behaviour_half_life_ms, acts.newest)
+    tastes, unit = acts.tastes(config.behaviour_half_life_ms)
     ranked = Ranked.of(counting(tastes, unit))
     nearest = ranked.nearest(np.arange(ranked.items), config.shrinkage, max(NEIGHBOURS, config.neighbours))
     vectors = np.zeros((len(answerable), content.shape[1]), dtype=np.float32)

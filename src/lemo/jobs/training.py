@@ -1,6 +1,7 @@
 """Training: choose, fit and measure a model on the past; the better of it and the champion serves, newly fitted."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from lemo.jobs.embeddings import new_version
 from lemo.jobs.promotion import Verdict, judge
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
+from lemo.jobs.soundness import Soundness, soundness
 from lemo.recommenders.blend import BlendConfig, BlendModel
 from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
 from lemo.recommenders.interactions import Interactions
@@ -39,7 +41,8 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
 
     Both are fitted on the first 80 % of the events and asked about the rest. A challenger that is below decayed
     popularity gives way to it: what is promoted is never below that. Where the champion stays, its parameters are
-    fitted again on all events, if there are new ones: it is the choice that stays, and not its age.
+    fitted again on all events, if there are new ones: it is the choice that stays, and not its age. Either way what is
+    to serve was measured in this run, and is looked at once more when it is fitted on all events.
     """
     started = time.monotonic()
     report.stage("reading events")
@@ -51,34 +54,55 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     assessment = assess(interactions, scenario.actions, report.at)
     config, metrics = challenger(assessment)
     floor = assessment.decayed_popularity.ndcg_at_10 if assessment else 0.0
-    measure = partial(_measured, stores, scope, scenario, split(interactions))
-    verdict = judge(stores, scope, metrics, floor, measure)
+    parts = split(interactions)
+    verdict = judge(stores, scope, metrics, floor, partial(_measured, stores, scope, scenario, parts))
     champion = stores.snapshots.current(scope, KIND)
+    readable = champion is not None and _readable(stores, scope, champion)
+    fit = partial(_fitted, report, scenario, interactions)
+    look = partial(_looked_at, scenario, parts)
+    model = fit(config)
+    sound = look(model) if verdict.promoted else None
+    if readable and sound and sound.fault:
+        verdict = replace(verdict, promoted=False, why=f"refused: {sound.fault}")
     kept = None if verdict.promoted or champion is None else config_of(stores, scope, champion)
     if not verdict.promoted and kept is None:
         verdict = Verdict(True, f"the champion {champion} cannot be read by this version of Lemo")
     refresh_of = _outdated(stores, scope, scenario, champion, interactions) if champion and kept else ""
-    publish = partial(_publish, stores, scope, report, scenario, interactions, started)
+    same = bool(refresh_of) and kept == config
+    if same and sound is None:
+        sound = look(model)
+    publish = partial(_publish, stores, scope, report, interactions, started)
     version = publish(
-        config,
+        model,
         metrics=_told(assessment, metrics),
         champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
         comparison=verdict.comparison.model_dump() if verdict.comparison else None,
+        soundness=_told_of(sound),
         promoted=verdict.promoted,
-        refresh_of=refresh_of if kept == config else "",
+        refresh_of=refresh_of if same else "",
         why=verdict.why,
     )
     serve = partial(stores.model_changes.put_in_service, scope, fence=report.fence, by="training")
-    serving = version if verdict.promoted else champion
+    serving, refused = champion, ""
     if verdict.promoted:
+        serving = version
         report.check()
         serve(version=version, action="promote", why=verdict.why)
     elif kept and refresh_of:
-        why = f"the parameters of {refresh_of} on newer events"
-        theirs = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
-        serving = version if kept == config else publish(kept, metrics=theirs, refresh_of=refresh_of, why=why)
-        report.check()
-        serve(version=serving, action="refresh", why=why)
+        if not same:
+            model = fit(kept)
+            sound = look(model)
+        if readable and sound and sound.fault:
+            refused = f"{champion} goes on serving: its parameters fitted on newer events were refused: {sound.fault}"
+            log.warning("a refresh is refused", scope=str(scope), why=refused)
+        else:
+            # The champion's parameters were measured in this run, on this run's test: nothing is taken over.
+            theirs = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
+            why = f"the parameters of {refresh_of} on newer events"
+            about = {"metrics": theirs, "soundness": _told_of(sound), "refresh_of": refresh_of, "why": why}
+            serving = version if same else publish(model, **about)
+            report.check()
+            serve(version=serving, action="refresh", why=why)
     detail: dict[str, Any] = {
         "version": version,
         "promoted": verdict.promoted,
@@ -86,6 +110,8 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
         "serving": serving,
         "config": config.model_dump(mode="json", exclude={"ranker"}) | {"ranked": config.ranker is not None},
     }
+    if refused:
+        detail["refused"] = refused
     if assessment and assessment.without:
         log.warning("training without a ranker", scope=str(scope), why=assessment.without)
         detail["without"] = assessment.without
@@ -119,19 +145,33 @@ def _told(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str,
     return told | {"model": metrics.model_dump(mode="json"), "chosen": told["model"]}
 
 
+def _fitted(report: Report, scenario: Scenario, interactions: Interactions, config: BlendConfig) -> BlendModel:
+    report.stage("fitting on all events")
+    return BlendModel.fit(interactions, config, scenario.actions)
+
+
+def _looked_at(scenario: Scenario, parts: Split, model: BlendModel) -> Soundness | None:
+    """How a model that is to serve answers, beside the same configuration where it was measured."""
+    if not len(parts.users):
+        return None
+    return soundness(BlendModel.fit(parts.train, model.config, scenario.actions), model, parts)
+
+
+def _told_of(sound: Soundness | None) -> dict[str, float] | None:
+    return sound.model_dump() if sound else None
+
+
 def _publish(
     stores: Stores,
     scope: Scope,
     report: Report,
-    scenario: Scenario,
     interactions: Interactions,
     started: float,
-    config: BlendConfig,
+    model: BlendModel,
     **about: Any,
 ) -> str:
-    """Fits on all events, publishes and records; returns the version."""
-    report.stage("fitting on all events")
-    arrays, manifest = BlendModel.fit(interactions, config, scenario.actions).to_arrays()
+    """Publishes and records a model of all events; returns the version."""
+    arrays, manifest = model.to_arrays()
     version = new_version()
     restore_for(stores, scope, interactions.item_ids, report.check)
     report.check()
@@ -140,10 +180,10 @@ def _publish(
         scope,
         ModelRecord(
             version=version,
-            kind="ranked" if config.ranker else "blend",
-            config=config.model_dump(mode="json"),
+            kind="ranked" if model.config.ranker else "blend",
+            config=model.config.model_dump(mode="json"),
             events=len(interactions),
-            first_event_at=from_milliseconds(interactions.newest - interactions.span),
+            first_event_at=from_milliseconds(interactions.oldest),
             last_event_at=from_milliseconds(interactions.newest),
             code_version=__version__,
             seconds=round(time.monotonic() - started, 3),
@@ -180,3 +220,12 @@ def _outdated(stores: Stores, scope: Scope, scenario: Scenario, champion: str, i
         return champion
     same = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
     return "" if same and model.rules == scenario.actions else record.refresh_of or champion
+
+
+def _readable(stores: Stores, scope: Scope, version: str) -> bool:
+    """Whether a version can serve."""
+    try:
+        read_model(scope, stores.snapshots, version)
+    except (NotFound, Outdated):
+        return False
+    return True

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
+from lemo.recommenders.timeline import Timeline
 from lemo.recommenders.weighting import event_weights
 
 Array = np.ndarray[Any, Any]
@@ -52,9 +53,9 @@ class Acts:
         return len(self.user_ids), len(self.item_ids)
 
     @property
-    def newest(self) -> int:
-        """Unix milliseconds of the newest act; 0 without acts."""
-        return int(self.times.max()) if len(self.times) else 0
+    def timeline(self) -> Timeline:
+        """From when to when users act, and the pauses between: of these acts, so that it follows from the state."""
+        return Timeline.of(self.keys >> (WEIGHT_BITS + ITEM_BITS), self.times)
 
     def with_items(self, item_ids: pa.Array) -> "Acts":
         """The same acts, with items that may have none."""
@@ -88,10 +89,10 @@ class Acts:
         new = places[~known]
         return np.insert(self.keys, new, keys[~known]), np.insert(kept, new, times[~known])
 
-    def tastes(self, half_life_ms: float | None, now_ms: int) -> tuple[CSR, float]:
+    def tastes(self, half_life_ms: float | None) -> tuple[CSR, float]:
         """Users x items (float64, sorted), and the mean weight of the acts that count.
 
-        A cell is the strongest act for the item, decayed by its age before `now_ms`; a pair whose newest act speaks
+        A cell is the strongest act for the item, decayed by its age before now; a pair whose newest act speaks
         against the item has none. The mean weight, undecayed, is the unit of shrinkage.
         """
         pairs = self.keys >> WEIGHT_BITS
@@ -102,7 +103,7 @@ class Acts:
         favourable = weights > 0
         strengths = np.where(favourable, weights, 0.0)
         if half_life_ms is not None:
-            strengths *= np.exp2(np.maximum((self.times - now_ms) / max(half_life_ms, 1.0), FADED))
+            strengths *= np.exp2(np.maximum(-self.timeline.ages(self.times) / max(half_life_ms, 1.0), FADED))
         cells = np.maximum.reduceat(strengths, starts)
         lasting = np.ones(len(starts), dtype=bool)
         if not favourable.all():

@@ -20,6 +20,7 @@ from lemo.recommenders.ranker import Ranker
 from lemo.recommenders.ridge import MOST_ITEMS, neighbourhood_ridges
 from lemo.recommenders.scored import Scored
 from lemo.recommenders.strings import pack_strings, unpack_strings
+from lemo.recommenders.timeline import Timeline, pauses_from
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -68,7 +69,7 @@ class BlendModel:
         popular: Array,
         config: BlendConfig,
         rules: Mapping[str, ActionRule],
-        newest_ms: int,
+        timeline: Timeline,
         influence: CSR | None = None,
         evidence: Evidence | None = None,
     ) -> None:
@@ -83,8 +84,8 @@ class BlendModel:
         """What the ranker is asked with; None without a ranker."""
         self.config = config
         self.rules = dict(rules)
-        self.newest_ms = newest_ms
-        self._encoder = Encoder(item_ids, self.rules, config.behaviour_half_life_ms)
+        self.timeline = timeline
+        self._encoder = Encoder(item_ids, self.rules, config.behaviour_half_life_ms, timeline)
         self._share = min(config.behaviour_share, LARGEST_SHARE)
         self._popular = z_scores(popular)
         self._base = (1 - self._share) * self._popular
@@ -100,7 +101,7 @@ class BlendModel:
             popularity(interactions, config.popularity_half_life_ms),
             config,
             rules,
-            interactions.newest,
+            interactions.timeline,
             evidence=Evidence.fit(interactions, config.ranker.half_lives) if config.ranker else None,
         )
 
@@ -188,9 +189,21 @@ class BlendModel:
                 scores = np.concatenate([scores, below - below[:1] + scores[-1]])
             yield items, scores
 
+    def personal_share(self, tastes: CSR, seen: CSR, n: int = 10) -> float:
+        """Of all places of the encoded users' answers, the part in which the user's own taste decides."""
+        shown = personal = 0
+        for items, _, own in self._ranked(tastes, seen, n, np.zeros(0, dtype=np.int32)):
+            shown += len(items)
+            personal += int(self._personal(items, own).sum())
+        return personal / max(shown, 1)
+
+    def _personal(self, items: Array, own: Array) -> Array:
+        """bool per item: whether the user's own part of its score is more than popularity's."""
+        return np.asarray(own > np.maximum(self._base[items], 0))
+
     def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
         because = np.full(len(items), -1)
-        personal = own > np.maximum(self._base[items], 0)
+        personal = self._personal(items, own)
         # What only dislikes speak of may be personal without a neighbour.
         personal &= np.diff(self.neighbours.indptr)[items] > 0
         if personal.any():
@@ -227,7 +240,9 @@ class BlendModel:
         manifest = {
             "config": self.config.model_dump(mode="json"),
             "rules": {action: rule.model_dump(mode="json") for action, rule in self.rules.items()},
-            "newest_ms": self.newest_ms,
+            "since_ms": self.timeline.since,
+            "now_ms": self.timeline.now,
+            "pauses": self.timeline.pauses,
         }
         return arrays, manifest
 
@@ -241,7 +256,8 @@ class BlendModel:
             np.asarray(arrays["popularity"]),
             BlendConfig.model_validate(manifest["config"]),
             {action: ActionRule.model_validate(rule) for action, rule in manifest["rules"].items()},
-            int(manifest["newest_ms"]),
+            # Models of before robust time have none of these, and know no pauses.
+            Timeline(manifest.get("since_ms", 0), manifest.get("now_ms", 0), pauses_from(manifest.get("pauses", ()))),
             csr_from("influence", arrays, len(item_ids)),
             Evidence.from_arrays(arrays) if "evidence_items" in arrays else None,
         )

@@ -202,11 +202,13 @@ def _of_items(interactions: Interactions, counts: list[Array], orders: list[Arra
         ranks[order] = np.arange(items)
         columns += [z_scores(values), np.log1p(ranks)]
     liked = interactions.liked
-    first = np.full(items, interactions.newest, dtype=np.int64)
-    np.minimum.at(first, liked.items, liked.timestamps)
-    last = first.copy()
-    np.maximum.at(last, liked.items, liked.timestamps)
-    columns += [np.log1p((interactions.newest - moment) / HOUR_MS) for moment in (first, last)]
+    ages = interactions.timeline.ages(liked.timestamps)
+    last = np.full(items, np.iinfo(np.int64).max)
+    np.minimum.at(last, liked.items, ages)
+    last[last == np.iinfo(np.int64).max] = 0
+    first = last.copy()
+    np.maximum.at(first, liked.items, ages)
+    columns += [np.log1p(age / HOUR_MS) for age in (first, last)]
     rates = [values / (part or 1.0) + 1e-3 for values, part in zip(counts, POPULARITY_SPANS, strict=True)]
     columns += [np.log(rates[short] / rates[long]) for short, long in ((4, 2), (2, 1))]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((items, 0), dtype=np.float32)

@@ -10,19 +10,30 @@ from scipy import sparse
 from lemo.domain.scenario import ActionRule
 from lemo.domain.touch import Touch, taste_weight
 from lemo.recommenders.interactions import OLDEST_HALF_LIVES
+from lemo.recommenders.timeline import Timeline
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 
 class Encoder:
-    """Turns touches into tastes, by a scenario's rules and a half-life. Items that it does not know are left out."""
+    """Turns touches into tastes, by a scenario's rules, a half-life and the scenario's time.
 
-    def __init__(self, item_ids: Sequence[str], rules: Mapping[str, ActionRule], half_life_ms: float | None) -> None:
+    Items that it does not know are left out.
+    """
+
+    def __init__(
+        self,
+        item_ids: Sequence[str],
+        rules: Mapping[str, ActionRule],
+        half_life_ms: float | None,
+        timeline: Timeline | None = None,
+    ) -> None:
         self._items = len(item_ids)
         self._codes = {item_id: code for code, item_id in enumerate(item_ids)}
         self._rules = rules
         self._half_life_ms = half_life_ms
+        self._timeline = timeline or Timeline()
 
     def rows(self, item_ids: Collection[str]) -> Array:
         """Codes (int32) of the ids that are known."""
@@ -55,7 +66,7 @@ class Encoder:
         distaste: dict[int, float] = {}
         seen: set[int] = set()
         opinions: dict[int, tuple[int, bool]] = {}
-        newest = max((touch.timestamp_ms for touch in history), default=0)
+        newest = self._timeline.lived_at(max((touch.timestamp_ms for touch in history), default=0))
         for touch in history:
             code = self._codes.get(touch.item_id)
             rule = self._rules.get(touch.action)
@@ -67,7 +78,7 @@ class Encoder:
             if weight == 0:
                 continue
             opinions[code] = max(opinions.get(code, (touch.timestamp_ms, False)), (touch.timestamp_ms, weight < 0))
-            strength = weight * self._decay(newest - touch.timestamp_ms)
+            strength = weight * self._decay(newest - self._timeline.lived_at(touch.timestamp_ms))
             if weight > 0:
                 taste[code] = max(taste.get(code, 0.0), strength)
             else:

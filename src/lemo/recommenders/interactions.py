@@ -10,6 +10,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
+from lemo.recommenders.timeline import Timeline
 from lemo.recommenders.weighting import event_weights
 
 Array = np.ndarray[Any, Any]
@@ -73,13 +74,23 @@ class Interactions:
 
     @cached_property
     def newest(self) -> int:
-        """The newest timestamp (ms), which stands for now; 0 without acts."""
+        """The newest timestamp (ms); 0 without acts. What is new and old is measured from `timeline.now`."""
         return int(self.timestamps.max()) if len(self) else 0
 
     @cached_property
+    def oldest(self) -> int:
+        """The oldest timestamp (ms); 0 without acts."""
+        return int(self.timestamps.min()) if len(self) else 0
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """From when to when users act, and the pauses between."""
+        return Timeline.of(self.users, self.timestamps)
+
+    @cached_property
     def span(self) -> int:
-        """Milliseconds between the oldest and the newest act."""
-        return self.newest - int(self.timestamps.min()) if len(self) else 0
+        """Milliseconds from the beginning of activity to its end, without pauses."""
+        return self.timeline.span
 
     def where(self, mask: Array) -> "Interactions":
         """The acts that `mask` (bool (n,) or indices) keeps; ids and codes stay as they are."""
@@ -116,8 +127,8 @@ class Interactions:
 
     @cached_property
     def typical_weight(self) -> float:
-        """The mean positive weight, undecayed: the unit that shrinkage is measured in; 1 without positive acts."""
-        return float(self.weights[self.positive].mean(dtype=np.float64)) if self.positive.any() else 1.0
+        """The mean weight of `liked`, undecayed: the unit that shrinkage is measured in; 1 without positive acts."""
+        return float(self.liked.weights.mean(dtype=np.float64)) if len(self.liked) else 1.0
 
     @cached_property
     def pairs(self) -> Array:
@@ -144,26 +155,33 @@ class Interactions:
         return acts.where(np.argsort(acts.pairs, kind="stable"))
 
     def csr(self, half_life_ms: float | None = None) -> CSR:
-        """Users x items (float64, sorted): positive weights summed, decayed by their age before `newest`."""
-        return self._joined(np.add, half_life_ms)
+        """Users x items (float64, sorted): positive weights summed, decayed by their age before now."""
+        return self._joined(np.add, self.weights_of_liked(half_life_ms))
 
     def tastes(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age."""
-        return self._joined(np.maximum, half_life_ms)
+        return self._joined(np.maximum, self.weights_of_liked(half_life_ms))
 
     def asked(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): `tastes`, and below 0 the strongest act against what users turned against.
 
         This is what a remembered history says (repeats count once), so a model that is asked with these rows
-        answers what it answers for the same users' touches. Age is measured from `newest`; models do not
-        care for the scale of a row.
+        answers what it answers for the same users' touches. Age is measured from each user's newest act.
         """
-        tastes = self.tastes(half_life_ms)
+        lived = self.timeline.lived(self.timestamps)
+        last = np.full(len(self.user_ids), np.iinfo(np.int64).min)
+        np.maximum.at(last, self.users, lived)
+
+        def weights_of(acts: Interactions) -> Array:
+            ages = last[acts.users] - self.timeline.lived(acts.timestamps)
+            return np.asarray(acts.weights * decay(ages, half_life_ms))
+
+        tastes = self._joined(np.maximum, weights_of(self.liked))
         acts = self.where(self._against & (self.weights < 0))
         if not len(acts):
             return tastes
         order = np.argsort(acts.pairs, kind="stable")
-        weights = (acts.weights * decay(self.newest - acts.timestamps, half_life_ms))[order]
+        weights = weights_of(acts)[order]
         starts = _starts(acts.pairs[order])
         dislikes = self._matrix(np.minimum.reduceat(weights, starts), acts.pairs[order][starts])
         both: CSR = (tastes + dislikes).tocsr()
@@ -175,14 +193,13 @@ class Interactions:
         return self._seen
 
     def weights_of_liked(self, half_life_ms: float | None) -> Array:
-        """float64: the weights of `liked`, decayed by their age before `newest`."""
+        """float64: the weights of `liked`, decayed by their age before now."""
         acts = self.liked
-        return np.asarray(acts.weights * decay(self.newest - acts.timestamps, half_life_ms))
+        return np.asarray(acts.weights * decay(self.timeline.ages(acts.timestamps), half_life_ms))
 
-    def _joined(self, join: np.ufunc, half_life_ms: float | None) -> CSR:
-        """Users x items: the weights of each pair's positive acts, joined."""
+    def _joined(self, join: np.ufunc, weights: Array) -> CSR:
+        """Users x items: the weights of each pair's positive acts, joined; those of `liked`, one by one."""
         starts, pairs = self._liked_pairs
-        weights = self.weights_of_liked(half_life_ms)
         return self._matrix(join.reduceat(weights, starts) if len(starts) else weights, pairs)
 
     @cached_property

@@ -8,11 +8,18 @@ from lemo.recommenders.interactions import Interactions
 
 Array = np.ndarray[Any, Any]
 
+MOST_OF_A_PAIR = 5.0
+"""In typical weights: a user who comes back to an item likes it more, one who comes a thousand times is no crowd."""
+
 
 def popularity(interactions: Interactions, half_life_ms: float | None = None) -> Array:
-    """float64 (items,): the sum of each item's positive weights, decayed by their age before the newest act."""
-    weights = interactions.weights_of_liked(half_life_ms)
-    return np.bincount(interactions.liked.items, weights=weights, minlength=len(interactions.item_ids))
+    """float64 (items,): the sum of each item's positive weights, decayed by their age before now.
+
+    What one user says of one item counts up to `MOST_OF_A_PAIR`, however often it is said.
+    """
+    said = interactions.csr(half_life_ms)
+    most = MOST_OF_A_PAIR * interactions.typical_weight
+    return np.bincount(said.indices, np.minimum(said.data, most), minlength=len(interactions.item_ids))
 
 
 def z_scores(values: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.interactions import LONGEST_HISTORY, Interactions
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -54,7 +54,7 @@ def windows_from(interactions: Interactions, starts: Sequence[float]) -> Iterato
     """What could have been asked at these quantiles of all acts, each about the next `LENGTH` of them."""
     for start in starts:
         end = min(start + LENGTH, 1.0)
-        moments = np.quantile(interactions.timestamps, (start, end), method="higher").tolist()
+        moments = np.quantile(_telling(interactions), (start, end), method="higher").tolist()
         yield split_at(interactions, int(moments[0]), int(moments[1]) + (end == 1.0))
 
 
@@ -73,12 +73,22 @@ def sampled(asking: Split, most: int) -> Split:
 
 
 def _after_moment(interactions: Interactions, share: float) -> Array:
-    order = np.sort(interactions.timestamps)
+    order = np.sort(_telling(interactions))
     if len(order) == 0:
         return np.zeros(0, dtype=bool)
     moment = order[min(int(share * len(order)), len(order) - 1)]
-    # Where the first moment holds more than `share` of all acts, the test part is what comes after it.
-    return np.asarray(interactions.timestamps >= max(moment, order[0] + 1))
+    # Where the first moment of activity holds more than `share` of all acts, the test part is what comes after it.
+    return np.asarray(interactions.timestamps >= max(moment, interactions.timeline.since + 1))
+
+
+def _telling(interactions: Interactions) -> Array:
+    """The moments by which time is divided: of one user's acts the newest `LONGEST_HISTORY`: no user decides."""
+    counts = np.bincount(interactions.users, minlength=1)
+    if counts.max() <= LONGEST_HISTORY:
+        return interactions.timestamps
+    times = interactions.timestamps[np.lexsort((-interactions.timestamps, interactions.users))]
+    places = np.arange(len(times)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(times[places < LONGEST_HISTORY])
 
 
 def _last_of_each_user(interactions: Interactions, share: float) -> Array:

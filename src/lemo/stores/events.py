@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lemo.domain.activity import MOST_STRAYS, strays
 from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.event import Event
 from lemo.domain.event_columns import NAMES, EventColumns
@@ -198,13 +199,23 @@ class Events(ClickHouse):
         return [user_id for (user_id,) in rows]
 
     def newest(self, scope: Scope) -> int | None:
-        """Unix ms of the newest event: what "now" means in the scenario; None without events."""
+        """Unix ms of the newest event; None without events."""
         newest = self._one(
             f"SELECT if(count() = 0, NULL, toUnixTimestamp64Milli(max(timestamp))) FROM {self._table} FINAL "
             f"WHERE {_WHERE}",
             scope,
         )
         return None if newest is None else int(newest)
+
+    def now(self, scope: Scope) -> int | None:
+        """Unix ms where activity ends (all but a few users end before), which is "now"; None without events."""
+        rows = self._query(
+            f"SELECT toUnixTimestamp64Milli(max(timestamp)) AS last, count() OVER () FROM {self._table} FINAL "
+            f"WHERE {_WHERE} GROUP BY user_id ORDER BY last DESC LIMIT {{most:UInt32}}",
+            scope,
+            most=MOST_STRAYS + 1,
+        )
+        return int(rows[strays(int(rows[0][1]))][0]) if rows else None
 
     def history(self, scope: Scope, user_id: str, limit: int) -> list[Event]:
         """The user's `limit` newest events, newest first."""

@@ -27,7 +27,14 @@ class ModelRecord(BaseModel):
     config: dict[str, Any] = {}
     """The recommender's configuration."""
     metrics: dict[str, Any] = {}
-    """Quality on the temporal split: by recommender (`model`, `popularity`), then by metric (`ndcg_at_10`)."""
+    """Quality on the temporal split: by recommender (`model`, `popularity`), then by metric (`ndcg_at_10`).
+
+    `model` is this record's configuration, fitted on the first 80 % of its events and asked about the rest; empty where
+    nobody could be asked.
+    """
+    soundness: dict[str, float] | None = None
+    """How the answers of what serves, fitted on all events, look beside those of what was measured; null where it was
+    not to serve, or nobody could be asked."""
     champion_ndcg_at_10: float | None = None
     """What the serving model reached on the same split; null where there was none, or nothing to measure on."""
     comparison: dict[str, Any] | None = None

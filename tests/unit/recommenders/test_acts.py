@@ -40,7 +40,7 @@ def table(rows: list[Row]) -> pa.Table:
 
 
 def named(acts: Acts, half_life: float | None) -> dict[tuple[str, str], float]:
-    cells = acts.tastes(half_life, acts.newest)[0].tocoo()
+    cells = acts.tastes(half_life)[0].tocoo()
     users, items = acts.user_ids.to_pylist(), acts.item_ids.to_pylist()
     return {(users[u], items[i]): w for u, i, w in zip(cells.row, cells.col, cells.data, strict=True)}
 
@@ -78,6 +78,6 @@ def test_events_again_change_nothing() -> None:
 def test_the_unit_is_the_mean_weight_of_what_counts() -> None:
     rows: list[Row] = [("u1", "a", "like", 5, None), ("u2", "a", "view", 7, None), ("u2", "b", "view", 8, None)]
     turned: list[Row] = [*rows, ("u2", "b", "refund", 9, None)]
-    assert Acts.none(RULES).with_events(table(rows), RULES).tastes(None, 0)[1] == pytest.approx(5 / 3)
-    assert Acts.none(RULES).with_events(table(turned), RULES).tastes(None, 0)[1] == 2
-    assert np.isfinite(Acts.none(RULES).tastes(None, 0)[1])
+    assert Acts.none(RULES).with_events(table(rows), RULES).tastes(None)[1] == pytest.approx(5 / 3)
+    assert Acts.none(RULES).with_events(table(turned), RULES).tastes(None)[1] == 2
+    assert np.isfinite(Acts.none(RULES).tastes(None)[1])

@@ -102,7 +102,7 @@ def answers_make_sense(data: Interactions, model: BlendModel, acts: Sequence[Act
 def test_similarity_and_profiles_cope(name: str) -> None:
     acts = SCENARIOS[name]
     found = Acts.none(RULES).with_events(table(acts), RULES)
-    kept, unit = found.tastes(DAY, found.newest)
+    kept, unit = found.tastes(DAY)
     assert np.all(np.isfinite(kept.data))
     assert 0 < unit < np.inf
     histories: dict[str, list[Touch]] = {}

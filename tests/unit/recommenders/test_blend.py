@@ -114,7 +114,7 @@ def test_arrays_hold_the_whole_model(world: Interactions, model: BlendModel) -> 
     again = BlendModel.from_arrays(arrays, manifest)
     asked = histories(world, range(10))
     assert again.recommend(asked, 10) == model.recommend(asked, 10)
-    assert (again.newest_ms, again.config, again.rules) == (world.newest, CONFIG, RULES)
+    assert (again.timeline, again.config, again.rules) == (world.timeline, CONFIG, RULES)
     assert np.shares_memory(again.influence.data, arrays["influence_data"])
 
 
