@@ -90,6 +90,26 @@ def test_a_stranger_gets_popular_items_and_some_new_ones(served: Served, stores:
     assert not answer.degraded
 
 
+def test_a_catalogue_that_came_in_one_import_is_not_new(served: Served, stores: Stores, scope: Scope) -> None:
+    publish_model(stores, scope, "1", model_of())
+    add_new(stores, scope, *(f"film-{number}" for number in range(300)))
+    wait_for(lambda: len(ids(served.latest(scope, 300))) == 300)
+    stranger = served.recommend(scope, "stranger", 10)
+    assert ids(stranger) == list(ITEMS[:10])
+    assert {item.reason for item in stranger.items} == {"popular now"}
+    # What comes later says something by its arrival; a batch export explores nothing.
+    later = time.time_ns() // 1_000_000 - 1_000
+    stores.fresh.add(scope, [Item(item_id=f"film-{number}") for number in range(300)], [later - 3 * 3_600_000] * 300)
+    stores.fresh.add(scope, [Item(item_id="premiere")], [later])
+    wait_for(lambda: ids(served.recommend(scope, "stranger", 10))[4] == "premiere")
+    shown = served.recommend(scope, "stranger", 10).items
+    assert [item.item_id for item in shown if item.reason == "new"] == ["premiere"]
+    assert shown[4].score == 0 != shown[3].score
+    with Served(stores, watch=False) as batch:
+        exported = dict(batch.recommend_many(scope, ["stranger"], 10))["stranger"]
+    assert ids(exported) == list(ITEMS[:10])
+
+
 def test_without_a_model_the_newest_items_answer(served: Served, stores: Stores, scope: Scope) -> None:
     add_new(stores, scope, "a", "b", "c")
     touch(stores, scope, "u", "b")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
+from lemo.domain.newness import Arrival
+
 Moment = TypeVar("Moment", int, datetime)
 """Unix milliseconds, or an aware datetime."""
 
@@ -49,9 +51,12 @@ class Availability:
         expiring: Mapping[str, int] | None = None,
         unknown: frozenset[str] = frozenset(),
         whole: bool = False,
+        arrivals: tuple[Arrival, ...] = (),
     ) -> None:
         self.newest = newest
         """Newest items first, also those whose publication is near; ask `hidden` which of them may be shown."""
+        self.arrivals = arrivals
+        """When each of the newest items came."""
         self.off = off
         """Inactive and deleted items."""
         self.unknown = unknown

@@ -8,16 +8,18 @@ from pydantic import BaseModel
 
 _BECAUSE = re.compile(r'because of "(.*)"$', re.DOTALL)
 
-ReasonKind = Literal["similar", "popular", "latest", "content"]
+ReasonKind = Literal["similar", "popular", "latest", "content", "other"]
 
 
 class RecommendedItem(BaseModel):
-    """One item of an answer: its score (higher is better, comparable within the answer only) and why it is there."""
+    """One item of an answer: its score and why it is there."""
 
     item_id: str
     score: float
+    """Higher is better, comparable within the answer only; 0 where no model scored the item: it is shown as new,
+    or to fill up the answer."""
     reason: str
-    """In plain words: `because of "ITEM"`, `popular now`, `new`."""
+    """In plain words: `because of "ITEM"`, `popular now`, `new`, `from the catalogue`."""
 
     @property
     def because(self) -> str | None:

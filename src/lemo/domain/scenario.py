@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Action
+from lemo.domain.newness import Newness
 from lemo.domain.rating import Scale, disliked_to, liked_from
 from lemo.domain.reasons import reason
 from lemo.domain.scope import checked_name
@@ -107,6 +108,10 @@ class Scenario(BaseModel):
     catalogue: Catalogue = "auto"
     """Whether only items of the catalogue are answered: `auto`, as soon as it holds one; `none`: also ids that only
     events know; `required`: never those."""
+    new_days: Annotated[float, Field(gt=0, le=3650)] = 30
+    """How long an item is new, from its publication (else its arrival) to where the scenario's activity is."""
+    exploration: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Part of the places that show new items to users of whom nothing is known; batch exports show none."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     def needs_catalogue(self, there_is_one: bool) -> bool:
@@ -123,6 +128,11 @@ class Scenario(BaseModel):
         if not isinstance(rate, dict) or "scale" in rate or rate.get("min_value") is not None:
             return data
         return {**data, "actions": {**data["actions"], "rate": {**rate, "scale": "auto"}}}
+
+    @property
+    def newness(self) -> Newness:
+        """What is new here."""
+        return Newness(days=self.new_days, share=self.exploration)
 
 
 def _rules(**weights: float) -> dict[str, ActionRule]:
@@ -153,16 +163,21 @@ TEMPLATES: dict[Template, dict[str, ActionRule]] = {
     "custom": _rules(**COMMON, play=2.0, purchase=5.0, favorite=3.0, rate=3.0),
 }
 """The actions that each template knows, with their weights. Other actions are refused as unknown."""
+NEW_DAYS: dict[Template, float] = {"news": 2, "vlog": 7}
+"""How long items of a template are new, where it is not a month."""
 
 
 def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     """A new scenario with its template's rules; raises InvalidInput for a bad name."""
     return Scenario(
-        scenario_id=checked_name("scenario", scenario_id), template=template, actions=dict(TEMPLATES[template])
+        scenario_id=checked_name("scenario", scenario_id),
+        template=template,
+        actions=dict(TEMPLATES[template]),
+        new_days=NEW_DAYS.get(template, 30),
     )
 
 
-EDITABLE = ("actions", "active_days", "catalogue")
+EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration")
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
 """The fields of an action's rule that may be changed."""
@@ -173,7 +188,7 @@ def edited(scenario: Scenario, changes: Any) -> Scenario:
 
     Raises InvalidInput, which names the field and what it may be.
     """
-    mend = f"A scenario's {' and '.join(EDITABLE)} can be changed; an action has {', '.join(RULE_FIELDS)}."
+    mend = f"A scenario's {', '.join(EDITABLE)} can be changed; an action has {', '.join(RULE_FIELDS)}."
     if not isinstance(changes, dict):
         raise InvalidInput("The changes must be an object.", mend)
     for name in changes:

@@ -71,7 +71,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     same = bool(refresh_of) and kept == config
     if same and sound is None:
         sound = look(model)
-    publish = partial(_publish, stores, scope, report, interactions, started)
+    publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
         model,
         metrics=_told(assessment, metrics),
@@ -165,12 +165,14 @@ def _publish(
     stores: Stores,
     scope: Scope,
     report: Report,
+    scenario: Scenario,
     interactions: Interactions,
     started: float,
     model: BlendModel,
     **about: Any,
 ) -> str:
     """Publishes and records a model of all events; returns the version."""
+    model.newness = scenario.newness
     arrays, manifest = model.to_arrays()
     version = new_version()
     restore_for(stores, scope, interactions.item_ids, report.check)

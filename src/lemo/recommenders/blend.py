@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
+from lemo.domain.newness import Newness
 from lemo.domain.scenario import ActionRule
 from lemo.domain.touch import Touch
 from lemo.recommenders.evidence import Candidates, Evidence, csr_arrays, csr_from
@@ -85,6 +86,8 @@ class BlendModel:
         self.config = config
         self.rules = dict(rules)
         self.timeline = timeline
+        self.newness = Newness()
+        """What the scenario calls new; told to whoever serves the model."""
         self._encoder = Encoder(item_ids, self.rules, config.behaviour_half_life_ms, timeline)
         self._share = min(config.behaviour_share, LARGEST_SHARE)
         self._popular = z_scores(popular)
@@ -243,6 +246,7 @@ class BlendModel:
             "since_ms": self.timeline.since,
             "now_ms": self.timeline.now,
             "pauses": self.timeline.pauses,
+            "newness": self.newness.model_dump(mode="json"),
         }
         return arrays, manifest
 
@@ -250,7 +254,7 @@ class BlendModel:
     def from_arrays(cls, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> "BlendModel":
         """What `to_arrays` gave; the arrays may be memory-mapped and read-only."""
         item_ids = unpack_strings("item_ids", arrays)
-        return cls(
+        model = cls(
             item_ids,
             csr_from("neighbours", arrays, len(item_ids)),
             np.asarray(arrays["popularity"]),
@@ -261,6 +265,8 @@ class BlendModel:
             csr_from("influence", arrays, len(item_ids)),
             Evidence.from_arrays(arrays) if "evidence_items" in arrays else None,
         )
+        model.newness = Newness.model_validate(manifest.get("newness", {}))
+        return model
 
 
 def _related(tastes: CSR, config: BlendConfig, unit: float) -> CSR:

@@ -1,4 +1,4 @@
-"""From scored items to an answer: mixing in and filling up with new items, reasons in plain words."""
+"""From scored items to an answer: new items mixed in, filled up with the latest, reasons in plain words."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import uuid4
@@ -8,10 +8,16 @@ from lemo.domain.scenario import ActionRule
 from lemo.domain.touch import Touch
 from lemo.recommenders.scored import Scored
 
-NEW_EVERY = 5
-"""A user of whom nothing is known sees a new item at every fifth place: it would never become popular otherwise."""
+UNSCORED = 0.0
+"""Where nothing is known: neither a neighbour's score nor one made up. The blend gives it to an average item."""
 
-_WORDS = {"similar": "fits what you chose", "content": "fits what you chose", "latest": "new", "popular": "popular now"}
+_WORDS = {
+    "similar": "fits what you chose",
+    "content": "fits what you chose",
+    "latest": "new",
+    "popular": "popular now",
+    "other": "from the catalogue",
+}
 
 
 def reason(scored: Scored) -> str:
@@ -40,26 +46,29 @@ def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scor
     return [Scored(item_id, 1 - place / len(items), None, "latest") for place, item_id in enumerate(items)]
 
 
-def with_new_items(scored: Sequence[Scored], latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:
-    """The scored items made up to n with the newest ones, which take the score of the item before them.
+def with_new_items(
+    scored: Sequence[Scored],
+    new: Sequence[str],
+    latest: Sequence[str],
+    n: int,
+    without: Collection[str],
+    share: float = 0.0,
+) -> list[Scored]:
+    """The scored items, with new ones among them, made up to n with the latest, which need not be new.
 
-    An answer in which nothing is personal gets a new item at every `NEW_EVERY`-th place as well.
+    An answer in which nothing is personal gives `share` of its places, evenly spread, to new items: they would never
+    become popular otherwise. No model has scored what is added: its score is `UNSCORED`.
     """
     top = list(scored[:n])
-    new = [item_id for item_id in latest[: 2 * n + len(top) + len(without)] if item_id not in without]
-    shown = {each.item_id for each in top}
-    if top and all(each.kind == "popular" for each in top):
-        wanted = n // NEW_EVERY
-        mixed = [item_id for item_id in new if item_id not in shown][:wanted]
-        for place, item_id in enumerate(mixed):
-            at = min((place + 1) * NEW_EVERY - 1, len(top))
-            top.insert(at, Scored(item_id, top[at - 1].score, None, "latest"))
-        top = top[:n]
+    if not top:
+        return newest(latest, n, without)
+    if share > 0 and all(each.kind == "popular" for each in top):
         shown = {each.item_id for each in top}
-    missing = n - len(top)
-    if missing > 0:
-        if not top:
-            return newest(latest, n, without)
-        fill = [item_id for item_id in new if item_id not in shown][:missing]
-        top += [Scored(item_id, top[-1].score, None, "latest") for item_id in fill]
-    return top
+        mixed = (item_id for item_id in new if item_id not in shown and item_id not in without)
+        places = [int((place + 1) / share) - 1 for place in range(int(n * share))]
+        for at, item_id in zip(places, mixed, strict=False):
+            top.insert(min(at, len(top)), Scored(item_id, UNSCORED, None, "latest"))
+        top = top[:n]
+    shown = {each.item_id for each in top}
+    fill = [item_id for item_id in latest if item_id not in shown and item_id not in without][: n - len(top)]
+    return top + [Scored(item_id, UNSCORED, None, "other") for item_id in fill]

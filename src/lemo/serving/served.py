@@ -51,7 +51,7 @@ class Served:
     def recommend(self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = ()) -> Answer:
         """The n best items for the user, none of `exclude` among them; always answers, degraded if it must."""
         state = self._scopes.state(scope)
-        found = _answers(state, [self._redis.read(scope, user_id)], n, exclude)[0]
+        found = _answers(state, [self._redis.read(scope, user_id)], n, exclude, state.exploration)[0]
         return (
             found.model_copy(update={"degraded": True})
             if self._scopes.is_stale(state, "model", "newest items")
@@ -59,11 +59,11 @@ class Served:
         )
 
     def recommend_many(self, scope: Scope, users: Sequence[str], n: int) -> Iterator[tuple[str, Answer]]:
-        """Each user's answer, the same that `recommend` gives; raises EngineUnavailable rather than degrade."""
+        """Each user's answer as `recommend` gives it, without new items; raises EngineUnavailable, never degrades."""
         state = self._complete_state(scope)
         for batch in _batches(users):
             known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
-            yield from zip(batch, _answers(state, known, n, ()), strict=True)
+            yield from zip(batch, _answers(state, known, n, (), exploration=0), strict=True)
 
     def precompute(
         self, scope: Scope, users: Sequence[str], renew: bool = True
@@ -178,7 +178,9 @@ def _popular(state: ServingState, n: int, exclude: Collection[str] = ()) -> list
     return state.mapped.model.popular(n, hidden)
 
 
-def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Collection[str]) -> list[Answer]:
+def _answers(
+    state: ServingState, known: Sequence[Known], n: int, exclude: Collection[str], exploration: float
+) -> list[Answer]:
     """One answer for each user, from the precomputed items where they are current, else from the model."""
     model, version = state.mapped.model, state.mapped.model_version
     hidden = state.hidden.union(exclude) if exclude else state.hidden
@@ -192,7 +194,8 @@ def _answers(state: ServingState, known: Sequence[Known], n: int, exclude: Colle
     for user, ready in zip(known, items, strict=True):
         scored = next(computed) if ready is None else ready
         without = hidden | seen_items(user.touches or (), state.rules)
-        answers.append(answer(with_new_items(scored, state.latest, n, without), version, degraded=user.touches is None))
+        items_shown = with_new_items(scored, state.new, state.latest, n, without, exploration)
+        answers.append(answer(items_shown, version, degraded=user.touches is None))
     return answers
 
 
@@ -202,7 +205,7 @@ def _last(known: Known, state: ServingState, n: int, hidden: frozenset[str]) -> 
     stored = known.precomputed
     shown = [each for each in stored.items if each.item_id not in without] if stored else []
     version = stored.version if stored and shown else None
-    return answer(with_new_items(shown, state.latest, n, without), version, degraded=True)
+    return answer(with_new_items(shown, (), state.latest, n, without), version, degraded=True)
 
 
 def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[str]) -> list[Scored] | None:

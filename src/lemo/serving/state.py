@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
@@ -11,6 +11,7 @@ import structlog
 
 from lemo.domain.availability import Availability
 from lemo.domain.errors import EngineUnavailable, LemoError, NotFound, Outdated
+from lemo.domain.newness import Arrival
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.blend import BlendModel
@@ -62,6 +63,8 @@ class ServingState:
     mapped: Mapped = field(default_factory=Mapped)
     availability: Availability = field(default_factory=Availability)
     """Which items may be shown, and the newest ones."""
+    new: tuple[str, ...] = ()
+    """Which of the newest items are new (domain/newness.py); some of them may be hidden."""
     complete: bool = False
     """Whether every part could be read when last asked; else parts are older, or missing."""
     faults: Mapping[Part, Exception] = field(default_factory=dict)
@@ -82,6 +85,11 @@ class ServingState:
     def hidden(self) -> frozenset[str]:
         """Items that are not to be shown now."""
         return self.availability.hidden()
+
+    @property
+    def exploration(self) -> float:
+        """The part of an answer's places that show new items to users of whom nothing is known."""
+        return self.mapped.model.newness.share if self.mapped.model is not None else 0.0
 
     @property
     def rules(self) -> Mapping[str, ActionRule]:
@@ -121,7 +129,17 @@ def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: Serving
     mapped = Mapped(*model, *similar)
     if mapped.versions != had.versions:
         log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)
-    return ServingState(mapped, availability, complete=not faults, faults=faults, read_at=read_at)
+    new = _new(mapped, availability.arrivals)
+    return ServingState(mapped, availability, new, complete=not faults, faults=faults, read_at=read_at)
+
+
+def _new(mapped: Mapped, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
+    """What is new where the model's activity ends: an item is neither new nor old while nothing happens."""
+    if mapped.model is None:
+        return ()
+    related = len(mapped.similar.item_ids) if mapped.similar is not None else 0
+    catalogue = max(len(arrivals), len(mapped.model.item_ids), related)
+    return mapped.model.newness.new_items(arrivals, catalogue, mapped.model.timeline.now)
 
 
 def read_model(scope: Scope, snapshots: Snapshots, version: str) -> BlendModel:

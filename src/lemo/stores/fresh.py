@@ -15,6 +15,7 @@ from redis import Redis
 
 from lemo.domain.availability import Availability, Entry
 from lemo.domain.item import Item
+from lemo.domain.newness import Arrival
 from lemo.domain.scenario import Catalogue
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
@@ -23,6 +24,8 @@ from lemo.stores.redis import Keys, asking
 
 KEPT = 1_000
 """Newest items remembered per scenario, besides those that are not published yet."""
+ARRIVED = 0.5
+"""Added to the moment of a newest item without a publication: so the set says that the moment is its arrival."""
 HORIZON_MS = 6 * 3600 * 1000
 """How far ahead moments of expiry are read: as long as serving stays right while Redis is away."""
 REBUILD_SECONDS = 60
@@ -169,19 +172,20 @@ class Fresh:
         off_key, latest_key, embargoed_key, expiring_key = self.keys(scope)
         with asking(), self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hexists(self.about_key(scope), "built_at")
-            pipeline.zrevrangebyscore(latest_key, now + HORIZON_MS, "-inf")
+            pipeline.zrevrangebyscore(latest_key, now + HORIZON_MS, "-inf", withscores=True)
             pipeline.smembers(off_key)
             pipeline.smembers(self.unknown_key(scope))
             pipeline.zrangebyscore(embargoed_key, now, "+inf", withscores=True)
             pipeline.zrangebyscore(expiring_key, "-inf", now + HORIZON_MS, withscores=True)
             whole, newest, off, unknown, embargoed, expiring = pipeline.execute()
         return Availability(
-            tuple(item_id.decode() for item_id in newest),
+            tuple(item_id.decode() for item_id, _ in newest),
             frozenset(item_id.decode() for item_id in off),
             {item_id.decode(): int(moment) for item_id, moment in embargoed},
             {item_id.decode(): int(moment) for item_id, moment in expiring},
             frozenset(item_id.decode() for item_id in unknown),
             bool(whole),
+            tuple(Arrival(item_id.decode(), int(moment), moment == int(moment)) for item_id, moment in newest),
         )
 
     def latest(self, scope: Scope, n: int) -> list[str]:
@@ -284,7 +288,15 @@ class Fresh:
             )
 
     def _put(self, keys: Sequence[str], entries: Sequence[Entry]) -> None:
-        rows = [[*each[:3], each.published_at or 0, each.expires_at or 0] for each in entries]
+        rows = [
+            [
+                *each[:2],
+                each.new_at + ARRIVED * (each.published_at is None),
+                each.published_at or 0,
+                each.expires_at or 0,
+            ]
+            for each in entries
+        ]
         with asking():
             self._add(keys=keys, args=[time.time_ns() // 1_000_000, KEPT, orjson.dumps(rows)])
 

@@ -42,7 +42,7 @@ def test_chunks_change_nothing(world: Interactions, model: BlendModel, monkeypat
 
 
 def test_encoded_users_get_the_answers_of_their_touches(world: Interactions, model: BlendModel) -> None:
-    items, scores = model.rank(world.tastes(10 * DAY), world.seen_csr(), 10)
+    items, scores = model.rank(world.asked(10 * DAY), world.seen_csr(), 10)
     for row, answer in enumerate(model.recommend(histories(world, range(50)), 10)):
         assert [one.item_id for one in answer] == [world.item_ids[code] for code in items[row]]
         assert [one.score for one in answer] == pytest.approx(scores[row].tolist(), abs=1e-6)

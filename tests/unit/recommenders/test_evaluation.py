@@ -45,7 +45,7 @@ def test_the_model_is_asked_about_the_users_of_the_split() -> None:
     parts = split(groups_world())
     model = BlendModel.fit(parts.train, BlendConfig(behaviour_half_life_ms=5 * DAY, behaviour_share=0.7), RULES)
     metrics = evaluate(model, parts)
-    items, _ = model.rank(parts.train.tastes(5 * DAY), parts.train.seen_csr(), 20)
+    items, _ = model.rank(parts.train.asked(5 * DAY), parts.train.seen_csr(), 20)
     by_hand = measured(items[parts.users], parts.relevant, 200)
     assert {name: getattr(metrics, name) for name in (*ACCURACY, "coverage", "users", "ndcg_by_user")} == {
         name: getattr(by_hand, name) for name in (*ACCURACY, "coverage", "users", "ndcg_by_user")

@@ -67,7 +67,7 @@ def test_training_similarity_and_serving_make_the_same_of_the_same_acts(
     whole = Interactions.from_table(data, rules, item_ids="xyz")
     asked, seen = whole.asked(half_life).toarray(), whole.seen_csr().toarray()
     acts = Acts.none(rules).with_events(data, rules).with_items(pa.array(["x", "y", "z"]))
-    kept = acts.tastes(half_life, whole.newest)[0].toarray()
+    kept = acts.tastes(half_life)[0].toarray()
     places = [acts.item_ids.to_pylist().index(item) for item in whole.item_ids]
     users = acts.user_ids.to_pylist()
     histories = [

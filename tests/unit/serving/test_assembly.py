@@ -5,7 +5,7 @@ import json
 from lemo.domain.scenario import TEMPLATES
 from lemo.domain.touch import Touch
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import answer, newest, reason, seen_items, with_new_items
+from lemo.serving.assembly import UNSCORED, answer, newest, reason, seen_items, with_new_items
 
 LATEST = [f"new-{number}" for number in range(20)]
 
@@ -19,7 +19,10 @@ def personal(count: int) -> list[Scored]:
 
 
 def falls(items: list[Scored]) -> bool:
-    scores = [each.score for each in items]
+    """Whether what a model has scored falls, and nothing else has a score."""
+    unknown = [each for each in items if each.kind in ("latest", "other")]
+    assert {each.score for each in unknown} <= {UNSCORED}
+    scores = [each.score for each in items if each not in unknown]
     return scores == sorted(scores, reverse=True)
 
 
@@ -30,26 +33,34 @@ def test_reasons_are_plain_words() -> None:
 
 
 def test_a_personal_answer_is_left_as_it_is() -> None:
-    assert with_new_items(personal(30), LATEST, 10, set()) == personal(10)
+    assert with_new_items(personal(30), LATEST, LATEST, 10, set(), 0.2) == personal(10)
 
 
 def test_an_answer_with_nothing_personal_shows_a_new_item_at_every_fifth_place() -> None:
-    items = with_new_items(popular(30), LATEST, 10, set())
+    items = with_new_items(popular(30), LATEST, [], 10, set(), 0.2)
     kinds = [each.kind for each in items]
     assert [place for place, kind in enumerate(kinds, start=1) if kind == "latest"] == [5, 10]
     assert [each.item_id for each in items if each.kind == "latest"] == ["new-0", "new-1"]
     assert falls(items)
+    assert with_new_items(popular(30), LATEST, LATEST, 10, set()) == popular(10)
+    assert [each.kind for each in with_new_items(popular(30), LATEST, [], 4, set(), 0.5)][1::2] == ["latest"] * 2
+
+
+def test_nobody_is_shown_old_items_as_new() -> None:
+    items = with_new_items(popular(30), [], LATEST, 10, set(), 0.2)
+    assert items == popular(10)
 
 
 def test_too_short_an_answer_is_filled_with_the_newest_items() -> None:
-    items = with_new_items(personal(3), ["own-1", *LATEST], 10, {"new-0"})
+    items = with_new_items(personal(3), [], ["own-1", *LATEST], 10, {"new-0"}, 0.2)
     assert [each.item_id for each in items[3:]] == [f"new-{number}" for number in range(1, 8)]
+    assert {reason(each) for each in items[3:]} == {"from the catalogue"}
     assert falls(items)
 
 
 def test_no_item_appears_twice_or_though_it_must_not() -> None:
     for n in (1, 4, 5, 11, 200):
-        items = with_new_items(popular(7), ["hit-2", *LATEST], n, {"new-1", "new-2"})
+        items = with_new_items(popular(7), LATEST[:5], ["hit-2", *LATEST], n, {"new-1", "new-2"}, 0.2)
         ids = [each.item_id for each in items]
         assert len(ids) == len(set(ids)) == min(n, 7 + len(LATEST) - 2)
         assert not {"new-1", "new-2"} & set(ids)
@@ -57,9 +68,8 @@ def test_no_item_appears_twice_or_though_it_must_not() -> None:
 
 
 def test_without_anything_scored_the_newest_items_answer_best_first() -> None:
-    items = with_new_items([], LATEST, 5, {"new-0"})
-    assert [each.item_id for each in items] == [f"new-{number}" for number in range(1, 6)]
-    assert falls(items)
+    items = with_new_items([], [], LATEST, 5, {"new-0"})
+    assert [(each.item_id, each.score) for each in items] == [(f"new-{n}", 1 - (n - 1) / 5) for n in range(1, 6)]
     assert newest([], 5, set()) == []
 
 
