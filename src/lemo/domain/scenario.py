@@ -111,7 +111,8 @@ class Scenario(BaseModel):
     new_days: Annotated[float, Field(gt=0, le=3650)] = 30
     """How long an item is new, from its publication (else its arrival) to where the scenario's activity is."""
     exploration: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Part of the places that show new items to users of whom nothing is known; batch exports show none."""
+    """Part of the places that show new items to users of whom nothing is known; batch exports show none. Both hold from
+    the next training on."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     def needs_catalogue(self, there_is_one: bool) -> bool:

@@ -221,7 +221,8 @@ def _outdated(stores: Stores, scope: Scope, scenario: Scenario, champion: str, i
     except (NotFound, Outdated):
         return champion
     same = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
-    return "" if same and model.rules == scenario.actions else record.refresh_of or champion
+    told = (model.rules, model.newness) == (scenario.actions, scenario.newness)
+    return "" if same and told else record.refresh_of or champion
 
 
 def _readable(stores: Stores, scope: Scope, version: str) -> bool:
