@@ -57,7 +57,7 @@ def test_what_relates_items_stays_when_all_timestamps_move(happened: Happened, d
     found = []
     for shift in (0, days * DAY):
         state = Acts.none(RULES).with_events(table(moved(happened, shift)), RULES)
-        kept, unit = state.tastes(10 * DAY, state.newest)
+        kept, unit = state.tastes(10 * DAY)
         found.append((kept.toarray(), unit))
     for (one, unit), (other, other_unit) in pairwise(found):
         assert np.allclose(one, other)
