@@ -62,7 +62,10 @@ def test_changes_merge_and_null_removes() -> None:
         ({"actions": None}, "actions: is missing"),
         ({"actions": 3}, "actions: input should be a valid dict"),
         ({"active_days": 0}, "active_days: input should be greater than or equal to 1"),
-        ({"scenario_id": "other"}, "scenario_id: cannot be changed. A scenario's actions and active_days can"),
+        (
+            {"scenario_id": "other"},
+            "scenario_id: cannot be changed. A scenario's actions, active_days, new_days, exploration can",
+        ),
         ({"colour": "red"}, "colour: cannot be changed"),
         (None, "must be an object"),
     ],
