@@ -31,9 +31,9 @@ def _install() -> None:
     original_point = snapshots.Snapshots.point
     now: dict[str, Any] = {"entry": "", "number": 0}
 
-    def begin(self: lease.Lease, redis: Any, entry: str, scope: Any) -> None:
+    def begin(self: lease.Lease, redis: Any, entry: str, scope: Any, **keys: Any) -> None:
         now.update(entry=entry, number=0)
-        original_lease(self, redis, entry, scope, _LEASE_SECONDS)
+        original_lease(self, redis, entry, scope, _LEASE_SECONDS, **keys)
 
     def stage(self: report.Report, name: str, total: int = 0) -> None:
         now["number"] += 1

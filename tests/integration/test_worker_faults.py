@@ -93,7 +93,15 @@ def test_two_workers_share_the_runs_and_none_is_done_twice(site: WorkerSite) -> 
         runs = [run for _ in range(3) for run in site.start(*JOBS)]
         site.ended(*runs)
     assert {site.now(run).attempts for run in runs} == {1}
-    assert site.log.read_text().count("run started") == len(runs)
+    log = site.log.read_text()
+    assert [log.count(f"run_id={run.run_id} attempt=") for run in runs] == [1] * len(runs)
+
+
+def test_the_first_training_brings_similar_items(site: WorkerSite) -> None:
+    snapshots = site.stores.snapshots
+    with site.worker():
+        site.ended(*site.start("train-model-daily"))
+        wait_for(lambda: snapshots.current(site.scope, "similar") is not None, 60)
 
 
 def test_a_worker_outlives_a_redis_that_is_killed_in_mid_job(site: WorkerSite, own_redis: OwnEngine) -> None:

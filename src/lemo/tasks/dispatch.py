@@ -89,9 +89,17 @@ def due_scopes(stores: Stores, entry: str, row: Scope) -> list[Scope]:
 
 def perform(task: Task[Any, Any], entry: str, tenant_id: str, scenario_id: str, run_id: str) -> None:
     """What every task of a run does: runs it, or puts itself back when it is not its turn yet."""
-    ending = execute(worker_stores(), job_of(entry), Scope(tenant_id, scenario_id), run_id)
+    stores, scope = worker_stores(), Scope(tenant_id, scenario_id)
+    ending = execute(stores, job_of(entry), scope, run_id)
     if ending is not Ending.finished:
         raise task.retry(countdown=RETRY_SECONDS[ending])
+    if entry == "train-model-daily" and lacks_similar_items(stores, scope):
+        dispatch(stores, JOBS["compute-item-similarity-hourly"], scope, "arrival")
+
+
+def lacks_similar_items(stores: Stores, scope: Scope) -> bool:
+    """Whether a model serves and no similar items yet: the first training brings them, not the next full hour."""
+    return stores.snapshots.current(scope, "model") is not None and stores.snapshots.current(scope, "similar") is None
 
 
 def request_embedding(stores: Stores, scope: Scope) -> None:
