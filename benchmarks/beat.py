@@ -109,7 +109,7 @@ def write(entries: int, due: datetime, task: str = TASK, kwargs: dict[str, str |
     from redbeat.schedulers import ensure_conf, get_redis
 
     from lemo.tasks.celery_app import app
-    from lemo.tasks.crontab import Encoder
+    from lemo.tasks.redbeat_crontab import Encoder
 
     conf = ensure_conf(app)
     meta = json.dumps({"last_run_at": due - HOUR}, cls=Encoder)

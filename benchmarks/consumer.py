@@ -29,7 +29,7 @@ from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.serving.served import Served
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
@@ -133,7 +133,7 @@ def react(settings: Settings, count: int) -> None:
     seconds = []
     with opened(settings) as stores, running(settings), closing(stores.log.publisher()) as publisher:
         publish_model(stores, SCOPE, "1", model_of())
-        with Served(stores) as served:
+        with RecommendationService(stores) as served:
             for number in range(count + 1):
                 event = Event(user_id=f"u{number}", item_id="item/20", action="like", timestamp=time.time())
                 began = time.perf_counter()
@@ -145,7 +145,7 @@ def react(settings: Settings, count: int) -> None:
     print(f"p50 {median(seconds) * 1000:.0f}   p99 {quantiles(seconds, n=100)[98] * 1000:.0f}")
 
 
-def follows(served: Served, user_id: str) -> bool:
+def follows(served: RecommendationService, user_id: str) -> bool:
     """Whether the user is recommended what the model puts next to the item that the event is about."""
     return served.recommend(SCOPE, user_id, 1).items[0].item_id == "item/21"
 
@@ -259,7 +259,7 @@ def running(settings: Settings) -> Iterator[None]:
     environment = {**os.environ, **environment_of(settings)}
     with (settings.state / "consumer.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lemo.cli", "consumer"], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "lemo.cli.main", "consumer"], env=environment, stdout=log, stderr=log
         )
     try:
         yield

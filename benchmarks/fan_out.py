@@ -79,7 +79,7 @@ def fan_out(folder: Path, url: str, scenarios: int) -> float:
     with Redis.from_url(url) as redis, Redis.from_url(f"{url}/1") as broker, ExitStack() as stack:
         redis.flushall()
         stack.enter_context(process(folder, *worker))
-        stack.enter_context(process(folder, "lemo.cli", "beat"))
+        stack.enter_context(process(folder, "lemo.cli.main", "beat"))
         # Beat leads, and the worker waits for tasks.
         wait(lambda: redis.exists(lock) > 0 and broker.exists("lemo:_kombu.binding.default") > 0)
         due = datetime.now(UTC) + LEAD

@@ -20,12 +20,12 @@ from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import embed
 from lemo.jobs.report import Report, unattended
-from lemo.jobs.similarity import relate
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.similar import SimilarItems
+from lemo.jobs.similarity import compute_similarity
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.similar_items import SimilarItems
 from lemo.settings import Settings
-from lemo.stores import events as event_store
+from lemo.stores.clickhouse import events as event_store
 from lemo.stores.connect import Stores
 from populations import SIZES, interactions
 from servers import RUN_FOLDER, embedded, stop_embedded
@@ -69,7 +69,7 @@ def compare(size: str, rounds: int, folder: Path, stages: bool) -> None:
     table = prepare(stores, size)
     old = round(len(table) * (1 - NEW * rounds))
     insert(stores, table[:old])
-    relate(stores, SCOPE, unattended())
+    compute_similarity(stores, SCOPE, unattended())
     seconds: dict[bool, list[float]] = {False: [], True: []}
     furthest = 0.0
     for turn in range(rounds):
@@ -78,7 +78,7 @@ def compare(size: str, rounds: int, folder: Path, stages: bool) -> None:
         for full in (False, True):
             report = Stages(full) if stages else unattended(full)
             started = time.perf_counter()
-            done = relate(stores, SCOPE, report)
+            done = compute_similarity(stores, SCOPE, report)
             seconds[full].append(time.perf_counter() - started)
             report.stage(f"end ({done.rows_read:,} events read)")
             snapshot = stores.snapshots.open(SCOPE, "similar", done.detail["version"])
@@ -110,9 +110,9 @@ def prepare(stores: Stores, size: str) -> pa.Table:
     embed(stores, SCOPE, unattended())
     users, things, _ = interactions(size)
     times = START_MS + np.sort(random.integers(0, YEAR_MS, count))
-    config = BlendConfig(behaviour_half_life_ms=YEAR_MS / 10, shrinkage=20, neighbours=100)
+    config = HybridConfig(behaviour_half_life_ms=YEAR_MS / 10, shrinkage=20, neighbours=100)
     rules = stores.scenarios.get(SCOPE).actions
-    champion = BlendModel.fit(Interactions.from_table(_no_events(), rules), config, rules)
+    champion = HybridRecommender.fit(Interactions.from_table(_no_events(), rules), config, rules)
     stores.snapshots.publish(SCOPE, "model", "1", *champion.to_arrays())
     stores.snapshots.point(SCOPE, "model", "1", 1)
     return pa.table(

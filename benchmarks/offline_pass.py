@@ -22,8 +22,8 @@ from typing import Any
 from engines.process import LOOPBACK, Daemon
 from lemo.domain.scope import Scope
 from lemo.files.folders import open_folder
-from lemo.jobs.catalog import JOBS
 from lemo.jobs.report import unattended
+from lemo.scheduling.jobs import JOBS
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from servers import ANSWERS, free_port
@@ -94,14 +94,14 @@ def take_in(folder: Path, environment: dict[str, str]) -> tuple[str, dict[str, i
     items = iter(dataset.items)
     while batch := list(islice(items, BATCH)):
         stores.items.upsert(scope, batch, [moment] * len(batch))
-        stores.fresh.add(scope, batch, [moment] * len(batch))
+        stores.availability.add(scope, batch, [moment] * len(batch))
         stores.embedding_queue.add(scope, [item.item_id for item in batch])
         counts["items"] += len(batch)
-    remembered = {action for action, rule in dataset.scenario.actions.items() if rule.remembered}
+    in_history = {action for action, rule in dataset.scenario.actions.items() if rule.in_history}
     events = iter(dataset.events)
     while rows := [(scope, event) for event in islice(events, BATCH)]:
         stores.events.insert(rows)
-        stores.history.add([row for row in rows if row[1].action in remembered])
+        stores.history.add([row for row in rows if row[1].action in in_history])
         counts["events"] += len(rows)
     JOBS["embed-items"].work()(stores, scope, unattended())
     stores.close()

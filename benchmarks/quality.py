@@ -24,13 +24,13 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from lemo.domain.scenario import ActionRule
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import DEPTH, answers, measured
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.item_knn import item_similarity
-from lemo.recommenders.ridge import neighbourhood_ridges
-from lemo.recommenders.selection import assess
-from lemo.recommenders.split import Protocol, Split, split
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.evaluation.metrics import DEPTH, answers, measured
+from lemo.recommenders.evaluation.splits import Protocol, Split, split
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.selection.hyperparameter_search import assess
+from lemo.recommenders.sources.item_knn import item_similarity
+from lemo.recommenders.sources.ridge import neighbourhood_ridges
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
@@ -153,7 +153,7 @@ def by_factors(split: Split, model: Any) -> Array:
 
 def likes_of(split: Split) -> sparse.csr_matrix:
     """float32, users x items: 1 where a user likes an item."""
-    return split.train.tastes().sign().astype(np.float32)
+    return split.train.user_item_matrix().sign().astype(np.float32)
 
 
 BASELINES: dict[str, tuple[Callable[[Split, int], Array], bool]] = {
@@ -214,13 +214,13 @@ def ours(folder: Path, protocol: Protocol) -> list[Row]:
     ]
 
 
-def alone(parts: Split, chosen: BlendConfig, rules: dict[str, ActionRule]) -> list[Row]:
+def alone(parts: Split, chosen: HybridConfig, rules: dict[str, ActionRule]) -> list[Row]:
     """Each relation of items without popularity, with the decay and the penalty that validation chose."""
     rows: list[Row] = []
     for relation, name in (("similarity", "ours: item-kNN, decayed"), ("ridge", "ours: ridge, decayed")):
         config = chosen.model_copy(update={"relation": relation, "behaviour_share": 1.0})
         started = time.perf_counter()
-        found = answers(BlendModel.fit(parts.train, config, rules), parts)
+        found = answers(HybridRecommender.fit(parts.train, config, rules), parts)
         metrics = measured(found, parts.relevant, parts.relevant.shape[1])
         rows.append({"model": name, "metrics": metrics, "seconds": time.perf_counter() - started})
     return rows

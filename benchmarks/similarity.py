@@ -75,7 +75,7 @@ def measured(name: str, size: str, folder: Path) -> dict[str, float]:
 
 def lemo(matrix: CSR) -> CSR:
     """Our kernel, as the others are: without shrinkage, and with all of everyone's items."""
-    from lemo.recommenders.item_knn import Ranked
+    from lemo.recommenders.sources.item_knn import Ranked
 
     numbers, values = Ranked.of(matrix).nearest(np.arange(matrix.shape[1]), 0.0, NEIGHBOURS)
     starts = np.append(0, np.cumsum((numbers >= 0).sum(axis=1)))

@@ -66,14 +66,14 @@ def compare(sizes: list[str], rounds: int, folder: Path) -> None:
 
 def item_knn(matrix: CSR) -> Any:
     """What the blend's behaviour part is fitted with."""
-    from lemo.recommenders.item_knn import item_similarity
+    from lemo.recommenders.sources.item_knn import item_similarity
 
     return item_similarity(matrix, 20.0, 100)
 
 
 def ridge(matrix: CSR) -> Any:
     """The neighbourhood ridge that the ranker's evidence holds, with the similarity that finds the neighbours."""
-    from lemo.recommenders.ridge import neighbourhood_ridges
+    from lemo.recommenders.sources.ridge import neighbourhood_ridges
 
     return neighbourhood_ridges(matrix, item_knn(matrix), 30, [100.0])
 

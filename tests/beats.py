@@ -18,10 +18,10 @@ from celery.schedules import schedule
 from redis import Redis
 
 from lemo.settings import Settings
-from lemo.stores.beats import Beats
 from lemo.stores.connect import Stores
-from lemo.stores.redis import connect_redis
-from lemo.tasks.crontab import Encoder
+from lemo.stores.redis.beats import Beats
+from lemo.stores.redis.client import connect_redis
+from lemo.tasks.redbeat_crontab import Encoder
 from servers import OwnEngine
 from sites import wait_for
 
@@ -30,7 +30,7 @@ INDEX = f"{PREFIX}:schedule"
 LOCK = f"{PREFIX}:lock"
 EVERY = timedelta(seconds=0.5)
 LOOP_SECONDS, LOCK_SECONDS = 0.2, 1.0
-LEMO = (sys.executable, "-m", "lemo.cli", "beat")
+LEMO = (sys.executable, "-m", "lemo.cli.main", "beat")
 CELERY = (sys.executable, "-m", "celery", "-A", "lemo.tasks.celery_app", "beat")
 REDBEAT = (*CELERY, "--scheduler", "redbeat.RedBeatScheduler")
 

@@ -77,7 +77,7 @@ def fill(stores: Stores, tenant_id: str) -> None:
     ]
     stores.items.upsert(scope, items, [milliseconds(NOW)] * len(items))
     begin_catalogue(stores, scope)
-    stores.fresh.add(scope, items, [milliseconds(NOW)] * len(items))
+    stores.availability.add(scope, items, [milliseconds(NOW)] * len(items))
     rows = [
         (
             scope,
@@ -106,15 +106,15 @@ def fill(stores: Stores, tenant_id: str) -> None:
 
 def publish(stores: Stores, scope: Scope) -> None:
     """Fits model and similar items on all events, and lets them serve."""
-    from lemo.recommenders.blend import BlendConfig, BlendModel
-    from lemo.recommenders.interactions import Interactions
-    from lemo.recommenders.item_knn import item_similarity
-    from lemo.recommenders.similar import similar_items
+    from lemo.recommenders.data.interactions import Interactions
+    from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+    from lemo.recommenders.similar_items import similar_items
+    from lemo.recommenders.sources.item_knn import item_similarity
     from recommender_worlds import best_first
 
     rules = stores.scenarios.get(scope).actions
     interactions = Interactions.from_table(stores.events.interactions(scope), rules)
-    model = BlendModel.fit(interactions, BlendConfig(), rules)
+    model = HybridRecommender.fit(interactions, HybridConfig(), rules)
     similar = similar_items(
         interactions.item_ids, best_first(item_similarity(interactions.csr(None), 10.0, 20)), None, 20
     )
@@ -130,7 +130,7 @@ def start(settings: dict[str, str], log: Path) -> "tuple[subprocess.Popen[bytes]
     variables = {name: value for name, value in variables.items() if not name.startswith(("PYTEST_", "NICEGUI_"))}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from lemo.commands.console import console; console()"],
+            [sys.executable, "-c", "from lemo.cli.console import console; console()"],
             env=variables,
             cwd=log.parent,
             stdout=output,

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from lemo.consumer.service import Consumer
 from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
+from lemo.ingest.service import Consumer
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter, read_dead_letter
-from lemo.streams.redis_streams import stream_key
+from lemo.streams.redis.log import stream_key
 from lemo.streams.topics import Topics
 from servers import ROOT
 
@@ -138,8 +138,8 @@ def state(stores: Stores, scope: Scope) -> dict[str, Any]:
         "items": sorted((item.item_id, item.model_dump_json()) for item in stores.items.scan(scope)),
         "events": stores.events.interactions(scope).to_pylist(),
         "history": stores.history.read_many(scope, [f"u{number}" for number in range(7)]),
-        "latest": stores.fresh.latest(scope, 1_000),
-        "inactive": stores.fresh.inactive(scope),
+        "latest": stores.availability.latest(scope, 1_000),
+        "inactive": stores.availability.inactive(scope),
         "dead": sorted(refused(stores).items()),
     }
 
@@ -169,7 +169,7 @@ PROGRAM = """
 import signal, sys, threading
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-from lemo.consumer.service import Consumer
+from lemo.ingest.service import Consumer
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 Consumer(Stores(Settings()), sys.argv[1], lambda scope: None, stop).run()

@@ -7,7 +7,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
-from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.data.interactions import Interactions
 
 DAY = 86_400_000
 RULES = {

@@ -17,8 +17,8 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.timeline import Timeline
+from lemo.recommenders.data.timeline import Timeline
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 
@@ -45,7 +45,7 @@ def add_scenario(stores: Stores) -> tuple[Scope, str]:
     return scope, stores.tenants.new_key(scope.tenant_id)
 
 
-def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> BlendModel:
+def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> HybridRecommender:
     """A model: a taste for an item speaks for the three after it, and popularity falls away from the favourite."""
     count = len(item_ids)
     rows = np.repeat(np.arange(count), 3)
@@ -53,16 +53,16 @@ def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> BlendModel:
     near = sparse.csr_matrix((np.tile([0.9, 0.6, 0.3], count).astype(np.float32), (rows, columns)), (count, count))
     popularity = np.roll(np.arange(count, 0, -1, dtype=np.float64), favourite)
     rules = scenario_from_template("any", "vlog").actions
-    return BlendModel(list(item_ids), near, popularity, BlendConfig(behaviour_share=0.8), rules, Timeline())
+    return HybridRecommender(list(item_ids), near, popularity, HybridConfig(behaviour_share=0.8), rules, Timeline())
 
 
 def begin_catalogue(stores: Stores, scope: Scope) -> None:
     """What a worker does for a new scenario: Redis holds all there is of its catalogue, which is nothing."""
-    if stores.fresh.built_at(scope) is None:
-        stores.fresh.rebuild(scope, [])
+    if stores.availability.built_at(scope) is None:
+        stores.availability.rebuild(scope, [])
 
 
-def publish_model(stores: Stores, scope: Scope, version: str, model: BlendModel) -> None:
+def publish_model(stores: Stores, scope: Scope, version: str, model: HybridRecommender) -> None:
     """Makes the model the one that serves."""
     with suppress(EngineUnavailable):  # tests of a Redis that is away
         begin_catalogue(stores, scope)

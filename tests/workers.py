@@ -11,8 +11,8 @@ from pathlib import Path
 from lemo.domain.run import Run
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import JOBS
 from lemo.jobs.report import unattended
+from lemo.scheduling.jobs import JOBS
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
@@ -71,7 +71,7 @@ class WorkerSite:
         environment = {**os.environ, **self.variables, "PYTHONPATH": str(ROOT / "tests" / "gates")}
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lemo.cli", "worker"], env=environment, stdout=output, stderr=output
+                [sys.executable, "-m", "lemo.cli.main", "worker"], env=environment, stdout=output, stderr=output
             )
         try:
             yield process

@@ -89,7 +89,7 @@ def up(engines: Sequence[Engine], services: Path, start: bool) -> int:
                 packages.result()  # raises what went wrong
             lacks = engine.lacks()
             if lacks:
-                raise Failed(f"{' and '.join(lack.what for lack in lacks)} missing", "; ".join(x.mend for x in lacks))
+                raise Failed(f"{' and '.join(lack.what for lack in lacks)} missing", "; ".join(x.hint for x in lacks))
             engine.install()
             if not start:
                 return None
@@ -104,7 +104,7 @@ def up(engines: Sequence[Engine], services: Path, start: bool) -> int:
                 url = future.result()
             except Failed as failed:
                 say(engine.name, f"MISSING: {failed}")
-                servers[engine.name] = {"missing": failed.reason, "mend": failed.mend}
+                servers[engine.name] = {"missing": failed.reason, "hint": failed.hint}
             else:
                 servers[engine.name] = {"url": url} if url else {}
     missing = [name for name, server in servers.items() if "missing" in server]
@@ -137,7 +137,7 @@ def status(engines: Sequence[Engine]) -> int:
             state = f"{url}  (pid {pid})" if pid else url
         else:
             running = False
-            state = "; ".join(f"missing {lack.what}: {lack.mend}" for lack in lacks) or "stopped"
+            state = "; ".join(f"missing {lack.what}: {lack.hint}" for lack in lacks) or "stopped"
         print(f"{engine.name:<9} {state}")
     return 0 if running else 1
 

@@ -14,11 +14,11 @@ def install(lacks: Sequence[Lack], services: Path) -> None:
     packages = sorted({package for lack in lacks for package in lack.packages})
     if not packages:
         return
-    mend = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
+    hint = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if not shutil.which("apt-get"):
-        raise Failed(f"this machine lacks {', '.join(lack.what for lack in lacks)} and has no apt-get", mend)
+        raise Failed(f"this machine lacks {', '.join(lack.what for lack in lacks)} and has no apt-get", hint)
     if os.geteuid() != 0:
-        raise Failed("packages can be installed by root only", mend)
+        raise Failed("packages can be installed by root only", hint)
     say("system", f"packages: {' '.join(packages)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     log = services / "apt.txt"

@@ -44,7 +44,7 @@ class Lack:
     """A thing that the machine does not have: what, the command that brings it, its Debian packages (if it has any)."""
 
     what: str
-    mend: str
+    hint: str
     packages: tuple[str, ...] = ()
 
 

@@ -16,12 +16,12 @@ PORTS = range(17000, 17100)
 
 
 class Failed(Exception):
-    """An engine could not be had; `reason` says why and `mend` what to do."""
+    """An engine could not be had; `reason` says why and `hint` what to do."""
 
-    def __init__(self, reason: str, mend: str = "") -> None:
-        super().__init__(f"{reason}. Mend: {mend}" if mend else reason)
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(f"{reason}. Mend: {hint}" if hint else reason)
         self.reason = reason
-        self.mend = mend
+        self.hint = hint
 
 
 def birth(pid: int) -> str | None:

@@ -238,14 +238,14 @@ class Settings(BaseSettings):
             super().__init__(**values)
             _check_toml()
         except tomllib.TOMLDecodeError as error:
-            mend = 'Write one setting a line, as `api_port = 8000` or `home = "folder"`; docs/settings.md has them all.'
-            raise WrongSettingsFile(f"lemo.toml is not TOML: {error}.", mend) from error
+            hint = 'Write one setting a line, as `api_port = 8000` or `home = "folder"`; docs/settings.md has them all.'
+            raise WrongSettingsFile(f"lemo.toml is not TOML: {error}.", hint) from error
         except UnicodeDecodeError as error:
             raise WrongSettingsFile(".env or lemo.toml is not UTF-8 text.", "Save it as UTF-8.") from error
         except OSError as error:
             name = error.filename or ".env or lemo.toml"
-            mend = "Let the user that runs Lemo read it, or run in another folder."
-            raise WrongSettingsFile(f"{name} cannot be read: {error.strerror}.", mend) from error
+            hint = "Let the user that runs Lemo read it, or run in another folder."
+            raise WrongSettingsFile(f"{name} cannot be read: {error.strerror}.", hint) from error
 
     @classmethod
     def settings_customise_sources(

@@ -23,8 +23,8 @@ def _pass(step: str) -> None:
 
 
 def _install() -> None:
-    from lemo.consumer import service
-    from lemo.stores.events import Events
+    from lemo.ingest import service
+    from lemo.stores.clickhouse.events import Events
     from lemo.streams.dead_letters import publish_dead_letters as publish
 
     insert, commit = Events.insert, service.Consumer._commit

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.stores import aggregates as module
-from lemo.stores.aggregates import ALL, HOUR, Aggregates, Period, hour_of
-from lemo.stores.events import Events
+from lemo.stores.clickhouse import aggregates as module
+from lemo.stores.clickhouse.aggregates import ALL, HOUR, Aggregates, Period, hour_of
+from lemo.stores.clickhouse.events import Events
 
 START = 1_600_002_000_000  # on the hour
 DAY = 86_400

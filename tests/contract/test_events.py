@@ -13,8 +13,8 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.stores.aggregates import Aggregates, hour_of
-from lemo.stores.events import UNDER_WAY_MS, Events
+from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
+from lemo.stores.clickhouse.events import UNDER_WAY_MS, Events
 
 START = 1_600_000_000_000
 
@@ -238,9 +238,9 @@ def test_histories_hold_each_act_once_newest_first(events: Events, scope: Scope)
         event(1, user_id="back", item_id="old"),
         *[event(30 + second, user_id="back", item_id=f"shown{second}", action="impression") for second in range(3)],
     ]
-    remembered = ("click", "like", "rate")
+    in_history = ("click", "like", "rate")
     events.insert([(scope, row) for row in rows])
-    table = events.histories(scope, START + 2000, 3, remembered)
+    table = events.histories(scope, START + 2000, 3, in_history)
     assert table.column_names == ["user_id", "item_id", "action", "value", "timestamp"]
     assert [tuple(row.values()) for row in table.to_pylist()] == [
         ("back", "new", "click", None, START + 20_000),
@@ -249,7 +249,7 @@ def test_histories_hold_each_act_once_newest_first(events: Events, scope: Scope)
         ("often", "rated", "rate", 8.0, START + 11_000),
         ("often", "rated", "rate", 3.0, START + 10_000),
     ]
-    everything = events.histories(scope, START, 10, remembered).to_pylist()
+    everything = events.histories(scope, START, 10, in_history).to_pylist()
     assert [row["timestamp"] for row in everything if row["item_id"] == "same"] == [START + 4000]
 
 

@@ -14,8 +14,8 @@ from lemo.domain.scope import SYSTEM, Scope
 from lemo.stores.documents import SCHEDULE_CHANGES, Body, Documents
 from lemo.stores.documents.bodies import body_of
 from lemo.stores.documents.mongo import MongoDocuments
+from lemo.stores.documents.schedules import EVERYWHERE, Schedule, ScheduleChange, Schedules, Setting
 from lemo.stores.documents.sqlite import SqliteDocuments
-from lemo.stores.schedules import EVERYWHERE, Schedule, ScheduleChange, Schedules, Setting
 
 ENTRY = "train-model-daily"
 OTHER = "cleanup-expired-cache-daily"

@@ -6,7 +6,7 @@ from consoles import SHOP, Console, Visit, picture
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND, ModelRecord
+from lemo.stores.documents.models import KIND, ModelRecord
 
 OLD, NEW = "20261102T030000000-aaaaaa", "20261103T030000000-bbbbbb"
 

@@ -37,7 +37,7 @@ def summary(output: str) -> dict[str, Any]:
 def processes(env: dict[str, str]) -> dict[str, int]:
     """The pid of each process that runs now."""
     found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "status", "--format", "json"], env=env, capture_output=True, text=True
+        [sys.executable, "-m", "lemo.cli.main", "status", "--format", "json"], env=env, capture_output=True, text=True
     )
     rows = json.loads(found.stdout) if found.stdout.strip() else []
     return {row["name"]: row["pid"] for row in rows if row["state"] == "RUNNING"}
@@ -129,7 +129,7 @@ def test_a_cluster_gives_the_same_numbers_by_settings_alone(
     try:
         for name, more in (("embedded", {}), ("cluster", cluster)):
             done = subprocess.run(
-                [sys.executable, "-m", "lemo.cli", "demo", "--once", "--scale", "0.2"],
+                [sys.executable, "-m", "lemo.cli.main", "demo", "--once", "--scale", "0.2"],
                 env=environment(tmp_path / name) | more,
                 capture_output=True,
                 text=True,
@@ -159,7 +159,7 @@ def alive(pid: int) -> bool:
 def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
     env = environment(tmp_path / "home")
     demo = subprocess.Popen(
-        [sys.executable, "-m", "lemo.cli", "demo", "--scale", "0.1"],
+        [sys.executable, "-m", "lemo.cli.main", "demo", "--scale", "0.1"],
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -24,8 +24,9 @@ def _pass(entry: str, number: int) -> None:
 
 
 def _install() -> None:
-    from lemo.jobs import lease, report
-    from lemo.stores import snapshots
+    from lemo.jobs import report
+    from lemo.stores.objects import snapshots
+    from lemo.stores.redis import lease
 
     original_lease, original_stage = lease.Lease.__init__, report.Report.stage
     original_point = snapshots.Snapshots.point

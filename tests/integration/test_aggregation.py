@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from consumers import START, some_events, wait
-from lemo.consumer import aggregation as module
-from lemo.consumer.aggregation import Aggregation
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.stores.aggregates import Aggregates, hour_of
-from lemo.stores.events import Events
+from lemo.ingest import aggregation as module
+from lemo.ingest.aggregation import Aggregation
+from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
+from lemo.stores.clickhouse.events import Events
 
 
 @pytest.fixture

@@ -18,16 +18,16 @@ import pytest
 
 import servers
 from engines.process import Daemon
+from lemo.diagnostics.dependencies import Service
+from lemo.diagnostics.service_probes import probe_http
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.observability.dependencies import Service
-from lemo.observability.service_probes import probe_http
-from lemo.serving import scopes
-from lemo.serving.served import Served
+from lemo.serving import model_cache as scopes
+from lemo.serving.service import RecommendationService
+from lemo.stores.clickhouse.events import Events
 from lemo.stores.connect import Stores
-from lemo.stores.events import Events
 from lemo.streams.messages import read_event_message, read_item_message
 from sites import ITEMS, add_scenario, model_of, publish_model, running_api, settings_of, touch, wait_for
 
@@ -150,7 +150,7 @@ def recommend(site: Site, folder: Path, *arguments: str, **variables: str) -> "s
         "LEMO_KEY": site.key,
         **variables,
     }
-    command = [sys.executable, "-m", "lemo.cli", "recommend", "--scenario", site.scope.scenario_id, *arguments]
+    command = [sys.executable, "-m", "lemo.cli.main", "recommend", "--scenario", site.scope.scenario_id, *arguments]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -602,7 +602,7 @@ def test_a_personal_recommendation_is_made_without_the_document_store(own_site: 
     touch(own_site.stores, own_site.scope, "u", "item/20")
     for name in ("documents", "tenants", "scenarios", "items"):
         own_site.stores.__dict__[name] = None
-    with Served(own_site.stores) as served:
+    with RecommendationService(own_site.stores) as served:
         assert served.recommend(own_site.scope, "u", 1).items[0].item_id == "item/21"
 
 
@@ -613,7 +613,7 @@ def test_a_port_in_use_is_told_with_the_setting_to_change(site: Site, tmp_path: 
     port = site.address.rpartition(":")[2]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LEMO_")}
     run = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "api"],
+        [sys.executable, "-m", "lemo.cli.main", "api"],
         env=environment | {"LEMO_API_PORT": port},
         cwd=tmp_path,
         capture_output=True,

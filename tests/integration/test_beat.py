@@ -11,7 +11,7 @@ from celery.schedules import schedule
 
 from beats import CELERY, EVERY, INDEX, LOCK_SECONDS, PREFIX, REDBEAT, BeatSite, beat_site, once_each
 from lemo.domain.schedule import DEFAULT_CRONS
-from lemo.jobs.crontab import crontab_of
+from lemo.scheduling.crontab import crontab_of
 from servers import ROOT, OwnEngine
 from sites import wait_for
 

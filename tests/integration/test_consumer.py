@@ -37,19 +37,19 @@ from consumers import (
     wait,
 )
 from engines.process import LOOPBACK
-from lemo.consumer.metrics import STAGES
+from lemo.diagnostics.installation_metrics import Installation
+from lemo.diagnostics.log_probes import probe_consumer
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.observability.log_probes import probe_consumer
-from lemo.observability.metrics import Installation
+from lemo.ingest.metrics import STAGES
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message, Record
-from lemo.streams.kafka import KafkaReader
+from lemo.streams.kafka.log import KafkaReader
 from lemo.streams.messages import FAULTS, event_message, item_message
-from lemo.streams.redis_streams import stream_key
+from lemo.streams.redis.log import stream_key
 
 
 @pytest.fixture(params=["redis", "kafka"])
@@ -79,8 +79,8 @@ def test_items_and_events_arrive_where_they_are_read(settings: Settings, stores:
     assert stores.items.get_many(scope, ["i3"])["i3"].title == "标题 3"
     assert stores.events.count(scope) == 100
     assert stores.history.read(scope, "u0")[0].timestamp_ms == START + 98_000
-    assert set(stores.fresh.latest(scope, 100)) == {f"i{n}" for n in range(20)}
-    assert stores.fresh.inactive(scope) == {"off"}
+    assert set(stores.availability.latest(scope, 100)) == {f"i{n}" for n in range(20)}
+    assert stores.availability.inactive(scope) == {"off"}
     assert stores.embedding_queue.count(scope) == 21
     assert set(running.asked) == {scope}
     assert letters(stores, scope.tenant_id) == []
@@ -263,8 +263,8 @@ def test_older_versions_of_an_item_do_not_come_back(settings: Settings, stores: 
     )
     consume(settings, stores)
     assert stores.items.get_many(scope, ["i"])["i"].title == "new"
-    assert stores.fresh.latest(scope, 10) == ["i"]
-    assert stores.fresh.inactive(scope) == set()
+    assert stores.availability.latest(scope, 10) == ["i"]
+    assert stores.availability.inactive(scope) == set()
 
 
 def test_what_became_of_each_item_is_told(settings: Settings, stores: Stores, scope: Scope) -> None:
@@ -501,7 +501,7 @@ class TestOneEngine:
         publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in some_events(5)])
         environment = {**os.environ, **environment_of(settings), "LEMO_CONSUMER_METRICS_PORT": str(port)}
         process = subprocess.Popen(
-            [sys.executable, "-m", "lemo.cli", "consumer"], env=environment, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "lemo.cli.main", "consumer"], env=environment, stdout=subprocess.DEVNULL
         )
 
         def served() -> list[str]:

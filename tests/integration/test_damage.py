@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from lemo.diagnostics.engine_probes import probe_home
 from lemo.domain.errors import Damaged, EngineUnavailable
 from lemo.domain.scope import SYSTEM, Scope
-from lemo.embedded.aof import mend
-from lemo.observability.engine_probes import probe_home
-from lemo.serving.served import Served
+from lemo.embedded.aof import hint
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.damage import damages
@@ -70,7 +70,7 @@ def test_a_file_that_ends_as_a_kill_leaves_it_is_left_to_valkey(tmp_path: Path, 
     for tail in (b"", b"*3\r\n$3\r\nSET\r\n$1\r\nb", b"*3\r\n$3\r\nSET\r\n"):
         whole = file.read_bytes()
         file.write_bytes(whole + tail)
-        assert not mend(tmp_path / "redis" / "state", tmp_path / "redis")
+        assert not hint(tmp_path / "redis" / "state", tmp_path / "redis")
         assert file.read_bytes() == whole + tail
         own_redis.start()
         with Redis.from_url(own_redis.url) as client:
@@ -90,9 +90,9 @@ def test_damage_in_the_middle_is_for_a_person_to_decide(tmp_path: Path, own_redi
     damaged = whole[:300] + bytes(8) + whole[308:] + bytes(16)
     file.write_bytes(damaged)
     with pytest.raises(EngineUnavailable, match="commands follow") as told:
-        mend(tmp_path / "redis" / "state", tmp_path / "redis")
+        hint(tmp_path / "redis" / "state", tmp_path / "redis")
     assert file.read_bytes() == damaged, "nothing is cut off"
-    subprocess.run(told.value.mend.rpartition(": ")[2].split(), check=True)
+    subprocess.run(told.value.hint.rpartition(": ")[2].split(), check=True)
     own_redis.start()
     with Redis.from_url(own_redis.url) as client:
         assert 0 < client.dbsize() < 20
@@ -117,7 +117,7 @@ def test_a_truncated_snapshot_is_as_good_as_lost_and_the_one_before_serves(store
     publish_model(stores, scope, old, model_of(favourite=3))
     publish_model(stores, scope, new, model_of(favourite=9))
     touch(stores, scope, "u", "item/20")
-    with Served(stores) as served:  # it has the new one mapped
+    with RecommendationService(stores) as served:  # it has the new one mapped
         assert served.recommend(scope, "u", 3).model_version == new
         largest = max(folder_of(stores, scope, new).glob("*.npy"), key=lambda path: path.stat().st_size)
         damaged = largest.read_bytes()[: largest.stat().st_size // 2]
@@ -126,12 +126,12 @@ def test_a_truncated_snapshot_is_as_good_as_lost_and_the_one_before_serves(store
         assert served.recommend(scope, "u", 3).model_version == new
     with pytest.raises(Damaged, match="damaged"):
         stores.snapshots.open(scope, "model", new)
-    with Served(stores) as served:
+    with RecommendationService(stores) as served:
         answer = served.recommend(scope, "u", 3)
         assert answer.model_version == old
         assert answer.items
     cut(folder_of(stores, scope, old) / "manifest.json")
-    with Served(stores) as served:
+    with RecommendationService(stores) as served:
         assert served.recommend(scope, "u", 3).model_version is None
     stores.close()
 
@@ -165,5 +165,5 @@ def test_a_damaged_sqlite_file_is_told_in_words(tmp_path: Path) -> None:
         documents = SqliteDocuments(path)
         with pytest.raises(EngineUnavailable, match=str(path)) as told:
             list(documents.scan(TENANTS, SYSTEM))
-        assert "move" in told.value.mend
+        assert "move" in told.value.hint
         documents.close()

@@ -15,13 +15,13 @@ import typer
 from redis import Redis
 from typer.testing import CliRunner
 
-from lemo.observability.dependencies import NEEDS, Dependency, Service
-from lemo.observability.doctor import examine, states
-from lemo.observability.report import Finding, as_json, as_markdown
+from lemo.diagnostics.dependencies import NEEDS, Dependency, Service
+from lemo.diagnostics.doctor import examine, states
+from lemo.diagnostics.report import Finding, as_json, as_markdown
 from lemo.settings import Settings
-from lemo.stores.beats import Beat, Beats
+from lemo.stores.clickhouse.events import SCHEMA_VERSION
 from lemo.stores.connect import Stores
-from lemo.stores.events import SCHEMA_VERSION
+from lemo.stores.redis.beats import Beat, Beats
 from lemo.streams.topics import Topics
 
 
@@ -57,14 +57,14 @@ def test_nothing_runs(settings: Callable[..., Settings]) -> None:
     for row in report.rows:
         if row.state == "missing":
             assert row.detail
-            assert row.mend
+            assert row.hint
             assert row.without
     away = {row.dependency for row in report.rows if row.state == "missing"}
     assert {Dependency.cache, Dependency.documents, Dependency.events, Dependency.worker, Dependency.beat} <= away
-    assert "lemo up" in states(report, [Dependency.events])[Dependency.events].mend
+    assert "lemo up" in states(report, [Dependency.events])[Dependency.events].hint
     assert states(report, [Dependency.clocks])[Dependency.clocks].state == "absent"
     # One Redis keeps nine things from answering: it is told once, with all that stops.
-    [redis] = [trouble for trouble in report.troubles() if "Redis 0" in trouble.headline]
+    [redis] = [trouble for trouble in report.problems() if "Redis 0" in trouble.headline]
     assert {row.dependency for row in redis.rows} >= {Dependency.broker, Dependency.log, Dependency.worker}
     assert [service for service, _ in redis.stops()] == list(Service)
 
@@ -139,19 +139,19 @@ def test_the_doctor_counts_no_message_that_a_transaction_took_back(
 def test_a_wrong_url(settings: Callable[..., Settings]) -> None:
     finding = found(settings(redis_url="http://127.0.0.1:1"), Dependency.cache)
     assert "LEMO_REDIS_URL is no redis:// URL" in finding.detail
-    assert "redis://user:password@host:6379" in finding.mend.replace("***", "password")
+    assert "redis://user:password@host:6379" in finding.hint.replace("***", "password")
 
 
 def test_an_unknown_host(settings: Callable[..., Settings]) -> None:
     finding = found(settings(clickhouse_url="http://nowhere.invalid:8123"), Dependency.events)
     assert "'nowhere.invalid' is unknown" in finding.detail
-    assert "LEMO_CLICKHOUSE_URL" in finding.mend
+    assert "LEMO_CLICKHOUSE_URL" in finding.hint
 
 
 def test_a_refused_connection(settings: Callable[..., Settings], free_port: int) -> None:
     finding = found(settings(milvus_uri=f"http://127.0.0.1:{free_port}"), Dependency.vectors)
     assert "refused the connection" in finding.detail
-    assert "LEMO_MILVUS_URI" in finding.mend
+    assert "LEMO_MILVUS_URI" in finding.hint
 
 
 def test_a_refused_password_is_never_shown(settings: Callable[..., Settings], redis_url: str) -> None:
@@ -188,7 +188,7 @@ def test_an_eviction_policy_that_drops_tasks_is_a_warning(settings: Callable[...
         finally:
             client.config_set("maxmemory-policy", "noeviction")
     assert finding.state == "warning"
-    assert "config set maxmemory-policy noeviction" in finding.mend
+    assert "config set maxmemory-policy noeviction" in finding.hint
 
 
 def test_a_leading_beat(settings: Callable[..., Settings], valkey_url: str) -> None:
@@ -210,7 +210,7 @@ def test_a_leading_beat(settings: Callable[..., Settings], valkey_url: str) -> N
 
 
 def test_the_command_and_its_exit_codes(settings: Callable[..., Settings]) -> None:
-    from lemo.commands.doctor import doctor
+    from lemo.cli.doctor import doctor
 
     settings()
     app = typer.Typer()
@@ -233,7 +233,7 @@ def test_the_command_and_its_exit_codes(settings: Callable[..., Settings]) -> No
 def test_watching_examines_again_until_it_is_stopped(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lemo.commands.doctor import doctor
+    from lemo.cli.doctor import doctor
 
     settings()
     pauses: list[float] = []

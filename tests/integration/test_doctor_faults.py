@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lemo.observability.dependencies import Dependency
-from lemo.observability.doctor import examine, states
+from lemo.diagnostics.dependencies import Dependency
+from lemo.diagnostics.doctor import examine, states
 from lemo.settings import Settings
 
 ENGINES = {
@@ -60,7 +60,7 @@ def test_each_fault_has_its_own_line_for_each_engine(
             finding = findings[dependency]
             assert finding.state == "missing", (fault, name)
             assert words[fault] in finding.detail, (fault, name, finding.detail)
-            assert finding.mend, (fault, name)
+            assert finding.hint, (fault, name)
 
 
 def test_tls_asked_of_a_plain_engine_is_told_as_tls(
@@ -74,7 +74,7 @@ def test_tls_asked_of_a_plain_engine_is_told_as_tls(
     for name in TLS:
         finding = findings[ENGINES[name][1]]
         assert "TLS failed" in finding.detail, (name, finding.detail)
-        assert finding.mend
+        assert finding.hint
 
 
 def test_a_password_that_redis_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valkey_url: str) -> None:
@@ -87,7 +87,7 @@ def test_a_password_that_redis_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path
         for user in ("", ":wrong-secret@"):
             finding = ask(monkeypatch, tmp_path, {"redis_url": f"redis://{user}{place}/0"})[Dependency.cache]
             assert "refused the user or password" in finding.detail
-            assert "wrong-secret" not in finding.detail + finding.mend
+            assert "wrong-secret" not in finding.detail + finding.hint
     finally:
         with Redis.from_url(valkey_url, password="right-one") as server:
             server.config_set("requirepass", "")

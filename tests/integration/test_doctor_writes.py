@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 
 import servers
-from lemo.observability.engine_probes import probe_documents, probe_events, probe_home, probe_snapshots
-from lemo.observability.redis_probes import probe_redis
+from lemo.diagnostics.engine_probes import probe_documents, probe_events, probe_home, probe_snapshots
+from lemo.diagnostics.redis_probes import probe_redis
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 
@@ -73,7 +73,7 @@ def test_documents_that_take_no_writes_are_told(tmp_path: Path) -> None:
     holder.execute("BEGIN IMMEDIATE")
     finding = probe_documents(settings)
     assert finding.state == "missing"
-    assert finding.mend
+    assert finding.hint
     holder.execute("ROLLBACK")
     holder.close()
     stores.close()

@@ -222,7 +222,7 @@ def test_a_long_home_gets_a_short_socket(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_up_in_the_foreground_killed_leaves_what_down_stops(settings: Settings, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom lemo.commands import up\nfrom lemo.embedded import supervisor\n"
+        "import sys\nfrom lemo.cli import up\nfrom lemo.embedded import supervisor\n"
         "from lemo.embedded.programs import Program\n"
         f"table = [Program('one', {stand_in('one').command!r})]\n"
         "start = supervisor.start\n"

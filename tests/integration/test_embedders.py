@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lemo.diagnostics.embedding_probe import probe_embedding
 from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import embed
 from lemo.jobs.report import Report, unattended
-from lemo.observability.embedding_probe import probe_embedding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.embedders import open_embedder
-from lemo.stores.embedders.http import HttpEmbedder
+from lemo.stores.vectors.embedders import open_embedder
+from lemo.stores.vectors.embedders.http import HttpEmbedder
 from servers import free_port
 
 WORDS = ["[PAD]", "[UNK]", "copper", "iron", "kettle", "pan", "garden", "shears"]

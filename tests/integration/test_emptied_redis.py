@@ -20,9 +20,9 @@ from lemo.jobs.embeddings import embed
 from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
 from lemo.jobs.report import unattended
-from lemo.jobs.similarity import relate
+from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
-from lemo.serving.served import Served
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
@@ -66,27 +66,27 @@ def site(
     ]
     arrived = [time.time_ns() // 1_000_000] * len(items)
     stores.items.upsert(scope, items, arrived)
-    stores.fresh.add(scope, items, arrived)
+    stores.availability.add(scope, items, arrived)
     stores.embedding_queue.add(scope, [item.item_id for item in items])
     stores.events.insert([(scope, event) for event in dataset.events])
     rules = stores.scenarios.get(scope).actions
-    stores.history.add([(scope, event) for event in dataset.events if rules[event.action].remembered])
+    stores.history.add([(scope, event) for event in dataset.events if rules[event.action].in_history])
     yield stores, scope
     stores.close()
 
 
 def every_run(stores: Stores, scope: Scope) -> None:
     restoring.restore_all(stores)
-    for job in (profile, embed, train, relate, precompute):
+    for job in (profile, embed, train, compute_similarity, precompute):
         job(stores, scope, unattended())
 
 
 def state_of(stores: Stores, scope: Scope) -> dict[str, Any]:
     """What of Redis shows outside."""
-    found = stores.fresh.read(scope)
+    found = stores.availability.read(scope)
     users = stores.events.active_users(scope)
     version = stores.snapshots.current(scope, "embedding")
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         answers = {
             user: [item.item_id for item in answer.items] for user, answer in served.recommend_many(scope, users, 20)
         }
@@ -115,7 +115,7 @@ MOMENTS: dict[str, Callable[[Stores, Scope], Any]] = {
     "after availability is back": lambda stores, _scope: restoring.restore_all(stores),
     "after embedding": lambda stores, scope: embed(stores, scope, unattended()),
     "after training": lambda stores, scope: train(stores, scope, unattended()),
-    "after similarity": lambda stores, scope: relate(stores, scope, unattended()),
+    "after similarity": lambda stores, scope: compute_similarity(stores, scope, unattended()),
 }
 
 
@@ -156,7 +156,7 @@ def test_an_export_from_an_emptied_redis_holds_nothing_that_is_hidden(site: Site
     every_run(stores, scope)
     before = state_of(stores, scope)
     stores.redis.flushall()
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         ((_, answer),) = served.recommend_many(scope, ["stranger"], 1000)
     assert not {item.item_id for item in answer.items} & before["hidden"]
 

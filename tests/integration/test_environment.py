@@ -19,8 +19,8 @@ stores, scope = Stores(Settings()), Scope("t", "s")
 stores.events.migrate()
 print(stores.events.count(scope), stores.events.ping(), stores.vectors.ping(), stores.log.ping())
 stores.snapshots.ping()
-from lemo.observability.dependencies import Dependency
-from lemo.observability.doctor import examine, states
+from lemo.diagnostics.dependencies import Dependency
+from lemo.diagnostics.doctor import examine, states
 found = states(examine(stores.settings), Dependency)
 for name in ("cache", "log", "events", "vectors", "snapshots"):
     assert found[Dependency[name]].state in ("ok", "warning"), found[Dependency[name]]

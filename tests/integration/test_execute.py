@@ -14,12 +14,12 @@ import pytest
 from lemo.domain.errors import Conflict, EngineUnavailable
 from lemo.domain.run import Progress, Run, Trigger
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import Job, Work
-from lemo.jobs.execute import ATTEMPTS, DEATHS, RETRY_AFTER, Ending, execute
-from lemo.jobs.lease import Lease, lease_key
 from lemo.jobs.report import Done, Report
+from lemo.scheduling.execution import ATTEMPTS, DEATHS, RETRY_AFTER, Ending, execute
+from lemo.scheduling.jobs import Job, Work
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.stores.redis.lease import Lease, lease_key
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,8 @@ def test_other_scenarios_are_not_kept_waiting(stores: Stores, scope: Scope, at_w
 HOLDER = """
 import sys, time
 from lemo.domain.scope import Scope
-from lemo.jobs.lease import Lease
-from lemo.stores.redis import connect_redis
+from lemo.stores.redis.lease import Lease
+from lemo.stores.redis.client import connect_redis
 with Lease(connect_redis(sys.argv[1]), "entry-of-test", Scope(sys.argv[2], sys.argv[3]), seconds=2) as lease:
     print(lease.acquire(), flush=True)
     time.sleep(60)

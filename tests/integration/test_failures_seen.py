@@ -11,11 +11,11 @@ import httpx
 import pytest
 from redis import Redis
 
+from lemo.diagnostics.dependencies import Dependency
+from lemo.diagnostics.doctor import examine, states
+from lemo.diagnostics.report import Finding
 from lemo.domain.scenario import scenario_from_template
-from lemo.jobs.execute import ATTEMPTS
-from lemo.observability.dependencies import Dependency
-from lemo.observability.doctor import examine, states
-from lemo.observability.report import Finding
+from lemo.scheduling.execution import ATTEMPTS
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from servers import free_port
@@ -27,7 +27,7 @@ ENTRY = "train-model-daily"
 @contextmanager
 def service(name: str, log: Path) -> "Iterator[subprocess.Popen[bytes]]":
     with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, "-m", "lemo.cli", name], stdout=output, stderr=output)
+        process = subprocess.Popen([sys.executable, "-m", "lemo.cli.main", name], stdout=output, stderr=output)
     try:
         yield process
     finally:

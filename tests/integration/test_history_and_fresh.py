@@ -15,13 +15,13 @@ from redis.retry import Retry
 from lemo.domain.availability import Entry
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
+from lemo.domain.interaction import Interaction
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.domain.touch import Touch
-from lemo.stores.fresh import KEPT, Fresh
-from lemo.stores.history import History
-from lemo.stores.redis import connect_redis
+from lemo.stores.redis.availability import KEPT, AvailabilitySets
+from lemo.stores.redis.client import connect_redis
+from lemo.stores.redis.history import History
 
 START = 1_600_000_000_000
 
@@ -48,8 +48,8 @@ def test_history_is_newest_first_and_whole(history: History, scope: Scope) -> No
     odd = "键 / \x1f \" ' \n"
     history.add([(scope, event(2, item_id=odd, user_id=odd)), (scope, event(1, value=0.1, action="rate", user_id=odd))])
     assert history.read(scope, odd) == [
-        Touch(odd, "click", None, START + 2000),
-        Touch("i", "rate", 0.1, START + 1000),
+        Interaction(odd, "click", None, START + 2000),
+        Interaction("i", "rate", 0.1, START + 1000),
     ]
     assert history.read(scope, "nobody") == []
     assert history.read(Scope(scope.tenant_id, "other"), odd) == []
@@ -85,7 +85,7 @@ def test_many_users_are_read_in_order(history: History, scope: Scope) -> None:
 def test_only_missing_histories_are_replaced(history: History, scope: Scope) -> None:
     history.add([(scope, event(9, user_id="kept"))])
     kept = history.read(scope, "kept")
-    lost = [Touch(str(number), "click", None, START + number) for number in range(9, 0, -1)]
+    lost = [Interaction(str(number), "click", None, START + number) for number in range(9, 0, -1)]
     assert history.replace_missing(scope, {"kept": kept, "lost": lost, "empty": []}) == 1
     assert history.read(scope, "kept") == kept
     assert history.read(scope, "lost") == lost[:5]
@@ -94,7 +94,7 @@ def test_only_missing_histories_are_replaced(history: History, scope: Scope) -> 
 
 
 def test_the_newest_items_and_the_inactive_ones(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     now = time.time_ns() // 1_000_000
     items = [Item(item_id="早", published_at=START), Item(item_id="arrived"), Item(item_id="off", is_active=False)]
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_the_newest_items_and_the_inactive_ones(redis: Redis, scope: Scope) -> N
 
 
 def test_the_newest_items_are_bounded(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     fresh.add(scope, [Item(item_id=str(n)) for n in range(KEPT + 10)], [START + n for n in range(KEPT + 10)])
     assert fresh.latest(scope, 10_000) == [str(n) for n in range(KEPT + 9, 9, -1)]
 
@@ -125,7 +125,7 @@ _items = st.builds(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_items, max_size=20))
 def test_what_may_be_shown_follows_the_clock_without_a_write(redis: Redis, scope: Scope, written: list[Item]) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     redis.delete(*fresh.keys(scope))
     for number, item in enumerate(written):
         fresh.add(scope, [item], [START + number])
@@ -140,7 +140,7 @@ def test_what_may_be_shown_follows_the_clock_without_a_write(redis: Redis, scope
 
 
 def test_embargoed_and_expired_items_take_no_place_among_the_newest(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     now = time.time_ns() // 1_000_000
     old = [Item(item_id=f"old-{n}") for n in range(KEPT)]
     fresh.add(scope, old, [START + n for n in range(KEPT)])
@@ -153,7 +153,7 @@ def test_embargoed_and_expired_items_take_no_place_among_the_newest(redis: Redis
 
 
 def test_a_rebuild_keeps_what_is_written_while_it_reads(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     now = time.time_ns() // 1_000_000
     fresh.add(scope, [Item(item_id="stray")], [START])
 
@@ -181,7 +181,7 @@ def test_a_rebuild_keeps_what_is_written_while_it_reads(redis: Redis, scope: Sco
 
 
 def test_one_rebuild_at_a_time_and_an_emptied_redis_ends_it(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
 
     def entries() -> Iterator[Entry]:
         assert not fresh.rebuild(scope, [])
@@ -201,13 +201,13 @@ def test_one_rebuild_at_a_time_and_an_emptied_redis_ends_it(redis: Redis, scope:
 def test_ids_that_only_events_know_are_unknown_as_the_scenario_has_it(
     redis: Redis, scope: Scope, catalogue: Any, items: list[str], unknown: int
 ) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     assert fresh.rebuild(scope, [Entry(item_id, True, START) for item_id in items], ["a", "b"], catalogue)
     assert fresh.unknown(scope) == unknown
 
 
 def test_the_first_item_of_a_catalogue_asks_for_a_rebuild(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     fresh.rebuild(scope, [], ["a", "b"])
     assert fresh.due([scope]) == []
     fresh.add(scope, [Item(item_id="a")], [START])
@@ -218,7 +218,7 @@ def test_the_first_item_of_a_catalogue_asks_for_a_rebuild(redis: Redis, scope: S
 
 
 def test_a_list_of_newest_items_that_runs_low_is_noticed(redis: Redis, scope: Scope) -> None:
-    fresh = Fresh(redis)
+    fresh = AvailabilitySets(redis)
     items = [Item(item_id=str(n)) for n in range(KEPT + 10)]
     fresh.add(scope, items, [START + n for n in range(len(items))])
     assert fresh.cut([scope]) == [scope]
@@ -232,15 +232,15 @@ def test_a_list_of_newest_items_that_runs_low_is_noticed(redis: Redis, scope: Sc
 
 
 def test_a_history_that_began_again_after_redis_was_emptied_gets_its_past_back(history: History, scope: Scope) -> None:
-    past = [Touch(str(number), "click", None, START + number) for number in range(3, 0, -1)]
+    past = [Interaction(str(number), "click", None, START + number) for number in range(3, 0, -1)]
     history.add([(scope, event(9, user_id="u", item_id="now"))])
-    assert history.replace_missing(scope, {"u": [Touch("now", "click", None, START + 9_000), *past]}) == 1
+    assert history.replace_missing(scope, {"u": [Interaction("now", "click", None, START + 9_000), *past]}) == 1
     assert [touch.item_id for touch in history.read(scope, "u")] == ["now", "3", "2", "1"]
     assert history.replace_missing(scope, {"u": past}) == 0
 
 
 def test_without_redis_they_are_unavailable(free_port: int, scope: Scope) -> None:
     away = Redis(port=free_port, retry=Retry(NoBackoff(), 0))
-    for ask in (lambda: History(away, 5, 2).read(scope, "u"), lambda: Fresh(away).latest(scope, 1)):
+    for ask in (lambda: History(away, 5, 2).read(scope, "u"), lambda: AvailabilitySets(away).latest(scope, 1)):
         with pytest.raises(EngineUnavailable):
             ask()

@@ -15,12 +15,12 @@ import typer
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
-from lemo.commands import imports, jobs, runs, scenarios
-from lemo.commands.recommend import recommend
-from lemo.commands.stats import stats
-from lemo.consumer.service import Consumer
+from lemo.cli import imports, jobs, runs, scenarios
+from lemo.cli.recommend import recommend
+from lemo.cli.stats import stats
 from lemo.domain.errors import Conflict, InvalidInput, NotFound, WrongCredential
 from lemo.domain.scope import Scope
+from lemo.ingest.service import Consumer
 from lemo.settings import Settings
 from lemo.stores.bootstrap import ensure_admin
 from lemo.stores.connect import Stores
@@ -219,7 +219,7 @@ def test_numbers_that_several_events_share_are_refused_as_event_ids_before_anyth
     lemo("scenarios", "create", "shop", "--template", "ecommerce")
     with pytest.raises(InvalidInput, match=r"20 of the first 30 rows .*'order-0'") as caught:
         lemo("import", "events", f"orders.{form}", "-s", "shop")
-    assert "--leave-out event_id" in caught.value.mend
+    assert "--leave-out event_id" in caught.value.hint
     with closing(Stores(settings)) as stores:
         assert stores.log.read_all(settings.kafka_event_topic, 10) == []
     with consumer(settings):

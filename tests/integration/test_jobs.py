@@ -14,25 +14,25 @@ from lemo.domain.item import Item
 from lemo.domain.run import Run
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import JOBS
 from lemo.jobs.cleanup import clean
 from lemo.jobs.embeddings import embed
 from lemo.jobs.evaluation import evaluate_scenario
-from lemo.jobs.lease import Lease
 from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
 from lemo.jobs.report import Report, unattended
-from lemo.jobs.similarity import relate
+from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import challenger, train
-from lemo.recommenders.blend import BlendConfig
-from lemo.recommenders.selection import assess
-from lemo.recommenders.similar import SimilarItems
-from lemo.recommenders.timeline import Array, Timeline
-from lemo.serving.served import Served
+from lemo.recommenders.data.timeline import Array, Timeline
+from lemo.recommenders.hybrid.hybrid import HybridConfig
+from lemo.recommenders.selection.hyperparameter_search import assess
+from lemo.recommenders.similar_items import SimilarItems
+from lemo.scheduling.jobs import JOBS
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
+from lemo.stores.redis.lease import Lease
 from lemo.tasks.recovery import lost_runs
 from sites import wait_for
 
@@ -62,7 +62,7 @@ def empty(stores: Stores) -> Scope:
 def put_items(stores: Stores, scope: Scope, items: list[Item], arrived_ms: int = MOMENT) -> None:
     """What the consumer does with items."""
     stores.items.upsert(scope, items, [arrived_ms] * len(items))
-    stores.fresh.add(scope, items, [arrived_ms] * len(items))
+    stores.availability.add(scope, items, [arrived_ms] * len(items))
     stores.embedding_queue.add(scope, [item.item_id for item in items])
 
 
@@ -74,7 +74,7 @@ def world(stores: Stores, empty: Scope) -> Scope:
     events = [(empty, event) for event in dataset.events]
     stores.events.insert(events)
     rules = stores.scenarios.get(empty).actions
-    stores.history.add([(scope, event) for scope, event in events if rules[event.action].remembered])
+    stores.history.add([(scope, event) for scope, event in events if rules[event.action].in_history])
     return empty
 
 
@@ -114,7 +114,7 @@ def test_a_challenger_below_the_champion_does_not_serve(
 ) -> None:
     champion = train(stores, world, unattended()).detail["version"]
     # A chooser gone wrong: the challenger is plain popularity, which this world's champion beats by far.
-    poor = BlendConfig(behaviour_share=0.0)
+    poor = HybridConfig(behaviour_share=0.0)
 
     def choose_badly(*arguments: object) -> object:
         found = assess(*arguments)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_the_champions_parameters_are_fitted_again_on_new_events(
     def choose_otherwise(*arguments: object) -> object:
         found = assess(*arguments)  # type: ignore[arg-type]
         assert found is not None
-        return found.model_copy(update={"config": BlendConfig(behaviour_share=0.0), "model": found.popularity})
+        return found.model_copy(update={"config": HybridConfig(behaviour_share=0.0), "model": found.popularity})
 
     monkeypatch.setattr("lemo.jobs.training.assess", choose_otherwise)
     done = train(stores, world, unattended())
@@ -159,7 +159,7 @@ def test_the_champions_parameters_are_fitted_again_on_new_events(
     serving = stores.models.get(world, done.detail["serving"])
     assert serving.version == stores.snapshots.current(world, "model") not in (first, done.detail["version"])
     assert (serving.refresh_of, serving.config) == (first, champion.config)
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         assert "just made" in {item.item_id for item in served.popular(world, 1_000).items}
     history = [(change.action, change.version) for change in stores.model_changes.history(world)]
     assert history == [("refresh", serving.version), ("promote", first)]
@@ -185,7 +185,7 @@ STRAY = Event(user_id="stray", item_id="item-of-today", action="purchase", times
 def personal(stores: Stores, scope: Scope) -> float:
     """The part of all answered items that is there because of something that the user did."""
     users = stores.events.active_users(scope)
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         shown = [item.reason for _, answer in served.recommend_many(scope, users, 10) for item in answer.items]
     return sum(reason.startswith("because") for reason in shown) / len(shown)
 
@@ -246,7 +246,7 @@ def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world
         update={"model": found.popularity, "blend": found.popularity, "decayed_popularity": found.model}
     )
     assert challenger(behind) == (found.validation.popularity, found.model)
-    assert challenger(None) == (BlendConfig(), None)
+    assert challenger(None) == (HybridConfig(), None)
 
 
 def test_jobs_of_a_scenario_without_data_do_nothing_and_say_why(stores: Stores, empty: Scope) -> None:
@@ -280,7 +280,7 @@ def test_one_user_and_one_item_are_enough(stores: Stores, empty: Scope) -> None:
     stores.history.add([(empty, event)])
     for job in JOBS.values():
         job.work()(stores, empty, unattended())
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         assert [item.item_id for item in served.popular(empty, 5).items] == ["only"]
         assert served.recommend(empty, "u", 5).items == []  # it has been seen
         assert [item.item_id for item in served.recommend(empty, "stranger", 5).items] == ["only"]
@@ -308,7 +308,7 @@ def test_all_jobs_and_requests_cope_with_bad_data(stores: Stores, empty: Scope, 
         job.work()(stores, empty, unattended())
     evaluation = evaluate_scenario(stores, empty, None, unattended())
     assert evaluation is None or all(0 <= card.ndcg_at_10 <= 1 for card in evaluation.scorecards.values())
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         for user in ("u0", "u2", "busy", "far", "never seen"):
             answer = [item.item_id for item in served.recommend(empty, user, 20).items]
             assert answer
@@ -364,14 +364,14 @@ def test_similar_items_are_active_and_new_ones_have_neighbours_by_content(stores
     some = next(iter(stores.items.scan(world)))
     put_items(stores, world, [Item(item_id="twin", title=some.title, categories=some.categories, tags=some.tags)])
     embed(stores, world, unattended())
-    relate(stores, world, unattended())
+    compute_similarity(stores, world, unattended())
     before = similar(stores, world)
     found = before.of("twin", 3)
     assert found[0].item_id == some.item_id
     assert {each.kind for each in found} == {"content"}
     gone = before.of(some.item_id, 1)[0].item_id
     put_items(stores, world, [Item(item_id=gone, is_active=False)], MOMENT + 1)
-    relate(stores, world, unattended())
+    compute_similarity(stores, world, unattended())
     after = similar(stores, world)
     assert all(each.item_id != gone for item_id in after.item_ids for each in after.of(item_id, 50))
 
@@ -392,7 +392,7 @@ def test_similar_items_from_what_changed_are_those_from_everything(
     stores: Stores, empty: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is under way here: only what is new is read.
-    monkeypatch.setattr("lemo.stores.events.UNDER_WAY_MS", 0)
+    monkeypatch.setattr("lemo.stores.clickhouse.events.UNDER_WAY_MS", 0)
     dataset = World(seed=3, scale=0.2).datasets()[2]
     items, events = list(dataset.items), list(dataset.events)
     put_items(stores, empty, items[5:])
@@ -400,9 +400,9 @@ def test_similar_items_from_what_changed_are_those_from_everything(
     # What comes second is the newest, and every tenth of the others: late events.
     late = [event for place, event in enumerate(events) if place % 10 == 0 or place > 0.9 * len(events)]
     stores.events.insert([(empty, event) for event in events if event not in late])
-    assert relate(stores, empty, unattended()).detail["full"]
+    assert compute_similarity(stores, empty, unattended()).detail["full"]
     before = stores.snapshots.current(empty, "similar")
-    assert relate(stores, empty, unattended()).rows_read == 0
+    assert compute_similarity(stores, empty, unattended()).rows_read == 0
     assert stores.snapshots.current(empty, "similar") == before
     refund = late[0].model_copy(update={"event_id": "refund", "action": "refund", "timestamp": events[-1].timestamp})
     stores.events.insert([(empty, event) for event in [*late, *late[:50], refund]])
@@ -412,37 +412,37 @@ def test_similar_items_from_what_changed_are_those_from_everything(
     ]
     put_items(stores, empty, [*items[:5], *changed], MOMENT + 1)
     embed(stores, empty, unattended())
-    done = relate(stores, empty, unattended())
+    done = compute_similarity(stores, empty, unattended())
     assert not done.detail["full"]
     # Those that came twice may have been merged already.
     assert len(late) < done.rows_read <= len(late) + 51
     found = similar(stores, empty)
-    assert relate(stores, empty, unattended(full=True)).detail["full"]
+    assert compute_similarity(stores, empty, unattended(full=True)).detail["full"]
     alike(found, similar(stores, empty))
 
 
 def test_similar_items_are_computed_anew_where_what_they_rest_on_changed(stores: Stores, world: Scope) -> None:
-    assert relate(stores, world, unattended()).detail["full"]
+    assert compute_similarity(stores, world, unattended()).detail["full"]
     train(stores, world, unattended())
-    assert relate(stores, world, unattended()).detail["full"]
-    assert not relate(stores, world, unattended()).detail["full"]
+    assert compute_similarity(stores, world, unattended()).detail["full"]
+    assert not compute_similarity(stores, world, unattended()).detail["full"]
     embed(stores, world, unattended())
-    assert relate(stores, world, unattended()).detail["full"]
+    assert compute_similarity(stores, world, unattended()).detail["full"]
     assert len(stores.snapshots.versions(world, "similarity-state")) == 1
 
 
 @pytest.mark.parametrize("check", [1, 2])
 def test_similarity_that_died_is_done_again(stores: Stores, world: Scope, check: int) -> None:
     events = list(World(seed=4, scale=0.05).datasets()[2].events)
-    relate(stores, world, unattended())
+    compute_similarity(stores, world, unattended())
     before = stores.snapshots.current(world, "similar")
     stores.events.insert([(world, event) for event in events])
     with pytest.raises(Conflict):
-        relate(stores, world, dying_at(check))
+        compute_similarity(stores, world, dying_at(check))
     assert stores.snapshots.current(world, "similar") == before
-    assert not relate(stores, world, unattended()).detail["full"]
+    assert not compute_similarity(stores, world, unattended()).detail["full"]
     found = similar(stores, world)
-    relate(stores, world, unattended(full=True))
+    compute_similarity(stores, world, unattended(full=True))
     alike(found, similar(stores, world))
     assert len(stores.snapshots.versions(world, "similarity-state")) == 1
 
@@ -485,7 +485,7 @@ def test_profiles_say_what_users_like_and_give_back_lost_histories(stores: Store
 def test_precomputed_answers_are_those_that_requests_get(stores: Stores, world: Scope) -> None:
     train(stores, world, unattended())
     users = stores.events.active_users(world)
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         fresh = {user: answer.items for user, answer in served.recommend_many(world, users, 10)}
         done = precompute(stores, world, unattended())
         assert done.rows_written == len(users) == stores.events.count_users(world)
@@ -513,7 +513,9 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
 
     answer = before[users[2]]
     assert answer is not None
-    stores.fresh.add(world, [Item(item_id=answer.items[0].item_id, is_active=False)], [time.time_ns() // 1_000_000])
+    stores.availability.add(
+        world, [Item(item_id=answer.items[0].item_id, is_active=False)], [time.time_ns() // 1_000_000]
+    )
     assert precompute(stores, world, unattended()).rows_written == len(users), "what is hidden concerns everybody"
     again = stores.answers.read(world, users[2])
     assert again is not None
@@ -523,7 +525,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
 
 
 def test_similar_items_are_those_that_may_be_shown_by_tomorrow(stores: Stores, world: Scope) -> None:
-    relate(stores, world, unattended())
+    compute_similarity(stores, world, unattended())
     first = similar_of(stores, world)
     asked, *near = max(((item, *neighbours) for item, neighbours in first.items()), key=len)
     now = time.time_ns() // 1_000_000
@@ -533,7 +535,7 @@ def test_similar_items_are_those_that_may_be_shown_by_tomorrow(stores: Stores, w
         Item(item_id=near[2], expires_at=now - 1, updated_at=now),
     ]
     put_items(stores, world, changed, now)
-    relate(stores, world, unattended())
+    compute_similarity(stores, world, unattended())
     again = similar_of(stores, world)
     assert not {near[0], near[2]} & {item for neighbours in again.values() for item in neighbours}
     assert near[1] in again[asked], "answers leave it out for an hour, without another run"
@@ -549,8 +551,8 @@ def similar_of(stores: Stores, scope: Scope) -> dict[str, list[str]]:
 
 def test_what_serves_is_renewed_after_similarity_ran_again(stores: Stores, world: Scope) -> None:
     train(stores, world, unattended())
-    relate(stores, world, unattended())
-    with Served(stores, refresh_seconds=0.05) as served:
+    compute_similarity(stores, world, unattended())
+    with RecommendationService(stores, refresh_seconds=0.05) as served:
         first = served.recommend(world, "stranger", 10)
         users = stores.events.active_users(world)
         now = time.time_ns() // 1_000_000
@@ -559,10 +561,10 @@ def test_what_serves_is_renewed_after_similarity_ran_again(stores: Stores, world
             for n in range(300)
         ]
         stores.events.insert([(world, event) for event in likes])
-        version = relate(stores, world, unattended()).detail["version"]
+        version = compute_similarity(stores, world, unattended()).detail["version"]
         wait_for(lambda: served.similar(world, first.items[0].item_id, 5).model_version == version)
         off = [item.item_id for item in first.items[:3]]
-        stores.fresh.add(world, [Item(item_id=item_id, is_active=False) for item_id in off], [now] * 3)
+        stores.availability.add(world, [Item(item_id=item_id, is_active=False) for item_id in off], [now] * 3)
         wait_for(lambda: not {item.item_id for item in served.recommend(world, "stranger", 10).items} & set(off))
         assert served.renewals().failed == 0
 

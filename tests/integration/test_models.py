@@ -9,14 +9,14 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from lemo.cli import app
+from lemo.cli.main import app
 from lemo.domain.scope import Scope
 from lemo.jobs.report import unattended
 from lemo.jobs.training import train
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND, ModelRecord
+from lemo.stores.documents.models import KIND, ModelRecord
 from sites import add_scenario, model_of, running_api, settings_of, wait_for
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import servers
-from lemo.cli import app
+from lemo.cli.main import app
 from lemo.domain.scenario import scenario_from_template
 from lemo.settings import Settings
 from lemo.stores.bootstrap import DEFAULT_TENANT, ensure_admin
@@ -85,7 +85,7 @@ def run(
     (folder / "items.csv").write_text("item_id\na\n")
     (folder / "events.csv").write_text("user_id,item_id,action,timestamp\nu,a,view,1790000000\n")
     return subprocess.run(
-        [sys.executable, "-m", "lemo.cli", *given],
+        [sys.executable, "-m", "lemo.cli.main", *given],
         capture_output=True,
         text=True,
         check=False,

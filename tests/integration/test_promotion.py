@@ -9,12 +9,12 @@ import pytest
 from lemo.domain.errors import Conflict, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.cleanup import drop_snapshots
-from lemo.jobs.lease import Lease, next_fence
-from lemo.jobs.promotion import TRAINING, judge, promote, rollback
-from lemo.recommenders.evaluation import Metrics
+from lemo.models.promotion import TRAINING, judge, promote, rollback
+from lemo.recommenders.evaluation.metrics import Metrics
 from lemo.stores.connect import Stores
-from lemo.stores.model_changes import Action
-from lemo.stores.models import KIND, ModelRecord
+from lemo.stores.documents.model_changes import Action
+from lemo.stores.documents.models import KIND, ModelRecord
+from lemo.stores.redis.lease import Lease, next_fence
 from sites import settings_of
 
 USERS = np.random.default_rng(7).random(400)

@@ -14,17 +14,17 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from lemo.cli import app
+from lemo.cli.main import app
 from lemo.domain.event import Event
+from lemo.domain.interaction import interaction_weight
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.domain.touch import taste_weight
+from lemo.jobs.incremental_state import KIND as STATE
 from lemo.jobs.profiles import profile
 from lemo.jobs.report import unattended
-from lemo.jobs.similarity import relate
-from lemo.jobs.similarity_state import KIND as STATE
+from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
-from lemo.serving.served import Served
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from sites import add_scenario, model_of, publish_model, running_api, settings_of, wait_for
@@ -66,12 +66,12 @@ def write(stores: Stores, scope: Scope, events: list[Event]) -> None:
 def test_a_film_that_everybody_rates_worst_does_not_lead_nor_explain(stores: Stores, scale: float) -> None:
     scope = films(stores, scale)
     train(stores, scope, unattended())
-    relate(stores, scope, unattended())
+    compute_similarity(stores, scope, unattended())
     rate = stores.scenarios.get(scope).actions["rate"]
-    assert [taste_weight(rate, stars * scale) for stars in (1, 3, 5)] == [-3, 0, 3]
+    assert [interaction_weight(rate, stars * scale) for stars in (1, 3, 5)] == [-3, 0, 3]
     rating = Event(user_id="one", item_id="flop", action="rate", value=scale, timestamp=START + timedelta(days=20))
     write(stores, scope, [rating])
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         assert "flop" not in [item.item_id for item in served.popular(scope, 9).items]
         answer = served.recommend(scope, "one", 11).items
         assert answer
@@ -89,18 +89,18 @@ def test_one_stray_rating_does_not_turn_the_scale_for_all(stores: Stores) -> Non
 def test_changed_rules_reach_model_similarity_and_profiles_without_new_events(stores: Stores) -> None:
     scope = films(stores, 1)
     first = train(stores, scope, unattended()).detail["serving"]
-    relate(stores, scope, unattended())
+    compute_similarity(stores, scope, unattended())
     state = stores.snapshots.current(scope, STATE)
     assert train(stores, scope, unattended()).detail["serving"] == first, "the same rules change nothing"
     stores.scenarios.edit(scope, {"actions": {"rate": {"min_value": 5, "dislike_value": 4}}})
     second = train(stores, scope, unattended()).detail["serving"]
     assert second != first
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         model = served._complete_state(scope).mapped.model
     assert model is not None
     assert model.rules == stores.scenarios.get(scope).actions
-    assert taste_weight(model.rules["rate"], 4.0) == -3
-    assert relate(stores, scope, unattended()).detail["full"]
+    assert interaction_weight(model.rules["rate"], 4.0) == -3
+    assert compute_similarity(stores, scope, unattended()).detail["full"]
     assert stores.snapshots.current(scope, STATE) != state
     profile(stores, scope, unattended())
 
@@ -184,7 +184,7 @@ def test_rules_are_shown_and_changed_by_http_and_hold_within_seconds(site: tuple
 
 def edit_in_a_process(stores: Stores, scope: Scope, redis_url: str, setting: str) -> str:
     """What `lemo scenarios edit` says; the broker is that of the address."""
-    command = [sys.executable, "-m", "lemo.cli", "scenarios", "edit", scope.scenario_id, "--set", setting]
+    command = [sys.executable, "-m", "lemo.cli.main", "scenarios", "edit", scope.scenario_id, "--set", setting]
     environment = {**os.environ, "LEMO_REDIS_URL": redis_url}
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=120)
     return result.stderr

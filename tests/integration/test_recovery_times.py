@@ -13,7 +13,7 @@ import pytest
 
 from beats import BeatSite, beat_site, once_each
 from lemo.domain.schedule import DEFAULT_CRONS
-from lemo.jobs.lease import SECONDS
+from lemo.stores.redis.lease import SECONDS
 from recovery import recovering
 from servers import OwnEngine
 from sites import wait_for

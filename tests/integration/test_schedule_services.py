@@ -21,9 +21,9 @@ from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.redis import connect_redis
-from lemo.stores.schedules import EVERYWHERE, Setting
-from lemo.tasks.crontab import Encoder
+from lemo.stores.documents.schedules import EVERYWHERE, Setting
+from lemo.stores.redis.client import connect_redis
+from lemo.tasks.redbeat_crontab import Encoder
 from servers import free_port
 from sites import wait_for
 
@@ -58,7 +58,7 @@ class Installation:
 
     def lemo(self, *arguments: str, tenant_id: str = "default", code: int = 0) -> "subprocess.CompletedProcess[str]":
         ended = subprocess.run(
-            [sys.executable, "-m", "lemo.cli", *arguments],
+            [sys.executable, "-m", "lemo.cli.main", *arguments],
             env={**os.environ, **self.variables, "LEMO_KEY": self.keys[tenant_id], "COLUMNS": "200"},
             capture_output=True,
             text=True,
@@ -76,7 +76,7 @@ class Installation:
     def service(self, name: str) -> "Iterator[subprocess.Popen[bytes]]":
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lemo.cli", name],
+                [sys.executable, "-m", "lemo.cli.main", name],
                 env={**os.environ, **self.variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -15,18 +15,18 @@ from lemo.domain.run import Outcome, Trigger
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
-from lemo.jobs.crontab import crontab_of
+from lemo.scheduling.crontab import crontab_of
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.redis import connect_redis
-from lemo.stores.schedules import EVERYWHERE, Setting
+from lemo.stores.documents.schedules import EVERYWHERE, Setting
+from lemo.stores.redis.client import connect_redis
 from lemo.tasks.celery_app import app
 from lemo.tasks.dispatch import due_scopes
+from lemo.tasks.due_entries import DueEntries
 from lemo.tasks.leadership import Leadership
 from lemo.tasks.reconcile import write_entries
-from lemo.tasks.steering import Steering
-from lemo.tasks.timers import Timers
-from lemo.tasks.timetable import TimetableRow, timetable
+from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
+from lemo.tasks.schedule_service import ScheduleService
 from servers import free_port
 from sites import wait_for
 
@@ -77,8 +77,8 @@ def stores(tmp_path: Path, valkey_url: str) -> Iterator[Stores]:
     stores.close()
 
 
-def by(stores: Stores, tenant_id: str = "default") -> Steering:
-    return Steering(stores, tenant_id, f"{tenant_id}, test")
+def by(stores: Stores, tenant_id: str = "default") -> ScheduleService:
+    return ScheduleService(stores, tenant_id, f"{tenant_id}, test")
 
 
 def held(name: str) -> redbeat.RedBeatSchedulerEntry:
@@ -238,7 +238,7 @@ def test_only_the_default_tenant_changes_what_holds_for_all(redis: Redis, stores
     assert stores.schedules.audit() == []
     by(stores, "shop").change(DAILY, "b", Setting(paused=True))
     assert stores.schedules.own_scopes(DAILY) == {Scope("shop", "b")}, "a's b is another's b"
-    assert [row.scenario_id for row in timetable(stores, "default") if row.own] == []
+    assert [row.scenario_id for row in schedule_overview(stores, "default") if row.own] == []
     assert by(stores).history() == []
     assert len(by(stores, "shop").history(DAILY, "b")) == 1
 
@@ -267,7 +267,7 @@ def test_a_change_stands_while_redis_is_away(stores: Stores, monkeypatch: pytest
         steered = by(stores).change(DAILY, "", Setting(paused=True))
         assert "beat takes it up" in steered.note
         assert stores.schedules.of(DAILY).paused
-        rows = timetable(stores, "default")
+        rows = schedule_overview(stores, "default")
         assert [row.paused for row in rows if row.entry == DAILY] == [True]
         assert {row.next_run for row in rows} == {None}
     finally:
@@ -277,8 +277,8 @@ def test_a_change_stands_while_redis_is_away(stores: Stores, monkeypatch: pytest
 # What people see
 
 
-def row_of(stores: Stores, entry: str, tenant_id: str = "default", scenario_id: str = "") -> TimetableRow:
-    return next(row for row in timetable(stores, tenant_id, scenario_id) if row.entry == entry)
+def row_of(stores: Stores, entry: str, tenant_id: str = "default", scenario_id: str = "") -> ScheduleRow:
+    return next(row for row in schedule_overview(stores, tenant_id, scenario_id) if row.entry == entry)
 
 
 def test_before_beat_has_started_no_time_is_known(redis: Redis, stores: Stores) -> None:
@@ -300,7 +300,7 @@ def test_last_runs_are_those_that_happened_and_next_ones_to_the_second(redis: Re
     assert (only.last_run, only.outcome, only.own, only.scenario_id) == (now - 2 * HOUR, "failed", False, "a")
     assert only.next_run == row.next_run
     with pytest.raises(NotFound):
-        timetable(stores, "default", "c")
+        schedule_overview(stores, "default", "c")
 
 
 def test_a_paused_entry_has_no_next_time_and_one_that_waits_for_beat_has_a_past_one(
@@ -329,7 +329,7 @@ def test_runs_of_a_scenario_with_its_own_times_count_for_its_own_row(redis: Redi
     record(stores, "default", "a", now - 2 * HOUR, "ok")
     record(stores, "default", "b", now - HOUR, "failed")
     by(stores).change(ENTRY, "b", Setting(cron="5 * * * *"))
-    rows = {row.scenario_id: row for row in timetable(stores, "default") if row.entry == ENTRY}
+    rows = {row.scenario_id: row for row in schedule_overview(stores, "default") if row.entry == ENTRY}
     assert (rows[""].last_run, rows[""].outcome, rows[""].failing) == (now - 2 * HOUR, "ok", [])
     assert (rows["b"].last_run, rows["b"].outcome, rows["b"].own) == (now - HOUR, "failed", True)
 
@@ -357,7 +357,7 @@ def test_only_the_leader_notes_that_an_entry_ran(redis: Redis, stores: Stores) -
     ran(ENTRY, datetime.now(UTC) - 3 * HOUR)
     leader = Leadership(redis, LOCK, "leader", 30)
     assert leader.lead()
-    timers = Timers(app, LOCK, lambda name, why: pytest.fail(f"{name}: {why}"))
+    timers = DueEntries(app, LOCK, lambda name, why: pytest.fail(f"{name}: {why}"))
     now = datetime.now(UTC)
     (timer,) = [each for each in timers.until(now, 0) if each.entry.name == ENTRY]
     before = redis.hgetall(PREFIX + ENTRY)

@@ -9,7 +9,7 @@ import redis
 
 import servers
 from lemo.settings import Settings
-from lemo.stores.vectors import Vectors
+from lemo.stores.vectors.milvus import Vectors
 
 
 def test_redis(redis_url: str) -> None:

@@ -18,8 +18,8 @@ from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.recommenders.similar import SimilarItems, similar_items
-from lemo.serving.served import Served
+from lemo.recommenders.similar_items import SimilarItems, similar_items
+from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from recommender_worlds import best_first
 from sites import ITEMS, NOW, begin_catalogue, model_of, publish_model, settings_of, touch, wait_for
@@ -42,8 +42,8 @@ def stores(tmp_path: Path, redis_url: str) -> Iterator[Stores]:
 
 
 @pytest.fixture
-def served(stores: Stores) -> Iterator[Served]:
-    with Served(stores, refresh_seconds=0.05) as served:
+def served(stores: Stores) -> Iterator[RecommendationService]:
+    with RecommendationService(stores, refresh_seconds=0.05) as served:
         yield served
 
 
@@ -54,7 +54,7 @@ def ids(answer: Any) -> list[str]:
 def add_new(stores: Stores, scope: Scope, *item_ids: str, active: bool = True) -> None:
     begin_catalogue(stores, scope)
     items = [Item(item_id=item_id, is_active=active) for item_id in item_ids]
-    stores.fresh.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
+    stores.availability.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
 
 
 def publish_similar(stores: Stores, scope: Scope) -> None:
@@ -64,7 +64,9 @@ def publish_similar(stores: Stores, scope: Scope) -> None:
     stores.snapshots.point(scope, "similar", "10", 1)
 
 
-def test_a_users_taste_makes_the_answer_and_is_its_reason(served: Served, stores: Stores, scope: Scope) -> None:
+def test_a_users_taste_makes_the_answer_and_is_its_reason(
+    served: RecommendationService, stores: Stores, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     touch(stores, scope, "u", "item/20")
     answer = served.recommend(scope, "u", 10)
@@ -80,7 +82,9 @@ def test_a_users_taste_makes_the_answer_and_is_its_reason(served: Served, stores
     assert "item/31" in ids(after)[:3], "a click of a moment ago counts"
 
 
-def test_a_stranger_gets_popular_items_and_some_new_ones(served: Served, stores: Stores, scope: Scope) -> None:
+def test_a_stranger_gets_popular_items_and_some_new_ones(
+    served: RecommendationService, stores: Stores, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "old", "new")
     answer = served.recommend(scope, "stranger", 10)
@@ -90,7 +94,9 @@ def test_a_stranger_gets_popular_items_and_some_new_ones(served: Served, stores:
     assert not answer.degraded
 
 
-def test_a_catalogue_that_came_in_one_import_is_not_new(served: Served, stores: Stores, scope: Scope) -> None:
+def test_a_catalogue_that_came_in_one_import_is_not_new(
+    served: RecommendationService, stores: Stores, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, *(f"film-{number}" for number in range(300)))
     wait_for(lambda: len(ids(served.latest(scope, 300))) == 300)
@@ -99,18 +105,20 @@ def test_a_catalogue_that_came_in_one_import_is_not_new(served: Served, stores: 
     assert {item.reason for item in stranger.items} == {"popular now"}
     # What comes later says something by its arrival; a batch export explores nothing.
     later = time.time_ns() // 1_000_000 - 1_000
-    stores.fresh.add(scope, [Item(item_id=f"film-{number}") for number in range(300)], [later - 3 * 3_600_000] * 300)
-    stores.fresh.add(scope, [Item(item_id="premiere")], [later])
+    stores.availability.add(
+        scope, [Item(item_id=f"film-{number}") for number in range(300)], [later - 3 * 3_600_000] * 300
+    )
+    stores.availability.add(scope, [Item(item_id="premiere")], [later])
     wait_for(lambda: ids(served.recommend(scope, "stranger", 10))[4] == "premiere")
     shown = served.recommend(scope, "stranger", 10).items
     assert [item.item_id for item in shown if item.reason == "new"] == ["premiere"]
     assert shown[4].score == 0 != shown[3].score
-    with Served(stores, watch=False) as batch:
+    with RecommendationService(stores, watch=False) as batch:
         exported = dict(batch.recommend_many(scope, ["stranger"], 10))["stranger"]
     assert ids(exported) == list(ITEMS[:10])
 
 
-def test_without_a_model_the_newest_items_answer(served: Served, stores: Stores, scope: Scope) -> None:
+def test_without_a_model_the_newest_items_answer(served: RecommendationService, stores: Stores, scope: Scope) -> None:
     add_new(stores, scope, "a", "b", "c")
     touch(stores, scope, "u", "b")
     answer = served.recommend(scope, "u", 10)
@@ -120,7 +128,9 @@ def test_without_a_model_the_newest_items_answer(served: Served, stores: Stores,
     assert ids(served.latest(scope, 2)) == ["c", "b"]
 
 
-def test_inactive_and_excluded_items_are_never_answered(served: Served, stores: Stores, scope: Scope) -> None:
+def test_inactive_and_excluded_items_are_never_answered(
+    served: RecommendationService, stores: Stores, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "item/0", "item/21", active=False)
     touch(stores, scope, "u", "item/20")
@@ -130,9 +140,9 @@ def test_inactive_and_excluded_items_are_never_answered(served: Served, stores: 
     assert ids(served.popular(scope, 1)) == ["item/1"]
 
 
-def every_path(served: Served, stores: Stores, scope: Scope) -> dict[str, set[str]]:
+def every_path(served: RecommendationService, stores: Stores, scope: Scope) -> dict[str, set[str]]:
     """What each way of asking answers, of the 40 items."""
-    with Served(stores, watch=False) as batch:
+    with RecommendationService(stores, watch=False) as batch:
         ((_, exported),) = batch.recommend_many(scope, ["u"], 40)
     return {
         "recommendations": set(ids(served.recommend(scope, "u", 40))),
@@ -146,7 +156,7 @@ def every_path(served: Served, stores: Stores, scope: Scope) -> dict[str, set[st
 
 
 def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
-    served: Served, stores: Stores, scope: Scope
+    served: RecommendationService, stores: Stores, scope: Scope
 ) -> None:
     publish_model(stores, scope, "1", model_of())
     publish_similar(stores, scope)
@@ -159,8 +169,8 @@ def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
         Item(item_id="item/2", expires_at=soon),
         Item(item_id="item/3", expires_at=now - 1),
     ]
-    stores.fresh.add(scope, items, [now] * 4)
-    with Served(stores, watch=False) as batch:
+    stores.availability.add(scope, items, [now] * 4)
+    with RecommendationService(stores, watch=False) as batch:
         ((_, ready),) = batch.precompute(scope, ["known"])
     stores.answers.write_many(scope, ready)
     wait_for(lambda: "item/2" in ids(served.latest(scope, 40)))
@@ -174,7 +184,9 @@ def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
     assert all("item/1" in answered for answered in after.values()), after
 
 
-def test_an_emptied_redis_shows_nothing_that_was_hidden(served: Served, stores: Stores, scope: Scope) -> None:
+def test_an_emptied_redis_shows_nothing_that_was_hidden(
+    served: RecommendationService, stores: Stores, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "item/0", active=False)
     wait_for(lambda: "item/0" not in ids(served.popular(scope, 40)))
@@ -182,14 +194,14 @@ def test_an_emptied_redis_shows_nothing_that_was_hidden(served: Served, stores: 
     renewed = served.renewals().failed
     wait_for(lambda: served.renewals().failed > renewed)
     assert "item/0" not in ids(served.popular(scope, 40)), "what was read before holds until Redis is whole again"
-    with Served(stores, refresh_seconds=0.05) as started:
+    with RecommendationService(stores, refresh_seconds=0.05) as started:
         assert started.popular(scope, 40).degraded, "a process that starts now knows no better, and says so"
-        stores.fresh.rebuild(scope, [Entry("item/0", False, 0)])
+        stores.availability.rebuild(scope, [Entry("item/0", False, 0)])
         wait_for(lambda: not started.popular(scope, 40).degraded)
         assert "item/0" not in ids(started.popular(scope, 40))
 
 
-def test_a_promotion_serves_without_a_restart(served: Served, stores: Stores, scope: Scope) -> None:
+def test_a_promotion_serves_without_a_restart(served: RecommendationService, stores: Stores, scope: Scope) -> None:
     assert served.recommend(scope, "u", 5).model_version is None
     publish_model(stores, scope, "1", model_of())
     wait_for(lambda: served.recommend(scope, "u", 5).model_version == "1")
@@ -198,7 +210,9 @@ def test_a_promotion_serves_without_a_restart(served: Served, stores: Stores, sc
     assert ids(served.popular(scope, 1)) == ["item/7"]
 
 
-def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(served: Served, stores: Stores, scope: Scope) -> None:
+def test_a_snapshot_that_cannot_be_read_leaves_the_former_one(
+    served: RecommendationService, stores: Stores, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     before = served.popular(scope, 5)
     arrays, manifest = model_of(favourite=9).to_arrays()
@@ -228,12 +242,12 @@ def test_a_model_of_another_version_is_told_once_and_the_last_answers_go_on(stor
     publish_similar(stores, scope)
     touch(stores, scope, "u", "item/20")
     add_new(stores, scope, "new")
-    with Served(stores, watch=False) as batch:
+    with RecommendationService(stores, watch=False) as batch:
         ((_, ready),) = batch.precompute(scope, ["u"])
     stores.answers.write_many(scope, ready)
     of_another_version(stores, scope, "2")
     # A process that starts now has no former model.
-    with capture_logs() as logs, Served(stores, refresh_seconds=0.05) as served:
+    with capture_logs() as logs, RecommendationService(stores, refresh_seconds=0.05) as served:
         answer = served.recommend(scope, "u", 5)
         assert (ids(answer), answer.degraded) == ([item.item_id for item in ready["u"].items[:5]], True)
         touch(stores, scope, "u", "item/21")
@@ -253,21 +267,23 @@ def test_a_model_of_another_version_is_told_once_and_the_last_answers_go_on(stor
 
 def test_a_batch_is_not_answered_by_a_model_of_another_version(stores: Stores, scope: Scope) -> None:
     of_another_version(stores, scope, "2")
-    with Served(stores, watch=False) as batch:
+    with RecommendationService(stores, watch=False) as batch:
         with pytest.raises(Outdated, match="cannot read"):
             list(batch.recommend_many(scope, ["u"], 5))
         with pytest.raises(Outdated, match="lemo jobs run train-model-daily"):
             list(batch.precompute(scope, ["u"]))
 
 
-def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Served, scope: Scope) -> None:
+def test_a_batch_answers_what_requests_are_answered(
+    stores: Stores, served: RecommendationService, scope: Scope
+) -> None:
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "new-1", "new-2")
     add_new(stores, scope, "item/3", active=False)
     users = [f"user {number}" for number in range(600)]
     for number, user in enumerate(users[:300]):
         touch(stores, scope, user, *(ITEMS[(number + step) % len(ITEMS)] for step in range(number % 7)))
-    with Served(stores, watch=False) as batch:
+    with RecommendationService(stores, watch=False) as batch:
         answers = dict(batch.recommend_many(scope, users, 12))
         for _, ready in batch.precompute(scope, users[:400]):
             stores.answers.write_many(scope, ready)
@@ -282,11 +298,11 @@ def test_a_batch_answers_what_requests_are_answered(stores: Stores, served: Serv
 
 
 def test_a_precomputed_answer_serves_until_model_or_history_change(
-    stores: Stores, served: Served, scope: Scope
+    stores: Stores, served: RecommendationService, scope: Scope
 ) -> None:
     publish_model(stores, scope, "1", model_of())
     touch(stores, scope, "u", "item/20")
-    with Served(stores, watch=False) as batch:
+    with RecommendationService(stores, watch=False) as batch:
         ((_, ready),) = batch.precompute(scope, ["u"])
     # Told apart from a computed answer by a score that no model gives.
     marked = ready["u"].model_copy(
@@ -313,7 +329,7 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
     assert stores.answers.read(scope, "u") is None
 
 
-def test_similar_items(stores: Stores, served: Served, scope: Scope) -> None:
+def test_similar_items(stores: Stores, served: RecommendationService, scope: Scope) -> None:
     publish_model(stores, scope, "1", model_of())
     publish_similar(stores, scope)
     add_new(stores, scope, "item/6", active=False)
@@ -325,7 +341,7 @@ def test_similar_items(stores: Stores, served: Served, scope: Scope) -> None:
     assert ids(unknown) == ITEMS[:3]
 
 
-def test_scopes_do_not_see_each_other(stores: Stores, served: Served, scope: Scope) -> None:
+def test_scopes_do_not_see_each_other(stores: Stores, served: RecommendationService, scope: Scope) -> None:
     other = Scope(f"{scope.tenant_id}-other", scope.scenario_id)
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "new")
@@ -363,7 +379,7 @@ def test_while_redis_is_silent_answers_are_quick_and_say_so(tmp_path: Path, own_
     stores = NoDocuments(settings_of(tmp_path, own_redis.url))
     publish_model(stores, scope, "1", model_of())
     touch(stores, scope, "u", "item/20")
-    with Served(stores, refresh_seconds=0.05) as served:
+    with RecommendationService(stores, refresh_seconds=0.05) as served:
         assert served.recommend(scope, "u", 5).items[0].item_id == "item/21"
         own_redis.pause()
         times = []
@@ -385,12 +401,12 @@ def test_while_redis_is_silent_answers_are_quick_and_say_so(tmp_path: Path, own_
 def test_a_batch_fails_rather_than_answer_without_history(tmp_path: Path, free_port: int, scope: Scope) -> None:
     stores = NoDocuments(settings_of(tmp_path, f"redis://127.0.0.1:{free_port}"))
     publish_model(stores, scope, "1", model_of())
-    with Served(stores, watch=False) as batch, pytest.raises(EngineUnavailable):
+    with RecommendationService(stores, watch=False) as batch, pytest.raises(EngineUnavailable):
         list(batch.recommend_many(scope, ["u"], 5))
     stores.close()
 
 
-def test_events_of_any_name_are_remembered_apart(stores: Stores, served: Served) -> None:
+def test_events_of_any_name_are_remembered_apart(stores: Stores, served: RecommendationService) -> None:
     """Ids may hold what separates keys."""
     publish_model(stores, scope := Scope("tenant-colon", "s"), "1", model_of())
     add = stores.history.add

@@ -48,7 +48,7 @@ def test_hours_and_days_over_http_and_on_the_command_line(settings: Settings, st
         assert [hour["events"] for hour in since] == [2_600]
         assert http.get(path, params={"by": "week"}).status_code == 422
         assert http.get(path, headers={"Authorization": f"Bearer {other}"}).status_code == 404
-    command = [sys.executable, "-m", "lemo.cli", "stats", "--scenario", scope.scenario_id, "--by", "hour"]
+    command = [sys.executable, "-m", "lemo.cli.main", "stats", "--scenario", scope.scenario_id, "--by", "hour"]
     environment = {**os.environ, **environment_of(settings), "LEMO_KEY": key}
     printed = [
         subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=True).stdout

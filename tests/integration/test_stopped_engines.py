@@ -14,7 +14,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.redis import ping_redis
+from lemo.stores.redis.client import ping_redis
 
 LONGEST_SECONDS = 20
 """The deadline is 1 s here; without one the calls took 30 to 120 s."""
@@ -37,7 +37,7 @@ def told(call: Callable[[], object]) -> str:
     with pytest.raises(EngineUnavailable) as error:
         call()
     assert time.monotonic() - started < LONGEST_SECONDS
-    assert error.value.mend
+    assert error.value.hint
     return str(error.value)
 
 

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from lemo.diagnostics.dependencies import Dependency
+from lemo.diagnostics.doctor import examine, states
+from lemo.diagnostics.log_probes import probe_consumer
 from lemo.domain.errors import Conflict
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.jobs.lease import Lease
-from lemo.observability.dependencies import Dependency
-from lemo.observability.doctor import examine, states
-from lemo.observability.log_probes import probe_consumer
 from lemo.settings import Settings
-from lemo.stores.answers import PrecomputedAnswer
 from lemo.stores.connect import Stores
 from lemo.stores.identity import claim, own_id, owner_of
+from lemo.stores.redis.lease import Lease
+from lemo.stores.redis.precomputed import PrecomputedAnswer
 from lemo.streams import Message
 from servers import OwnEngine
 from sites import wait_for
@@ -62,7 +62,7 @@ def variables(stores: Stores) -> dict[str, str]:
 
 def lemo(stores: Stores, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "lemo.cli", *arguments],
+        [sys.executable, "-m", "lemo.cli.main", *arguments],
         env={**variables(stores), "COLUMNS": "300"},
         capture_output=True,
         text=True,
@@ -76,8 +76,10 @@ def use_all(stores: Stores, item_id: str) -> None:
     stores.history.add([(SHOP, Event(user_id="u", item_id=item_id, action="view", timestamp=time.time()))])
     item = Item(item_id=item_id, published_at=datetime(2026, 1, 1, tzinfo=UTC))
     off = Item(item_id=f"{item_id}-off", is_active=False)
-    stores.fresh.add(SHOP, [item, off], [1, 1])
-    stores.answers.write_many(SHOP, {"u": PrecomputedAnswer(version=item_id, marker="m", basis="b", items=[])})
+    stores.availability.add(SHOP, [item, off], [1, 1])
+    stores.answers.write_many(
+        SHOP, {"u": PrecomputedAnswer(version=item_id, history_version="m", cache_key="b", items=[])}
+    )
     stores.embedding_queue.add(SHOP, [item_id])
     publisher = stores.log.publisher()
     publisher.publish(stores.settings.kafka_event_topic, [Message(item_id.encode())])
@@ -91,8 +93,8 @@ def test_installations_of_different_names_share_nothing_in_redis(two: tuple[Stor
     for stores, item_id in zip(two, ("a", "b"), strict=True):
         settings = stores.settings
         assert [touch.item_id for touch in stores.history.read(SHOP, "u")] == [item_id]
-        assert stores.fresh.latest(SHOP, 10) == [item_id]
-        assert stores.fresh.inactive(SHOP) == {f"{item_id}-off"}
+        assert stores.availability.latest(SHOP, 10) == [item_id]
+        assert stores.availability.inactive(SHOP) == {f"{item_id}-off"}
         answer = stores.answers.read(SHOP, "u")
         assert answer is not None
         assert answer.version == item_id
@@ -115,7 +117,7 @@ def test_each_worker_and_beat_touches_the_names_of_its_own_installation_alone(
     processes = []
     with (tmp_path / "log").open("wb") as log:
         for name in ("worker", "beat"):
-            command = [sys.executable, "-m", "lemo.cli", name]
+            command = [sys.executable, "-m", "lemo.cli.main", name]
             processes.append(subprocess.Popen(command, env=variables(other), stdout=log, stderr=log))
     try:
         # Its worker would take the first one's task, find no such run, and drop it.
@@ -161,7 +163,7 @@ def test_a_second_installation_of_the_same_name_is_refused(tmp_path: Path, own_r
     with pytest.raises(Conflict, match="belongs to another installation") as refused:
         claim(second)
     assert str(first.settings.state) in refused.value.message
-    assert "LEMO_INSTALLATION=" in refused.value.mend
+    assert "LEMO_INSTALLATION=" in refused.value.hint
     ended = lemo(second, service)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from lemo.diagnostics.job_probes import probe_unknown_items
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scenario import Catalogue, scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.jobs.precompute import precompute
 from lemo.jobs.report import unattended
-from lemo.jobs.similarity import relate
+from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
-from lemo.observability.job_probes import probe_unknown_items
-from lemo.serving.served import Served
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.tasks import restoring
@@ -63,11 +63,11 @@ def add(stores: Stores, scope: Scope, *item_ids: str) -> None:
     items = [Item(item_id=item_id) for item_id in item_ids]
     arrived = [time.time_ns() // 1_000_000] * len(items)
     stores.items.upsert(scope, items, arrived)
-    stores.fresh.add(scope, items, arrived)
+    stores.availability.add(scope, items, arrived)
 
 
 def every_run(stores: Stores, scope: Scope) -> None:
-    for job in (train, relate, precompute):
+    for job in (train, compute_similarity, precompute):
         job(stores, scope, unattended())
 
 
@@ -75,7 +75,7 @@ def every_path(stores: Stores, scope: Scope) -> dict[str, set[str]]:
     def ids(answer: Any) -> set[str]:
         return {item.item_id for item in answer.items}
 
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         ((_, exported),) = served.recommend_many(scope, [USERS[-1]], 50)
         return {
             "recommendations": ids(served.recommend(scope, USERS[-1], 50)),
@@ -90,7 +90,7 @@ def test_an_unknown_id_is_in_no_answer_counted_and_told(stores: Stores) -> None:
     scope = shop(stores, ITEMS)
     every_run(stores, scope)
     assert {path for path, found in every_path(stores, scope).items() if "typo" in found} == set()
-    assert stores.fresh.unknown(scope) == 1
+    assert stores.availability.unknown(scope) == 1
     assert stores.items.unknown(scope, ["i0", "typo"]) == ["typo"]
     told = probe_unknown_items(stores.settings)
     assert (told.state, told.version) == ("warning", "1")
@@ -105,14 +105,14 @@ def test_with_a_partial_catalogue_only_its_items_are_answered(stores: Stores) ->
     scope = shop(stores, ITEMS[:3])
     every_run(stores, scope)
     assert set().union(*every_path(stores, scope).values()) <= set(ITEMS[:3])
-    assert stores.fresh.unknown(scope) == 6
+    assert stores.availability.unknown(scope) == 6
 
 
 def test_without_a_catalogue_events_alone_decide_until_the_first_item_comes(stores: Stores) -> None:
     scope = shop(stores, [])
     every_run(stores, scope)
     assert all("typo" in found for found in every_path(stores, scope).values())
-    with Served(stores, refresh_seconds=0.05) as served:
+    with RecommendationService(stores, refresh_seconds=0.05) as served:
         assert "typo" in {item.item_id for item in served.popular(scope, 3).items}
         add(stores, scope, *ITEMS)
         assert restoring.restore_all(stores) == [scope], "the model in service is older than the catalogue"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lemo.jobs.catalog import JOBS
+from lemo.scheduling.jobs import JOBS
 from servers import OwnEngine
 from sites import wait_for
 from workers import SWITCH, TRAINING, WorkerSite, lives, worker_site

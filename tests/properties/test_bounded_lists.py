@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.recommenders.similar import similar_items
-from lemo.serving.served import Served
+from lemo.recommenders.similar_items import similar_items
+from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from recommender_worlds import best_first
 from sites import ITEMS, NOW, model_of, publish_model, settings_of, touch
@@ -30,7 +30,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator
 def put(stores: Stores, scope: Scope, off: set[str]) -> None:
     """The whole catalogue, as the consumer puts it into Redis; those `off` are not to be shown."""
     items = [Item(item_id=item_id, is_active=item_id not in off) for item_id in ITEMS]
-    stores.fresh.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
+    stores.availability.add(scope, items, [round(NOW.timestamp() * 1000) + place for place in range(len(items))])
 
 
 @given(off=some, later=some, seen=some, exclude=some, n=st.integers(1, 50))
@@ -45,12 +45,12 @@ def test_every_list_is_full_as_long_as_enough_is_left(
     stores.snapshots.point(scope, "similar", "1", 1)
     put(stores, scope, off)
     touch(stores, scope, "u", *sorted(seen))
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         for _, made in served.precompute(scope, ["u", "stranger"]):
             stores.answers.write_many(scope, made)
     put(stores, scope, off | later)  # after the answers were made
     shown = set(ITEMS) - off - later
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         lists = {
             "recommendations": (served.recommend(scope, "u", n, exclude), shown - seen - exclude),
             "a stranger's": (served.recommend(scope, "stranger", n, exclude), shown - exclude),

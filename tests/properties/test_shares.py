@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lemo.recommenders.blend import BlendConfig, BlendModel
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from recommender_worlds import DAY, RULES, read
 
-CONFIG = BlendConfig(popularity_half_life_ms=2 * DAY)
+CONFIG = HybridConfig(popularity_half_life_ms=2 * DAY)
 acts = st.lists(
     st.tuples(
         st.sampled_from([f"u{number}" for number in range(8)]),
@@ -20,7 +20,7 @@ acts = st.lists(
 
 
 def popular(happened: list[tuple[str, str, str, int]]) -> list[str]:
-    return [each.item_id for each in BlendModel.fit(read(*happened), CONFIG, RULES).popular(20)]
+    return [each.item_id for each in HybridRecommender.fit(read(*happened), CONFIG, RULES).popular(20)]
 
 
 @given(happened=acts, times=st.integers(1, 500))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lemo.domain.touch import Touch
-from lemo.recommenders.acts import Acts
-from lemo.recommenders.blend import BlendConfig, BlendModel
+from lemo.domain.interaction import Interaction
+from lemo.recommenders.data.increments import LatestInteractions
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from recommender_worlds import DAY, RULES, read, table
 
 acts = st.lists(
@@ -24,8 +24,8 @@ acts = st.lists(
 )
 Happened = list[tuple[str, str, str, int]]
 CONFIGS = {
-    "half-lives": BlendConfig(behaviour_half_life_ms=10 * DAY, popularity_half_life_ms=2 * DAY),
-    "no decay": BlendConfig(behaviour_half_life_ms=None, popularity_half_life_ms=None),
+    "half-lives": HybridConfig(behaviour_half_life_ms=10 * DAY, popularity_half_life_ms=2 * DAY),
+    "no decay": HybridConfig(behaviour_half_life_ms=None, popularity_half_life_ms=None),
 }
 
 
@@ -33,12 +33,13 @@ def moved(happened: Happened, shift: int) -> Happened:
     return [(user, item, action, 10_000 * DAY + moment + shift) for user, item, action, moment in happened]
 
 
-def answers(happened: Happened, config: BlendConfig) -> list[list[str]]:
+def answers(happened: Happened, config: HybridConfig) -> list[list[str]]:
     """What each user, and a stranger, are recommended, and what is popular."""
-    model = BlendModel.fit(read(*happened), config, RULES)
+    model = HybridRecommender.fit(read(*happened), config, RULES)
     users = sorted({user for user, *_ in happened})
     histories = [
-        [Touch(item, action, None, moment) for who, item, action, moment in happened if who == user] for user in users
+        [Interaction(item, action, None, moment) for who, item, action, moment in happened if who == user]
+        for user in users
     ]
     found = model.recommend([*histories, []], 5)
     return [[each.item_id for each in items] for items in (*found, model.popular(5))]
@@ -56,7 +57,7 @@ def test_recommendations_and_popularity_stay_when_all_timestamps_move(name: str,
 def test_what_relates_items_stays_when_all_timestamps_move(happened: Happened, days: int) -> None:
     found = []
     for shift in (0, days * DAY):
-        state = Acts.none(RULES).with_events(table(moved(happened, shift)), RULES)
+        state = LatestInteractions.none(RULES).with_events(table(moved(happened, shift)), RULES)
         kept, unit = state.tastes(10 * DAY)
         found.append((kept.toarray(), unit))
     for (one, unit), (other, other_unit) in pairwise(found):

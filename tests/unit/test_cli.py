@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from lemo.cli import app
+from lemo.cli.main import app
 
 HEAVY = ("chdb", "pymilvus", "sklearn", "scipy", "numpy", "nicegui", "polars", "pyarrow", "fastapi", "celery",
          "confluent_kafka", "pymongo", "clickhouse_connect", "uvicorn")  # fmt: skip
@@ -17,7 +17,7 @@ HEAVY = ("chdb", "pymilvus", "sklearn", "scipy", "numpy", "nicegui", "polars", "
 
 def test_help_loads_no_heavy_library() -> None:
     """Eight services and every command pay for each import of the command line."""
-    code = f"import sys, lemo.cli; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    code = f"import sys, lemo.cli.main; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
 
@@ -40,14 +40,16 @@ def test_every_command_and_option_explains_itself(path: str, command: Any) -> No
 
 
 def test_wrong_use_exits_with_2() -> None:
-    found = subprocess.run([sys.executable, "-m", "lemo.cli", "nonsense"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-m", "lemo.cli.main", "nonsense"], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 2
     assert "nonsense" in found.stderr
 
 
 def test_a_wrong_setting_is_named() -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "settings"],
+        [sys.executable, "-m", "lemo.cli.main", "settings"],
         capture_output=True,
         text=True,
         check=False,
@@ -61,7 +63,7 @@ def test_a_wrong_setting_is_named() -> None:
 @pytest.mark.parametrize("name", ["LEMO_REDIS_URL", "LEMO_MONGO_URL", "LEMO_CLICKHOUSE_URL", "LEMO_MILVUS_URI"])
 def test_nothing_is_started_with_a_url_of_the_wrong_kind(name: str, tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "up", "--detach"],
+        [sys.executable, "-m", "lemo.cli.main", "up", "--detach"],
         capture_output=True,
         text=True,
         check=False,
@@ -76,13 +78,13 @@ def test_nothing_is_started_with_a_url_of_the_wrong_kind(name: str, tmp_path: Pa
 def test_what_the_log_says_goes_to_standard_error(tmp_path: Path) -> None:
     """An engine that is away is told of without a word between the data, and without what was being sent."""
     code = (
-        "import lemo.commands.patience as patience, lemo.cli\n"
+        "import lemo.cli.retry as patience, lemo.cli.main\n"
         "from lemo.domain.errors import EngineUnavailable\n"
         "calls = []\n"
         "def call(argument):\n"
         "    calls.append(1)\n"
         "    if len(calls) == 1: raise EngineUnavailable('Redis does not answer.')\n"
-        "lemo.cli.options(False)\n"
+        "lemo.cli.main.options(False)\n"
         "patience.patiently(call)('secret-user')\n"
         "print('data')\n"
     )
@@ -103,7 +105,7 @@ def test_what_the_log_says_goes_to_standard_error(tmp_path: Path) -> None:
 def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "status"],
+        [sys.executable, "-m", "lemo.cli.main", "status"],
         capture_output=True,
         text=True,
         check=False,
@@ -119,7 +121,7 @@ def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, name: str,
 def test_a_misspelt_setting_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LEMO_API_PRT=8001\nOTHER=1\n")
     found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "settings", "--format", "json"],
+        [sys.executable, "-m", "lemo.cli.main", "settings", "--format", "json"],
         capture_output=True,
         text=True,
         check=True,
@@ -145,7 +147,7 @@ def test_a_misspelt_setting_is_told(tmp_path: Path) -> None:
 def test_a_key_of_lemo_toml_that_is_no_setting_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "lemo.toml").write_text("api_prt = 8001\n")
     found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli", "settings"],
+        [sys.executable, "-m", "lemo.cli.main", "settings"],
         capture_output=True,
         text=True,
         check=False,

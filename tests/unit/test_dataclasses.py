@@ -35,7 +35,16 @@ HOLDERS = [
 
 def test_holders_of_arrays_are_found() -> None:
     names = {each.__name__ for each in HOLDERS}
-    assert names >= {"Mapped", "ServingState", "SimilarItems", "Acts", "Interactions", "State", "Evidence", "Snapshot"}
+    assert names >= {
+        "Mapped",
+        "ServingState",
+        "SimilarItems",
+        "LatestInteractions",
+        "Interactions",
+        "State",
+        "RankingFeatures",
+        "Snapshot",
+    }
 
 
 @pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: holder.__name__)

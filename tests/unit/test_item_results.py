@@ -2,9 +2,9 @@
 
 import json
 
-from lemo.consumer.sorting import Batch
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.ingest.sorting import Batch
 from lemo.streams import Record
 
 SCOPE = Scope("tenant", "shop")

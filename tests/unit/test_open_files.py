@@ -14,7 +14,7 @@ def limited(soft: int, hard: int, code: str, folder: Path) -> "subprocess.Comple
 
 
 def test_a_hard_limit_that_is_too_low_is_told_in_words(tmp_path: Path) -> None:
-    code = "import sys; sys.argv = ['lemo', 'up', '--detach']; from lemo.cli import main; main()"
+    code = "import sys; sys.argv = ['lemo', 'up', '--detach']; from lemo.cli.main import main; main()"
     found = limited(256, 256, code, tmp_path)
     assert found.returncode == 1
     assert "only 256 files and sockets open" in found.stderr

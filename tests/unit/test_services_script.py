@@ -38,10 +38,10 @@ def test_a_bare_machine_is_told_what_it_lacks_and_goes_on(services: Services, tm
     done = services("up", "redis", "kafka", "ferretdb", path=str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = written(tmp_path)
-    assert found["redis"] == {"missing": "redis-server missing", "mend": "apt-get install -y redis-server"}
+    assert found["redis"] == {"missing": "redis-server missing", "hint": "apt-get install -y redis-server"}
     assert "Java" in found["kafka"]["missing"]
-    assert "default-jre-headless" in found["kafka"]["mend"]
-    assert "go.dev" in found["ferretdb"]["mend"]
+    assert "default-jre-headless" in found["kafka"]["hint"]
+    assert "go.dev" in found["ferretdb"]["hint"]
 
 
 def test_required_fails_where_it_cannot_mend(services: Services, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_an_unknown_engine_is_wrong_use(services: Services) -> None:
     ("known", "why"),
     [
         ({}, "redis was not started. Mend: scripts/services up"),
-        ({"redis": {"missing": "redis-server missing", "mend": "apt"}}, "redis: redis-server missing. Mend: apt"),
+        ({"redis": {"missing": "redis-server missing", "hint": "apt"}}, "redis: redis-server missing. Mend: apt"),
         ({"redis": {"url": "redis://127.0.0.1:1"}}, "redis does not answer on redis://127.0.0.1:1"),
         ({"redis": {"url": "/no/such"}}, "redis: /no/such is gone"),
     ],

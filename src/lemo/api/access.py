@@ -2,7 +2,7 @@
 
 import hashlib
 
-from lemo.api.remembered import Remembered
+from lemo.api.ttl_cache import TtlCache
 from lemo.domain.errors import NotFound, WrongCredential
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import NAME, Scope
@@ -19,8 +19,8 @@ class Access:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._keys: Remembered[bytes, str] = Remembered(KEY_SECONDS)
-        self._scenarios: Remembered[Scope, Scenario] = Remembered(SCENARIO_SECONDS)
+        self._keys: TtlCache[bytes, str] = TtlCache(KEY_SECONDS)
+        self._scenarios: TtlCache[Scope, Scenario] = TtlCache(SCENARIO_SECONDS)
 
     def tenant(self, key: str | None) -> str:
         """The tenant that the key belongs to; raises WrongCredential, or EngineUnavailable when that is unknown."""

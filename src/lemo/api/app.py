@@ -28,8 +28,8 @@ from lemo.api.routes import (
     schedules,
     stats,
 )
-from lemo.observability.metrics import Installation, Serving
-from lemo.serving.served import Served
+from lemo.diagnostics.installation_metrics import Installation, Serving
+from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 
 THREADS = 64
@@ -50,7 +50,11 @@ def create_app(stores: Stores) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         services = Services(
-            stores, Served(stores), Access(stores), Ingest(stores), anyio.CapacityLimiter(INGESTS_AT_ONCE)
+            stores,
+            RecommendationService(stores),
+            Access(stores),
+            Ingest(stores),
+            anyio.CapacityLimiter(INGESTS_AT_ONCE),
         )
         app.state.services = services
         app.state.health = health.Health(services)

@@ -18,7 +18,7 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.reasons import did_you_mean, reason, shortened
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
-from lemo.serving.served import Served
+from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -32,7 +32,7 @@ class Services:
     """What the routes work with, one of each per process."""
 
     stores: Stores
-    served: Served
+    served: RecommendationService
     access: Access
     ingest: Ingest
     ingest_turns: anyio.CapacityLimiter

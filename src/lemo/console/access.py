@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from nicegui import app, run, ui
 
-from lemo.console.facts import Facts
+from lemo.console.queries import Queries
 from lemo.console.theme import frame, heading, trouble
 from lemo.domain.errors import InvalidInput, LemoError, NotFound, WrongCredential
 from lemo.domain.reasons import did_you_mean, shortened
@@ -20,7 +20,7 @@ SESSION_SECONDS = 12 * 3600
 class Access:
     """Decides for every page whose data it shows."""
 
-    def __init__(self, settings: Settings, facts: Facts) -> None:
+    def __init__(self, settings: Settings, facts: Queries) -> None:
         self._settings = settings
         self._facts = facts
         self.needs_login = not is_loopback(settings.console_host)

@@ -8,7 +8,7 @@ from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
 from lemo.console.access import Access
-from lemo.console.facts import Exploration, Facts, ShownItem, ShownTouch
+from lemo.console.queries import Exploration, Queries, ShownItem, ShownTouch
 from lemo.console.theme import WEAK, ago, badge, banner, frame, heading, nothing, stamp, tile, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.item import Item
@@ -23,7 +23,7 @@ SETTLED_SECONDS = 0.25
 class ExplorePage:
     """The explorer of one visitor."""
 
-    def __init__(self, facts: Facts, tenant_id: str, scenarios: Sequence[str], scenario: str, user: str) -> None:
+    def __init__(self, facts: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str, user: str) -> None:
         self._facts = facts
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
@@ -266,7 +266,7 @@ def _unseen(item: Item) -> str:
     return "not published yet 未发布" if item.published_at and item.published_at > now else "expired 已过期"
 
 
-async def explore_page(facts: Facts, access: Access, scenario: str, user: str) -> None:
+async def explore_page(facts: Queries, access: Access, scenario: str, user: str) -> None:
     """Draws the explorer for whoever asks."""
     visitor = await access.visitor("/explore", scenario=scenario, user=user)
     if visitor is None:

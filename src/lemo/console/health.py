@@ -5,9 +5,9 @@ import time
 
 from nicegui import run
 
-from lemo.observability.dependencies import JOB_ROWS
-from lemo.observability.doctor import examine
-from lemo.observability.report import Report
+from lemo.diagnostics.dependencies import JOB_ROWS
+from lemo.diagnostics.doctor import examine
+from lemo.diagnostics.report import Report
 from lemo.settings import Settings
 
 FRESH_SECONDS = 8.0

@@ -7,13 +7,13 @@ from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
 from lemo.console.access import Access
-from lemo.console.facts import Facts, attempt
+from lemo.console.queries import Queries, attempt
 from lemo.console.theme import GOOD, QUIET, WEAK, ago, badge, cell, frame, heading, nothing, stamp, table, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
-from lemo.jobs.promotion import promote, rollback
-from lemo.jobs.registry import RegisteredModel, registered
-from lemo.stores.model_changes import ModelChange
+from lemo.models.promotion import promote, rollback
+from lemo.models.registry import RegisteredModel, registered
+from lemo.stores.documents.model_changes import ModelChange
 
 REFRESH_SECONDS = 5.0
 SHOWN = 20
@@ -36,7 +36,7 @@ class _Seen:
 class ModelsPage:
     """The models of one visitor's scenario; the page renews itself every five seconds."""
 
-    def __init__(self, facts: Facts, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+    def __init__(self, facts: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
         self._facts = facts
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
@@ -211,7 +211,7 @@ def _segments(model: RegisteredModel) -> str:
     )
 
 
-async def models_page(facts: Facts, access: Access, scenario: str) -> None:
+async def models_page(facts: Queries, access: Access, scenario: str) -> None:
     """Draws the models for whoever asks."""
     visitor = await access.visitor("/models", scenario=scenario)
     if visitor is None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from nicegui import run, ui
 
 from lemo.console.access import Access
-from lemo.console.facts import Facts, Overview, ScenarioFacts
 from lemo.console.health import Health
+from lemo.console.queries import Overview, Queries, ScenarioFacts
 from lemo.console.schedule import next_run
 from lemo.console.theme import (
     COLOURS,
@@ -25,12 +25,12 @@ from lemo.console.theme import (
     table,
     trouble,
 )
+from lemo.diagnostics.dependencies import Dependency
+from lemo.diagnostics.doctor import states
+from lemo.diagnostics.report import Finding, Report
 from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
-from lemo.jobs.overdue import JobState
-from lemo.observability.dependencies import Dependency
-from lemo.observability.doctor import states
-from lemo.observability.report import Finding, Report
+from lemo.scheduling.health import JobState
 
 REFRESH_SECONDS = 10.0
 TROUBLED_SHOWN = 8
@@ -62,7 +62,7 @@ _WORDS = {"ok": "fine", "warning": "look at it", "missing": "not there", "absent
 class OverviewPage:
     """The overview of one visitor; it renews itself every ten seconds, and draws only what has changed."""
 
-    def __init__(self, facts: Facts, health: Health, tenant_id: str) -> None:
+    def __init__(self, facts: Queries, health: Health, tenant_id: str) -> None:
         self._facts = facts
         self._health = health
         self._tenant_id = tenant_id
@@ -128,12 +128,12 @@ class OverviewPage:
             self._troubles(report)
 
     def _troubles(self, report: Report) -> None:
-        troubles = list(report.troubles())
-        if not troubles:
+        problems = list(report.problems())
+        if not problems:
             return
         with ui.element("section").classes("lemo-card w-full"):
             heading("To mend", "待处理")
-            for trouble in troubles:
+            for trouble in problems:
                 with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
                     with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
                         dot(COLOURS[trouble.finding.state])
@@ -141,8 +141,8 @@ class OverviewPage:
                     with ui.column().classes("gap-1 pb-2 pl-5 text-sm"):
                         for service, stops in trouble.stops():
                             ui.label(f"{service.value}: {stops}").classes("text-slate-600")
-                        if trouble.finding.mend:
-                            ui.label(trouble.finding.mend).classes("font-mono bg-slate-100 rounded px-2 py-1 break-all")
+                        if trouble.finding.hint:
+                            ui.label(trouble.finding.hint).classes("font-mono bg-slate-100 rounded px-2 py-1 break-all")
 
     @ui.refreshable_method
     def data(self) -> None:
@@ -276,7 +276,7 @@ def _one_troubled(state: JobState) -> None:
         with ui.column().classes("gap-1 pl-5"):
             if state.failing and state.last_ended:
                 ui.label(state.last_ended.error).classes("text-xs break-words").style(f"color:{COLOURS['failed']}")
-            ui.label(state.mend).classes("font-mono text-xs bg-slate-100 rounded px-2 py-1 break-all")
+            ui.label(state.hint).classes("font-mono text-xs bg-slate-100 rounded px-2 py-1 break-all")
 
 
 def _schedule(overview: Overview) -> None:
@@ -337,7 +337,7 @@ def _number(count: int | None) -> None:
     cell("–" if count is None else f"{count:,}", number=True)
 
 
-async def overview_page(facts: Facts, health: Health, access: Access) -> None:
+async def overview_page(facts: Queries, health: Health, access: Access) -> None:
     """Draws the overview for whoever asks."""
     try:
         tenant_id = await access.tenant()

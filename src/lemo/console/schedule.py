@@ -9,7 +9,7 @@ from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
 from lemo.console.access import Access
-from lemo.console.facts import Facts, attempt
+from lemo.console.queries import Queries, attempt
 from lemo.console.theme import (
     BAD,
     COLOURS,
@@ -26,10 +26,10 @@ from lemo.console.theme import (
     trouble,
 )
 from lemo.domain.errors import LemoError
-from lemo.jobs.crontab import next_times
-from lemo.stores.schedules import ScheduleChange, Setting
-from lemo.tasks.steering import Steering, run_now
-from lemo.tasks.timetable import TimetableRow, timetable
+from lemo.scheduling.crontab import next_times
+from lemo.stores.documents.schedules import ScheduleChange, Setting
+from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
+from lemo.tasks.schedule_service import ScheduleService, run_now
 
 REFRESH_SECONDS = 5.0
 CHANGES = 20
@@ -41,21 +41,21 @@ EVERYBODY = "All scenarios 全部场景"
 class _Seen:
     """What the page shows."""
 
-    rows: list[TimetableRow] | LemoError
+    rows: list[ScheduleRow] | LemoError
     changes: list[ScheduleChange] | LemoError
 
 
 class SchedulePage:
     """The schedule of one visitor; it renews itself every five seconds."""
 
-    def __init__(self, facts: Facts, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+    def __init__(self, facts: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
         self._facts = facts
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
         self._scenario = scenario
-        self._steering = Steering(facts.stores, tenant_id, f"{tenant_id}, console")
+        self._steering = ScheduleService(facts.stores, tenant_id, f"{tenant_id}, console")
         self._seen: _Seen | None = None
-        self._edited: TimetableRow | None = None
+        self._edited: ScheduleRow | None = None
 
     def build(self) -> None:
         """Lays the page out and starts to fill it."""
@@ -87,7 +87,7 @@ class SchedulePage:
 
     def _look(self) -> _Seen:
         return _Seen(
-            attempt(lambda: timetable(self._facts.stores, self._tenant_id, self._scenario)),
+            attempt(lambda: schedule_overview(self._facts.stores, self._tenant_id, self._scenario)),
             attempt(lambda: self._steering.history(scenario_id=self._scenario, limit=CHANGES)),
         )
 
@@ -113,7 +113,7 @@ class SchedulePage:
         if not self._scenario and not self._steering.may_change_defaults:
             nothing("These times hold for all tenants. Choose a scenario to change its own. 选择场景以修改其时间。")
 
-    def _entry(self, row: TimetableRow) -> None:
+    def _entry(self, row: ScheduleRow) -> None:
         with ui.element("tr").mark("entry"):
             with ui.element("td"):
                 ui.label(row.entry).classes("font-medium break-words")
@@ -135,7 +135,7 @@ class SchedulePage:
             with ui.element("td").classes("sticky right-0 bg-white"), ui.row().classes("gap-1 flex-nowrap justify-end"):
                 self._buttons(row)
 
-    def _buttons(self, row: TimetableRow) -> None:
+    def _buttons(self, row: ScheduleRow) -> None:
         steers = bool(row.scenario_id) or self._steering.may_change_defaults
         word = "Resume 恢复" if row.paused else "Pause 暂停"
 
@@ -202,7 +202,7 @@ class SchedulePage:
                 ui.button("Cancel 取消", on_click=self._dialog.close).props("flat no-caps color=secondary")
                 self._save_button = ui.button("Save 保存", on_click=self._save).props("unelevated no-caps")
 
-    def _edit(self, row: TimetableRow) -> None:
+    def _edit(self, row: ScheduleRow) -> None:
         self._edited = row
         self._title.text = row.entry
         self._for.text = f"Scenario {row.scenario_id}" if row.scenario_id else "All scenarios of all tenants"
@@ -237,14 +237,14 @@ class SchedulePage:
         if self._edited and await self._change(self._edited, Setting(reset=True)):
             self._dialog.close()
 
-    async def _change(self, row: TimetableRow, setting: Setting) -> bool:
+    async def _change(self, row: ScheduleRow, setting: Setting) -> bool:
         def change() -> str:
             steered = self._steering.change(row.entry, row.scenario_id, setting)
             return steered.note or ("Saved 已保存" if steered.change else "It was so already 无变化")
 
         return await self._tell(change)
 
-    async def _run(self, row: TimetableRow) -> None:
+    async def _run(self, row: ScheduleRow) -> None:
         def start() -> str:
             count = len(run_now(self._facts.stores, self._tenant_id, row.entry, row.scenario_id))
             return f"Queued for {count} scenario{'' if count == 1 else 's'} 已加入队列"
@@ -262,7 +262,7 @@ class SchedulePage:
         return not isinstance(told, LemoError)
 
 
-def _last(row: TimetableRow) -> None:
+def _last(row: ScheduleRow) -> None:
     """When the last run was and how it went."""
     with ui.row().classes("items-center gap-2 flex-nowrap"):
         ui.label(ago(row.last_run)).classes("whitespace-nowrap").tooltip(stamp(row.last_run) or "never")
@@ -274,7 +274,7 @@ def _last(row: TimetableRow) -> None:
         ui.label(f"failing: {', '.join(row.failing)}").classes("text-xs break-words").style(f"color:{BAD}")
 
 
-def next_run(row: TimetableRow) -> str:
+def next_run(row: ScheduleRow) -> str:
     """When an entry is started next, in words."""
     if row.paused:
         return "–"
@@ -285,7 +285,7 @@ def next_run(row: TimetableRow) -> str:
     return ago(row.next_run) if row.next_run > datetime.now(UTC) else "now"
 
 
-async def schedule_page(facts: Facts, access: Access, scenario: str) -> None:
+async def schedule_page(facts: Queries, access: Access, scenario: str) -> None:
     """Draws the schedule for whoever asks."""
     visitor = await access.visitor("/schedule", scenario=scenario)
     if visitor is None:

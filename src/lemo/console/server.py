@@ -11,12 +11,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from lemo.console.access import Access
-from lemo.console.departed import Departed
+from lemo.console.disconnect import Departed
 from lemo.console.explore import explore_page
-from lemo.console.facts import Facts
 from lemo.console.health import Health
 from lemo.console.models import models_page
 from lemo.console.overview import overview_page
+from lemo.console.queries import Queries
 from lemo.console.schedule import schedule_page
 from lemo.console.theme import LEMON
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Serves the console until the process is told to stop; raises Conflict when the port is taken."""
     check_port(settings.console_host, settings.console_port)
-    facts = Facts(settings)
+    facts = Queries(settings)
     health = Health(settings)
     access = Access(settings, facts)
 

@@ -112,17 +112,17 @@ def dot(colour: str) -> None:
     ui.element("span").classes("lemo-dot").style(f"background:{colour}")
 
 
-def banner(text: str, mend: str = "", colour: str = BAD) -> None:
+def banner(text: str, hint: str = "", colour: str = BAD) -> None:
     """What is wrong, in words, and what to do about it."""
     with ui.element("div").classes("lemo-card w-full").style(f"border-left:4px solid {colour}").props("role=status"):
         ui.label(text).classes("font-medium break-words")
-        if mend:
-            ui.label(mend).classes("text-sm text-slate-600 font-mono break-words")
+        if hint:
+            ui.label(hint).classes("text-sm text-slate-600 font-mono break-words")
 
 
 def trouble(error: LemoError) -> None:
     """The banner of an error."""
-    banner(error.message, error.mend)
+    banner(error.message, error.hint)
 
 
 def nothing(text: str) -> None:

@@ -2,15 +2,15 @@
 
 
 class LemoError(Exception):
-    """Something a person must hear of: `message` says what happened and where, `mend` what to do next."""
+    """Something a person must hear of: `message` says what happened and where, `hint` what to do next."""
 
-    def __init__(self, message: str, mend: str = "") -> None:
+    def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.mend}".rstrip()
+        return f"{self.message} {self.hint}".rstrip()
 
 
 class InvalidInput(LemoError):

@@ -18,7 +18,7 @@ Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
 
 
 class Weighing(NamedTuple):
-    """A rule as four numbers: see `taste_weight`."""
+    """A rule as four numbers: see `interaction_weight`."""
 
     weight: float
     liked_from: float
@@ -90,7 +90,7 @@ class ActionRule(BaseModel):
         return ({self.weight} | turned) - {0.0}
 
     @property
-    def remembered(self) -> bool:
+    def in_history(self) -> bool:
         """Whether such an event belongs into the user's recent history; impressions would only crowd out the rest."""
         return self.seen or self.weight != 0
 
@@ -189,12 +189,12 @@ def edited(scenario: Scenario, changes: Any) -> Scenario:
 
     Raises InvalidInput, which names the field and what it may be.
     """
-    mend = f"A scenario's {', '.join(EDITABLE)} can be changed; an action has {', '.join(RULE_FIELDS)}."
+    hint = f"A scenario's {', '.join(EDITABLE)} can be changed; an action has {', '.join(RULE_FIELDS)}."
     if not isinstance(changes, dict):
-        raise InvalidInput("The changes must be an object.", mend)
+        raise InvalidInput("The changes must be an object.", hint)
     for name in changes:
         if name not in EDITABLE:
-            raise InvalidInput(f"{str(name)[:80]}: cannot be changed.", mend)
+            raise InvalidInput(f"{str(name)[:80]}: cannot be changed.", hint)
     for action, rule in changes["actions"].items() if isinstance(changes.get("actions"), dict) else ():
         if isinstance(rule, dict) and "learnt" in rule:
             raise InvalidInput(
@@ -209,7 +209,7 @@ def edited(scenario: Scenario, changes: Any) -> Scenario:
     try:
         return Scenario.model_validate(merged)
     except ValidationError as error:
-        raise InvalidInput(f"{reason(error)}.", mend) from error
+        raise InvalidInput(f"{reason(error)}.", hint) from error
 
 
 def _merged(old: Any, new: Any) -> Any:

@@ -29,7 +29,7 @@ from starlette.routing import Route
 
 from lemo.domain.errors import Conflict
 from lemo.embedded import clickhouse_http as protocol
-from lemo.embedded.claims import bind, claim_folder, engine_main
+from lemo.embedded.port_locks import bind, claim_folder, engine_main
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from types import FrameType
 
 import structlog
 
-from lemo.embedded.claims import check_port, claim_folder, engine_main
+from lemo.embedded.port_locks import check_port, claim_folder, engine_main
 
 log = structlog.get_logger()
 

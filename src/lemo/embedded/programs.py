@@ -42,7 +42,7 @@ def lemo(*words: str) -> tuple[str, ...]:
     """The command line of a `lemo` sub-command, by the script that belongs to this interpreter."""
     script = Path(sys.executable).with_name("lemo")
     found = str(script) if script.exists() else shutil.which("lemo")
-    return (found, *words) if found else (sys.executable, "-m", "lemo.cli", *words)
+    return (found, *words) if found else (sys.executable, "-m", "lemo.cli.main", *words)
 
 
 def _reachable(host: str) -> str:

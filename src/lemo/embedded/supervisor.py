@@ -18,11 +18,11 @@ from filelock import FileLock
 
 from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.embedded import health
-from lemo.embedded.claims import check_port
 from lemo.embedded.configuration import Folder, configuration
-from lemo.embedded.leftovers import end_leftovers
 from lemo.embedded.logs import lines_since, named, sizes
 from lemo.embedded.open_files import check_limit
+from lemo.embedded.orphan_processes import end_leftovers
+from lemo.embedded.port_locks import check_port
 from lemo.embedded.programs import Program
 from lemo.embedded.programs import programs as default_programs
 from lemo.settings import Settings, check_urls

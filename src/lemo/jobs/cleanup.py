@@ -10,7 +10,7 @@ from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND
+from lemo.stores.documents.models import KIND
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from lemo.jobs.report import NO_ITEMS, Done, Report, idle
 from lemo.recommenders.embedding import TextEmbedding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.embedders import open_embedder
+from lemo.stores.vectors.embedders import open_embedder
 
 log = structlog.get_logger()
 

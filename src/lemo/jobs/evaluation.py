@@ -6,13 +6,13 @@ from lemo.domain.scope import Scope
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Report
 from lemo.jobs.training import config_of, read_interactions
-from lemo.recommenders.blend import BlendModel
-from lemo.recommenders.comparison import Comparison, compare
-from lemo.recommenders.evaluation import Scorecard, evaluate
-from lemo.recommenders.selection import Assessment, assess
-from lemo.recommenders.split import Protocol, split
+from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
+from lemo.recommenders.evaluation.significance import Comparison, compare
+from lemo.recommenders.evaluation.splits import Protocol, split
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND
+from lemo.stores.documents.models import KIND
 
 
 class Evaluation(Assessment):
@@ -50,7 +50,7 @@ def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, r
     if config is not None:
         report.stage("measuring the champion")
         parts = split(interactions, protocol=protocol)
-        card = evaluate(BlendModel.fit(parts.train, config, scenario.actions), parts)
+        card = evaluate(HybridRecommender.fit(parts.train, config, scenario.actions), parts)
     given = {name: getattr(assessment, name) for name in type(assessment).model_fields}
     found = Evaluation(**given, champion=card, champion_version=champion if card else None)
     for name, other in found.scorecards.items():

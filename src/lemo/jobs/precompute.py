@@ -3,9 +3,9 @@
 from lemo.domain.scope import Scope
 from lemo.jobs.profiles import DAY_MS
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
-from lemo.serving.served import Served
+from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND
+from lemo.stores.documents.models import KIND
 
 
 def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
@@ -21,7 +21,7 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     users = stores.events.active_users(scope, since_ms=now - scenario.active_days * DAY_MS)
     done = written = 0
     report.stage("recommending", len(users))
-    with Served(stores, watch=False) as served:
+    with RecommendationService(stores, watch=False) as served:
         for asked, answers in served.precompute(scope, users, renew=not report.full):
             report.check()
             written += stores.answers.write_many(scope, answers)

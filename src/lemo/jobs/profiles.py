@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 
+from lemo.domain.interaction import Interaction
 from lemo.domain.scope import Scope
-from lemo.domain.touch import Touch
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
-from lemo.recommenders.profile import Profiler
+from lemo.recommenders.profiles import Profiler
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 
@@ -22,8 +22,8 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
         return idle(NO_EVENTS)
     report.stage("reading histories")
     since = now - scenario.active_days * DAY_MS
-    remembered = [action for action, rule in scenario.actions.items() if rule.remembered]
-    table = stores.events.histories(scope, since, stores.settings.history_length, remembered)
+    in_history = [action for action, rule in scenario.actions.items() if rule.in_history]
+    table = stores.events.histories(scope, since, stores.settings.history_length, in_history)
     profiler = Profiler(list(stores.items.scan(scope)), scenario.actions)
     histories = _by_user(table)
     users = sorted(histories)
@@ -39,10 +39,10 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
     return Done(table.num_rows, len(users))
 
 
-def _by_user(table: pa.Table) -> dict[str, list[Touch]]:
+def _by_user(table: pa.Table) -> dict[str, list[Interaction]]:
     """Each user's touches."""
-    histories: dict[str, list[Touch]] = {}
+    histories: dict[str, list[Interaction]] = {}
     columns = (table.column(name).to_pylist() for name in ("user_id", "item_id", "action", "value", "timestamp"))
     for user_id, item_id, action, value, timestamp in zip(*columns, strict=True):
-        histories.setdefault(user_id, []).append(Touch(item_id, action, value, timestamp))
+        histories.setdefault(user_id, []).append(Interaction(item_id, action, value, timestamp))
     return histories

@@ -1,6 +1,6 @@
 """Similar items: from behaviour where there is some, from content for the rest.
 
-A run reads the events since the last one and goes on from the state that it kept (jobs/similarity_state.py); the result
+A run reads the events since the last one and goes on from the state that it kept (jobs/incremental_state.py); the result
 is that of a run that reads all of them.
 """
 
@@ -16,14 +16,14 @@ import structlog
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
+from lemo.jobs.incremental_state import State, kept, publish, switch
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_ITEMS, Done, Report, idle
-from lemo.jobs.similarity_state import State, kept, publish, switch
 from lemo.jobs.training import config_of
-from lemo.recommenders.acts import Acts
-from lemo.recommenders.blend import BlendConfig
-from lemo.recommenders.item_knn import Ranked, counting
-from lemo.recommenders.similar import similar_items
+from lemo.recommenders.data.increments import LatestInteractions
+from lemo.recommenders.hybrid.hybrid import HybridConfig
+from lemo.recommenders.similar_items import similar_items
+from lemo.recommenders.sources.item_knn import Ranked, counting
 from lemo.serving.restore import restore_for
 from lemo.stores.connect import Stores
 
@@ -39,7 +39,7 @@ FORM = 1
 """Of the kept state: a later version of this code that keeps something else starts from nothing."""
 
 
-def relate(stores: Stores, scope: Scope, report: Report) -> Done:
+def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
     """Publishes each visible item's nearest items as a new snapshot, and points to it.
 
     Decay and shrinkage are those of the champion model, which chose them on this scenario's own past. All is read again
@@ -62,7 +62,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     report.stage("reading items and events")
     active, others = (pa.array(ids, pa.large_string()) for ids in stores.items.showable(scope, PUBLISHED_WITHIN))
     table, until_ms = stores.events.taken_in(scope, before.until_ms if before else None)
-    acts = (before.acts if before else Acts.none(rules)).with_events(table, rules).with_items(active)
+    acts = (before.acts if before else LatestInteractions.none(rules)).with_events(table, rules).with_items(active)
     if not len(acts.item_ids):
         return idle(f"There are neither items nor events to compare. {NO_ITEMS}")
     answerable = pc.is_in(acts.item_ids, value_set=active).to_numpy(zero_copy_only=False)
@@ -74,7 +74,7 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
         current = stores.snapshots.current(scope, KIND)
         return idle("Nothing has changed since the last run.", len(table), version=current, full=False)
     report.stage("comparing items")
-    tastes, unit = acts.tastes(config.behaviour_half_life_ms)
+    tastes, unit = acts.user_item_matrix(config.behaviour_half_life_ms)
     ranked = Ranked.of(counting(tastes, unit))
     nearest = ranked.nearest(np.arange(ranked.items), config.shrinkage, max(NEIGHBOURS, config.neighbours))
     vectors = np.zeros((len(answerable), content.shape[1]), dtype=np.float32)
@@ -96,14 +96,14 @@ def relate(stores: Stores, scope: Scope, report: Report) -> Done:
     return Done(len(table), len(acts.item_ids), detail)
 
 
-def _champion_config(stores: Stores, scope: Scope) -> BlendConfig:
+def _champion_config(stores: Stores, scope: Scope) -> HybridConfig:
     version = stores.snapshots.current(scope, "model")
     if version is None:
-        return BlendConfig()
-    return config_of(stores, scope, version) or BlendConfig()
+        return HybridConfig()
+    return config_of(stores, scope, version) or HybridConfig()
 
 
-def _content(stores: Stores, scope: Scope, acts: Acts, before: State | None) -> tuple[Array, str]:
+def _content(stores: Stores, scope: Scope, acts: LatestInteractions, before: State | None) -> tuple[Array, str]:
     """float32 (items, d) of the items' vectors, zeros where an item has none; (0, 0) before the first embedding.
 
     Only vectors that may have changed are read. The vector store is optional: where it is away items are related by

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from lemo.recommenders.blend import BlendModel
-from lemo.recommenders.split import Split, sampled
+from lemo.recommenders.evaluation.splits import Split, sampled
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
 
 Array = np.ndarray[Any, Any]
 
@@ -46,12 +46,12 @@ class Soundness(BaseModel):
         return ""
 
 
-def soundness(measured: BlendModel, fitted: BlendModel, parts: Split) -> Soundness | None:
+def soundness(measured: HybridRecommender, fitted: HybridRecommender, parts: Split) -> Soundness | None:
     """Asks both for the users of the test, as they were known before it; None where nobody can be asked."""
     users = sampled(parts, MOST_USERS).users
     if not len(users):
         return None
-    tastes = parts.train.asked(fitted.config.behaviour_half_life_ms)[users]
+    tastes = parts.train.query_matrix(fitted.config.behaviour_half_life_ms)[users]
     seen = parts.train.seen_csr()[users]
     counts = [len(np.setdiff1d(model.rank(tastes, seen, PLACES)[0], [-1])) for model in (measured, fitted)]
     return Soundness(

@@ -14,19 +14,19 @@ from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.jobs.embeddings import new_version
-from lemo.jobs.promotion import Verdict, judge
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.jobs.soundness import Soundness, soundness
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import Metrics, Scorecard, evaluate
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.selection import Assessment, assess
-from lemo.recommenders.split import Split, split
+from lemo.models.promotion import Verdict, judge
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.evaluation.metrics import Metrics, Scorecard, evaluate
+from lemo.recommenders.evaluation.splits import Split, split
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 from lemo.serving.restore import restore_for
 from lemo.serving.state import read_model
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND, ModelRecord
+from lemo.stores.documents.models import KIND, ModelRecord
 
 log = structlog.get_logger()
 
@@ -132,9 +132,9 @@ def _why_not(scenario: Scenario, count: int) -> str:
     return f"None of {count:,} events speaks for an item. Send events of the actions that do: {speaking}."
 
 
-def challenger(assessment: Assessment | None) -> tuple[BlendConfig, Scorecard | None]:
+def challenger(assessment: Assessment | None) -> tuple[HybridConfig, Scorecard | None]:
     """The configuration to serve, and how it did: the chosen one, or a part of it that did better."""
-    return (BlendConfig(), None) if assessment is None else assessment.best()
+    return (HybridConfig(), None) if assessment is None else assessment.best()
 
 
 def _told(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
@@ -145,16 +145,16 @@ def _told(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str,
     return told | {"model": metrics.model_dump(mode="json"), "chosen": told["model"]}
 
 
-def _fitted(report: Report, scenario: Scenario, interactions: Interactions, config: BlendConfig) -> BlendModel:
+def _fitted(report: Report, scenario: Scenario, interactions: Interactions, config: HybridConfig) -> HybridRecommender:
     report.stage("fitting on all events")
-    return BlendModel.fit(interactions, config, scenario.actions)
+    return HybridRecommender.fit(interactions, config, scenario.actions)
 
 
-def _looked_at(scenario: Scenario, parts: Split, model: BlendModel) -> Soundness | None:
+def _looked_at(scenario: Scenario, parts: Split, model: HybridRecommender) -> Soundness | None:
     """How a model that is to serve answers, beside the same configuration where it was measured."""
     if not len(parts.users):
         return None
-    return soundness(BlendModel.fit(parts.train, model.config, scenario.actions), model, parts)
+    return soundness(HybridRecommender.fit(parts.train, model.config, scenario.actions), model, parts)
 
 
 def _told_of(sound: Soundness | None) -> dict[str, float] | None:
@@ -168,7 +168,7 @@ def _publish(
     scenario: Scenario,
     interactions: Interactions,
     started: float,
-    model: BlendModel,
+    model: HybridRecommender,
     **about: Any,
 ) -> str:
     """Publishes and records a model of all events; returns the version."""
@@ -198,17 +198,17 @@ def _publish(
 def _measured(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
     """What a version's configuration, fitted on the training part, answers to the rest; None where it is lost."""
     config = config_of(stores, scope, version)
-    return None if config is None else evaluate(BlendModel.fit(parts.train, config, scenario.actions), parts)
+    return None if config is None else evaluate(HybridRecommender.fit(parts.train, config, scenario.actions), parts)
 
 
-def config_of(stores: Stores, scope: Scope, version: str) -> BlendConfig | None:
+def config_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None:
     """The configuration of a version, by its snapshot, else by its record; None where this Lemo cannot read it."""
     try:
         try:
             stored = stores.snapshots.open(scope, KIND, version).manifest["config"]
         except NotFound:
             stored = stores.models.get(scope, version).config
-        return BlendConfig.model_validate(stored)
+        return HybridConfig.model_validate(stored)
     except (NotFound, KeyError, ValidationError):
         return None
 

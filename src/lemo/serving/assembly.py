@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import uuid4
 
+from lemo.domain.interaction import Interaction
 from lemo.domain.recommendation import Answer, RecommendedItem
 from lemo.domain.scenario import ActionRule
-from lemo.domain.touch import Touch
 from lemo.recommenders.scored import Scored
 
 UNSCORED = 0.0
@@ -35,9 +35,13 @@ def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answ
     )
 
 
-def seen_items(touches: Sequence[Touch], rules: Mapping[str, ActionRule]) -> set[str]:
+def seen_items(history: Sequence[Interaction], rules: Mapping[str, ActionRule]) -> set[str]:
     """The items that the user need not be shown again. As for models, an action without a rule says nothing."""
-    return {touch.item_id for touch in touches if (rule := rules.get(touch.action)) is not None and rule.seen}
+    return {
+        interaction.item_id
+        for interaction in history
+        if (rule := rules.get(interaction.action)) is not None and rule.seen
+    }
 
 
 def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:

@@ -8,7 +8,7 @@ import structlog
 
 from lemo.domain.errors import NotFound
 from lemo.domain.scope import Scope
-from lemo.recommenders.strings import unpack_strings
+from lemo.recommenders.data.strings import unpack_strings
 from lemo.stores.connect import Stores
 
 log = structlog.get_logger()
@@ -25,14 +25,14 @@ def restore(stores: Stores, scope: Scope, also: Iterable[str] = ()) -> bool:
     vector: all items are queued again, of which only those are embedded whose text has no vector yet.
     """
     scenario = stores.scenarios.get(scope)
-    lost = stores.fresh.built_at(scope) is None
+    lost = stores.availability.built_at(scope) is None
     if lost:
         for ids in _batches(entry.item_id for entry in stores.items.entries(scope)):
             stores.embedding_queue.add(scope, ids)
     answered = set(also)
     for kind in ("model", "similar"):
         answered.update(snapshot_items(stores, scope, kind))
-    restored = stores.fresh.rebuild(scope, stores.items.entries(scope), answered, scenario.catalogue)
+    restored = stores.availability.rebuild(scope, stores.items.entries(scope), answered, scenario.catalogue)
     if restored and lost:
         log.info("which items may be shown was read again from the documents", scope=str(scope))
     return restored

@@ -14,10 +14,10 @@ from lemo.domain.errors import EngineUnavailable, LemoError, NotFound, Outdated
 from lemo.domain.newness import Arrival
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
-from lemo.recommenders.blend import BlendModel
-from lemo.recommenders.similar import SimilarItems
-from lemo.stores.fresh import Fresh
-from lemo.stores.snapshots import Snapshots
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from lemo.recommenders.similar_items import SimilarItems
+from lemo.stores.objects.snapshots import Snapshots
+from lemo.stores.redis.availability import AvailabilitySets
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Mapped:
     The versions say whether two are the same: the arrays are not compared, here and in every class that holds some.
     """
 
-    model: BlendModel | None = None
+    model: HybridRecommender | None = None
     model_version: str | None = None
     similar: SimilarItems | None = None
     similar_version: str | None = None
@@ -82,9 +82,9 @@ class ServingState:
         return self.availability.newest
 
     @property
-    def hidden(self) -> frozenset[str]:
+    def unavailable(self) -> frozenset[str]:
         """Items that are not to be shown now."""
-        return self.availability.hidden()
+        return self.availability.unavailable()
 
     @property
     def exploration(self) -> float:
@@ -97,7 +97,9 @@ class ServingState:
         return self.mapped.model.rules if self.mapped.model is not None else _ANY_RULES
 
 
-def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: ServingState) -> ServingState:
+def load_state(
+    scope: Scope, snapshots: Snapshots, availability: AvailabilitySets, before: ServingState
+) -> ServingState:
     """The newest state; a part that cannot be read now stays as it was `before`."""
     faults: dict[Part, Exception] = {}
     read_at = dict(before.read_at)
@@ -119,7 +121,7 @@ def load_state(scope: Scope, snapshots: Snapshots, fresh: Fresh, before: Serving
     model = read("model", lambda: _newest(scope, snapshots, "model", model, read_model), model)
     similar = had.similar, had.similar_version
     similar = read("similar items", lambda: _newest(scope, snapshots, "similar", similar, _read_similar), similar)
-    availability = read("newest items", lambda: fresh.read(scope), before.availability)
+    availability = read("newest items", lambda: availability.read(scope), before.availability)
     if not availability.whole and "newest items" not in faults:
         faults["newest items"] = Incomplete()
         read_at.pop("newest items", None)
@@ -142,11 +144,11 @@ def _new(mapped: Mapped, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
     return mapped.model.newness.new_items(arrivals, catalogue, mapped.model.timeline.now)
 
 
-def read_model(scope: Scope, snapshots: Snapshots, version: str) -> BlendModel:
+def read_model(scope: Scope, snapshots: Snapshots, version: str) -> HybridRecommender:
     """The model of a snapshot, mapped; raises NotFound, and Outdated where this version of Lemo cannot read it."""
     opened = snapshots.open(scope, "model", version)
     try:
-        return BlendModel.from_arrays(opened.arrays, opened.manifest)
+        return HybridRecommender.from_arrays(opened.arrays, opened.manifest)
     except (ValueError, KeyError, TypeError) as error:
         raise Outdated(
             f"The model {version} of {scope} was written by a version of Lemo that this one cannot read"

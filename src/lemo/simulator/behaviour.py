@@ -49,7 +49,7 @@ class Habits:
 
 
 @dataclass(frozen=True, eq=False)
-class Acts:
+class LatestInteractions:
     """n events as columns."""
 
     users: Array
@@ -82,7 +82,7 @@ class _Tastes:
 
 def simulate(
     random: np.random.Generator, catalogue: Catalogue, habits: Habits, users: int, start_ms: int, end_ms: int
-) -> Acts:
+) -> LatestInteractions:
     """All events of `users` users between the moments."""
     tastes = _make_tastes(random, catalogue, users, start_ms, end_ms)
     counts = np.minimum(1 + random.geometric(1 / 2.8, users), MOST_SESSIONS)
@@ -185,7 +185,7 @@ def _acts(
     tastes: _Tastes,
     shown: list[tuple[Array, Array, Array, Array, Array]],
     end_ms: int,
-) -> Acts:
+) -> LatestInteractions:
     """Impressions, clicks and what follows them, in order of time."""
     names = ["impression", "click", *(step.action for step in habits.follow_ups)]
     parts: list[tuple[Array, ...]] = []
@@ -221,6 +221,6 @@ def _acts(
     users, items, actions, timestamps, values, positions, sessions = joined
     order = np.lexsort((positions, actions, users, timestamps))
     keep = order[timestamps[order] < end_ms]
-    return Acts(
+    return LatestInteractions(
         users[keep], items[keep], actions[keep], names, timestamps[keep], values[keep], positions[keep], sessions[keep]
     )

@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput, WrongCredential
 from lemo.settings import Settings
-from lemo.stores.catalog import Tenants
 from lemo.stores.connect import Stores
+from lemo.stores.documents.catalogue import Tenants
 
 DEFAULT_TENANT = "default"
 
@@ -52,12 +52,12 @@ def credential(settings: Settings, tenants: Tenants | None = None) -> str:
         stores.close()
     if tenant_id is None:
         where = "LEMO_KEY" if settings.key else str(file)
-        mend = (
+        hint = (
             "Set it to a key of this installation, or unset it to use the admin key."
             if settings.key
             else "Start Lemo again (`lemo up`): it makes a new key where the store does not know the old one."
         )
-        raise WrongCredential(f"The key in {where} is unknown here.", mend)
+        raise WrongCredential(f"The key in {where} is unknown here.", hint)
     return tenant_id
 
 

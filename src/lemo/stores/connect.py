@@ -10,22 +10,22 @@ from lemo.stores.loopback import keep_loopback_direct
 if TYPE_CHECKING:
     from redis import Redis
 
-    from lemo.stores.aggregates import Aggregates
-    from lemo.stores.answers import Answers
-    from lemo.stores.catalog import Items, Scenarios, Tenants
+    from lemo.stores.clickhouse.aggregates import Aggregates
+    from lemo.stores.clickhouse.events import Events
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
-    from lemo.stores.embedding_queue import EmbeddingQueue
-    from lemo.stores.events import Events
-    from lemo.stores.fresh import Fresh
-    from lemo.stores.history import History
-    from lemo.stores.model_changes import ModelChanges
-    from lemo.stores.models import Models
-    from lemo.stores.redis import Keys
-    from lemo.stores.runs import Runs
-    from lemo.stores.schedules import Schedules
-    from lemo.stores.snapshots import Snapshots
-    from lemo.stores.vectors import Vectors
+    from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
+    from lemo.stores.documents.model_changes import ModelChanges
+    from lemo.stores.documents.models import Models
+    from lemo.stores.documents.runs import Runs
+    from lemo.stores.documents.schedules import Schedules
+    from lemo.stores.objects.snapshots import Snapshots
+    from lemo.stores.redis.availability import AvailabilitySets
+    from lemo.stores.redis.client import Keys
+    from lemo.stores.redis.embedding_queue import EmbeddingQueue
+    from lemo.stores.redis.history import History
+    from lemo.stores.redis.precomputed import Answers
+    from lemo.stores.vectors.milvus import Vectors
     from lemo.streams import Log
 
 
@@ -57,77 +57,77 @@ class Stores:
     @cached_property
     def tenants(self) -> "Tenants":
         """Tenants and their keys."""
-        from lemo.stores.catalog import Tenants
+        from lemo.stores.documents.catalogue import Tenants
 
         return Tenants(self.documents)
 
     @cached_property
     def scenarios(self) -> "Scenarios":
         """Scenarios of tenants."""
-        from lemo.stores.catalog import Scenarios
+        from lemo.stores.documents.catalogue import Scenarios
 
         return Scenarios(self.documents)
 
     @cached_property
     def items(self) -> "Items":
         """Items of scenarios."""
-        from lemo.stores.catalog import Items
+        from lemo.stores.documents.catalogue import Items
 
         return Items(self.documents)
 
     @cached_property
     def runs(self) -> "Runs":
         """The history of task runs."""
-        from lemo.stores.runs import Runs
+        from lemo.stores.documents.runs import Runs
 
         return Runs(self.documents)
 
     @cached_property
     def schedules(self) -> "Schedules":
         """When the jobs run, and who changed that."""
-        from lemo.stores.schedules import Schedules
+        from lemo.stores.documents.schedules import Schedules
 
         return Schedules(self.documents)
 
     @cached_property
     def redis(self) -> "Redis":
         """Database 0 of Redis: cache, history, locks."""
-        from lemo.stores.redis import connect_redis
+        from lemo.stores.redis.client import connect_redis
 
         return connect_redis(self.settings.redis(0), self.deadlines)
 
     @cached_property
     def keys(self) -> "Keys":
         """The names of this installation's keys in Redis."""
-        from lemo.stores.redis import Keys
+        from lemo.stores.redis.client import Keys
 
         return Keys(self.settings.installation)
 
     @cached_property
     def history(self) -> "History":
         """Recent history of users."""
-        from lemo.stores.history import History
+        from lemo.stores.redis.history import History
 
         return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
 
     @cached_property
-    def fresh(self) -> "Fresh":
+    def availability(self) -> "AvailabilitySets":
         """Newest and inactive items."""
-        from lemo.stores.fresh import Fresh
+        from lemo.stores.redis.availability import AvailabilitySets
 
-        return Fresh(self.redis, self.keys)
+        return AvailabilitySets(self.redis, self.keys)
 
     @cached_property
     def answers(self) -> "Answers":
         """Precomputed recommendations."""
-        from lemo.stores.answers import Answers
+        from lemo.stores.redis.precomputed import Answers
 
         return Answers(self.redis, self.keys)
 
     @cached_property
     def embedding_queue(self) -> "EmbeddingQueue":
         """Items that wait for their content vector."""
-        from lemo.stores.embedding_queue import EmbeddingQueue
+        from lemo.stores.redis.embedding_queue import EmbeddingQueue
 
         return EmbeddingQueue(self.redis, self.keys)
 
@@ -150,35 +150,35 @@ class Stores:
     @cached_property
     def models(self) -> "Models":
         """The registry of training runs."""
-        from lemo.stores.models import Models
+        from lemo.stores.documents.models import Models
 
         return Models(self.documents)
 
     @cached_property
     def model_changes(self) -> "ModelChanges":
         """Which model served when, and who put it there."""
-        from lemo.stores.model_changes import ModelChanges
+        from lemo.stores.documents.model_changes import ModelChanges
 
         return ModelChanges(self.documents, self.snapshots)
 
     @cached_property
     def events(self) -> "Events":
         """Events in ClickHouse, or in chDB behind the same interface."""
-        from lemo.stores.events import Events
+        from lemo.stores.clickhouse.events import Events
 
         return Events(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
     def aggregates(self) -> "Aggregates":
         """Hourly and daily counts of events, beside the events."""
-        from lemo.stores.aggregates import Aggregates
+        from lemo.stores.clickhouse.aggregates import Aggregates
 
         return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
     def vectors(self) -> "Vectors":
         """Item vectors in Milvus."""
-        from lemo.stores.vectors import Vectors
+        from lemo.stores.vectors.milvus import Vectors
 
         token = self.settings.milvus_token
         return Vectors(
@@ -191,7 +191,7 @@ class Stores:
     @cached_property
     def snapshots(self) -> "Snapshots":
         """Model snapshots in a folder or S3."""
-        from lemo.stores.snapshots import Snapshots
+        from lemo.stores.objects.snapshots import Snapshots
 
         secret = self.settings.s3_secret_access_key
         return Snapshots(

@@ -19,7 +19,7 @@ from lemo.domain.scope import SYSTEM
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents import INSTALLATION, Documents
-from lemo.stores.redis import Keys, asking
+from lemo.stores.redis.client import Keys, translate_errors
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ def own_id(documents: Documents) -> str:
 
 def owner_of(redis: Redis, keys: Keys) -> Owner | None:
     """The installation that has this name in this Redis; None where it was emptied, or nobody came yet."""
-    with asking():
+    with translate_errors():
         raw = redis.get(keys("installation"))
     try:
         return Owner.model_validate_json(raw) if raw is not None else None
@@ -64,7 +64,7 @@ def claim(stores: Stores, take_over: bool = False) -> None:
     settings, keys = stores.settings, stores.keys
     mine = Owner(id=own_id(stores.documents), place=f"{socket.gethostname()}:{settings.state}")
     with _brief(settings.redis(0)) as redis:
-        with asking():
+        with translate_errors():
             redis.set(keys("installation"), mine.model_dump_json(), nx=not take_over)
         owner = owner_of(redis, keys)
     if owner is not None and owner.id != mine.id:

@@ -13,11 +13,11 @@ def open_log(settings: Settings, deadlines: Deadlines = FOR_JOBS) -> Log:
         settings.kafka_item_results_topic: settings.item_results_days,
     }
     if not settings.kafka_bootstrap_servers:
-        from lemo.streams.redis_streams import RedisLog
+        from lemo.streams.redis.log import RedisLog
 
         return RedisLog(settings.redis(0), settings.stream_max_length, kept_days, settings.installation, deadlines)
     try:
-        from lemo.streams.kafka import KafkaLog
+        from lemo.streams.kafka.log import KafkaLog
     except ModuleNotFoundError as error:
         if error.name != "confluent_kafka":
             raise

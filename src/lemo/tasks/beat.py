@@ -22,12 +22,12 @@ from redbeat.schedulers import ensure_conf, get_redis
 from redis.exceptions import RedisError
 
 from lemo.domain.errors import EngineUnavailable
-from lemo.stores.beats import Beat, Beats
-from lemo.stores.redis import Keys
+from lemo.stores.redis.beats import Beat, Beats
+from lemo.stores.redis.client import Keys
 from lemo.tasks.celery_app import settings
-from lemo.tasks.follower import Follower
+from lemo.tasks.due_entries import DueEntries, DueEntry
 from lemo.tasks.leadership import Leadership
-from lemo.tasks.timers import Timer, Timers
+from lemo.tasks.sync import EntrySync
 
 log = structlog.get_logger()
 
@@ -56,8 +56,8 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.leadership = Leadership(get_redis(app), key, self.name, seconds)
         self.beats = Beats(get_redis(app), Keys(settings.installation))
-        self.timers = Timers(app, key, self._broken)
-        self.follower = Follower(app, self._not_written)
+        self.timers = DueEntries(app, key, self._broken)
+        self.follower = EntrySync(app, self._not_written)
         self._fired = 0
         self._was: tuple[str, datetime] | None = None
         self._told = 0.0
@@ -103,8 +103,8 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
                 self.leadership.lose()
         return float(self.max_interval)
 
-    def _start(self, timer: Timer, due: datetime) -> str:
-        """Sends the entry, then notes that it ran; returns what `Timers.advance` said."""
+    def _start(self, timer: DueEntry, due: datetime) -> str:
+        """Sends the entry, then notes that it ran; returns what `DueEntries.advance` said."""
         entry = timer.entry
         if "due" in entry.kwargs:
             entry.kwargs = {**entry.kwargs, "due": due.isoformat()}
@@ -158,7 +158,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
             "an entry is skipped",
             entry=name,
             why=why,
-            mend="write it again (`lemo schedule list` shows ours), or delete its key and its line in the timetable",
+            hint="write it again (`lemo schedule list` shows ours), or delete its key and its line in the timetable",
         )
 
     def _report(self, about: str, message: str, **fields: object) -> None:

@@ -11,9 +11,9 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from lemo.domain.errors import Conflict, EngineUnavailable
-from lemo.jobs.catalog import JOBS
+from lemo.scheduling.jobs import JOBS
 from lemo.settings import Settings
-from lemo.stores.redis import Keys
+from lemo.stores.redis.client import Keys
 
 QUEUES = ("default", "model_training", "item_processing", "user_profile")
 TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "canary")
@@ -106,7 +106,7 @@ def _log_in_our_form(**_: object) -> None:
     import sys
 
     if not logging.getLogger().handlers:
-        from lemo.observability.logging import configure
+        from lemo.telemetry.logging import configure
 
         configure("beat" if "beat" in sys.argv else "worker", settings)
 
@@ -120,7 +120,7 @@ def _claim(**_: object) -> None:
     try:
         claim_at_start(settings)
     except Conflict as error:
-        log.error("not started", error=error.message, mend=error.mend)
+        log.error("not started", error=error.message, hint=error.hint)
         raise SystemExit(1) from None
 
 
@@ -128,7 +128,7 @@ def _claim(**_: object) -> None:
 @beat_init.connect
 def _tell_unknown_settings(**_: object) -> None:
     """For processes that Celery's own command starts; ours has told already."""
-    from lemo.observability.unknown_settings import tell_unknown_settings
+    from lemo.diagnostics.unknown_settings import tell_unknown_settings
 
     tell_unknown_settings(log.warning)
 

@@ -10,10 +10,10 @@ from redis.exceptions import RedisError
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.run import Run, Trigger
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import JOBS, Job, job_of
-from lemo.jobs.execute import Ending, execute
+from lemo.scheduling.execution import Ending, execute
+from lemo.scheduling.jobs import JOBS, Job, job_of
 from lemo.stores.connect import Stores
-from lemo.stores.schedules import EVERYWHERE
+from lemo.stores.documents.schedules import EVERYWHERE
 from lemo.tasks.celery_app import app, settings
 
 RETRY_SECONDS = {Ending.busy: 1, Ending.again: 5}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from lemo.observability.scraping import serve_registry
 from lemo.settings import Settings
+from lemo.telemetry.scraping import serve_registry
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Variable that makes prometheus_client share its numbers between the processes of a worker."""
@@ -36,7 +36,7 @@ def serve_metrics(settings: Settings) -> None:
     from prometheus_client import CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    from lemo.jobs.measures import announce
+    from lemo.scheduling.run_metrics import announce
 
     announce()
     registry = CollectorRegistry()

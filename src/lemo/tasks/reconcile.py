@@ -13,11 +13,11 @@ from redbeat.decoder import to_timestamp
 from redbeat.schedulers import ensure_conf, get_redis
 
 from lemo.domain.schedule import DEFAULT_CRONS
-from lemo.jobs.crontab import crontab_of, next_times
+from lemo.scheduling.crontab import crontab_of, next_times
 from lemo.stores.connect import Stores
-from lemo.stores.redis import asking
-from lemo.stores.schedules import EVERYWHERE, Schedule
-from lemo.tasks.crontab import Decoder, Encoder
+from lemo.stores.documents.schedules import EVERYWHERE, Schedule
+from lemo.stores.redis.client import translate_errors
+from lemo.tasks.redbeat_crontab import Decoder, Encoder
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ def write_entries(stores: Stores, app: Celery) -> Written:
     once nor forgets a run that was missed. Raises EngineUnavailable.
     """
     wanted = {schedule.name: schedule for schedule in stores.schedules.list() if not schedule.paused}
-    with asking():
+    with translate_errors():
         conf = ensure_conf(app)
         client = get_redis(app)
         scores = dict(client.zrange(conf.schedule_key, 0, -1, withscores=True))

@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import job_of
-from lemo.jobs.lease import lease_key
+from lemo.scheduling.jobs import job_of
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.redis import connect_redis
+from lemo.stores.redis.client import connect_redis
+from lemo.stores.redis.lease import lease_key
 from lemo.tasks.dispatch import send
 
 log = structlog.get_logger()

@@ -46,8 +46,12 @@ def restore_all(stores: Stores, look_closely: bool = True) -> list[Scope]:
         for tenant_id in stores.tenants.list()
         for scenario in stores.scenarios.list(tenant_id)
     ]
-    lost, due = stores.fresh.lost(scopes), stores.fresh.due(scopes)
-    low = [scope for scope in stores.fresh.cut(scopes) if stores.fresh.runs_low(scope)] if look_closely else []
+    lost, due = stores.availability.lost(scopes), stores.availability.due(scopes)
+    low = (
+        [scope for scope in stores.availability.cut(scopes) if stores.availability.runs_low(scope)]
+        if look_closely
+        else []
+    )
     restored = [scope for scope in dict.fromkeys([*lost, *due, *low]) if restore(stores, scope)]
     for scope in lost:
         if scope in restored:

@@ -5,9 +5,9 @@ from typing import Any
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
-from lemo.jobs.catalog import JOBS
+from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
-from lemo.stores.models import KIND
+from lemo.stores.documents.models import KIND
 from lemo.tasks.dispatch import dispatch
 
 TAKEN_UP_SECONDS = 10
@@ -30,7 +30,7 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any) -> tuple[Scenari
     if before.active_days != after.active_days:
         effects.append("active_days holds from the next update-user-profiles and precompute-recommendations run on.")
     if before.catalogue != after.catalogue:
-        stores.fresh.ask_rebuild(scope)
+        stores.availability.ask_rebuild(scope)
         effects.append("catalogue holds as soon as a worker has looked, which is within seconds.")
     return after, effects or ["This was so before; nothing has changed."]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lemo.api import remembered
-from lemo.api.remembered import Remembered
+from lemo.api import ttl_cache as in_history
+from lemo.api.ttl_cache import TtlCache
 from lemo.domain.errors import EngineUnavailable
 
 
@@ -21,14 +21,14 @@ class Store:
 
 
 def test_a_value_is_asked_for_once_while_it_is_fresh() -> None:
-    memory: Remembered[str, str] = Remembered(60)
+    memory: TtlCache[str, str] = TtlCache(60)
     store = Store()
     assert [memory.get("key", store) for _ in range(3)] == ["tenant"] * 3
     assert store.asked == 1
 
 
 def test_what_is_not_there_is_asked_for_each_time() -> None:
-    memory: Remembered[str, str] = Remembered(60)
+    memory: TtlCache[str, str] = TtlCache(60)
     store = Store()
     store.value = None
     assert memory.get("key", store) is None
@@ -37,7 +37,7 @@ def test_what_is_not_there_is_asked_for_each_time() -> None:
 
 
 def test_a_revoked_value_goes_when_its_time_is_over() -> None:
-    memory: Remembered[str, str] = Remembered(0)
+    memory: TtlCache[str, str] = TtlCache(0)
     store = Store()
     assert memory.get("key", store) == "tenant"
     store.value = None
@@ -48,7 +48,7 @@ def test_a_revoked_value_goes_when_its_time_is_over() -> None:
 
 
 def test_a_known_value_stays_while_the_store_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory: Remembered[str, str] = Remembered(0)
+    memory: TtlCache[str, str] = TtlCache(0)
     store = Store()
     assert memory.get("key", store) == "tenant"
     store.away = True
@@ -57,12 +57,12 @@ def test_a_known_value_stays_while_the_store_is_away(monkeypatch: pytest.MonkeyP
     assert store.asked == 2, "the store was asked again at once although it is away"
     with pytest.raises(EngineUnavailable):
         memory.get("other key", store)
-    monkeypatch.setattr(remembered, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(in_history, "RETRY_SECONDS", 0)
     memory.get("key", store)
 
 
 def test_only_so_many_are_kept() -> None:
-    memory: Remembered[str, str] = Remembered(60, capacity=2)
+    memory: TtlCache[str, str] = TtlCache(60, capacity=2)
     store = Store()
     for key in ("a", "b", "a", "c", "a", "b"):
         memory.get(key, store)

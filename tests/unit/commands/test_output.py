@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from lemo.commands import output
-from lemo.commands.output import Format, show, show_json, show_one
-from lemo.commands.runs import columns, rows
+from lemo.cli import output
+from lemo.cli.output import Format, show, show_json, show_one
+from lemo.cli.runs import columns, rows
 from lemo.domain.run import Run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lemo.commands.runs import app
+from lemo.cli.runs import app
 from lemo.domain.errors import NotFound
 from lemo.domain.run import Outcome, Progress, Run
 from lemo.settings import Settings

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lemo.domain.interaction import interaction_weight
 from lemo.domain.rating import disliked_to, learn_scale, liked_from
 from lemo.domain.scenario import ActionRule
-from lemo.domain.touch import taste_weight
 
 SCALES = {
     "stars": ((1.0, 5.0), range(1, 6), {1, 2}, {4, 5}),
@@ -25,8 +25,8 @@ def test_a_scale_is_learnt_from_its_values(name: str) -> None:
     scale, values, disliked, liked = SCALES[name]
     assert learn_scale(dict.fromkeys(values, 100.0)) == scale
     rule = ActionRule(weight=3, scale="auto", learnt=scale)
-    assert {value for value in values if taste_weight(rule, value) == 3} == liked
-    assert {value for value in values if taste_weight(rule, value) == -3} == disliked
+    assert {value for value in values if interaction_weight(rule, value) == 3} == liked
+    assert {value for value in values if interaction_weight(rule, value) == -3} == disliked
 
 
 @pytest.mark.parametrize("name", SCALES)
@@ -40,7 +40,7 @@ def test_one_user_among_many_does_not_change_the_scale(name: str, stray: float) 
 def test_only_ones_do_not_tell() -> None:
     assert learn_scale({1.0: 20}) is None
     assert learn_scale({}) is None
-    assert taste_weight(ActionRule(weight=3, scale="auto"), 1.0) == 0
+    assert interaction_weight(ActionRule(weight=3, scale="auto"), 1.0) == 0
 
 
 @given(st.dictionaries(st.floats(-1e6, 1e6), st.floats(0.01, 1e6), min_size=1))
@@ -51,12 +51,12 @@ def test_a_scale_is_in_order_and_has_a_middle(users: dict[float, float]) -> None
 
 
 def test_a_rating_without_a_value_says_nothing() -> None:
-    assert taste_weight(ActionRule(weight=3, scale=(1, 5)), None) == 0
-    assert taste_weight(ActionRule(weight=3, min_value=30), None) == 3
+    assert interaction_weight(ActionRule(weight=3, scale=(1, 5)), None) == 0
+    assert interaction_weight(ActionRule(weight=3, min_value=30), None) == 3
 
 
 def test_limits_given_by_hand_come_before_those_of_the_scale() -> None:
     rule = ActionRule(weight=3, scale="auto", learnt=(1, 5), min_value=5, dislike_value=1)
-    assert [taste_weight(rule, value) for value in (1, 2, 4, 5)] == [-3, 0, 0, 3]
+    assert [interaction_weight(rule, value) for value in (1, 2, 4, 5)] == [-3, 0, 0, 3]
     # Of two limits that cross, what speaks for the item counts.
-    assert taste_weight(ActionRule(weight=3, scale=(1, 5), min_value=1), 1) == 3
+    assert interaction_weight(ActionRule(weight=3, scale=(1, 5), min_value=1), 1) == 3

@@ -51,7 +51,7 @@ def test_what_it_is_not(tmp_path: Path, name: str, content: bytes, told: str) ->
         list(read_items(path))
     assert told in str(caught.value)
     assert name in caught.value.message
-    assert caught.value.mend
+    assert caught.value.hint
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -10,11 +10,11 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.run import Outcome
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
-from lemo.jobs.overdue import JobState, job_states, period
+from lemo.scheduling.health import JobState, job_states, period
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.schedules import EVERYWHERE, Schedule, Setting
-from lemo.tasks.steering import Steering
+from lemo.stores.documents.schedules import EVERYWHERE, Schedule, Setting
+from lemo.tasks.schedule_service import ScheduleService
 
 HOURLY = "compute-item-similarity-hourly"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_failed_and_skipped_runs_are_no_success(stores: Stores) -> None:
     assert found.last_ended is not None
     assert found.last_ended.error == "no events"
     assert found.last_success == NOW - timedelta(hours=3)
-    assert found.mend == f"lemo jobs run {HOURLY} --scenario shop --wait"
+    assert found.hint == f"lemo jobs run {HOURLY} --scenario shop --wait"
 
 
 def test_a_success_after_a_failure_ends_the_trouble(stores: Stores) -> None:
@@ -144,7 +144,7 @@ def test_a_paused_job_is_not_overdue_and_gets_its_time_when_it_is_resumed(stores
 def test_a_crontab_that_never_comes_spoils_no_other_state(stores: Stores) -> None:
     scope = scenario(stores, timedelta(days=30))
     with pytest.raises(InvalidInput, match="never occurs"):
-        Steering(stores, "default", "a test").change(HOURLY, "", Setting(cron="0 0 30 2 *"))
+        ScheduleService(stores, "default", "a test").change(HOURLY, "", Setting(cron="0 0 30 2 *"))
     stores.schedules.set(HOURLY, EVERYWHERE, Setting(cron="0 0 30 2 *"), "by hand")
     states = {state.entry: state for state in job_states(stores, now=NOW) if state.scope == scope}
     assert states[HOURLY].overdue_at is None

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from lemo.observability.logging import configure
-from lemo.observability.secrets import mask
 from lemo.settings import Settings
+from lemo.telemetry.logging import configure
+from lemo.telemetry.secrets import mask
 
 KEY = "lemo_Zk3vN0-q8rT_x7Yw2LmB5cPfHs9dJgQa"
 

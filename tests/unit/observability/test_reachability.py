@@ -2,7 +2,7 @@
 
 import pytest
 
-from lemo.observability.reachability import Address
+from lemo.diagnostics.reachability import Address
 
 REDIS = Address("Redis", "redis://127.0.0.1:1", "LEMO_REDIS_PORT", ("redis",), 6379, True, "redis-cli ping")
 
@@ -17,5 +17,5 @@ REDIS = Address("Redis", "redis://127.0.0.1:1", "LEMO_REDIS_PORT", ("redis",), 6
 def test_a_full_engine_is_told_to_be_full_and_not_to_be_another(text: str) -> None:
     finding = REDIS.explain(RuntimeError(text))
     assert "refuses writes" in finding.detail
-    assert "Free disk space or memory" in finding.mend
-    assert "right port" not in finding.mend
+    assert "Free disk space or memory" in finding.hint
+    assert "right port" not in finding.hint

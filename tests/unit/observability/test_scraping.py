@@ -5,8 +5,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from structlog.testing import capture_logs
 
-from lemo.observability.scraping import serve_registry
 from lemo.settings import Settings
+from lemo.telemetry.scraping import serve_registry
 from servers import free_port
 
 
@@ -24,7 +24,7 @@ def test_a_taken_port_costs_the_metrics_and_says_what_to_do(registry: CollectorR
     assert "lemo_answer 42.0" in served.text.splitlines()
     with capture_logs() as lines:
         serve_registry(settings, "consumer", registry)
-    assert [line["mend"] for line in lines] == ["give it another LEMO_CONSUMER_METRICS_PORT, or 0 for none"]
+    assert [line["hint"] for line in lines] == ["give it another LEMO_CONSUMER_METRICS_PORT, or 0 for none"]
 
 
 def test_port_0_serves_nothing(registry: CollectorRegistry) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lemo.observability.settings_table import as_markdown, setting_rows
+from lemo.diagnostics.settings_table import as_markdown, setting_rows
 from lemo.settings import Settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
@@ -45,7 +45,7 @@ def test_the_command_prints_every_setting() -> None:
 
     import typer
 
-    from lemo.commands.settings_command import settings
+    from lemo.cli.settings_command import settings
 
     app = typer.Typer()
     app.command()(settings)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.scenario import ActionRule
-from lemo.recommenders.acts import Acts
-from lemo.recommenders.interactions import Interactions
+from lemo.recommenders.data.increments import LatestInteractions
+from lemo.recommenders.data.interactions import Interactions
 
 RULES = {
     "view": ActionRule(weight=1),
@@ -39,8 +39,8 @@ def table(rows: list[Row]) -> pa.Table:
     return pa.table({n: pa.array(c, t) for n, c, t in zip(names, columns, types, strict=True)})
 
 
-def named(acts: Acts, half_life: float | None) -> dict[tuple[str, str], float]:
-    cells = acts.tastes(half_life)[0].tocoo()
+def named(acts: LatestInteractions, half_life: float | None) -> dict[tuple[str, str], float]:
+    cells = acts.user_item_matrix(half_life)[0].tocoo()
     users, items = acts.user_ids.to_pylist(), acts.item_ids.to_pylist()
     return {(users[u], items[i]): w for u, i, w in zip(cells.row, cells.col, cells.data, strict=True)}
 
@@ -54,11 +54,11 @@ def test_tastes_are_those_of_all_events_whatever_comes_first(
     random.shuffle(shuffled)
     # In two parts, of which the second holds some of the first again.
     first, second = shuffled[:cut], shuffled[max(cut - 5, 0) :]
-    acts = Acts.from_arrays(Acts.none(RULES).with_events(table(first), RULES).to_arrays())
+    acts = LatestInteractions.from_arrays(LatestInteractions.none(RULES).with_events(table(first), RULES).to_arrays())
     acts = acts.with_events(table(second), RULES)
     whole = Interactions.from_table(table(rows), RULES)
     telling = whole.where(whole.weights != 0)
-    cells = telling.tastes(half_life).tocoo()
+    cells = telling.user_item_matrix(half_life).tocoo()
     expected = {
         (whole.user_ids[u], whole.item_ids[i]): w for u, i, w in zip(cells.row, cells.col, cells.data, strict=True)
     }
@@ -68,7 +68,7 @@ def test_tastes_are_those_of_all_events_whatever_comes_first(
 
 def test_events_again_change_nothing() -> None:
     rows: list[Row] = [("u1", "a", "like", 5, None), ("u2", "a", "view", 7, None), ("u1", "b", "rate", 9, 8.0)]
-    acts = Acts.none(RULES).with_events(table(rows), RULES)
+    acts = LatestInteractions.none(RULES).with_events(table(rows), RULES)
     again = acts.with_events(table(rows[::-1]), RULES).with_items(pa.array(["b", "a"]))
     assert {name: array.tolist() for name, array in again.to_arrays().items()} == {
         name: array.tolist() for name, array in acts.to_arrays().items()
@@ -78,6 +78,8 @@ def test_events_again_change_nothing() -> None:
 def test_the_unit_is_the_mean_weight_of_what_counts() -> None:
     rows: list[Row] = [("u1", "a", "like", 5, None), ("u2", "a", "view", 7, None), ("u2", "b", "view", 8, None)]
     turned: list[Row] = [*rows, ("u2", "b", "refund", 9, None)]
-    assert Acts.none(RULES).with_events(table(rows), RULES).tastes(None)[1] == pytest.approx(5 / 3)
-    assert Acts.none(RULES).with_events(table(turned), RULES).tastes(None)[1] == 2
-    assert np.isfinite(Acts.none(RULES).tastes(None)[1])
+    assert LatestInteractions.none(RULES).with_events(table(rows), RULES).user_item_matrix(None)[1] == pytest.approx(
+        5 / 3
+    )
+    assert LatestInteractions.none(RULES).with_events(table(turned), RULES).user_item_matrix(None)[1] == 2
+    assert np.isfinite(LatestInteractions.none(RULES).user_item_matrix(None)[1])

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from lemo.domain.interaction import Interaction
 from lemo.domain.item import Item
 from lemo.domain.scenario import ActionRule
-from lemo.domain.touch import Touch
-from lemo.recommenders.acts import Acts
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.interactions import LONGEST_HISTORY, Interactions
-from lemo.recommenders.popularity import popularity
-from lemo.recommenders.profile import Profiler
-from lemo.recommenders.selection import assess, silent
-from lemo.recommenders.split import split
-from lemo.recommenders.teaching import teach
+from lemo.recommenders.data.increments import LatestInteractions
+from lemo.recommenders.data.interactions import LONGEST_HISTORY, Interactions
+from lemo.recommenders.evaluation.splits import split
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.profiles import Profiler
+from lemo.recommenders.selection.hyperparameter_search import assess, silent
+from lemo.recommenders.selection.ranker_training import teach
+from lemo.recommenders.sources.popularity import popularity
 from recommender_worlds import DAY, RULES, Act, groups_world, read, table
 
 LONG_AGO, FAR_AHEAD = -(10**14), 10**14
@@ -60,32 +60,32 @@ SCENARIOS: dict[str, list[Act]] = {
 
 
 @pytest.fixture(scope="module")
-def taught() -> BlendConfig:
+def taught() -> HybridConfig:
     """A configuration with a ranker, from a world that has nothing to do with the bad ones."""
-    config = teach(groups_world(seed=11), BlendConfig(behaviour_half_life_ms=30 * DAY), RULES, silent)
+    config = teach(groups_world(seed=11), HybridConfig(behaviour_half_life_ms=30 * DAY), RULES, silent)
     assert config is not None
     return config
 
 
 @pytest.mark.parametrize("protocol", [None, "user"])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_model_is_chosen_measured_and_answers(name: str, protocol: str | None, taught: BlendConfig) -> None:
+def test_a_model_is_chosen_measured_and_answers(name: str, protocol: str | None, taught: HybridConfig) -> None:
     data = read(*SCENARIOS[name])
     assessment = assess(data, RULES, protocol=protocol)  # type: ignore[arg-type]
-    config = BlendConfig() if assessment is None else assessment.best()[0]
+    config = HybridConfig() if assessment is None else assessment.best()[0]
     if assessment is not None:
         for card in (assessment.model, assessment.blend, assessment.popularity, assessment.decayed_popularity):
             assert 0 <= card.ndcg_at_10 <= 1
     for each in (config, taught):
-        answers_make_sense(data, BlendModel.fit(data, each, RULES), SCENARIOS[name])
+        answers_make_sense(data, HybridRecommender.fit(data, each, RULES), SCENARIOS[name])
 
 
-def answers_make_sense(data: Interactions, model: BlendModel, acts: Sequence[Act]) -> None:
+def answers_make_sense(data: Interactions, model: HybridRecommender, acts: Sequence[Act]) -> None:
     """Fails unless users, strangers and rows of a matrix get what they have not seen, best first, finite scores."""
-    histories: dict[str, list[Touch]] = {user: [] for user in data.user_ids}
+    histories: dict[str, list[Interaction]] = {user: [] for user in data.user_ids}
     for user, item, action, moment, *value in acts:
-        histories[user].append(Touch(item, action, value[0] if value else None, moment))
-    asked = [*histories.values(), [], [Touch("never seen", "like", None, DAY)]]
+        histories[user].append(Interaction(item, action, value[0] if value else None, moment))
+    asked = [*histories.values(), [], [Interaction("never seen", "like", None, DAY)]]
     known = [*data.seen_csr().toarray().sum(axis=1).tolist(), 0, 0]
     for answer, history, seen in zip(model.recommend(asked, 10), asked, known, strict=True):
         ids = [one.item_id for one in answer]
@@ -94,21 +94,21 @@ def answers_make_sense(data: Interactions, model: BlendModel, acts: Sequence[Act
         scores = [one.score for one in answer]
         assert np.all(np.isfinite(scores))
         assert scores == sorted(scores, reverse=True)
-    rows, _ = model.rank(data.asked(None), data.seen_csr(), 10)
+    rows, _ = model.rank(data.query_matrix(None), data.seen_csr(), 10)
     assert ((rows >= 0).sum(axis=1) == np.minimum(10, len(data.item_ids) - np.array(known[: len(rows)]))).all()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_similarity_and_profiles_cope(name: str) -> None:
     acts = SCENARIOS[name]
-    found = Acts.none(RULES).with_events(table(acts), RULES)
-    kept, unit = found.tastes(DAY)
+    found = LatestInteractions.none(RULES).with_events(table(acts), RULES)
+    kept, unit = found.user_item_matrix(DAY)
     assert np.all(np.isfinite(kept.data))
     assert 0 < unit < np.inf
-    histories: dict[str, list[Touch]] = {}
+    histories: dict[str, list[Interaction]] = {}
     for user, item, action, moment, *value in acts:
         if abs(moment) < FAR_AHEAD:  # no event comes in with a time that no calendar holds
-            histories.setdefault(user, []).append(Touch(item, action, value[0] if value else None, moment))
+            histories.setdefault(user, []).append(Interaction(item, action, value[0] if value else None, moment))
     items = [Item(item_id=item, categories=["all"]) for item in SIX]
     for profile in Profiler(items, RULES).profiles(list(histories), list(histories.values())):
         assert all(0 <= taste.weight <= 1 for taste in profile.categories)
@@ -119,8 +119,8 @@ def test_weights_at_the_ends_of_what_rules_may_say(weight: float) -> None:
     rules = {"like": ActionRule(weight=weight)}
     data = Interactions.from_table(table(everybody(SIX)), rules)
     assessment = assess(data, rules)
-    config = BlendConfig() if assessment is None else assessment.best()[0]
-    for answer in BlendModel.fit(data, config, rules).recommend([[Touch("i0", "like", None, DAY)]], 10):
+    config = HybridConfig() if assessment is None else assessment.best()[0]
+    for answer in HybridRecommender.fit(data, config, rules).recommend([[Interaction("i0", "like", None, DAY)]], 10):
         assert len(answer) == 5
         assert np.all(np.isfinite([one.score for one in answer]))
 
@@ -141,10 +141,10 @@ def swamped(items: Callable[[int], int], events: int) -> Interactions:
 
 
 def test_one_user_with_very_many_events_hardly_changes_what_others_get() -> None:
-    config = BlendConfig(popularity_half_life_ms=100 * DAY, behaviour_share=0.5)
+    config = HybridConfig(popularity_half_life_ms=100 * DAY, behaviour_share=0.5)
     world, loud = groups_world(users=200), swamped(lambda place: place % 200, 100_000)
-    plain, swollen = (BlendModel.fit(data, config, RULES) for data in (world, loud))
-    ours, theirs = (model.rank(world.asked(None), world.seen_csr(), 10)[0] for model in (plain, swollen))
+    plain, swollen = (HybridRecommender.fit(data, config, RULES) for data in (world, loud))
+    ours, theirs = (model.rank(world.query_matrix(None), world.seen_csr(), 10)[0] for model in (plain, swollen))
     same = [len(set(one) & set(other)) for one, other in zip(ours.tolist(), theirs.tolist(), strict=True)]
     assert np.mean(same) > 8
     one_item = popularity(swamped(lambda _: 7, 100_000))
@@ -164,14 +164,14 @@ def test_one_user_with_very_many_events_costs_what_their_number_costs() -> None:
         np.ones(n, dtype=np.float32),
         np.ones(n, dtype=bool),
     )
-    config = BlendConfig(relation="ridge", neighbours=20)
-    BlendModel.fit(read(*everybody(SIX)), config, rules)  # compiles
+    config = HybridConfig(relation="ridge", neighbours=20)
+    HybridRecommender.fit(read(*everybody(SIX)), config, rules)  # compiles
     started = time.process_time()
-    model = BlendModel.fit(data, config, rules)
+    model = HybridRecommender.fit(data, config, rules)
     # All pairs of the items would be half a billion products.
     assert model.neighbours.nnz <= LONGEST_HISTORY * 20
     assert time.process_time() - started < 20
-    items, _ = model.rank(data.asked(None), data.seen_csr(), 10)
+    items, _ = model.rank(data.query_matrix(None), data.seen_csr(), 10)
     assert not set(items[0].tolist()) & set(data.items.tolist())
 
 
@@ -183,27 +183,27 @@ def test_a_dislike_hides_an_item_and_speaks_against_those_like_it() -> None:
             (f"u{user:02}", f"{group}{item}", "like", (user + item) * DAY) for item in range(8) if item != user % 8
         ]
     rules = RULES | {"nope": ActionRule(weight=-3, seen=False)}
-    model = BlendModel.fit(read(*acts), BlendConfig(behaviour_share=0.5), rules)
+    model = HybridRecommender.fit(read(*acts), HybridConfig(behaviour_share=0.5), rules)
     for action in ("dislike", "nope"):
-        answer = model.recommend([[Touch("a0", action, None, 90 * DAY)]], 16)[0]
+        answer = model.recommend([[Interaction("a0", action, None, 90 * DAY)]], 16)[0]
         ids = [one.item_id for one in answer]
         assert "a0" not in ids
         assert {item[0] for item in ids[:8]} == {"b"}
         assert {one.because for one in answer} == {None}
-    both = [Touch("a0", "dislike", None, 90 * DAY), Touch("a1", "like", None, 90 * DAY)]
+    both = [Interaction("a0", "dislike", None, 90 * DAY), Interaction("a1", "like", None, 90 * DAY)]
     assert {one.because for one in model.recommend([both], 16)[0]} <= {None, "a1"}
 
 
-def test_answers_to_those_who_only_dislike_are_the_same_one_by_one_and_by_matrix(taught: BlendConfig) -> None:
+def test_answers_to_those_who_only_dislike_are_the_same_one_by_one_and_by_matrix(taught: HybridConfig) -> None:
     world = groups_world()
     turned = world.weights.copy()
     turned[world.users < 10] = -3
     data = Interactions(world.user_ids, world.item_ids, world.users, world.items, world.timestamps, turned, world.seen)
-    model = BlendModel.fit(data, taught, RULES)
-    items, _ = model.rank(data.asked(taught.behaviour_half_life_ms)[:10], data.seen_csr()[:10], 10)
+    model = HybridRecommender.fit(data, taught, RULES)
+    items, _ = model.rank(data.query_matrix(taught.behaviour_half_life_ms)[:10], data.seen_csr()[:10], 10)
     own = [np.flatnonzero(world.users == user) for user in range(10)]
     histories = [
-        [Touch(world.item_ids[world.items[row]], "dislike", None, int(world.timestamps[row])) for row in rows]
+        [Interaction(world.item_ids[world.items[row]], "dislike", None, int(world.timestamps[row])) for row in rows]
         for rows in own
     ]
     for row, answer in enumerate(model.recommend(histories, 10)):
@@ -212,7 +212,11 @@ def test_answers_to_those_who_only_dislike_are_the_same_one_by_one_and_by_matrix
 
 def test_profiles_leave_out_what_is_disliked() -> None:
     items = [Item(item_id="a", categories=["good"]), Item(item_id="b", categories=["bad"]), Item(item_id="c")]
-    history = [Touch("a", "like", None, 1), Touch("b", "dislike", None, 1), Touch("gone", "like", None, 1)]
+    history = [
+        Interaction("a", "like", None, 1),
+        Interaction("b", "dislike", None, 1),
+        Interaction("gone", "like", None, 1),
+    ]
     profile = Profiler(items, RULES).profiles(["u"], [history])[0]
     assert [(taste.label, taste.weight) for taste in profile.categories] == [("good", 1.0)]
 

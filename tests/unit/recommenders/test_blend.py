@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from lemo.domain.touch import Touch
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.interactions import Interactions
+from lemo.domain.interaction import Interaction
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from recommender_worlds import DAY, RULES, groups_world, read
 
-CONFIG = BlendConfig(popularity_half_life_ms=10 * DAY, behaviour_half_life_ms=10 * DAY, shrinkage=5, neighbours=20)
+CONFIG = HybridConfig(popularity_half_life_ms=10 * DAY, behaviour_half_life_ms=10 * DAY, shrinkage=5, neighbours=20)
 
 
 @pytest.fixture(scope="module")
@@ -15,41 +15,41 @@ def world() -> Interactions:
 
 
 @pytest.fixture(scope="module")
-def model(world: Interactions) -> BlendModel:
-    return BlendModel.fit(world, CONFIG, RULES)
+def model(world: Interactions) -> HybridRecommender:
+    return HybridRecommender.fit(world, CONFIG, RULES)
 
 
-def histories(world: Interactions, users: range) -> list[list[Touch]]:
+def histories(world: Interactions, users: range) -> list[list[Interaction]]:
     rows = [np.flatnonzero(world.users == user) for user in users]
     return [
-        [Touch(world.item_ids[world.items[row]], "click", None, int(world.timestamps[row])) for row in own]
+        [Interaction(world.item_ids[world.items[row]], "click", None, int(world.timestamps[row])) for row in own]
         for own in rows
     ]
 
 
-def test_one_request_and_a_batch_answer_the_same_bit_for_bit(world: Interactions, model: BlendModel) -> None:
+def test_one_request_and_a_batch_answer_the_same_bit_for_bit(world: Interactions, model: HybridRecommender) -> None:
     asked = [*histories(world, range(40)), []]
     batch = model.recommend(asked, 15)
     assert [model.recommend([history], 15)[0] for history in asked] == batch
     assert [model.recommend([history[::-1]], 15)[0] for history in asked] == batch
 
 
-def test_chunks_change_nothing(world: Interactions, model: BlendModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_nothing(world: Interactions, model: HybridRecommender, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = histories(world, range(20))
     whole = model.recommend(asked, 10)
-    monkeypatch.setattr("lemo.recommenders.blend.CHUNK_CELLS", 600)
+    monkeypatch.setattr("lemo.recommenders.hybrid.hybrid.CHUNK_CELLS", 600)
     assert model.recommend(asked, 10) == whole
 
 
-def test_encoded_users_get_the_answers_of_their_touches(world: Interactions, model: BlendModel) -> None:
-    items, scores = model.rank(world.asked(10 * DAY), world.seen_csr(), 10)
+def test_encoded_users_get_the_answers_of_their_touches(world: Interactions, model: HybridRecommender) -> None:
+    items, scores = model.rank(world.query_matrix(10 * DAY), world.seen_csr(), 10)
     for row, answer in enumerate(model.recommend(histories(world, range(50)), 10)):
         assert [one.item_id for one in answer] == [world.item_ids[code] for code in items[row]]
         assert [one.score for one in answer] == pytest.approx(scores[row].tolist(), abs=1e-6)
 
 
-def test_scores_are_the_mixed_z_scores(world: Interactions, model: BlendModel) -> None:
-    tastes = world.tastes(10 * DAY)[:1]
+def test_scores_are_the_mixed_z_scores(world: Interactions, model: HybridRecommender) -> None:
+    tastes = world.user_item_matrix(10 * DAY)[:1]
     own = (tastes @ model.neighbours.T).toarray()[0]
     expected = 0.5 * (own - own.mean()) / own.std()
     expected += 0.5 * (model.popularity - model.popularity.mean()) / model.popularity.std()
@@ -59,7 +59,7 @@ def test_scores_are_the_mixed_z_scores(world: Interactions, model: BlendModel) -
     assert expected[items[0]] == pytest.approx(scores[0], rel=1e-4)
 
 
-def test_answers_fall_and_hold_nothing_seen_or_hidden(world: Interactions, model: BlendModel) -> None:
+def test_answers_fall_and_hold_nothing_seen_or_hidden(world: Interactions, model: HybridRecommender) -> None:
     asked = histories(world, range(30))
     hidden = {item.item_id for item in model.popular(5)}
     for history, answer in zip(asked, model.recommend(asked, 20, hidden | {"unknown"}), strict=True):
@@ -69,7 +69,7 @@ def test_answers_fall_and_hold_nothing_seen_or_hidden(world: Interactions, model
         assert [one.score for one in answer] == sorted((one.score for one in answer), reverse=True)
 
 
-def test_reasons_name_a_touched_item(world: Interactions, model: BlendModel) -> None:
+def test_reasons_name_a_touched_item(world: Interactions, model: HybridRecommender) -> None:
     asked = histories(world, range(30))
     kinds = set()
     for history, answer in zip(asked, model.recommend(asked, 20), strict=True):
@@ -83,35 +83,37 @@ def test_reasons_name_a_touched_item(world: Interactions, model: BlendModel) -> 
 def test_the_reason_is_what_speaks_most_for_the_item() -> None:
     both = [(f"u{user}", item, "like", user) for user in range(20) for item in ("a", "b")]
     some = [(f"u{user}", "c", "like", user) for user in range(2)]
-    model = BlendModel.fit(
+    model = HybridRecommender.fit(
         read(*both, *some, *[("other", f"x{n}", "like", n) for n in range(9)]),
-        BlendConfig(behaviour_share=1, shrinkage=1),
+        HybridConfig(behaviour_share=1, shrinkage=1),
         RULES,
     )
-    answer = model.recommend([[Touch("a", "like", None, 1), Touch("c", "like", None, 1)]], 1)[0]
+    answer = model.recommend([[Interaction("a", "like", None, 1), Interaction("c", "like", None, 1)]], 1)[0]
     assert [(one.item_id, one.because, one.kind) for one in answer] == [("b", "a", "similar")]
 
 
-def test_users_without_a_known_taste_get_popularity(model: BlendModel) -> None:
+def test_users_without_a_known_taste_get_popularity(model: HybridRecommender) -> None:
     most = np.argsort(-model.popularity, kind="stable")[:10]
     expected = [model.item_ids[code] for code in most]
-    unknown = [Touch("never heard of", "click", None, 1)]
+    unknown = [Interaction("never heard of", "click", None, 1)]
     for answer in (model.popular(10), *model.recommend([[], unknown], 10)):
         assert [one.item_id for one in answer] == expected
         assert {one.kind for one in answer} == {"popular"}
 
 
-def test_a_new_touch_changes_the_answer(model: BlendModel) -> None:
-    before = model.recommend([[Touch("item-0000", "click", None, DAY)]], 10)
-    after = model.recommend([[Touch("item-0000", "click", None, DAY), Touch("item-0003", "click", None, DAY)]], 10)
+def test_a_new_touch_changes_the_answer(model: HybridRecommender) -> None:
+    before = model.recommend([[Interaction("item-0000", "click", None, DAY)]], 10)
+    after = model.recommend(
+        [[Interaction("item-0000", "click", None, DAY), Interaction("item-0003", "click", None, DAY)]], 10
+    )
     assert [one.item_id for one in before[0]] != [one.item_id for one in after[0]]
 
 
-def test_arrays_hold_the_whole_model(world: Interactions, model: BlendModel) -> None:
+def test_arrays_hold_the_whole_model(world: Interactions, model: HybridRecommender) -> None:
     arrays, manifest = model.to_arrays()
     for array in arrays.values():
         array.flags.writeable = False
-    again = BlendModel.from_arrays(arrays, manifest)
+    again = HybridRecommender.from_arrays(arrays, manifest)
     asked = histories(world, range(10))
     assert again.recommend(asked, 10) == model.recommend(asked, 10)
     assert (again.timeline, again.config, again.rules) == (world.timeline, CONFIG, RULES)
@@ -119,28 +121,28 @@ def test_arrays_hold_the_whole_model(world: Interactions, model: BlendModel) -> 
 
 
 def test_items_nobody_touched_may_be_answered() -> None:
-    model = BlendModel.fit(read(("u", "a", "click", 1), item_ids=["b", "c"]), BlendConfig(), RULES)
-    assert [one.item_id for one in model.recommend([[Touch("a", "click", None, 1)]], 5)[0]] == ["b", "c"]
+    model = HybridRecommender.fit(read(("u", "a", "click", 1), item_ids=["b", "c"]), HybridConfig(), RULES)
+    assert [one.item_id for one in model.recommend([[Interaction("a", "click", None, 1)]], 5)[0]] == ["b", "c"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_equal_scores_come_in_the_order_of_items(share: float) -> None:
     data = read(*[(f"u{n}", f"i{n}", "click", 1) for n in range(8)])
-    model = BlendModel.fit(data, BlendConfig(behaviour_share=share), RULES)
-    answer = model.recommend([[Touch("i0", "click", None, 1)]], 5)[0]
+    model = HybridRecommender.fit(data, HybridConfig(behaviour_share=share), RULES)
+    answer = model.recommend([[Interaction("i0", "click", None, 1)]], 5)[0]
     assert [one.item_id for one in answer] == ["i1", "i2", "i3", "i4", "i5"]
 
 
 def test_too_little_data_is_fine() -> None:
-    nothing = BlendModel.fit(read(), BlendConfig(), RULES)
-    assert nothing.recommend([[], [Touch("a", "click", None, 1)]], 5) == [[], []]
-    one = BlendModel.fit(read(("u", "a", "click", 1)), BlendConfig(), RULES)
+    nothing = HybridRecommender.fit(read(), HybridConfig(), RULES)
+    assert nothing.recommend([[], [Interaction("a", "click", None, 1)]], 5) == [[], []]
+    one = HybridRecommender.fit(read(("u", "a", "click", 1)), HybridConfig(), RULES)
     assert [answer.item_id for answer in one.recommend([[]], 5)[0]] == ["a"]
-    assert one.recommend([[Touch("a", "click", None, 1)]], 5) == [[]]
+    assert one.recommend([[Interaction("a", "click", None, 1)]], 5) == [[]]
     assert one.recommend([[]], 0) == [[]]
     assert one.recommend([], 5) == []
     arrays, manifest = nothing.to_arrays()
-    assert BlendModel.from_arrays(arrays, manifest).recommend([[]], 5) == [[]]
+    assert HybridRecommender.from_arrays(arrays, manifest).recommend([[]], 5) == [[]]
 
 
 def test_one_user_with_very_many_events() -> None:
@@ -155,6 +157,6 @@ def test_one_user_with_very_many_events() -> None:
         np.ones(n, dtype=np.float32),
         np.ones(n, dtype=bool),
     )
-    model = BlendModel.fit(data, CONFIG, RULES)
-    items, _ = model.rank(data.tastes(), data.seen_csr(), 10)
+    model = HybridRecommender.fit(data, CONFIG, RULES)
+    items, _ = model.rank(data.user_item_matrix(), data.seen_csr(), 10)
     assert not set(items[0].tolist()) & set(data.items.tolist()) - {-1}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.comparison import compare, intervals
+from lemo.recommenders.evaluation.significance import compare, intervals
 
 
 def test_a_real_difference_is_found_and_noise_is_not() -> None:

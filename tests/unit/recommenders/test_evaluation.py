@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import ACCURACY, evaluate, measured, ndcg, scorecard
-from lemo.recommenders.split import split, split_at
+from lemo.recommenders.evaluation.metrics import ACCURACY, evaluate, measured, ndcg, scorecard
+from lemo.recommenders.evaluation.splits import split, split_at
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from recommender_worlds import DAY, RULES, groups_world, read
 
 
@@ -43,9 +43,9 @@ def test_nobody_asked() -> None:
 
 def test_the_model_is_asked_about_the_users_of_the_split() -> None:
     parts = split(groups_world())
-    model = BlendModel.fit(parts.train, BlendConfig(behaviour_half_life_ms=5 * DAY, behaviour_share=0.7), RULES)
+    model = HybridRecommender.fit(parts.train, HybridConfig(behaviour_half_life_ms=5 * DAY, behaviour_share=0.7), RULES)
     metrics = evaluate(model, parts)
-    items, _ = model.rank(parts.train.asked(5 * DAY), parts.train.seen_csr(), 20)
+    items, _ = model.rank(parts.train.query_matrix(5 * DAY), parts.train.seen_csr(), 20)
     by_hand = measured(items[parts.users], parts.relevant, 200)
     assert {name: getattr(metrics, name) for name in (*ACCURACY, "coverage", "users", "ndcg_by_user")} == {
         name: getattr(by_hand, name) for name in (*ACCURACY, "coverage", "users", "ndcg_by_user")
@@ -55,15 +55,15 @@ def test_the_model_is_asked_about_the_users_of_the_split() -> None:
 
 
 def test_a_scorecard_says_how_certain_it_is_and_for_whom_it_holds() -> None:
-    # Heavy ones liked 10 items before, light ones one; `fresh` is liked by nobody before, `x0` by all.
+    # Heavy ones liked 10 items before, light ones one; `availability` is liked by nobody before, `x0` by all.
     old = [(user, f"x{n}", "like", n) for user in ("heavy1", "heavy2") for n in range(10)]
     old += [(user, "x0", "like", 3) for user in ("light1", "light2", "light3")]
     new = [("heavy1", "fresh", "like", 20), ("heavy2", "y", "like", 21), ("light1", "fresh", "like", 22)]
     new += [("light2", "x1", "like", 23), ("stranger", "x0", "like", 24)]
     parts = split_at(read(*old, ("other", "y", "like", 5), *new), 20, 40)
     assert [parts.train.user_ids[user] for user in parts.users] == ["heavy1", "heavy2", "light1", "light2"]
-    assert parts.newcomers is not None
-    assert [parts.train.user_ids[user] for user in parts.newcomers.users] == ["stranger"]
+    assert parts.cold_start is not None
+    assert [parts.train.user_ids[user] for user in parts.cold_start.users] == ["stranger"]
     place = {item_id: code for code, item_id in enumerate(parts.train.item_ids)}
     answers = np.full((4, 20), -1, dtype=np.int32)
     answers[0, 0], answers[2, :2], answers[3, 0] = place["fresh"], [place["x9"], place["fresh"]], place["x1"]

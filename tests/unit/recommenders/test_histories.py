@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from lemo.domain.touch import Touch
-from lemo.recommenders.histories import Encoder
+from lemo.domain.interaction import Interaction
+from lemo.recommenders.data.histories import Encoder
 from recommender_worlds import DAY, RULES, read, same
 
 ITEMS = ["a", "b", "c"]
 
 
-def touch(item: str, action: str, when: int, value: float | None = None) -> Touch:
-    return Touch(item, action, value, when)
+def touch(item: str, action: str, when: int, value: float | None = None) -> Interaction:
+    return Interaction(item, action, value, when)
 
 
 def test_touches_say_what_the_same_events_say() -> None:
@@ -28,7 +28,7 @@ def test_touches_say_what_the_same_events_say() -> None:
     events = read(*[("u", act.item_id, act.action, act.timestamp_ms, act.value) for act in history])
     tastes, seen = Encoder("abcde", RULES, 2 * DAY).encode([history, history[::-1]])
     assert tastes.toarray()[0, 3:].tolist() == pytest.approx([-3, 2**-1.5])
-    assert tastes.toarray() == pytest.approx(np.repeat(events.asked(2 * DAY).toarray(), 2, axis=0))
+    assert tastes.toarray() == pytest.approx(np.repeat(events.query_matrix(2 * DAY).toarray(), 2, axis=0))
     assert np.array_equal(seen.toarray()[0], events.seen_csr().toarray()[0])
 
 

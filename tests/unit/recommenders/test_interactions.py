@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.interactions import Interactions, decay
+from lemo.recommenders.data.interactions import Interactions, decay
 from recommender_worlds import DAY, RULES, Act, read, table
 
 ACTS: list[Act] = [
@@ -40,9 +40,9 @@ def test_weights_are_summed_and_decayed_by_age() -> None:
 
 
 def test_the_taste_of_a_pair_is_its_strongest_act() -> None:
-    tastes = read(*ACTS).tastes(DAY).toarray()
+    tastes = read(*ACTS).user_item_matrix(DAY).toarray()
     assert tastes[0].tolist() == pytest.approx([3 / 16, 1 / 2, 0])
-    assert read(*ACTS).tastes().toarray()[0].tolist() == [3, 1, 0]
+    assert read(*ACTS).user_item_matrix().toarray()[0].tolist() == [3, 1, 0]
 
 
 def test_without_a_half_life_nothing_decays() -> None:
@@ -60,7 +60,7 @@ def test_what_was_disliked_last_is_not_liked() -> None:
         ("a", "z", "dislike", 3),
     )
     assert data.csr().toarray()[0].tolist() == [0, 3, 0]
-    assert data.tastes().toarray()[0].tolist() == [0, 3, 0]
+    assert data.user_item_matrix().toarray()[0].tolist() == [0, 3, 0]
     assert data.seen_csr().toarray()[0].tolist() == [True, True, True]
 
 
@@ -78,8 +78,8 @@ def test_items_of_the_catalogue_need_no_act() -> None:
 def test_an_empty_table_is_fine() -> None:
     data = Interactions.from_table(table([]), RULES, ["only"])
     assert (len(data), data.newest, data.span, data.shape) == (0, 0, 0, (0, 1))
-    assert data.csr(DAY).shape == data.tastes().shape == data.seen_csr().shape == (0, 1)
-    assert data.typical_weight == 1
+    assert data.csr(DAY).shape == data.user_item_matrix().shape == data.seen_csr().shape == (0, 1)
+    assert data.mean_weight == 1
 
 
 def test_cutting_keeps_the_codes() -> None:
@@ -92,4 +92,4 @@ def test_cutting_keeps_the_codes() -> None:
 def test_nan_weights_say_nothing() -> None:
     data = read(*ACTS)
     data.weights[:] = np.nan
-    assert data.csr(DAY).nnz == data.tastes().nnz == 0
+    assert data.csr(DAY).nnz == data.user_item_matrix().nnz == 0

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from lemo.recommenders import item_knn
-from lemo.recommenders.item_knn import item_similarities, item_similarity, largest
+from lemo.recommenders.sources import item_knn
+from lemo.recommenders.sources.item_knn import item_similarities, item_similarity, largest
 from recommender_worlds import same
 
 RANDOM = np.random.default_rng(3)
@@ -88,14 +88,14 @@ def test_the_largest_cells_of_each_row_stay() -> None:
 
 
 def test_what_only_serves_does_not_load_the_compiler() -> None:
-    code = "import sys, lemo.api.app, lemo.serving.export, lemo.consumer.service; print('numba' in sys.modules)"
+    code = "import sys, lemo.api.app, lemo.serving.export, lemo.ingest.service; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_a_place_without_a_cache_compiles_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    code = "import lemo.recommenders.kernels as k, numpy as np; print(k.narrow(np.arange(9, dtype=np.uint64), 9, 2))"
+    code = "import lemo.recommenders.kernels.similarity as k, numpy as np; print(k.narrow(np.arange(9, dtype=np.uint64), 9, 2))"
     nowhere = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")}
     nowhere["NUMBA_CACHE_LOCATOR_CLASSES"] = "UserProvidedCacheLocator"
     done = subprocess.run([sys.executable, "-c", code], env=nowhere, capture_output=True, text=True, check=False)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lemo.recommenders.lists import diversity, mean_or_none, novelty
+from lemo.recommenders.evaluation.beyond_accuracy import diversity, mean_or_none, novelty
 from recommender_worlds import groups_world, read
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.popularity import popularity, z_scores
+from lemo.recommenders.sources.popularity import popularity, z_scores
 from recommender_worlds import DAY, read
 
 

@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lemo.domain.interaction import Interaction
 from lemo.domain.item import Item
-from lemo.domain.touch import Touch
-from lemo.recommenders.profile import Profiler
+from lemo.recommenders.profiles import Profiler
 from recommender_worlds import DAY, RULES
 
 ITEMS = [
@@ -16,11 +16,11 @@ ITEMS = [
 
 def test_labels_share_the_weights_of_liked_items() -> None:
     history = [
-        Touch("a", "click", None, 30 * DAY),
-        Touch("b", "like", None, 0),
-        Touch("c", "like", None, 0),
-        Touch("gone", "like", None, 0),
-        Touch("a", "impression", None, 29 * DAY),
+        Interaction("a", "click", None, 30 * DAY),
+        Interaction("b", "like", None, 0),
+        Interaction("c", "like", None, 0),
+        Interaction("gone", "like", None, 0),
+        Interaction("a", "impression", None, 29 * DAY),
     ]
     (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [history])
     assert {taste.label: taste.weight for taste in profile.categories} == pytest.approx({"sport": 0.8, "news": 0.2})
@@ -32,17 +32,17 @@ def test_labels_share_the_weights_of_liked_items() -> None:
 
 
 def test_only_the_top_labels_stay() -> None:
-    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [[Touch("b", "like", None, 0)]], top=1)
+    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [[Interaction("b", "like", None, 0)]], top=1)
     assert [taste.label for taste in profile.tags] == ["ball"]
 
 
 def test_users_without_touches_and_a_catalogue_without_items() -> None:
-    empty, other = Profiler([], RULES).profiles(["u", "v"], [[], [Touch("a", "like", None, 5)]])
+    empty, other = Profiler([], RULES).profiles(["u", "v"], [[], [Interaction("a", "like", None, 5)]])
     assert (empty.touches, empty.categories, empty.last_event_at) == (0, [], None)
     assert (other.touches, other.categories) == (1, [])
     assert Profiler(ITEMS, RULES).profiles([], []) == []
 
 
 def test_profiles_can_be_written_as_json() -> None:
-    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [[Touch("b", "like", None, 0)]])
+    (profile,) = Profiler(ITEMS, RULES).profiles(["u"], [[Interaction("b", "like", None, 0)]])
     assert type(profile).model_validate_json(profile.model_dump_json()) == profile

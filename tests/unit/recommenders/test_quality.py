@@ -2,10 +2,10 @@
 
 import pytest
 
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import evaluate
-from lemo.recommenders.selection import Assessment, assess
-from lemo.recommenders.split import split
+from lemo.recommenders.evaluation.metrics import evaluate
+from lemo.recommenders.evaluation.splits import split
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 from recommender_worlds import RULES, groups_world
 
 FLOORS = {"blend": 0.225, "decayed popularity": 0.084, "item-kNN": 0.213}
@@ -29,5 +29,5 @@ def test_decayed_popularity(assessment: Assessment) -> None:
 
 def test_item_knn_alone() -> None:
     parts = split(groups_world(seed=11))
-    config = BlendConfig(behaviour_half_life_ms=0.1 * parts.train.span, neighbours=20, behaviour_share=1)
-    assert evaluate(BlendModel.fit(parts.train, config, RULES), parts).ndcg_at_10 > FLOORS["item-kNN"]
+    config = HybridConfig(behaviour_half_life_ms=0.1 * parts.train.span, neighbours=20, behaviour_share=1)
+    assert evaluate(HybridRecommender.fit(parts.train, config, RULES), parts).ndcg_at_10 > FLOORS["item-kNN"]

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from lemo.domain.scenario import ActionRule
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.selection import Assessment, assess
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 
 DATASETS = Path(__file__).parents[4] / "shared" / "datasets"
 

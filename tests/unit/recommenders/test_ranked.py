@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.evaluation import evaluate
-from lemo.recommenders.evidence import Candidates
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.ranker import Ranker
-from lemo.recommenders.selection import assess, silent
-from lemo.recommenders.split import split
-from lemo.recommenders.teaching import PARAMETERS, teach
-from lemo.recommenders.trees import Trees, trees_of
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.evaluation.metrics import evaluate
+from lemo.recommenders.evaluation.splits import split
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.hybrid.ranker import Ranker
+from lemo.recommenders.hybrid.ranking_features import Candidates
+from lemo.recommenders.hybrid.trees import Trees, trees_of
+from lemo.recommenders.selection.hyperparameter_search import assess, silent
+from lemo.recommenders.selection.ranker_training import PARAMETERS, teach
 from recommender_worlds import DAY, RULES, groups_world, read
 
-PLAIN = BlendConfig(behaviour_half_life_ms=30 * DAY, popularity_half_life_ms=5 * DAY, behaviour_share=0.3)
+PLAIN = HybridConfig(behaviour_half_life_ms=30 * DAY, popularity_half_life_ms=5 * DAY, behaviour_share=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -28,37 +28,37 @@ def world() -> Interactions:
 
 
 @pytest.fixture(scope="module")
-def config(world: Interactions) -> BlendConfig:
+def config(world: Interactions) -> HybridConfig:
     taught = teach(split(world).train, PLAIN, RULES, silent)
     assert taught is not None
     return taught
 
 
 @pytest.fixture(scope="module")
-def model(world: Interactions, config: BlendConfig) -> BlendModel:
-    return BlendModel.fit(split(world).train, config, RULES)
+def model(world: Interactions, config: HybridConfig) -> HybridRecommender:
+    return HybridRecommender.fit(split(world).train, config, RULES)
 
 
 def test_it_is_better_than_the_blend_on_days_that_it_has_not_seen(
-    world: Interactions, config: BlendConfig, model: BlendModel
+    world: Interactions, config: HybridConfig, model: HybridRecommender
 ) -> None:
     parts = split(world)
-    blend = evaluate(BlendModel.fit(parts.train, PLAIN, RULES), parts)
+    blend = evaluate(HybridRecommender.fit(parts.train, PLAIN, RULES), parts)
     assert evaluate(model, parts).ndcg_at_10 > 1.2 * blend.ndcg_at_10
 
 
 def test_without_time_it_learns_from_what_users_did_last(world: Interactions) -> None:
     timeless = replace(world, timestamps=np.full_like(world.timestamps, DAY))
-    plain = BlendConfig(behaviour_share=0.1)
+    plain = HybridConfig(behaviour_share=0.1)
     parts = split(timeless)
     taught = teach(parts.train, plain, RULES, silent, parts.protocol)
     assert taught is not None
-    model = BlendModel.fit(parts.train, taught, RULES)
-    blend = BlendModel.fit(parts.train, plain, RULES)
+    model = HybridRecommender.fit(parts.train, taught, RULES)
+    blend = HybridRecommender.fit(parts.train, plain, RULES)
     assert evaluate(model, parts).ndcg_at_10 > 1.2 * evaluate(blend, parts).ndcg_at_10
     arrays, manifest = model.to_arrays()
-    again = BlendModel.from_arrays(arrays, json.loads(json.dumps(manifest)))
-    tastes, seen = timeless.tastes()[:5], timeless.seen_csr()[:5]
+    again = HybridRecommender.from_arrays(arrays, json.loads(json.dumps(manifest)))
+    tastes, seen = timeless.user_item_matrix()[:5], timeless.seen_csr()[:5]
     assert np.array_equal(again.rank(tastes, seen, 10)[0], model.rank(tastes, seen, 10)[0])
 
 
@@ -80,12 +80,12 @@ def test_trees_say_what_lightgbm_says() -> None:
     assert np.array_equal(again.scores(features), trees.scores(features))
 
 
-def test_teaching_is_deterministic(world: Interactions, config: BlendConfig) -> None:
+def test_teaching_is_deterministic(world: Interactions, config: HybridConfig) -> None:
     assert teach(split(world).train, PLAIN, RULES, silent) == config
 
 
-def test_one_user_and_many_are_answered_alike_bit_for_bit(world: Interactions, model: BlendModel) -> None:
-    tastes, seen = world.tastes(PLAIN.behaviour_half_life_ms)[:40], world.seen_csr()[:40]
+def test_one_user_and_many_are_answered_alike_bit_for_bit(world: Interactions, model: HybridRecommender) -> None:
+    tastes, seen = world.user_item_matrix(PLAIN.behaviour_half_life_ms)[:40], world.seen_csr()[:40]
     items, scores = model.rank(tastes, seen, 50)
     for user in range(40):
         one, values = model.rank(tastes[user : user + 1], seen[user : user + 1], 50)
@@ -93,8 +93,8 @@ def test_one_user_and_many_are_answered_alike_bit_for_bit(world: Interactions, m
         assert np.array_equal(values[0], scores[user])
 
 
-def test_answers_fall_and_go_on_past_the_candidates(world: Interactions, model: BlendModel) -> None:
-    tastes, seen = world.tastes(PLAIN.behaviour_half_life_ms)[:5], world.seen_csr()[:5]
+def test_answers_fall_and_go_on_past_the_candidates(world: Interactions, model: HybridRecommender) -> None:
+    tastes, seen = world.user_item_matrix(PLAIN.behaviour_half_life_ms)[:5], world.seen_csr()[:5]
     items, scores = model.rank(tastes, seen, len(world.item_ids))
     for user in range(5):
         known = seen.indices[seen.indptr[user] : seen.indptr[user + 1]]
@@ -103,18 +103,18 @@ def test_answers_fall_and_go_on_past_the_candidates(world: Interactions, model: 
         assert np.all(np.diff(scores[user][: len(answered)]) <= 0)
 
 
-def test_arrays_hold_the_whole_model(world: Interactions, model: BlendModel) -> None:
+def test_arrays_hold_the_whole_model(world: Interactions, model: HybridRecommender) -> None:
     arrays, manifest = model.to_arrays()
     for array in arrays.values():
         array.flags.writeable = False
-    again = BlendModel.from_arrays(arrays, json.loads(json.dumps(manifest)))
-    tastes, seen = world.tastes(PLAIN.behaviour_half_life_ms), world.seen_csr()
+    again = HybridRecommender.from_arrays(arrays, json.loads(json.dumps(manifest)))
+    tastes, seen = world.user_item_matrix(PLAIN.behaviour_half_life_ms), world.seen_csr()
     for ours, theirs in zip(model.rank(tastes, seen, 20), again.rank(tastes, seen, 20), strict=True):
         assert np.array_equal(ours, theirs)
 
 
-def test_who_is_unknown_gets_what_is_popular(model: BlendModel) -> None:
-    plain = BlendModel.fit(split(groups_world(seed=11)).train, PLAIN, RULES)
+def test_who_is_unknown_gets_what_is_popular(model: HybridRecommender) -> None:
+    plain = HybridRecommender.fit(split(groups_world(seed=11)).train, PLAIN, RULES)
     assert [each.item_id for each in model.popular(10)] == [each.item_id for each in plain.popular(10)]
 
 
@@ -129,12 +129,12 @@ def test_who_is_unknown_gets_what_is_popular(model: BlendModel) -> None:
     ids=["nothing", "one act", "two acts", "all at one moment"],
 )
 def test_too_little_teaches_nothing_and_a_taught_ranker_copes(
-    acts: list[tuple[str, str, str, int]], config: BlendConfig
+    acts: list[tuple[str, str, str, int]], config: HybridConfig
 ) -> None:
     data = read(*acts)
     assert teach(data, PLAIN, RULES, silent) is None
-    model = BlendModel.fit(data, config, RULES)
-    items, _ = model.rank(data.tastes(None), data.seen_csr(), 5)
+    model = HybridRecommender.fit(data, config, RULES)
+    items, _ = model.rank(data.user_item_matrix(None), data.seen_csr(), 5)
     assert len(items) == len(data.user_ids)
 
 
@@ -152,7 +152,7 @@ def test_where_lightgbm_cannot_be_loaded_the_blend_serves_and_says_why(
     assert "apt-get install libgomp1" in found.without
 
 
-def test_a_ranker_starts_from_where_a_candidate_stands_in_the_blend(config: BlendConfig) -> None:
+def test_a_ranker_starts_from_where_a_candidate_stands_in_the_blend(config: HybridConfig) -> None:
     ranker = config.ranker
     assert ranker is not None
     sizes, blended = np.array([3, 0, 2, 1]), np.array([1.0, 2.0, 6.0, 4.0, 4.0, 9.0])

@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from lemo.recommenders import ridge
-from lemo.recommenders.item_knn import item_similarity
-from lemo.recommenders.ridge import neighbourhood_ridges
+from lemo.recommenders.sources import ridge
+from lemo.recommenders.sources.item_knn import item_similarity
+from lemo.recommenders.sources.ridge import neighbourhood_ridges
 from recommender_worlds import groups_world
 
 
 @pytest.mark.parametrize("cells", [ridge.CHUNK_CELLS, 500])
 def test_each_row_solves_the_ridge_of_its_item_on_its_neighbours(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
     monkeypatch.setattr(ridge, "CHUNK_CELLS", cells)
-    tastes = groups_world(users=80, items=40).tastes(None) * 3
+    tastes = groups_world(users=80, items=40).user_item_matrix(None) * 3
     similarity = item_similarity(tastes, 5, 40, unit=3)
     small, large = neighbourhood_ridges(tastes, similarity, 7, [2.0, 50.0], unit=3)
     users = tastes.toarray() / 3

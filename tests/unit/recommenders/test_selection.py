@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.blend import BlendConfig
-from lemo.recommenders.grid import Grid
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.selection import _middle_of_plateau, _windows, assess, select
-from lemo.recommenders.split import Split
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.evaluation.splits import Split
+from lemo.recommenders.hybrid.hybrid import HybridConfig
+from lemo.recommenders.selection.hyperparameter_search import _middle_of_plateau, _windows, assess, select
+from lemo.recommenders.selection.search_space import SearchSpace
 from recommender_worlds import DAY, RULES, groups_world, read
 
 
@@ -47,23 +47,23 @@ def test_the_windows_reach_to_the_newest_act(world: Interactions) -> None:
 
 def test_the_middle_of_the_plateau_is_chosen_not_its_luckiest_point() -> None:
     points = [(5, 0.0, 0.5), (5, 0.1, 0.995), (5, 0.5, 0.996), (6, 0.5, 0.999), (5, 0.9, 1.0)]
-    totals = {BlendConfig(neighbours=near, behaviour_share=share): value for near, share, value in points}
-    assert _middle_of_plateau(totals) == BlendConfig(neighbours=6, behaviour_share=0.5)
+    totals = {HybridConfig(neighbours=near, behaviour_share=share): value for near, share, value in points}
+    assert _middle_of_plateau(totals) == HybridConfig(neighbours=6, behaviour_share=0.5)
 
 
 @pytest.mark.parametrize(("ahead", "relation"), [(0.002, "similarity"), (0.1, "ridge")])
 def test_a_ridge_must_be_better_beyond_noise(
     monkeypatch: pytest.MonkeyPatch, world: Interactions, ahead: float, relation: str
 ) -> None:
-    def judged(window: Split, grid: Grid) -> dict[BlendConfig, np.ndarray]:
+    def judged(window: Split, grid: SearchSpace) -> dict[HybridConfig, np.ndarray]:
         values = np.random.default_rng(0).random(len(window.users)) / 2
         noise = np.random.default_rng(1).normal(0, 0.2, len(window.users))
         noise -= noise.mean()
-        alone = BlendConfig(behaviour_share=0)
+        alone = HybridConfig(behaviour_share=0)
         ridge = grid.behaviour[0].relation == "ridge"
         return {alone: values - 0.1, grid.behaviour[0]: values + ridge * (noise + ahead)}
 
-    monkeypatch.setattr("lemo.recommenders.selection.judged", judged)
+    monkeypatch.setattr("lemo.recommenders.selection.hyperparameter_search.judged", judged)
     assert select(world).config.relation == relation
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from lemo.recommenders.similar import SimilarItems, similar_items
+from lemo.recommenders.similar_items import SimilarItems, similar_items
 from recommender_worlds import best_first
 
 IDS = ["a", "b", "c", "d", "e"]
@@ -44,7 +44,7 @@ def test_scores_fall_along_a_row() -> None:
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = similar_items(IDS, behaviour(), content(), 3)
-    monkeypatch.setattr("lemo.recommenders.similar.BLOCK_CELLS", 1)
+    monkeypatch.setattr("lemo.recommenders.similar_items.BLOCK_CELLS", 1)
     parts = similar_items(IDS, behaviour(), content(), 3)
     assert np.array_equal(whole.neighbours, parts.neighbours)
     assert np.array_equal(whole.scores, parts.scores)

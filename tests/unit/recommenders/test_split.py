@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.split import split, split_at, windows_from, windows_of_users
+from lemo.recommenders.evaluation.splits import folds_by_user, folds_in_time, split, split_at
 from recommender_worlds import DAY, Act, groups_world, read, same
 
 
@@ -71,7 +71,7 @@ def test_the_protocol_by_user_can_be_asked_for_where_there_is_time() -> None:
     data = groups_world()
     parts = split(data, protocol="user")
     assert parts.protocol == "user"
-    assert parts.newcomers is None
+    assert parts.cold_start is None
     ends = np.zeros(len(data.user_ids), dtype=np.int64)
     np.maximum.at(ends, parts.train.users, parts.train.timestamps)
     later = ~np.isin(data.pairs, parts.train.pairs)
@@ -82,15 +82,15 @@ def test_newcomers_are_the_users_who_liked_nothing_before() -> None:
     old = [("a", f"o{n}", "click", n) for n in range(8)]
     later = [("refuser", "o2", "like", 9), ("b", "o1", "click", 10)]
     parts = split_at(read(*old, ("refuser", "o1", "dislike", 3), *later), 9, 20)
-    assert parts.newcomers is not None
-    assert [parts.train.user_ids[user] for user in parts.newcomers.users] == ["b", "refuser"]
-    assert parts.newcomers.train is parts.train
+    assert parts.cold_start is not None
+    assert [parts.train.user_ids[user] for user in parts.cold_start.users] == ["b", "refuser"]
+    assert parts.cold_start.train is parts.train
     assert len(parts.users) == 0
 
 
 def test_windows_are_as_long_beside_their_past_as_the_test_is_beside_the_training_part() -> None:
     data = read(*[(f"u{act % 9}", f"i{act // 20}", "like", act) for act in range(1_000)])
-    first, last = windows_from(data, (0.3, 0.75))
+    first, last = folds_in_time(data, (0.3, 0.75))
     assert len(first.train) == 300
     assert (len(last.train), last.train.newest) == (750, 749)
     test = split(data)
@@ -102,7 +102,7 @@ def test_windows_are_as_long_beside_their_past_as_the_test_is_beside_the_trainin
 
 def test_windows_of_users_ask_about_the_last_fifth_of_what_each_had_done() -> None:
     data = read(*[(f"u{user}", f"i{act}", "like", act) for user in range(3) for act in range(50)])
-    half, whole = windows_of_users(data, (0.5, 1.0))
+    half, whole = folds_by_user(data, (0.5, 1.0))
     for window, known, asked in ((half, 20, range(20, 25)), (whole, 40, range(40, 50))):
         assert len(window.train) == 3 * known
         for user in range(3):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lemo.recommenders.strings import pack_strings, unpack_strings
+from lemo.recommenders.data.strings import pack_strings, unpack_strings
 
 
 @given(st.lists(st.text(max_size=8)))

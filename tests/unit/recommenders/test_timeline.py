@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lemo.recommenders.acts import Acts
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.interactions import LONGEST_HISTORY, Interactions
-from lemo.recommenders.popularity import popularity
-from lemo.recommenders.split import split
-from lemo.recommenders.timeline import LONGEST, Timeline
+from lemo.recommenders.data.increments import LatestInteractions
+from lemo.recommenders.data.interactions import LONGEST_HISTORY, Interactions
+from lemo.recommenders.data.timeline import LONGEST, Timeline
+from lemo.recommenders.evaluation.splits import split
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.sources.popularity import popularity
 from recommender_worlds import DAY, RULES, Act, groups_world, read, table
 
 YEAR = 365 * DAY
@@ -38,18 +38,18 @@ def with_user(world: Interactions, moments: list[int], items: list[int]) -> Inte
     )
 
 
-def config(world: Interactions) -> BlendConfig:
+def config(world: Interactions) -> HybridConfig:
     half_life = 0.05 * world.span
-    return BlendConfig(
+    return HybridConfig(
         behaviour_half_life_ms=half_life, popularity_half_life_ms=half_life, behaviour_share=0.6, neighbours=20
     )
 
 
-def answers(world: Interactions, chosen: BlendConfig) -> tuple[list[set[int]], float, set[str]]:
+def answers(world: Interactions, chosen: HybridConfig) -> tuple[list[set[int]], float, set[str]]:
     """Of the old users: what each is answered, and how personal that is; and what is popular."""
-    model = BlendModel.fit(world, chosen, RULES)
+    model = HybridRecommender.fit(world, chosen, RULES)
     users = np.arange(len(OLD.user_ids))
-    tastes, seen = world.asked(chosen.behaviour_half_life_ms)[users], world.seen_csr()[users]
+    tastes, seen = world.query_matrix(chosen.behaviour_half_life_ms)[users], world.seen_csr()[users]
     lists = [set(row.tolist()) for row in model.rank(tastes, seen, 10)[0]]
     return lists, model.personal_share(tastes, seen), {each.item_id for each in model.popular(10)}
 
@@ -74,13 +74,13 @@ def test_one_user_whenever_moves_nobodys_answers_by_more_than_a_share(moments: l
 def test_similarity_knows_the_same_time_by_all_events_or_by_what_came_since(strays: list[tuple[int, int]]) -> None:
     acts: list[Act] = [(f"u{n % 40}", f"i{n % 7}", "click", START + n * DAY // 4) for n in range(400)]
     later: list[Act] = [(f"s{user}", "i1", "like", moment) for user, moment in strays]
-    whole = Acts.none(RULES).with_events(table([*acts, *later]), RULES)
-    steps = Acts.none(RULES).with_events(table(acts), RULES)
+    whole = LatestInteractions.none(RULES).with_events(table([*acts, *later]), RULES)
+    steps = LatestInteractions.none(RULES).with_events(table(acts), RULES)
     for act in later:
         steps = steps.with_events(table([act]), RULES)
     assert steps.timeline == whole.timeline
-    assert (steps.tastes(5 * DAY)[0].sum(axis=1) > 0).all()
-    assert steps.tastes(5 * DAY)[0].data.max() <= 3
+    assert (steps.user_item_matrix(5 * DAY)[0].sum(axis=1) > 0).all()
+    assert steps.user_item_matrix(5 * DAY)[0].data.max() <= 3
 
 
 def test_what_goes_live_after_an_import_of_old_data_lives_in_the_present() -> None:

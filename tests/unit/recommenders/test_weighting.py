@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lemo.domain.interaction import Interaction, interaction_weight
 from lemo.domain.scenario import ActionRule
-from lemo.domain.touch import Touch, taste_weight
-from lemo.recommenders.acts import Acts
-from lemo.recommenders.blend import BlendConfig, BlendModel
-from lemo.recommenders.histories import Encoder
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.weighting import event_weights
+from lemo.recommenders.data.histories import Encoder
+from lemo.recommenders.data.increments import LatestInteractions
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.data.weighting import event_weights
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 
 FIELDS = st.one_of(
     st.fixed_dictionaries(
@@ -52,7 +52,7 @@ def test_one_event_says_what_many_say(
     rows: list[tuple[str, str, str, float | None]], rules: dict[str, ActionRule]
 ) -> None:
     weights, seen = event_weights(table(rows), rules)
-    assert weights.tolist() == [taste_weight(rules.get(action), value) for _, _, action, value in rows]
+    assert weights.tolist() == [interaction_weight(rules.get(action), value) for _, _, action, value in rows]
     assert seen.tolist() == [action in rules and rules[action].seen for _, _, action, _ in rows]
     possible = {weight for rule in rules.values() for weight in rule.weights} | {0.0}
     assert set(weights.tolist()) <= possible
@@ -65,13 +65,17 @@ def test_training_similarity_and_serving_make_the_same_of_the_same_acts(
 ) -> None:
     data = table(rows)
     whole = Interactions.from_table(data, rules, item_ids="xyz")
-    asked, seen = whole.asked(half_life).toarray(), whole.seen_csr().toarray()
-    acts = Acts.none(rules).with_events(data, rules).with_items(pa.array(["x", "y", "z"]))
-    kept = acts.tastes(half_life)[0].toarray()
+    asked, seen = whole.query_matrix(half_life).toarray(), whole.seen_csr().toarray()
+    acts = LatestInteractions.none(rules).with_events(data, rules).with_items(pa.array(["x", "y", "z"]))
+    kept = acts.user_item_matrix(half_life)[0].toarray()
     places = [acts.item_ids.to_pylist().index(item) for item in whole.item_ids]
     users = acts.user_ids.to_pylist()
     histories = [
-        [Touch(item, action, value, at * HOUR) for at, (who, item, action, value) in enumerate(rows) if who == user]
+        [
+            Interaction(item, action, value, at * HOUR)
+            for at, (who, item, action, value) in enumerate(rows)
+            if who == user
+        ]
         for user in whole.user_ids
     ]
     tastes, known = Encoder(whole.item_ids, rules, half_life).encode(histories)
@@ -94,8 +98,8 @@ def test_what_everybody_rates_worst_neither_leads_nor_is_a_reason() -> None:
         rows.append((f"u{number}", "flop", "rate", 1.0))
         rows += [(f"u{number}", f"film{(number + step) % 6}", "rate", 5.0 - step) for step in range(2)]
     rules = {"rate": ActionRule(weight=3, scale=(1.0, 5.0))}
-    model = BlendModel.fit(Interactions.from_table(table(rows), rules), BlendConfig(shrinkage=0.1), rules)
+    model = HybridRecommender.fit(Interactions.from_table(table(rows), rules), HybridConfig(shrinkage=0.1), rules)
     assert model.popular(10)[-1].item_id == "flop"
-    answer = model.recommend([[Touch("flop", "rate", 1.0, 0)]], 10)[0]
+    answer = model.recommend([[Interaction("flop", "rate", 1.0, 0)]], 10)[0]
     assert all(each.because != "flop" for each in answer)
     assert "flop" not in {each.item_id for each in answer}

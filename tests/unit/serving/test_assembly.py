@@ -2,8 +2,8 @@
 
 import json
 
+from lemo.domain.interaction import Interaction
 from lemo.domain.scenario import TEMPLATES
-from lemo.domain.touch import Touch
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import UNSCORED, answer, newest, reason, seen_items, with_new_items
 
@@ -74,7 +74,11 @@ def test_without_anything_scored_the_newest_items_answer_best_first() -> None:
 
 
 def test_what_was_clicked_is_seen_and_what_was_only_shown_is_not() -> None:
-    touches = [Touch("shown", "impression", None, 1), Touch("clicked", "click", None, 2), Touch("odd", "odd", None, 3)]
+    touches = [
+        Interaction("shown", "impression", None, 1),
+        Interaction("clicked", "click", None, 2),
+        Interaction("odd", "odd", None, 3),
+    ]
     assert seen_items(touches, TEMPLATES["custom"]) == {"clicked"}
 
 

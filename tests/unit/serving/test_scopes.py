@@ -8,8 +8,8 @@ import pytest
 
 from lemo.domain.availability import Availability
 from lemo.domain.scope import Scope
-from lemo.serving import scopes as scopes_module
-from lemo.serving.scopes import Scopes
+from lemo.serving import model_cache as scopes_module
+from lemo.serving.model_cache import ModelCache
 from lemo.serving.state import PARTS, ServingState
 
 A, B, C = (Scope("tenant", name) for name in "abc")
@@ -39,7 +39,7 @@ class Loads:
 def test_a_scope_is_loaded_once_however_many_ask_first() -> None:
     loads = Loads()
     loads.gate.clear()
-    scopes = Scopes(loads, 10, watch=False)
+    scopes = ModelCache(loads, 10, watch=False)
     found: list[ServingState] = []
     threads = [threading.Thread(target=lambda: found.append(scopes.state(A))) for _ in range(8)]
     for thread in threads:
@@ -54,7 +54,7 @@ def test_a_scope_is_loaded_once_however_many_ask_first() -> None:
 
 def test_states_are_renewed_behind_the_requests() -> None:
     loads = Loads()
-    scopes = Scopes(loads, 10, refresh_seconds=0.02)
+    scopes = ModelCache(loads, 10, refresh_seconds=0.02)
     assert scopes.state(A).latest[0] == "1"
     wait_for(lambda: len(scopes.state(A).latest) >= 3)
     loads.gate.clear()
@@ -67,7 +67,7 @@ def test_states_are_renewed_behind_the_requests() -> None:
 
 def test_the_scope_that_nobody_asked_for_longest_is_dropped() -> None:
     loads = Loads()
-    scopes = Scopes(loads, 2, watch=False)
+    scopes = ModelCache(loads, 2, watch=False)
     for scope in (A, B, A, C, A, B):
         scopes.state(scope)
     scopes.close()
@@ -78,7 +78,7 @@ def test_a_load_that_takes_too_long_does_not_hold_requests(monkeypatch: pytest.M
     monkeypatch.setattr(scopes_module, "FIRST_LOAD_SECONDS", 0.05)
     loads = Loads()
     loads.gate.clear()
-    scopes = Scopes(loads, 10)
+    scopes = ModelCache(loads, 10)
     assert scopes.state(A).latest == ()
     loads.gate.set()
     wait_for(lambda: scopes.state(A).latest[:1] == ("1",))
@@ -93,7 +93,7 @@ def test_a_load_that_fails_leaves_what_was_there() -> None:
             raise RuntimeError("a fault that nobody thought of")
         return ServingState(availability=Availability(("first",)))
 
-    scopes = Scopes(load, 10, refresh_seconds=0.01)
+    scopes = ModelCache(load, 10, refresh_seconds=0.01)
     assert scopes.state(A).latest == ("first",)
     wait_for(lambda: next(calls) > 3)
     assert scopes.state(A).latest == ("first",)
@@ -109,7 +109,7 @@ def test_a_state_that_cannot_be_renewed_is_counted_and_ages(monkeypatch: pytest.
             raise RuntimeError("a fault that nobody thought of")
         return ServingState(availability=Availability(("first",)), read_at=dict.fromkeys(PARTS, time.monotonic()))
 
-    scopes = Scopes(load, 10, refresh_seconds=0.01)
+    scopes = ModelCache(load, 10, refresh_seconds=0.01)
     scopes.state(A)
     assert (scopes.renewals().failed, scopes.renewals().fault) == (0, "")
     broken.set()
@@ -128,13 +128,13 @@ def test_a_state_of_which_nothing_was_ever_read_is_stale(monkeypatch: pytest.Mon
     monkeypatch.setattr(scopes_module, "FIRST_LOAD_SECONDS", 0.05)
     loads = Loads()
     loads.gate.clear()
-    scopes = Scopes(loads, 10)
+    scopes = ModelCache(loads, 10)
     assert scopes.is_stale(scopes.state(A), "newest items")
     loads.gate.set()
     scopes.close()
 
 
 def test_a_state_of_a_batch_does_not_age() -> None:
-    scopes = Scopes(Loads(), 10, watch=False)
+    scopes = ModelCache(Loads(), 10, watch=False)
     assert not scopes.is_stale(scopes.state(A), *PARTS)
     scopes.close()

@@ -13,8 +13,8 @@ from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scenario import Scenario
 from lemo.domain.time import milliseconds
-from lemo.recommenders.interactions import Interactions
-from lemo.recommenders.selection import assess
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.selection.hyperparameter_search import assess
 from lemo.simulator.world import END, World
 
 Loaded = dict[str, tuple[Scenario, list[Item], list[Event]]]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from lemo.jobs.catalog import JOBS
-from lemo.jobs.crontab import crontab_of
+from lemo.scheduling.crontab import crontab_of
+from lemo.scheduling.jobs import JOBS
+from lemo.stores.documents.schedules import Schedules
 from lemo.stores.documents.sqlite import SqliteDocuments
-from lemo.stores.schedules import Schedules
 from lemo.tasks.celery_app import QUEUES, app
 from lemo.tasks.reconcile import definition_of
 

@@ -14,9 +14,9 @@ from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.schedule import DEFAULT_CRONS
-from lemo.jobs.crontab import ZonedCrontab, crontab_of
+from lemo.scheduling.crontab import ZonedCrontab, crontab_of
 from lemo.tasks.celery_app import app
-from lemo.tasks.crontab import Decoder, Encoder
+from lemo.tasks.redbeat_crontab import Decoder, Encoder
 
 BERLIN = "Europe/Berlin"
 
@@ -51,7 +51,7 @@ def following(text: str, zone: str, start: str, count: int) -> list[str]:
 def test_what_is_no_crontab_is_told_with_an_example(text: str) -> None:
     with pytest.raises(InvalidInput, match="is no crontab") as told:
         crontab_of(text)
-    assert "0 3 * * *" in told.value.mend
+    assert "0 3 * * *" in told.value.hint
     assert len(str(told.value)) < 700
 
 
@@ -73,7 +73,7 @@ def test_any_text_is_a_crontab_or_told_to_be_none(text: str) -> None:
 def test_a_time_zone_that_is_nearly_right_is_named(wrong: str, right: str) -> None:
     with pytest.raises(InvalidInput, match="There is no time zone") as told:
         crontab_of("0 3 * * *", wrong)
-    assert right in told.value.mend
+    assert right in told.value.hint
 
 
 @pytest.mark.parametrize("wrong", ["", "Europe", "../etc/passwd", "/etc/localtime", "Mars/Base", "x" * 5000, "\0"])

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from lemo.api.dependencies import Api, Here, Operator, RawBody, model_of, no_body
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
-from lemo.jobs.promotion import promote, rollback
-from lemo.jobs.registry import RegisteredModel, registered, registered_model
-from lemo.stores.model_changes import ModelChange
+from lemo.models.promotion import promote, rollback
+from lemo.models.registry import RegisteredModel, registered, registered_model
+from lemo.stores.documents.model_changes import ModelChange
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **DOCUMENTED,
@@ -35,7 +35,7 @@ class Wanted(BaseModel):
     version: str
 
 
-class Served(BaseModel):
+class RecommendationService(BaseModel):
     """What serves after a change."""
 
     version: str
@@ -75,17 +75,19 @@ def show_model(
         "requestBody": {"required": True, "content": {"application/json": {"schema": Wanted.model_json_schema()}}}
     },
 )
-def promote_model(services: Api, here: Here, operator: Operator, body: RawBody) -> Served:
+def promote_model(services: Api, here: Here, operator: Operator, body: RawBody) -> RecommendationService:
     """Puts a model in service, whatever the tests say; answers change within two seconds."""
     version = model_of(body, Wanted).version
-    return Served(version=version, changed=promote(services.stores, here.scope, version, operator) is not None)
+    return RecommendationService(
+        version=version, changed=promote(services.stores, here.scope, version, operator) is not None
+    )
 
 
 @router.post("/rollback")
-def rollback_model(services: Api, here: Here, operator: Operator, body: RawBody) -> Served:
+def rollback_model(services: Api, here: Here, operator: Operator, body: RawBody) -> RecommendationService:
     """Puts back the model that served before; again, the one before that.
 
     Training then promotes nothing that is no better than what was rolled back.
     """
     no_body(body)
-    return Served(version=rollback(services.stores, here.scope, operator).version, changed=True)
+    return RecommendationService(version=rollback(services.stores, here.scope, operator).version, changed=True)

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from lemo.api.dependencies import Api, Operator, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.routes.runs import RunList
-from lemo.stores.schedules import Schedule, ScheduleChange, Setting
-from lemo.tasks.steering import MOST_LINES, Steering, run_now
-from lemo.tasks.timetable import TimetableRow, timetable
+from lemo.stores.documents.schedules import Schedule, ScheduleChange, Setting
+from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
+from lemo.tasks.schedule_service import MOST_LINES, ScheduleService, run_now
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **DOCUMENTED,
@@ -45,7 +45,7 @@ class RunOrder(BaseModel):
 class Timetable(BaseModel):
     """The schedule with what happened last and what comes next."""
 
-    schedules: list[TimetableRow]
+    schedules: list[ScheduleRow]
 
 
 class Changed(BaseModel):
@@ -76,12 +76,12 @@ class History(BaseModel):
     changes: list[Change]
 
 
-def _steering(services: Api, tenant_id: TenantId, operator: Operator) -> Steering:
+def _steering(services: Api, tenant_id: TenantId, operator: Operator) -> ScheduleService:
     """Steering in the name of the key."""
-    return Steering(services.stores, tenant_id, operator)
+    return ScheduleService(services.stores, tenant_id, operator)
 
 
-Steered = Annotated[Steering, Depends(_steering)]
+ScheduleResult = Annotated[ScheduleService, Depends(_steering)]
 Entry = Annotated[str, Path(description="Name of the entry.", examples=["train-model-daily"])]
 Scenario = Annotated[str, Query(description="Name of a scenario.", examples=["shop"])]
 
@@ -92,12 +92,12 @@ def list_schedules(services: Api, tenant_id: TenantId, scenario: Scenario = "") 
 
     The last run is one of this tenant that really started; the next one is what beat holds, null while paused.
     """
-    return Timetable(schedules=timetable(services.stores, tenant_id, scenario))
+    return Timetable(schedules=schedule_overview(services.stores, tenant_id, scenario))
 
 
 @router.get("/history")
 def history(
-    steering: Steered,
+    steering: ScheduleResult,
     entry: Annotated[str, Query(description="Only this entry.")] = "",
     scenario: Scenario = "",
     limit: Annotated[int, Query(ge=1, le=MOST_LINES, description="How many, newest first.")] = 100,
@@ -119,7 +119,7 @@ def _line(change: ScheduleChange) -> Change:
         }
     },
 )
-def change_schedule(steering: Steered, entry: Entry, body: RawBody) -> Changed:
+def change_schedule(steering: ScheduleResult, entry: Entry, body: RawBody) -> Changed:
     """Changes crontab or time zone, pauses (`"paused": true`), resumes, or forgets all changes (`"reset": true`).
 
     It takes effect at once, and holds whatever is restarted. Without `scenario` it is for all tenants, which needs a

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from lemo.api.dependencies import Api, Here
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.time import Timestamp, milliseconds
-from lemo.stores.aggregates import Period
+from lemo.stores.clickhouse.aggregates import Period
 
 router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["scenarios"], responses=DOCUMENTED)
 
@@ -49,4 +49,4 @@ def event_stats(
     }
     found = services.stores.aggregates.counts(here.scope, by, limit, **limits)
     periods = [ShownPeriod.model_validate(period, from_attributes=True) for period in found]
-    return PeriodList(by=by, periods=periods, unknown_items=services.stores.fresh.unknown(here.scope))
+    return PeriodList(by=by, periods=periods, unknown_items=services.stores.availability.unknown(here.scope))

@@ -291,10 +291,10 @@ class SqliteDocuments:
         except UnicodeEncodeError:
             raise InvalidInput("An id is not valid Unicode.", "Send ids as UTF-8 text.") from None
         except (sqlite3.DatabaseError, OSError) as error:
-            mend = _MENDS.get(_code(error))
-            if mend is None:
+            hint = _MENDS.get(_code(error))
+            if hint is None:
                 raise
-            raise EngineUnavailable(f"The document store {self._path} failed: {error}.", mend) from error
+            raise EngineUnavailable(f"The document store {self._path} failed: {error}.", hint) from error
 
 
 def _code(error: sqlite3.DatabaseError | OSError) -> int:

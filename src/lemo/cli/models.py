@@ -1,0 +1,107 @@
+"""`lemo models`: the registry of trained models, and which one serves."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_one
+
+if TYPE_CHECKING:
+    from lemo.domain.scope import Scope
+    from lemo.stores.connect import Stores
+    from lemo.stores.documents.model_changes import ModelChange
+
+app = typer.Typer(no_args_is_help=True, help="Trained models of a scenario, and which one serves.")
+
+VersionArgument = Annotated[str, typer.Argument(help="Version of a model, as in `lemo models list`.")]
+
+
+@app.command("list")
+def list_models(
+    scenario: ScenarioOption,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    format: FormatOption = Format.table,
+) -> None:
+    """List the models of a scenario, newest first; the champion serves.
+
+    The JSON form tells more: parameters, data window, and each metric with its interval and by segment.
+    """
+    from lemo.models.registry import registered
+
+    stores, scope = _open(scenario)
+    rows = []
+    for model in registered(stores, scope, limit):
+        state = "champion" if model.champion else "rollback goes here" if model.rollback else ""
+        rows.append(model.model_dump(mode="json") | {"state": state if model.kept else "snapshot dropped"})
+    columns = ("version", "state", "ndcg_at_10", "popularity_ndcg_at_10", "events", "seconds", "why")
+    if format is Format.json:
+        show([{name: value for name, value in row.items() if name != "state"} for row in rows], format)
+        return
+    show(rows, format, f"Models of {scenario}", columns)
+
+
+@app.command("show")
+def show_model(version: VersionArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """Show one model: parameters, data window, and how good it was."""
+    from lemo.models.registry import registered_model
+
+    stores, scope = _open(scenario)
+    show_one(registered_model(stores, scope, version).model_dump(mode="json"), format, "Model")
+
+
+@app.command()
+def promote(version: VersionArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """Put a model in service, whatever the tests say; the API takes it up within two seconds."""
+    from lemo.models.promotion import promote
+
+    stores, scope = _open(scenario)
+    change = promote(stores, scope, version, _by(scope))
+    if change is None:
+        messages.print("Nothing to change: it serves already.")
+        return
+    _tell(change, format)
+
+
+@app.command()
+def rollback(scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """Put back the model that served before; again, the one before that.
+
+    Training then promotes nothing that is no better than what was rolled back.
+    """
+    from lemo.models.promotion import rollback
+
+    stores, scope = _open(scenario)
+    _tell(rollback(stores, scope, _by(scope)), format)
+
+
+@app.command()
+def history(
+    scenario: ScenarioOption,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    format: FormatOption = Format.table,
+) -> None:
+    """Show which model served when, who put it there, and why."""
+    stores, scope = _open(scenario)
+    changes = [change.model_dump() for change in stores.model_changes.history(scope, limit)]
+    columns = ("changed_at", "action", "version", "previous", "changed_by", "why")
+    show(changes, format, f"What served {scenario} (UTC)", columns)
+
+
+def _tell(change: "ModelChange", format: Format) -> None:
+    show_one(change.model_dump(), format, "In service")
+
+
+def _open(scenario: str) -> "tuple[Stores, Scope]":
+    from lemo.cli.session import connected
+    from lemo.domain.scope import Scope
+
+    stores, tenant_id = connected()
+    scope = Scope(tenant_id, scenario)
+    stores.scenarios.get(scope)
+    return stores, scope
+
+
+def _by(scope: "Scope") -> str:
+    from lemo.cli.operator import operator
+
+    return operator(scope.tenant_id)

@@ -1,0 +1,99 @@
+"""`lemo recommend`: recommendations on the terminal, or for many users into a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_json
+
+
+def recommend(
+    scenario: ScenarioOption,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="One user.", show_default=False)] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(help="A file of users: one id a line, or CSV, JSONL, Parquet with user_id.", show_default=False),
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every user who has events.")] = False,
+    n: Annotated[int, typer.Option("-n", min=1, max=200, help="Items for each user.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a .jsonl or .parquet file instead of printing.", show_default=False)
+    ] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Recommend items to one user, to those in a file, or to all: the same answers that the API gives.
+
+    [bold]lemo recommend --scenario shop --user 42[/]
+    [bold]lemo recommend --scenario shop --all -n 20 --out recommendations.parquet[/]
+
+    A row of the file is {"user_id", "items": [{"item_id", "score", "reason"}, ...]}, best item first.
+    """
+    if sum((user is not None, users is not None, everybody)) != 1:
+        raise typer.BadParameter("Say for whom: exactly one of --user, --users and --all.")
+    if user is not None and not 1 <= len(user) <= 256:
+        raise typer.BadParameter("A user's id has 1 to 256 characters.", param_hint="--user")
+
+    from contextlib import closing
+
+    from rich.progress import track
+
+    from lemo.cli.session import check_engines
+    from lemo.domain.errors import NotFound
+    from lemo.domain.scope import Scope
+    from lemo.serving.export import checked_export_form, export_row, read_users, write_export
+    from lemo.serving.service import RecommendationService
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    if out is not None:
+        checked_export_form(out)
+    settings = Settings()
+    check_engines(settings, "redis")
+    if everybody:
+        check_engines(settings, "events")
+    with closing(Stores(settings)) as stores, RecommendationService(stores, watch=False) as served:
+        scope = Scope(credential(settings), scenario)
+        stores.scenarios.get(scope)
+        if user is not None:
+            wanted = [user]
+        elif users is not None:
+            wanted = read_users(users)
+        else:
+            # In one order, however active they are: two exports of the same answers are equal files.
+            wanted = sorted(stores.events.active_users(scope))
+            if not wanted:
+                raise NotFound(
+                    f"No user of scenario {scenario} has an event: there is nobody to recommend to.",
+                    f"Import some: lemo import events FILE --scenario {scenario}",
+                )
+        answers = served.recommend_many(scope, wanted, n)
+        if len(wanted) > 1:
+            answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))
+        if out is not None:
+            count = write_export(out, (export_row(user_id, answer) for user_id, answer in answers))
+            messages.print(f"Wrote the recommendations of {count:,} users to {out}.", highlight=False, markup=False)
+            return
+        found = list(answers)
+        if format is Format.json:
+            rows = [export_row(user_id, answer) for user_id, answer in found]
+            show_json(rows[0] if user is not None else rows)
+            return
+        shown = [item for _, answer in found for item in answer.items]
+        named = {item.item_id for item in shown}.union(item.because for item in shown if item.because)
+        titles = {item.item_id: item.title for item in stores.items.get_many(scope, sorted(named)).values()}
+    lines = [
+        {
+            "user": user_id,
+            "rank": rank,
+            "item": titles.get(item.item_id) or item.item_id,
+            "item_id": item.item_id,
+            "score": item.score,
+            "reason": item.reason_by_title(titles),
+        }
+        for user_id, answer in found
+        for rank, item in enumerate(answer.items, start=1)
+    ]
+    columns = ["rank", "item", "item_id", "score", "reason"]
+    show(lines, format, f"Recommendations in {scenario}", columns if user is not None else ["user", *columns])

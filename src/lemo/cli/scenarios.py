@@ -1,0 +1,152 @@
+"""`lemo scenarios`: places where items are recommended."""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lemo.cli.output import Format, FormatOption, messages, show, show_one
+from lemo.domain.scenario import RULE_FIELDS, Template
+
+if TYPE_CHECKING:
+    from lemo.domain.scenario import Scenario
+    from lemo.domain.scope import Scope
+    from lemo.stores.connect import Stores
+
+app = typer.Typer(no_args_is_help=True, help="Places where items are recommended, each with its rules.")
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the scenario.", show_default=False)]
+COLUMNS = ("scenario_id", "template", "actions", "active_days", "created_at")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-' and '_'; at most 63.")],
+    template: Annotated[Template, typer.Option(help="Brings the actions that count, and their weights.")],
+    format: FormatOption = Format.table,
+) -> None:
+    """Create a scenario, e.g. `lemo scenarios create shop --template ecommerce`."""
+    from lemo.domain.scenario import scenario_from_template
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    scenario = scenario_from_template(name, template)
+    with closing(Stores(settings, interactive=True)) as stores:
+        stores.scenarios.create(credential(settings, stores.tenants), scenario)
+    show_one(_row(scenario) if format is Format.table else scenario.model_dump(mode="json"), format, "Created")
+    if format is Format.table:
+        messages.print(
+            f"Next: lemo import items FILE --scenario {name}, then lemo import events FILE --scenario {name}"
+        )
+
+
+@app.command("list")
+def list_scenarios(format: FormatOption = Format.table) -> None:
+    """List the scenarios with the actions that each knows and what they weigh."""
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    with closing(Stores(settings, interactive=True)) as stores:
+        scenarios = stores.scenarios.list(credential(settings, stores.tenants))
+    if format is Format.json:
+        show([scenario.model_dump(mode="json") for scenario in scenarios], format)
+    elif scenarios:
+        show([_row(scenario) for scenario in scenarios], format, "Scenarios", COLUMNS)
+    else:
+        messages.print("There is no scenario yet: lemo scenarios create NAME --template ecommerce")
+
+
+@app.command("show")
+def show_scenario(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """Show a scenario's rules: what each action weighs, and by which value, e.g. `lemo scenarios show shop`."""
+    stores, scope = _open(name)
+    with closing(stores):
+        _show(stores.scenarios.get(scope), format)
+
+
+@app.command()
+def edit(
+    name: NameArgument,
+    set: Annotated[
+        list[str],
+        typer.Option(help="FIELD=VALUE, the value as JSON or text; null removes. May be given several times."),
+    ],
+    format: FormatOption = Format.table,
+) -> None:
+    """Change a scenario's rules, e.g. `lemo scenarios edit shop --set actions.rate.min_value=4`.
+
+    Fields: `active_days`, and `actions.NAME.` with `weight`, `min_value`, `dislike_value`, `scale` ([1, 5], auto or
+    null) and `seen`. A new NAME becomes a new action, `actions.NAME=null` removes one.
+    """
+    from lemo.tasks.scenario_changes import change_scenario
+
+    changes = _changes(set)
+    stores, scope = _open(name)
+    with closing(stores):
+        scenario, effects = change_scenario(stores, scope, changes)
+    _show(scenario, format)
+    for effect in effects:
+        messages.print(effect, markup=False)
+
+
+def _changes(settings: Sequence[str]) -> dict[str, Any]:
+    """The assignments as one object of changes; raises InvalidInput for one that is none."""
+    from lemo.domain.errors import InvalidInput
+
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        steps = path.strip().split(".")
+        # An action's name may hold dots: the field of a rule comes last.
+        if steps[0] == "actions" and len(steps) > 2:
+            field = [steps[-1]] if steps[-1] in RULE_FIELDS else []
+            steps = ["actions", ".".join(steps[1 : len(steps) - len(field)]), *field]
+        if not equals or not all(steps):
+            raise InvalidInput(f"--set {setting[:80]!r} is no FIELD=VALUE.", "Such as actions.rate.min_value=4.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        place = changes
+        for step in steps[:-1]:
+            if not isinstance(place.setdefault(step, {}), dict):
+                raise InvalidInput(f"--set {setting[:80]!r} goes against another --set.", "Give each field once.")
+            place = place[step]
+        place[steps[-1]] = value
+    return changes
+
+
+def _open(name: str) -> "tuple[Stores, Scope]":
+    from lemo.domain.scope import Scope
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    stores = Stores(settings, interactive=True)
+    return stores, Scope(credential(settings, stores.tenants), name)
+
+
+def _show(scenario: "Scenario", format: Format) -> None:
+    if format is Format.json:
+        show_one(scenario.model_dump(mode="json"), format)
+        return
+    show_one({name: value for name, value in _row(scenario).items() if name != "actions"}, format, "Scenario")
+    show([{"action": name, **rule.model_dump()} for name, rule in scenario.actions.items()], format, "Actions")
+
+
+def _row(scenario: "Scenario") -> dict[str, Any]:
+    actions = (f"{name} {rule.weight:g}" for name, rule in scenario.actions.items())
+    return {
+        "scenario_id": scenario.scenario_id,
+        "template": scenario.template,
+        "actions": ", ".join(actions),
+        "active_days": scenario.active_days,
+        "created_at": f"{scenario.created_at:%Y-%m-%d %H:%M}",
+    }

@@ -1,0 +1,57 @@
+"""What a command begins with: the stores that it works on, whose key it is, and a first look whether all of it runs."""
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal
+
+from lemo.domain.errors import EngineUnavailable, LemoError
+
+if TYPE_CHECKING:
+    from lemo.settings import Settings
+    from lemo.stores.connect import Stores
+
+
+def connected() -> "tuple[Stores, str]":
+    """Stores that answer within seconds or say why not, and the tenant of the command line's key."""
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    return Stores(settings, interactive=True), credential(settings)
+
+
+def check_engines(settings: "Settings", *names: Literal["redis", "events", "log"]) -> None:
+    """Raises EngineUnavailable within seconds where one of these stores does not answer.
+
+    For commands whose own work may take minutes: an engine that goes away later is waited for.
+    """
+    from lemo.stores.connect import Stores
+    from lemo.stores.redis.client import ping_redis
+
+    with closing(Stores(settings, interactive=True)) as stores:
+        for name in names:
+            if name == "redis":
+                ping_redis(stores.redis)
+            else:
+                getattr(stores, name).ping()
+
+
+def is_kept(settings: "Settings", service: str) -> bool:
+    """Whether a supervisor on this home folder keeps the service running."""
+    from lemo.embedded import supervisor
+
+    return any(state.name == service for state in supervisor.status(settings))
+
+
+def mend_of(error: LemoError) -> str:
+    """What to do about an error. Where engines of this machine are away because nothing was started, that is said."""
+    if not isinstance(error, EngineUnavailable):
+        return error.hint
+    from lemo.embedded import supervisor
+    from lemo.settings import Settings
+
+    settings = Settings()
+    own = not (settings.redis_url and settings.clickhouse_url and settings.milvus_uri)
+    if own and supervisor.running(settings) is None:
+        return f"Nothing runs on {settings.state}: start it with `lemo up --detach`, then do this again."
+    return error.hint

@@ -1,0 +1,244 @@
+"""One bounded question to each engine: are you there, which version, and are you set up so that nothing is lost?"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from lemo.diagnostics.asking import asked, timed
+from lemo.diagnostics.reachability import Address, host_of, port_of
+from lemo.diagnostics.redis_probes import PROBE
+from lemo.diagnostics.report import Finding
+from lemo.domain.errors import LemoError
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from lemo.stores.damage import FOLDER, damages
+from lemo.stores.documents import WRITE_PROBES
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+LITTLE_SPACE, NO_SPACE = 2_000_000_000, 100_000_000
+"""Free bytes below which the home folder gets a warning, or counts as full."""
+
+
+def probe_documents(settings: Settings) -> Finding:
+    """Asks MongoDB, or looks at the SQLite file; never makes the file."""
+    if settings.mongo_url:
+        return _probe_mongo(settings)
+    path = settings.state / "documents.sqlite"
+    if not path.exists():
+        return Finding(
+            state="missing",
+            detail=f"SQLite: {path} does not exist: nothing has been started with this LEMO_HOME.",
+            hint="lemo up --detach",
+        )
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        return Finding(state="missing", detail=f"SQLite: {path} is not writable.", hint=f"chown -R $USER {path.parent}")
+    return timed(_written(settings, "documents"), _as_it_says)
+
+
+def _probe_mongo(settings: Settings) -> Finding:
+    url = settings.mongo_url.get_secret_value() if settings.mongo_url else ""
+    seeds = urlsplit(url).netloc.rsplit("@", 1)[-1].split(",")
+    tls = "tls=true" in url or "ssl=true" in url or url.startswith("mongodb+srv")
+    address = Address(
+        name="MongoDB",
+        # One seed is enough for the first question; a list of hosts is no URL that Python can split.
+        url=url if len(seeds) == 1 else f"{urlsplit(url).scheme}://{seeds[0]}",
+        variable="LEMO_MONGO_URL",
+        schemes=("mongodb",),
+        default_port=27017,
+        embedded=False,
+        start=f"mongosh 'mongodb://{seeds[0]}/{'?tls=true' if tls else ''}' --eval 'db.runCommand({{ping: 1}})'",
+        tls_scheme="" if tls else "?tls=true at the end of LEMO_MONGO_URL",
+        authority="add &tlsCAFile=/path/to/ca.pem to LEMO_MONGO_URL",
+    )
+
+    def question() -> Finding:
+        with brief_mongo(settings) as client:
+            version = client.server_info()["version"]
+            # Anybody may ask for the version; this needs the right password.
+            kinds = client[settings.mongo_database].list_collection_names()
+            hello = client.admin.command("hello")
+            if hello.get("isWritablePrimary", True):
+                probes = client[settings.mongo_database][WRITE_PROBES.name]
+                probes.delete_one({"_id": probes.insert_one({}).inserted_id})
+        said = f"{len(kinds)} collections in {settings.mongo_database}"
+        kind = f", replica set {hello['setName']}" if "setName" in hello else ""
+        if not hello.get("isWritablePrimary", True):
+            return Finding(
+                state="missing",
+                version=f"MongoDB {version}",
+                detail="MongoDB: this member is not the primary, and takes no writes.",
+                hint="Name the whole replica set in LEMO_MONGO_URL: mongodb://a,b,c/?replicaSet=NAME",
+            )
+        return Finding(state="ok", version=f"MongoDB {version}", detail=said + kind)
+
+    if url.startswith("mongodb+srv://"):
+        return timed(question, address.explain)
+    return asked(address, question)
+
+
+def brief_mongo(settings: Settings) -> "MongoClient[dict[str, Any]]":
+    """The product's own client, which gives up within a probe's time; raises as pymongo does for a URL that is none."""
+    from lemo.stores.documents.mongo import mongo_client
+
+    url = settings.mongo_url.get_secret_value() if settings.mongo_url else ""
+    return mongo_client(url, PROBE)
+
+
+def probe_events(settings: Settings) -> Finding:
+    """Asks ClickHouse's HTTP interface for its version and that of Lemo's tables."""
+    url = settings.clickhouse
+    address = Address(
+        name="ClickHouse",
+        url=url,
+        variable="LEMO_CLICKHOUSE_URL" if settings.clickhouse_url else "LEMO_CLICKHOUSE_PORT",
+        schemes=("http", "https"),
+        default_port=8443 if url.startswith("https") else 8123,
+        embedded=settings.clickhouse_url is None,
+        start=f"curl {urlsplit(url).scheme}://{host_of(url)}:{port_of(url, 8123)}/ping",
+        tls_scheme="https",
+    )
+
+    def question() -> Finding:
+        from lemo.stores.clickhouse.events import SCHEMA_VERSION
+
+        with closing(Stores(settings, interactive=True)) as stores:
+            version, schema = stores.events.ping(), stores.events.schema()
+            if schema is None:
+                detail = f"no tables in {settings.clickhouse_database} yet: the consumer makes them"
+                return Finding(state="ok", version=version, detail=detail)
+            stores.events.check_writes()
+        if schema < SCHEMA_VERSION:
+            return Finding(
+                state="warning",
+                version=f"{version}, schema {schema}",
+                detail=f"ClickHouse: the tables have schema {schema}, and this Lemo writes schema {SCHEMA_VERSION}.",
+                hint="Start this version's consumer, which brings them up to date: lemo consumer",
+            )
+        return Finding(
+            state="ok",
+            version=f"{version}, schema {schema}",
+            detail=f"schema {schema} of {settings.clickhouse_database}",
+        )
+
+    return asked(address, question)
+
+
+def probe_vectors(settings: Settings) -> Finding:
+    """Asks Milvus for its version and its collections."""
+    address = Address(
+        name="Milvus",
+        url=settings.milvus,
+        variable="LEMO_MILVUS_URI" if settings.milvus_uri else "LEMO_MILVUS_PORT",
+        schemes=("http", "https", "tcp"),
+        default_port=19530,
+        embedded=not settings.milvus_uri,
+        start=f"nc -vz {host_of(settings.milvus)} {port_of(settings.milvus, 19530)}",
+        tls_scheme="https",
+    )
+
+    def question() -> Finding:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines about TLS would stand in the report
+        stores = Stores(settings, interactive=True)
+        try:
+            version = stores.vectors.ping()
+            collections, in_use = stores.vectors.census()
+        finally:
+            stores.close()
+        shown = ", ".join(collections[:3]) + (", ..." if len(collections) > 3 else "")
+        detail = f"{len(collections)} collections, {in_use} of them in use{': ' if shown else ''}{shown}"
+        return Finding(state="ok", version=version, detail=detail)
+
+    return asked(address, question)
+
+
+def probe_snapshots(settings: Settings) -> Finding:
+    """Asks the object store, or looks whether the folder can be written."""
+    place = settings.snapshots
+    if "://" in place and not place.startswith("file://"):
+        if not settings.s3_endpoint:
+            return timed(_written(settings, "snapshots"), _as_it_says)
+        address = Address(
+            name="S3",
+            url=settings.s3_endpoint,
+            variable="LEMO_S3_ENDPOINT",
+            schemes=("http", "https"),
+            default_port=443 if settings.s3_endpoint.startswith("https") else 80,
+            embedded=False,
+            start=f"curl -I {settings.s3_endpoint}",
+        )
+        return asked(address, _written(settings, "snapshots"))
+    folder = Path(place.removeprefix("file://"))
+    nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
+    if not os.access(nearest, os.W_OK):
+        return Finding(
+            state="missing", detail=f"snapshots: {nearest} is not writable.", hint=f"chown -R $USER {nearest}"
+        )
+    if folder.exists():  # it is made by the first training
+        return timed(_written(settings, "snapshots"), _as_it_says)
+    return Finding(state="ok", version="folder", detail=str(folder))
+
+
+def probe_home(settings: Settings) -> Finding:
+    """Looks whether the home folder can be written and has space."""
+    home = settings.state
+    nearest = next((parent for parent in (home, *home.parents) if parent.exists()), home)
+    if not os.access(nearest, os.W_OK):
+        return Finding(state="missing", detail=f"{nearest} is not writable.", hint=f"chown -R $USER {nearest}")
+    try:
+        with NamedTemporaryFile(dir=nearest, prefix=".lemo-doctor-") as file:
+            file.write(b"0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Finding(
+            state="missing",
+            detail=f"{nearest} cannot be written: {error.strerror}.",
+            hint=f"Free some space, or mount it writable: df -h {nearest}",
+        )
+    free = shutil.disk_usage(nearest).free
+    said = f"{free / 1e9:.1f} GB free"
+    if free < LITTLE_SPACE:
+        return Finding(
+            state="missing" if free < NO_SPACE else "warning",
+            version=said,
+            detail=f"the disk of {home} is nearly full: {said}.",
+            hint=f"Free some space, or move LEMO_HOME. What is large: du -xh -d1 {nearest} | sort -h",
+        )
+    damaged = damages(home)
+    if damaged:
+        last = damaged[-1]
+        return Finding(
+            state="warning",
+            version=said,
+            detail=f"{len(damaged)} damaged and set aside, last {last.what} at {last.found_at:%Y-%m-%d %H:%M} UTC: "
+            f"{last.why} {last.done}",
+            hint=f"Look at the disk; when nothing of it is needed any more: rm -r {home / FOLDER}",
+        )
+    return Finding(state="ok", version=said, detail=str(home))
+
+
+def _written(settings: Settings, name: Literal["documents", "snapshots"]) -> Callable[[], Finding]:
+    """A question that connects one store, writes to it, takes that back and lets it go."""
+
+    def question() -> Finding:
+        with closing(Stores(settings, interactive=True)) as stores:
+            store = stores.documents if name == "documents" else stores.snapshots
+            version = store.ping()
+            store.check_writes()
+        return Finding(state="ok", version=str(version or ""))
+
+    return question
+
+
+def _as_it_says(error: Exception) -> Finding:
+    """For what has no host and port to try first."""
+    hint = error.hint if isinstance(error, LemoError) else "Look at the settings: lemo settings"
+    return Finding(state="missing", detail=error.message if isinstance(error, LemoError) else str(error), hint=hint)

@@ -1,0 +1,148 @@
+"""One bounded question to each service: does it run, and do its packages stand ready?"""
+
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+import httpx
+
+from lemo.diagnostics.asking import asked
+from lemo.diagnostics.dependencies import EXTRAS, Service, packages
+from lemo.diagnostics.reachability import Address
+from lemo.diagnostics.redis_probes import brief_redis, redis_address
+from lemo.diagnostics.report import Finding
+from lemo.settings import Settings
+from lemo.stores.redis.beats import Beats
+from lemo.stores.redis.client import Keys
+
+
+def probe_packages(service: Service, settings: Settings) -> Finding:
+    """Looks the service's packages up in the environment, without importing them."""
+    found, absent = [], []
+    for name in packages(service, settings):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            absent.append(name)
+    if not absent:
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return Finding(state="ok", version=f"{found[0]}{others}", detail=", ".join(found))
+    wanted = [f"'lemo-recommender[{EXTRAS[name]}]'" if name in EXTRAS else name for name in absent]
+    return Finding(
+        state="missing",
+        version=", ".join(found),
+        detail=f"{service.value}: not installed: {', '.join(absent)}.",
+        hint=f"pip install {' '.join(wanted)}",
+    )
+
+
+def probe_http(service: Service, settings: Settings) -> Finding:
+    """Asks the API or the console for `/health/live`."""
+    is_api = service is Service.api
+    host = settings.api_host if is_api else settings.console_host
+    port = settings.api_port if is_api else settings.console_port
+    # An address that means "every interface" is no address to call.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    variable = f"LEMO_{service.name.upper()}_PORT"
+    name = "API" if is_api else "Console"
+    address = Address(name, base, variable, ("http",), port, embedded=False, start=f"curl {base}/health/live")
+
+    def question() -> Finding:
+        answer = httpx.get(f"{base}/health/live", timeout=3, trust_env=False)
+        if answer.status_code != 200:
+            return Finding(
+                state="missing",
+                detail=f"{name}: {base} answered {answer.status_code}: another program may have the port.",
+                hint=f"ss -ltnp 'sport = :{port}', then set {variable} to a free port",
+            )
+        return _renewal(base) if is_api else Finding(state="ok", version="running", detail=base)
+
+    finding = asked(address, question)
+    if "refused the connection" in finding.detail:
+        return finding.model_copy(update={"hint": f"lemo up --detach (or on its own: lemo {service.value})"})
+    return finding
+
+
+def _renewal(base: str) -> Finding:
+    """Whether a running API reads anew what it serves, as it says itself."""
+    try:
+        told = httpx.get(f"{base}/health/ready", timeout=3, trust_env=False).json()["checks"]["renewal"]
+    except httpx.TimeoutException:
+        return Finding(
+            state="warning",
+            version="running",
+            detail=f"API: {base}/health/ready does not answer within 3 s: an engine that it asks hangs.",
+            hint="Look at the other rows for the engine",
+        )
+    if told["works"]:
+        return Finding(state="ok", version="running", detail=f"{base}; {told['detail']}")
+    return Finding(
+        state="warning",
+        version="running",
+        detail=f"API: {told['detail']}",
+        hint="Look into the API's log for 'could not renew' and 'keeping what was loaded', then start it again",
+    )
+
+
+def probe_beat(settings: Settings) -> Finding:
+    """Looks for the lock that the leading beat holds and renews, and for beats that stand by."""
+
+    def question() -> Finding:
+        keys = Keys(settings.installation)
+        within = timedelta(seconds=settings.beat_lock_seconds)
+        with brief_redis(settings, 0) as client:
+            left = client.pttl(keys("redbeat", "", "lock"))
+            alive = [beat for beat in Beats(client, keys).list() if beat.alive(within)]
+        if int(left) <= 0:
+            return Finding(
+                state="missing",
+                detail="beat: no beat holds the schedule's lock.",
+                hint="lemo up --detach (or on its own: lemo beat)",
+            )
+        leaders = ", ".join(beat.name for beat in alive if beat.state == "leading") or "a beat"
+        standby = sum(beat.state == "standby" for beat in alive)
+        others = f"; {standby} standing by" if standby else ""
+        return Finding(
+            state="ok", version="leading", detail=f"{leaders} holds the lock for {int(left) / 1000:.0f} s more{others}"
+        )
+
+    return asked(redis_address(settings, "beat: the schedule's Redis"), question)
+
+
+def probe_flink(settings: Settings) -> Finding:
+    """Asks Flink's REST interface for its version and its running jobs; absent where no address is set."""
+    if not settings.flink_url:
+        return Finding(
+            state="absent",
+            detail="Flink is not set up; nothing needs it.",
+            hint="To use one: set LEMO_FLINK_URL=http://host:8081",
+        )
+    base = settings.flink_url.rstrip("/")
+    address = Address(
+        name="Flink",
+        url=base,
+        variable="LEMO_FLINK_URL",
+        schemes=("http", "https"),
+        default_port=443 if base.startswith("https") else 8081,
+        embedded=False,
+        start=f"curl {base}/overview",
+        tls_scheme="https",
+    )
+
+    def question() -> Finding:
+        answer = httpx.get(f"{base}/overview", timeout=3)
+        answer.raise_for_status()
+        facts = answer.json()
+        running = int(facts["jobs-running"])
+        slots = f"{facts['slots-available']} of {facts['slots-total']} slots free"
+        version = f"Flink {facts['flink-version']}"
+        if not running:
+            return Finding(
+                state="warning",
+                version=version,
+                detail=f"Flink: no job runs ({slots}).",
+                hint=f"Submit one, or look why it ended: {base}/#/job/completed",
+            )
+        return Finding(state="ok", version=version, detail=f"{running} jobs run, {slots}")
+
+    return asked(address, question)

@@ -1,0 +1,37 @@
+"""Touches: what a user's recent history remembers of an event."""
+
+from dataclasses import dataclass
+
+from lemo.domain.event import Event
+from lemo.domain.scenario import ActionRule
+from lemo.domain.time import milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One remembered act of a user: all that a model needs to know of an event."""
+
+    item_id: str
+    action: str
+    value: float | None
+    timestamp_ms: int
+
+    @classmethod
+    def of(cls, event: Event) -> "Interaction":
+        """What to remember of an event."""
+        return cls(event.item_id, event.action, event.value, milliseconds(event.timestamp))
+
+
+def interaction_weight(rule: ActionRule | None, value: float | None) -> float:
+    """What an act says about taste: above 0 it speaks for the item, below 0 against it, 0 says nothing.
+
+    `lemo.recommenders.data.weighting` says the same of many events at once.
+    """
+    if rule is None:
+        return 0.0
+    weight, liked_from, disliked_to, without_value = rule.weighing
+    if value is None:
+        return without_value
+    if value >= liked_from:
+        return weight
+    return -weight if value <= disliked_to else 0.0

@@ -1,0 +1,88 @@
+"""Champion and challenger: which model serves, decided by a paired test or by a person."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lemo.domain.errors import NotFound
+from lemo.domain.scope import Scope
+from lemo.recommenders.evaluation.metrics import Metrics
+from lemo.recommenders.evaluation.significance import Comparison, compare
+from lemo.stores.connect import Stores
+from lemo.stores.documents.model_changes import ModelChange
+from lemo.stores.documents.models import KIND
+from lemo.stores.redis.lease import next_fence
+
+TRAINING = "train-model-daily"
+
+Measure = Callable[[str], Metrics | None]
+"""Metrics of a version's parameters, fitted on the same past and asked about the same users as the challenger; None
+where that cannot be done any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a challenger takes the champion's place."""
+
+    promoted: bool
+    why: str
+    champion: Metrics | None = None
+    """What the champion's parameters reached on the same test."""
+    comparison: Comparison | None = None
+
+
+def judge(stores: Stores, scope: Scope, challenger: Metrics | None, floor: float, measure: Measure) -> Verdict:
+    """Promotes what is better than the champion beyond noise, and than what an operator rolled back.
+
+    `challenger` is None where nobody can be asked. `floor` is NDCG@10 of the best single source: a champion that has
+    fallen below it gives way to a challenger that has not. What was rolled back is measured too, as the same training
+    would otherwise bring it back the next night.
+    """
+    serving = stores.snapshots.current(scope, KIND)
+    if serving is None:
+        return Verdict(True, "the first model")
+    if challenger is None:
+        return Verdict(False, "too few events to tell; the champion's parameters stay")
+    champion = measure(serving)
+    if champion is None:
+        return Verdict(True, f"the champion {serving} cannot be measured any more")
+    comparison = compare(challenger.ndcg_by_user, champion.ndcg_by_user)
+    fallen = champion.ndcg_at_10 < floor <= challenger.ndcg_at_10
+    words = f"{comparison.difference:+.4f} NDCG@10 (p {comparison.p_value:.2g})"
+    if not comparison.better and not fallen:
+        return Verdict(False, f"not better than the champion beyond noise: {words}", champion, comparison)
+    for version, by in stores.model_changes.rejected(scope).items():
+        rejected = measure(version)
+        if rejected is not None and not compare(challenger.ndcg_by_user, rejected.ndcg_by_user).better:
+            return Verdict(
+                False, f"no better than {version}, from which {by} rolled back: {words}", champion, comparison
+            )
+    if comparison.better:
+        return Verdict(True, f"better than the champion: {words}", champion, comparison)
+    return Verdict(True, f"the champion fell below the best single source: {words}", champion, comparison)
+
+
+def promote(stores: Stores, scope: Scope, version: str, by: str) -> ModelChange | None:
+    """Puts a version in service because a person wants it; None where it serves already. Raises NotFound.
+
+    A training run at work does not undo it: it starts over, and is judged against this version.
+    """
+    stores.models.get(scope, version)
+    if stores.snapshots.current(scope, KIND) == version:
+        return None
+    fence = next_fence(stores.redis, TRAINING, scope, stores.keys)
+    return stores.model_changes.put_in_service(scope, version, fence, "promote", by)
+
+
+def rollback(stores: Stores, scope: Scope, by: str) -> ModelChange:
+    """Puts back what served before the present model; raises NotFound where that is nothing.
+
+    Training promotes nothing that is no better than what was rolled back.
+    """
+    before = stores.model_changes.before(scope)
+    if not before:
+        raise NotFound(
+            f"No earlier model of {scope.scenario_id!r} is kept that served before the present one.",
+            "`lemo models list` shows what there is; `lemo models promote VERSION` puts any of them in service.",
+        )
+    fence = next_fence(stores.redis, TRAINING, scope, stores.keys)
+    return stores.model_changes.put_in_service(scope, before[0], fence, "rollback", by)

@@ -1,0 +1,63 @@
+"""The models of a scenario as people look at them: what each is worth, which one serves, what a rollback goes to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lemo.domain.scope import Scope
+from lemo.stores.connect import Stores
+from lemo.stores.documents.models import KIND, ModelRecord
+
+
+class RegisteredModel(ModelRecord):
+    """A training's record, and where the model stands now."""
+
+    champion: bool = False
+    """Whether it serves."""
+    rollback: bool = False
+    """Whether `lemo models rollback` puts it in service."""
+    kept: bool = True
+    """Whether its snapshot is still there, so that it can be promoted."""
+    ndcg_at_10: float | None = None
+    """NDCG@10 of its parameters when it was trained; null where nobody could be asked."""
+    popularity_ndcg_at_10: float | None = None
+
+
+def registered(stores: Stores, scope: Scope, limit: int = 100) -> list[RegisteredModel]:
+    """The newest models of the scenario, newest first."""
+    return _registered(stores, scope, stores.models.list(scope, limit))
+
+
+def registered_model(stores: Stores, scope: Scope, version: str) -> RegisteredModel:
+    """One model of the scenario; raises NotFound."""
+    return _registered(stores, scope, [stores.models.get(scope, version)])[0]
+
+
+def _registered(stores: Stores, scope: Scope, records: Sequence[ModelRecord]) -> list[RegisteredModel]:
+    champion = stores.snapshots.current(scope, KIND)
+    former = stores.model_changes.before(scope)[:1]
+    kept = set(stores.snapshots.versions(scope, KIND))
+    return [
+        RegisteredModel(
+            **record.model_dump(exclude={"config"}),
+            config=_without_trees(record.config),
+            champion=record.version == champion,
+            rollback=record.version in former,
+            kept=record.version in kept,
+            ndcg_at_10=_ndcg(record, "model"),
+            popularity_ndcg_at_10=_ndcg(record, "popularity"),
+        )
+        for record in records
+    ]
+
+
+def _without_trees(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration as people read it: the trees of a ranker are some 20 kB of packed numbers."""
+    ranker = config.get("ranker")
+    if not isinstance(ranker, dict):
+        return dict(config)
+    return {**config, "ranker": {name: value for name, value in ranker.items() if name != "trees"}}
+
+
+def _ndcg(record: ModelRecord, of: str) -> float | None:
+    value = record.metrics.get(of, {}).get("ndcg_at_10")
+    return None if value is None else float(value)

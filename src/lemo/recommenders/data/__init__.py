@@ -1,0 +1,1 @@
+"""Interactions as columns and matrices: what every source learns from."""

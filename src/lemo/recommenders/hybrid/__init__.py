@@ -1,0 +1,1 @@
+"""The hybrid recommender: weighted source scores, candidates, ranking features, ranker."""

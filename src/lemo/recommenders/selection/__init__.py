@@ -1,0 +1,1 @@
+"""Choosing a model: hyperparameter search, ranker training, the honest test."""

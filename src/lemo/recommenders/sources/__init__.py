@@ -1,0 +1,1 @@
+"""Candidate sources, one file each: what scores items for a user."""

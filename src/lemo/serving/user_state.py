@@ -1,0 +1,82 @@
+"""The Redis of a request: history and precomputed answer in one round trip, no waiting for a server that is away."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.interaction import Interaction
+from lemo.domain.scope import Scope
+from lemo.serving.breaker import Breaker
+from lemo.stores.redis.client import Keys, translate_errors
+from lemo.stores.redis.history import History
+from lemo.stores.redis.precomputed import Answers, PrecomputedAnswer
+from lemo.stores.redis.precomputed import parsed as parsed_answer
+
+PATIENCE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What Redis knows of a user; `history` (newest first) is None when Redis did not say."""
+
+    history: Sequence[Interaction] | None
+    precomputed: PrecomputedAnswer | None
+
+
+UNKNOWN_USER = UserState(None, None)
+
+
+def impatient_redis(url: str) -> Redis:
+    """A client that gives up after a quarter of a second; its one retry replaces a connection that a restart cut."""
+    return Redis.from_url(
+        url,
+        socket_timeout=PATIENCE_SECONDS,
+        socket_connect_timeout=PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), retries=1),
+    )
+
+
+def read_users(redis: Redis, history: History, answers: Answers, scope: Scope, users: Sequence[str]) -> list[UserState]:
+    """History and precomputed answer of each user, in one pipeline; raises EngineUnavailable."""
+    pipeline = redis.pipeline(transaction=False)
+    for user in users:
+        history.queue_read(pipeline, scope, user)
+        answers.queue_read(pipeline, scope, user)
+    with translate_errors():
+        replies = pipeline.execute()
+    return [UserState(history.decode(replies[at]), parsed_answer(replies[at + 1])) for at in range(0, len(replies), 2)]
+
+
+class RequestRedis:
+    """Reads for requests: after a failure nobody waits for Redis again for a second."""
+
+    def __init__(self, url: str, history_length: int, history_days: int, keys: Keys | None = None) -> None:
+        self.redis = impatient_redis(url)
+        self._history = History(self.redis, history_length, history_days, keys)
+        self._answers = Answers(self.redis, keys)
+        self.breaker = Breaker()
+
+    def read(self, scope: Scope, user_id: str) -> UserState:
+        """What Redis knows of the user, or `UNKNOWN_USER` while it is away."""
+        if not self.breaker.allows():
+            return UNKNOWN_USER
+        try:
+            known = read_users(self.redis, self._history, self._answers, scope, [user_id])[0]
+        except EngineUnavailable:
+            self.breaker.failed()
+            return UNKNOWN_USER
+        self.breaker.worked()
+        return known
+
+    def ping(self) -> str:
+        """Name and version of the server; raises EngineUnavailable."""
+        with translate_errors():
+            return f"Redis {self.redis.info('server')['redis_version']}"
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        self.redis.close()

@@ -1,0 +1,1 @@
+"""What ClickHouse keeps: events and their aggregates."""

@@ -1,0 +1,1 @@
+"""What Redis keeps: history, availability, precomputed recommendations, queues."""

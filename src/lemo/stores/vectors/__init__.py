@@ -1,0 +1,1 @@
+"""Content vectors of items, and what makes them."""

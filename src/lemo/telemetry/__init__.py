@@ -1,0 +1,1 @@
+"""Logs, metrics and secrets: low, everybody may use it."""
