@@ -22,8 +22,10 @@ from lemo.jobs.embeddings import embed
 from lemo.jobs.report import Report, unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.recommenders.data.interactions import Interactions
-from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from lemo.recommenders.selection.search_space import Mixture
 from lemo.recommenders.similar_items import SimilarItems
+from lemo.recommenders.sources.item_knn import ItemKnnConfig
 from lemo.settings import Settings
 from lemo.stores.clickhouse import events as event_store
 from lemo.stores.connect import Stores
@@ -110,7 +112,7 @@ def prepare(stores: Stores, size: str) -> pa.Table:
     embed(stores, SCOPE, unattended())
     users, things, _ = interactions(size)
     times = START_MS + np.sort(random.integers(0, YEAR_MS, count))
-    config = HybridConfig(behaviour_half_life_ms=YEAR_MS / 10, shrinkage=20, neighbours=100)
+    config = Mixture(ItemKnnConfig(half_life_ms=YEAR_MS / 10, shrinkage=20, neighbours=100), None, 0.5).config()
     rules = stores.scenarios.get(SCOPE).actions
     champion = HybridRecommender.fit(Interactions.from_table(_no_events(), rules), config, rules)
     stores.snapshots.publish(SCOPE, "model", "1", *champion.to_arrays())

@@ -29,8 +29,9 @@ from lemo.recommenders.evaluation.metrics import DEPTH, answers, measured
 from lemo.recommenders.evaluation.splits import Protocol, Split, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.selection.hyperparameter_search import assess
-from lemo.recommenders.sources.item_knn import item_similarity
-from lemo.recommenders.sources.ridge import neighbourhood_ridges
+from lemo.recommenders.selection.search_space import Mixture
+from lemo.recommenders.sources.item_knn import ItemKnnConfig, item_similarity
+from lemo.recommenders.sources.ridge import RidgeConfig, neighbourhood_ridges
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
@@ -201,9 +202,9 @@ def ours(folder: Path, protocol: Protocol) -> list[Row]:
     rows = [
         {"model": "ours: decayed popularity", "metrics": assessment.decayed_popularity},
         *alone(parts, chosen, rules),
-        {"model": "ours: blend", "metrics": assessment.blend},
-        {"model": "ours: blend and ranker", "metrics": assessment.model} if assessment.config.ranker else {},
-        {"model": f"OURS, PROMOTED ({'ranker' if best.ranker else 'blend'})", "metrics": promoted, "seconds": seconds},
+        {"model": "ours: hybrid", "metrics": assessment.hybrid},
+        {"model": "ours: hybrid and ranker", "metrics": assessment.model} if assessment.config.ranker else {},
+        {"model": f"OURS, PROMOTED ({'ranker' if best.ranker else 'hybrid'})", "metrics": promoted, "seconds": seconds},
     ]
     return [
         {"ndcg": row["metrics"].ndcg_at_10, "recall": row["metrics"].recall_at_20, "spread": 0.0, "seconds": None}
@@ -215,10 +216,14 @@ def ours(folder: Path, protocol: Protocol) -> list[Row]:
 
 
 def alone(parts: Split, chosen: HybridConfig, rules: dict[str, ActionRule]) -> list[Row]:
-    """Each relation of items without popularity, with the decay and the penalty that validation chose."""
+    """Each personal source alone, with the decay that validation chose."""
     rows: list[Row] = []
-    for relation, name in (("similarity", "ours: item-kNN, decayed"), ("ridge", "ours: ridge, decayed")):
-        config = chosen.model_copy(update={"relation": relation, "behaviour_share": 1.0})
+    half_life = chosen.query_half_life_ms
+    for personal, name in (
+        (ItemKnnConfig(half_life_ms=half_life), "ours: item-kNN, decayed"),
+        (RidgeConfig(half_life_ms=half_life), "ours: ridge, decayed"),
+    ):
+        config = Mixture(personal, None, 1.0).config()
         started = time.perf_counter()
         found = answers(HybridRecommender.fit(parts.train, config, rules), parts)
         metrics = measured(found, parts.relevant, parts.relevant.shape[1])

@@ -8,6 +8,11 @@ from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.selection.search_space import Mixture
+from lemo.recommenders.sources.item_knn import ItemKnnConfig
+from lemo.recommenders.sources.popularity import Popularity
+from lemo.recommenders.sources.similarity import SimilaritySource
 
 DAY = 86_400_000
 RULES = {
@@ -50,6 +55,28 @@ def best_first(similarity: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
 def read(*acts: Act, item_ids: Sequence[str] = ()) -> Interactions:
     """Interactions of hand-written acts under `RULES`."""
     return Interactions.from_table(table(acts), RULES, item_ids)
+
+
+def mixture(
+    share: float = 0.5,
+    half_life_ms: float | None = None,
+    popularity_half_life_ms: float | None = None,
+    shrinkage: float = 10,
+    neighbours: int = 50,
+) -> HybridConfig:
+    """Item-kNN of this share with popularity."""
+    knn = ItemKnnConfig(half_life_ms=half_life_ms, shrinkage=shrinkage, neighbours=neighbours)
+    return Mixture(knn, popularity_half_life_ms, share).config()
+
+
+def similarity_of(model: HybridRecommender) -> SimilaritySource:
+    """The model's first similarity source."""
+    return next(source for source in model.sources if isinstance(source, SimilaritySource))
+
+
+def popularity_of(model: HybridRecommender) -> Popularity:
+    """The model's popularity."""
+    return next(source for source in model.sources if isinstance(source, Popularity))
 
 
 def groups_world(users: int = 300, items: int = 200, groups: int = 5, days: int = 100, seed: int = 1) -> Interactions:

@@ -18,9 +18,13 @@ from lemo.domain.event import Event
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.recommenders.data.timeline import Timeline
-from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from lemo.recommenders.interfaces import Source
+from lemo.recommenders.sources.item_knn import ItemKnn
+from lemo.recommenders.sources.popularity import Popularity
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from recommender_worlds import mixture
 
 ITEMS = [f"item/{number}" for number in range(40)]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,7 +57,9 @@ def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> HybridRecom
     near = sparse.csr_matrix((np.tile([0.9, 0.6, 0.3], count).astype(np.float32), (rows, columns)), (count, count))
     popularity = np.roll(np.arange(count, 0, -1, dtype=np.float64), favourite)
     rules = scenario_from_template("any", "vlog").actions
-    return HybridRecommender(list(item_ids), near, popularity, HybridConfig(behaviour_share=0.8), rules, Timeline())
+    config = mixture(share=0.8)
+    sources: list[Source] = [ItemKnn(config.sources[0], near), Popularity(config.sources[1], popularity)]
+    return HybridRecommender(list(item_ids), sources, config, rules, Timeline())
 
 
 def begin_catalogue(stores: Stores, scope: Scope) -> None:

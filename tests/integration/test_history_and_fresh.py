@@ -94,7 +94,7 @@ def test_only_missing_histories_are_replaced(history: History, scope: Scope) -> 
 
 
 def test_the_newest_items_and_the_inactive_ones(redis: Redis, scope: Scope) -> None:
-    fresh = AvailabilitySets(redis)
+    fresh = Availability(redis)
     now = time.time_ns() // 1_000_000
     items = [Item(item_id="早", published_at=START), Item(item_id="arrived"), Item(item_id="off", is_active=False)]
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_the_newest_items_and_the_inactive_ones(redis: Redis, scope: Scope) -> N
 
 
 def test_the_newest_items_are_bounded(redis: Redis, scope: Scope) -> None:
-    fresh = AvailabilitySets(redis)
+    fresh = Availability(redis)
     fresh.add(scope, [Item(item_id=str(n)) for n in range(KEPT + 10)], [START + n for n in range(KEPT + 10)])
     assert fresh.latest(scope, 10_000) == [str(n) for n in range(KEPT + 9, 9, -1)]
 
@@ -241,6 +241,6 @@ def test_a_history_that_began_again_after_redis_was_emptied_gets_its_past_back(h
 
 def test_without_redis_they_are_unavailable(free_port: int, scope: Scope) -> None:
     away = Redis(port=free_port, retry=Retry(NoBackoff(), 0))
-    for ask in (lambda: History(away, 5, 2).read(scope, "u"), lambda: AvailabilitySets(away).latest(scope, 1)):
+    for ask in (lambda: History(away, 5, 2).read(scope, "u"), lambda: Availability(away).latest(scope, 1)):
         with pytest.raises(EngineUnavailable):
             ask()

@@ -35,6 +35,7 @@ from lemo.stores.documents import PROFILES
 from lemo.stores.redis.lease import Lease
 from lemo.tasks.recovery import lost_runs
 from sites import wait_for
+from recommender_worlds import mixture
 
 MOMENT = 1_790_000_000_000
 
@@ -114,7 +115,7 @@ def test_a_challenger_below_the_champion_does_not_serve(
 ) -> None:
     champion = train(stores, world, unattended()).detail["version"]
     # A chooser gone wrong: the challenger is plain popularity, which this world's champion beats by far.
-    poor = HybridConfig(behaviour_share=0.0)
+    poor = mixture(share=0.0)
 
     def choose_badly(*arguments: object) -> object:
         found = assess(*arguments)  # type: ignore[arg-type]
@@ -151,7 +152,7 @@ def test_the_champions_parameters_are_fitted_again_on_new_events(
     def choose_otherwise(*arguments: object) -> object:
         found = assess(*arguments)  # type: ignore[arg-type]
         assert found is not None
-        return found.model_copy(update={"config": HybridConfig(behaviour_share=0.0), "model": found.popularity})
+        return found.model_copy(update={"config": mixture(share=0.0), "model": found.popularity})
 
     monkeypatch.setattr("lemo.jobs.training.assess", choose_otherwise)
     done = train(stores, world, unattended())

@@ -21,7 +21,7 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import SimilarItems, similar_items
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
-from recommender_worlds import best_first
+from recommender_worlds import best_first, similarity_of
 from sites import ITEMS, NOW, begin_catalogue, model_of, publish_model, settings_of, touch, wait_for
 
 
@@ -58,7 +58,7 @@ def add_new(stores: Stores, scope: Scope, *item_ids: str, active: bool = True) -
 
 
 def publish_similar(stores: Stores, scope: Scope) -> None:
-    nearest: SimilarItems = similar_items(list(ITEMS), best_first(model_of().influence), None, 3)
+    nearest: SimilarItems = similar_items(list(ITEMS), best_first(similarity_of(model_of()).transpose), None, 3)
     arrays, manifest = nearest.to_arrays()
     stores.snapshots.publish(scope, "similar", "10", arrays, manifest)
     stores.snapshots.point(scope, "similar", "10", 1)

@@ -95,6 +95,10 @@ class ActionRule(BaseModel):
         return self.seen or self.weight != 0
 
 
+SOURCES = ("item-knn", "ridge", "popularity")
+"""The sources of a new scenario."""
+
+
 class Scenario(BaseModel):
     """One scenario of a tenant: its name, its template and its rules."""
 
@@ -113,6 +117,8 @@ class Scenario(BaseModel):
     exploration: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Part of the places that show new items to users of whom nothing is known; batch exports show none. Both hold from
     the next training on."""
+    sources: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)] = SOURCES
+    """Names of the sources among which training chooses; `lemo sources list` shows those that are installed."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     def needs_catalogue(self, there_is_one: bool) -> bool:

@@ -27,7 +27,7 @@ class Evaluation(Assessment):
     @property
     def scorecards(self) -> dict[str, Scorecard]:
         """What was measured, by name, the chosen model first; the blend where the model ranks it anew."""
-        found = {"model": self.model, "blend": self.blend if self.config.ranker else None, "champion": self.champion}
+        found = {"model": self.model, "hybrid": self.hybrid if self.config.ranker else None, "champion": self.champion}
         found |= {"popularity": self.popularity, "decayed_popularity": self.decayed_popularity}
         return {name: card for name, card in found.items() if card is not None}
 
@@ -41,7 +41,7 @@ def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, r
     report.stage("reading events")
     scenario = with_scales(stores, scope)
     interactions = read_interactions(stores, scope, scenario)
-    assessment = assess(interactions, scenario.actions, report.at, protocol)
+    assessment = assess(interactions, scenario.actions, report.at, protocol, scenario.sources)
     if assessment is None:
         return None
     champion = stores.snapshots.current(scope, KIND)

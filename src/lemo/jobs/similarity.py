@@ -23,7 +23,8 @@ from lemo.jobs.training import config_of
 from lemo.recommenders.data.increments import LatestInteractions
 from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.similar_items import similar_items
-from lemo.recommenders.sources.item_knn import Ranked, counting
+from lemo.recommenders.sources.item_knn import ItemKnnConfig, Ranked, counting
+from lemo.recommenders.sources.ridge import RidgeConfig
 from lemo.serving.restore import restore_for
 from lemo.stores.connect import Stores
 
@@ -53,7 +54,7 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
     basis = {
         "form": FORM,
         "rules": {action: rule.model_dump(mode="json") for action, rule in sorted(rules.items())},
-        "half_life_ms": config.behaviour_half_life_ms,
+        "half_life_ms": config.half_life_ms,
         "shrinkage": config.shrinkage,
         "neighbours": config.neighbours,
         "embedding": stores.snapshots.current(scope, "embedding"),
@@ -74,7 +75,7 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
         current = stores.snapshots.current(scope, KIND)
         return idle("Nothing has changed since the last run.", len(table), version=current, full=False)
     report.stage("comparing items")
-    tastes, unit = acts.user_item_matrix(config.behaviour_half_life_ms)
+    tastes, unit = acts.user_item_matrix(config.half_life_ms)
     ranked = Ranked.of(counting(tastes, unit))
     nearest = ranked.nearest(np.arange(ranked.items), config.shrinkage, max(NEIGHBOURS, config.neighbours))
     vectors = np.zeros((len(answerable), content.shape[1]), dtype=np.float32)
@@ -96,11 +97,14 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
     return Done(len(table), len(acts.item_ids), detail)
 
 
-def _champion_config(stores: Stores, scope: Scope) -> HybridConfig:
+def _champion_config(stores: Stores, scope: Scope) -> ItemKnnConfig | RidgeConfig:
+    """The parameters of the champion's personal source."""
     version = stores.snapshots.current(scope, "model")
     if version is None:
-        return HybridConfig()
-    return config_of(stores, scope, version) or HybridConfig()
+        return ItemKnnConfig()
+    config = config_of(stores, scope, version) or HybridConfig()
+    found: ItemKnnConfig | RidgeConfig = config.of("item-knn") or config.of("ridge") or ItemKnnConfig()
+    return found
 
 
 def _content(stores: Stores, scope: Scope, acts: LatestInteractions, before: State | None) -> tuple[Array, str]:

@@ -18,6 +18,7 @@ from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.jobs.soundness import Soundness, soundness
 from lemo.models.promotion import Verdict, judge
+from lemo.recommenders.data.catalogue import Catalogue
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import Metrics, Scorecard, evaluate
 from lemo.recommenders.evaluation.splits import Split, split
@@ -33,7 +34,8 @@ log = structlog.get_logger()
 
 def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Interactions:
     """All interactions of the scenario, deduplicated, with its weights."""
-    return Interactions.from_table(stores.events.interactions(scope), scenario.actions)
+    table = stores.events.interactions(scope)
+    return Interactions.from_table(table, scenario.actions, catalogue=Catalogue(lambda: stores.items.scan(scope)))
 
 
 def train(stores: Stores, scope: Scope, report: Report) -> Done:
@@ -51,7 +53,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     if not interactions.positive.any():
         return idle(_why_not(scenario, len(interactions)), len(interactions), promoted=False)
     report.stage("choosing and measuring")
-    assessment = assess(interactions, scenario.actions, report.at)
+    assessment = assess(interactions, scenario.actions, report.at, sources=scenario.sources)
     config, metrics = challenger(assessment)
     floor = assessment.decayed_popularity.ndcg_at_10 if assessment else 0.0
     parts = split(interactions)

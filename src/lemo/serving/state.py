@@ -17,7 +17,7 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.similar_items import SimilarItems
 from lemo.stores.objects.snapshots import Snapshots
-from lemo.stores.redis.availability import AvailabilitySets
+from lemo.stores.redis.availability import Availability
 
 log = structlog.get_logger()
 
@@ -97,9 +97,7 @@ class ServingState:
         return self.mapped.model.rules if self.mapped.model is not None else _ANY_RULES
 
 
-def load_state(
-    scope: Scope, snapshots: Snapshots, availability: AvailabilitySets, before: ServingState
-) -> ServingState:
+def load_state(scope: Scope, snapshots: Snapshots, availability: Availability, before: ServingState) -> ServingState:
     """The newest state; a part that cannot be read now stays as it was `before`."""
     faults: dict[Part, Exception] = {}
     read_at = dict(before.read_at)

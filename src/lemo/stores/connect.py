@@ -111,9 +111,9 @@ class Stores:
         return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
 
     @cached_property
-    def availability(self) -> "AvailabilitySets":
+    def availability(self) -> "Availability":
         """Newest and inactive items."""
-        from lemo.stores.redis.availability import AvailabilitySets
+        from lemo.stores.redis.availability import Availability
 
         return AvailabilitySets(self.redis, self.keys)
 

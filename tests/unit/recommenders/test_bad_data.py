@@ -15,9 +15,11 @@ from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.profiles import Profiler
 from lemo.recommenders.selection.hyperparameter_search import assess, silent
-from lemo.recommenders.selection.ranker_training import teach
+from lemo.recommenders.selection.ranker_training import train_ranker
+from lemo.recommenders.selection.search_space import Mixture
 from lemo.recommenders.sources.popularity import popularity
-from recommender_worlds import DAY, RULES, Act, groups_world, read, table
+from lemo.recommenders.sources.ridge import RidgeConfig
+from recommender_worlds import DAY, RULES, Act, groups_world, mixture, read, similarity_of, table
 
 LONG_AGO, FAR_AHEAD = -(10**14), 10**14
 """Milliseconds some three thousand years away from 1970."""
@@ -62,7 +64,7 @@ SCENARIOS: dict[str, list[Act]] = {
 @pytest.fixture(scope="module")
 def taught() -> HybridConfig:
     """A configuration with a ranker, from a world that has nothing to do with the bad ones."""
-    config = teach(groups_world(seed=11), HybridConfig(behaviour_half_life_ms=30 * DAY), RULES, silent)
+    config = train_ranker(groups_world(seed=11), mixture(half_life_ms=30 * DAY), RULES, silent)
     assert config is not None
     return config
 
@@ -74,7 +76,7 @@ def test_a_model_is_chosen_measured_and_answers(name: str, protocol: str | None,
     assessment = assess(data, RULES, protocol=protocol)  # type: ignore[arg-type]
     config = HybridConfig() if assessment is None else assessment.best()[0]
     if assessment is not None:
-        for card in (assessment.model, assessment.blend, assessment.popularity, assessment.decayed_popularity):
+        for card in (assessment.model, assessment.hybrid, assessment.popularity, assessment.decayed_popularity):
             assert 0 <= card.ndcg_at_10 <= 1
     for each in (config, taught):
         answers_make_sense(data, HybridRecommender.fit(data, each, RULES), SCENARIOS[name])
@@ -141,7 +143,7 @@ def swamped(items: Callable[[int], int], events: int) -> Interactions:
 
 
 def test_one_user_with_very_many_events_hardly_changes_what_others_get() -> None:
-    config = HybridConfig(popularity_half_life_ms=100 * DAY, behaviour_share=0.5)
+    config = mixture(popularity_half_life_ms=100 * DAY, share=0.5)
     world, loud = groups_world(users=200), swamped(lambda place: place % 200, 100_000)
     plain, swollen = (HybridRecommender.fit(data, config, RULES) for data in (world, loud))
     ours, theirs = (model.rank(world.query_matrix(None), world.seen_csr(), 10)[0] for model in (plain, swollen))
@@ -164,12 +166,12 @@ def test_one_user_with_very_many_events_costs_what_their_number_costs() -> None:
         np.ones(n, dtype=np.float32),
         np.ones(n, dtype=bool),
     )
-    config = HybridConfig(relation="ridge", neighbours=20)
+    config = Mixture(RidgeConfig(neighbours=20), None, 0.5).config()
     HybridRecommender.fit(read(*everybody(SIX)), config, rules)  # compiles
     started = time.process_time()
     model = HybridRecommender.fit(data, config, rules)
     # All pairs of the items would be half a billion products.
-    assert model.neighbours.nnz <= LONGEST_HISTORY * 20
+    assert similarity_of(model).similar.nnz <= LONGEST_HISTORY * 20
     assert time.process_time() - started < 20
     items, _ = model.rank(data.query_matrix(None), data.seen_csr(), 10)
     assert not set(items[0].tolist()) & set(data.items.tolist())
@@ -183,7 +185,7 @@ def test_a_dislike_hides_an_item_and_speaks_against_those_like_it() -> None:
             (f"u{user:02}", f"{group}{item}", "like", (user + item) * DAY) for item in range(8) if item != user % 8
         ]
     rules = RULES | {"nope": ActionRule(weight=-3, seen=False)}
-    model = HybridRecommender.fit(read(*acts), HybridConfig(behaviour_share=0.5), rules)
+    model = HybridRecommender.fit(read(*acts), mixture(share=0.5), rules)
     for action in ("dislike", "nope"):
         answer = model.recommend([[Interaction("a0", action, None, 90 * DAY)]], 16)[0]
         ids = [one.item_id for one in answer]
@@ -200,7 +202,7 @@ def test_answers_to_those_who_only_dislike_are_the_same_one_by_one_and_by_matrix
     turned[world.users < 10] = -3
     data = Interactions(world.user_ids, world.item_ids, world.users, world.items, world.timestamps, turned, world.seen)
     model = HybridRecommender.fit(data, taught, RULES)
-    items, _ = model.rank(data.query_matrix(taught.behaviour_half_life_ms)[:10], data.seen_csr()[:10], 10)
+    items, _ = model.rank(data.query_matrix(taught.query_half_life_ms)[:10], data.seen_csr()[:10], 10)
     own = [np.flatnonzero(world.users == user) for user in range(10)]
     histories = [
         [Interaction(world.item_ids[world.items[row]], "dislike", None, int(world.timestamps[row])) for row in rows]

@@ -4,9 +4,9 @@ import pytest
 from lemo.domain.interaction import Interaction
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from recommender_worlds import DAY, RULES, groups_world, read
+from recommender_worlds import DAY, RULES, groups_world, mixture, popularity_of, read, similarity_of
 
-CONFIG = HybridConfig(popularity_half_life_ms=10 * DAY, behaviour_half_life_ms=10 * DAY, shrinkage=5, neighbours=20)
+CONFIG = mixture(popularity_half_life_ms=10 * DAY, half_life_ms=10 * DAY, shrinkage=5, neighbours=20)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,10 @@ def test_encoded_users_get_the_answers_of_their_touches(world: Interactions, mod
 
 def test_scores_are_the_mixed_z_scores(world: Interactions, model: HybridRecommender) -> None:
     tastes = world.user_item_matrix(10 * DAY)[:1]
-    own = (tastes @ model.neighbours.T).toarray()[0]
+    weights = popularity_of(model).weights
+    own = (tastes @ similarity_of(model).similar.T).toarray()[0]
     expected = 0.5 * (own - own.mean()) / own.std()
-    expected += 0.5 * (model.popularity - model.popularity.mean()) / model.popularity.std()
+    expected += 0.5 * (weights - weights.mean()) / weights.std()
     expected[world.seen_csr()[0].indices] = -np.inf
     items, scores = model.rank(tastes, world.seen_csr()[:1], 10)
     assert scores[0] == pytest.approx(np.sort(expected)[::-1][:10], rel=1e-4)
@@ -85,7 +86,7 @@ def test_the_reason_is_what_speaks_most_for_the_item() -> None:
     some = [(f"u{user}", "c", "like", user) for user in range(2)]
     model = HybridRecommender.fit(
         read(*both, *some, *[("other", f"x{n}", "like", n) for n in range(9)]),
-        HybridConfig(behaviour_share=1, shrinkage=1),
+        mixture(share=1, shrinkage=1),
         RULES,
     )
     answer = model.recommend([[Interaction("a", "like", None, 1), Interaction("c", "like", None, 1)]], 1)[0]
@@ -93,7 +94,7 @@ def test_the_reason_is_what_speaks_most_for_the_item() -> None:
 
 
 def test_users_without_a_known_taste_get_popularity(model: HybridRecommender) -> None:
-    most = np.argsort(-model.popularity, kind="stable")[:10]
+    most = np.argsort(-popularity_of(model).weights, kind="stable")[:10]
     expected = [model.item_ids[code] for code in most]
     unknown = [Interaction("never heard of", "click", None, 1)]
     for answer in (model.popular(10), *model.recommend([[], unknown], 10)):
@@ -117,7 +118,7 @@ def test_arrays_hold_the_whole_model(world: Interactions, model: HybridRecommend
     asked = histories(world, range(10))
     assert again.recommend(asked, 10) == model.recommend(asked, 10)
     assert (again.timeline, again.config, again.rules) == (world.timeline, CONFIG, RULES)
-    assert np.shares_memory(again.influence.data, arrays["influence_data"])
+    assert np.shares_memory(similarity_of(again).transpose.data, arrays["source_0_transposed_data"])
 
 
 def test_items_nobody_touched_may_be_answered() -> None:
@@ -128,7 +129,7 @@ def test_items_nobody_touched_may_be_answered() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_equal_scores_come_in_the_order_of_items(share: float) -> None:
     data = read(*[(f"u{n}", f"i{n}", "click", 1) for n in range(8)])
-    model = HybridRecommender.fit(data, HybridConfig(behaviour_share=share), RULES)
+    model = HybridRecommender.fit(data, mixture(share=share), RULES)
     answer = model.recommend([[Interaction("i0", "click", None, 1)]], 5)[0]
     assert [one.item_id for one in answer] == ["i1", "i2", "i3", "i4", "i5"]
 

@@ -6,8 +6,8 @@ from scipy import sparse
 
 from lemo.recommenders.evaluation.metrics import ACCURACY, evaluate, measured, ndcg, scorecard
 from lemo.recommenders.evaluation.splits import split, split_at
-from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from recommender_worlds import DAY, RULES, groups_world, read
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from recommender_worlds import DAY, RULES, groups_world, mixture, read
 
 
 def test_metrics_by_hand() -> None:
@@ -43,7 +43,7 @@ def test_nobody_asked() -> None:
 
 def test_the_model_is_asked_about_the_users_of_the_split() -> None:
     parts = split(groups_world())
-    model = HybridRecommender.fit(parts.train, HybridConfig(behaviour_half_life_ms=5 * DAY, behaviour_share=0.7), RULES)
+    model = HybridRecommender.fit(parts.train, mixture(half_life_ms=5 * DAY, share=0.7), RULES)
     metrics = evaluate(model, parts)
     items, _ = model.rank(parts.train.query_matrix(5 * DAY), parts.train.seen_csr(), 20)
     by_hand = measured(items[parts.users], parts.relevant, 200)

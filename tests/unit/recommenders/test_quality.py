@@ -4,9 +4,9 @@ import pytest
 
 from lemo.recommenders.evaluation.metrics import evaluate
 from lemo.recommenders.evaluation.splits import split
-from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
-from recommender_worlds import RULES, groups_world
+from recommender_worlds import RULES, groups_world, mixture
 
 FLOORS = {"blend": 0.225, "decayed popularity": 0.084, "item-kNN": 0.213}
 """NDCG@10, 6 % below what was measured when they were set."""
@@ -29,5 +29,5 @@ def test_decayed_popularity(assessment: Assessment) -> None:
 
 def test_item_knn_alone() -> None:
     parts = split(groups_world(seed=11))
-    config = HybridConfig(behaviour_half_life_ms=0.1 * parts.train.span, neighbours=20, behaviour_share=1)
+    config = mixture(half_life_ms=0.1 * parts.train.span, neighbours=20, share=1)
     assert evaluate(HybridRecommender.fit(parts.train, config, RULES), parts).ndcg_at_10 > FLOORS["item-kNN"]

@@ -12,14 +12,14 @@ from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import evaluate
 from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from lemo.recommenders.hybrid.ranker import Ranker
+from lemo.recommenders.hybrid.ranker import TreeRanker
 from lemo.recommenders.hybrid.ranking_features import Candidates
 from lemo.recommenders.hybrid.trees import Trees, trees_of
 from lemo.recommenders.selection.hyperparameter_search import assess, silent
-from lemo.recommenders.selection.ranker_training import PARAMETERS, teach
-from recommender_worlds import DAY, RULES, groups_world, read
+from lemo.recommenders.selection.ranker_training import PARAMETERS, train_ranker
+from recommender_worlds import DAY, RULES, groups_world, mixture, read
 
-PLAIN = HybridConfig(behaviour_half_life_ms=30 * DAY, popularity_half_life_ms=5 * DAY, behaviour_share=0.3)
+PLAIN = mixture(half_life_ms=30 * DAY, popularity_half_life_ms=5 * DAY, share=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def world() -> Interactions:
 
 @pytest.fixture(scope="module")
 def config(world: Interactions) -> HybridConfig:
-    taught = teach(split(world).train, PLAIN, RULES, silent)
+    taught = train_ranker(split(world).train, PLAIN, RULES, silent)
     assert taught is not None
     return taught
 
@@ -49,9 +49,9 @@ def test_it_is_better_than_the_blend_on_days_that_it_has_not_seen(
 
 def test_without_time_it_learns_from_what_users_did_last(world: Interactions) -> None:
     timeless = replace(world, timestamps=np.full_like(world.timestamps, DAY))
-    plain = HybridConfig(behaviour_share=0.1)
+    plain = mixture(share=0.1)
     parts = split(timeless)
-    taught = teach(parts.train, plain, RULES, silent, parts.protocol)
+    taught = train_ranker(parts.train, plain, RULES, silent, parts.protocol)
     assert taught is not None
     model = HybridRecommender.fit(parts.train, taught, RULES)
     blend = HybridRecommender.fit(parts.train, plain, RULES)
@@ -81,11 +81,11 @@ def test_trees_say_what_lightgbm_says() -> None:
 
 
 def test_teaching_is_deterministic(world: Interactions, config: HybridConfig) -> None:
-    assert teach(split(world).train, PLAIN, RULES, silent) == config
+    assert train_ranker(split(world).train, PLAIN, RULES, silent) == config
 
 
 def test_one_user_and_many_are_answered_alike_bit_for_bit(world: Interactions, model: HybridRecommender) -> None:
-    tastes, seen = world.user_item_matrix(PLAIN.behaviour_half_life_ms)[:40], world.seen_csr()[:40]
+    tastes, seen = world.user_item_matrix(PLAIN.query_half_life_ms)[:40], world.seen_csr()[:40]
     items, scores = model.rank(tastes, seen, 50)
     for user in range(40):
         one, values = model.rank(tastes[user : user + 1], seen[user : user + 1], 50)
@@ -94,7 +94,7 @@ def test_one_user_and_many_are_answered_alike_bit_for_bit(world: Interactions, m
 
 
 def test_answers_fall_and_go_on_past_the_candidates(world: Interactions, model: HybridRecommender) -> None:
-    tastes, seen = world.user_item_matrix(PLAIN.behaviour_half_life_ms)[:5], world.seen_csr()[:5]
+    tastes, seen = world.user_item_matrix(PLAIN.query_half_life_ms)[:5], world.seen_csr()[:5]
     items, scores = model.rank(tastes, seen, len(world.item_ids))
     for user in range(5):
         known = seen.indices[seen.indptr[user] : seen.indptr[user + 1]]
@@ -108,7 +108,7 @@ def test_arrays_hold_the_whole_model(world: Interactions, model: HybridRecommend
     for array in arrays.values():
         array.flags.writeable = False
     again = HybridRecommender.from_arrays(arrays, json.loads(json.dumps(manifest)))
-    tastes, seen = world.user_item_matrix(PLAIN.behaviour_half_life_ms), world.seen_csr()
+    tastes, seen = world.user_item_matrix(PLAIN.query_half_life_ms), world.seen_csr()
     for ours, theirs in zip(model.rank(tastes, seen, 20), again.rank(tastes, seen, 20), strict=True):
         assert np.array_equal(ours, theirs)
 
@@ -132,7 +132,7 @@ def test_too_little_teaches_nothing_and_a_taught_ranker_copes(
     acts: list[tuple[str, str, str, int]], config: HybridConfig
 ) -> None:
     data = read(*acts)
-    assert teach(data, PLAIN, RULES, silent) is None
+    assert train_ranker(data, PLAIN, RULES, silent) is None
     model = HybridRecommender.fit(data, config, RULES)
     items, _ = model.rank(data.user_item_matrix(None), data.seen_csr(), 5)
     assert len(items) == len(data.user_ids)
@@ -147,7 +147,7 @@ def test_where_lightgbm_cannot_be_loaded_the_blend_serves_and_says_why(
     found = assess(world, RULES)
     assert found is not None
     assert found.config.ranker is None
-    assert found.model == found.blend
+    assert found.model == found.hybrid
     assert "libgomp.so.1: cannot open shared object file" in found.without
     assert "apt-get install libgomp1" in found.without
 
@@ -159,9 +159,9 @@ def test_a_ranker_starts_from_where_a_candidate_stands_in_the_blend(config: Hybr
     features = np.zeros((6, int(ranker.trees.features.max()) + 1), dtype=np.float32)
     found = Candidates(sizes, np.arange(6), features, blended)
     spread = np.std([1, 2, 6])
-    assert found.standing == pytest.approx([-2 / spread, -1 / spread, 3 / spread, 0, 0, 0])
+    assert found.normalised == pytest.approx([-2 / spread, -1 / spread, 3 / spread, 0, 0, 0])
     assert ranker.start > 0
-    assert ranker.scores(found) - ranker.trees.scores(features) == pytest.approx(ranker.start * found.standing)
+    assert ranker.scores(found) - ranker.trees.scores(features) == pytest.approx(ranker.start * found.normalised)
     # A ranker that was taught before there was a start serves on as it was.
-    before = Ranker.model_validate(ranker.model_dump(exclude={"start"}))
+    before = TreeRanker.model_validate(ranker.model_dump(exclude={"start"}))
     assert np.array_equal(before.scores(found), ranker.trees.scores(features))

@@ -3,9 +3,9 @@ import pytest
 
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.splits import Split
-from lemo.recommenders.hybrid.hybrid import HybridConfig
-from lemo.recommenders.selection.hyperparameter_search import _middle_of_plateau, _windows, assess, select
-from lemo.recommenders.selection.search_space import SearchSpace
+from lemo.recommenders.selection.hyperparameter_search import _folds, _median_of_near_best, assess, select
+from lemo.recommenders.selection.search_space import Mixture, SearchSpace
+from lemo.recommenders.sources.item_knn import ItemKnnConfig
 from recommender_worlds import DAY, RULES, groups_world, read
 
 
@@ -29,9 +29,9 @@ def everybody_follows_fashion(seed: int = 2) -> Interactions:
     )
 
 
-def test_the_windows_reach_to_the_newest_act(world: Interactions) -> None:
-    windows = list(_windows(world))
-    assert [window.train.newest for window in windows] == sorted(window.train.newest for window in windows)
+def test_folds_reach_to_the_newest_interaction(world: Interactions) -> None:
+    folds = list(_folds(world))
+    assert [fold.train.newest for fold in folds] == sorted(fold.train.newest for fold in folds)
     newest = world.where(world.timestamps == world.newest)
     grown = Interactions(
         world.user_ids,
@@ -42,43 +42,47 @@ def test_the_windows_reach_to_the_newest_act(world: Interactions) -> None:
         np.append(world.weights, newest.weights),
         np.append(world.seen, newest.seen),
     )
-    assert [bool((window.relevant.indices == 200).any()) for window in _windows(grown)] == [False] * 2 + [True]
+    assert [bool((fold.relevant.indices == 200).any()) for fold in _folds(grown)] == [False] * 2 + [True]
 
 
-def test_the_middle_of_the_plateau_is_chosen_not_its_luckiest_point() -> None:
+def test_the_median_of_what_is_near_the_best_is_chosen_not_the_luckiest() -> None:
     points = [(5, 0.0, 0.5), (5, 0.1, 0.995), (5, 0.5, 0.996), (6, 0.5, 0.999), (5, 0.9, 1.0)]
-    totals = {HybridConfig(neighbours=near, behaviour_share=share): value for near, share, value in points}
-    assert _middle_of_plateau(totals) == HybridConfig(neighbours=6, behaviour_share=0.5)
+    means = {Mixture(ItemKnnConfig(neighbours=near), None, share): value for near, share, value in points}
+    assert _median_of_near_best(means) == Mixture(ItemKnnConfig(neighbours=6), None, 0.5)
 
 
-@pytest.mark.parametrize(("ahead", "relation"), [(0.002, "similarity"), (0.1, "ridge")])
+@pytest.mark.parametrize(("ahead", "source"), [(0.002, "item-knn"), (0.1, "ridge")])
 def test_a_ridge_must_be_better_beyond_noise(
-    monkeypatch: pytest.MonkeyPatch, world: Interactions, ahead: float, relation: str
+    monkeypatch: pytest.MonkeyPatch, world: Interactions, ahead: float, source: str
 ) -> None:
-    def judged(window: Split, grid: SearchSpace) -> dict[HybridConfig, np.ndarray]:
-        values = np.random.default_rng(0).random(len(window.users)) / 2
-        noise = np.random.default_rng(1).normal(0, 0.2, len(window.users))
+    def evaluated(fold: Split, space: SearchSpace) -> dict[Mixture, np.ndarray]:
+        values = np.random.default_rng(0).random(len(fold.users)) / 2
+        noise = np.random.default_rng(1).normal(0, 0.2, len(fold.users))
         noise -= noise.mean()
-        alone = HybridConfig(behaviour_share=0)
-        ridge = grid.behaviour[0].relation == "ridge"
-        return {alone: values - 0.1, grid.behaviour[0]: values + ridge * (noise + ahead)}
+        personal = space.personal[0]
+        ridge = personal.source == "ridge"
+        return {
+            Mixture(None, None, 0): values - 0.1,
+            Mixture(personal, None, 0.5): values + ridge * (noise + ahead),
+        }
 
-    monkeypatch.setattr("lemo.recommenders.selection.hyperparameter_search.judged", judged)
-    assert select(world).config.relation == relation
+    monkeypatch.setattr("lemo.recommenders.selection.hyperparameter_search.evaluate_space", evaluated)
+    assert select(world).config.of(source) is not None
 
 
 def test_personal_taste_is_found(world: Interactions) -> None:
     selection = select(world)
-    assert selection.config.behaviour_share >= 0.35
-    assert selection.windows == 3
-    assert selection.popularity.behaviour_share == 0
+    assert selection.config.sources[0].weight >= 0.35
+    assert selection.folds == 3
+    assert [source.source for source in selection.popularity.sources] == ["popularity"]
 
 
 def test_fashion_is_found() -> None:
     selection = select(everybody_follows_fashion())
-    assert selection.config.popularity_half_life_ms is not None
-    assert selection.config.popularity_half_life_ms <= 3.1 * DAY
-    assert selection.config.behaviour_share <= 0.5
+    popular = selection.config.of("popularity")
+    assert popular is not None
+    assert popular.half_life_ms <= 3.1 * DAY
+    assert popular.weight >= 0.5
 
 
 def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None:
@@ -88,7 +92,7 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     assert assessment.protocol == "time"
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
-    assert stages == ["choosing"] * 6 + ["preparing lessons"] * 4 + ["teaching"] * 2 + ["measuring"] * 4
+    assert stages == ["choosing"] * 6 + ["preparing ranking data"] * 4 + ["training the ranker"] * 2 + ["measuring"] * 4
 
 
 def test_the_same_data_chooses_the_same(world: Interactions) -> None:
@@ -109,18 +113,18 @@ def test_without_time_the_choice_is_made_by_user(world: Interactions) -> None:
     assessment = assess(still, RULES)
     assert assessment is not None
     assert assessment.protocol == "user"
-    assert assessment.config.behaviour_half_life_ms is None
+    assert assessment.config.query_half_life_ms is None
     assert assessment.model.ndcg_at_10 > assessment.popularity.ndcg_at_10
 
 
 def test_too_little_data_gives_the_default() -> None:
     few = read(*[(f"u{n % 3}", f"i{n}", "click", n) for n in range(12)])
     selection = select(few)
-    assert (selection.ndcg_at_10, selection.windows) == (None, 0)
+    assert (selection.ndcg_at_10, selection.folds) == (None, 0)
     assert assess(few, RULES) is not None
     for nothing in (read(), read(("a", "x", "click", 1)), read(("a", "x", "dislike", 1), ("a", "y", "dislike", 2))):
         assert assess(nothing, RULES) is None
-        assert select(nothing).config.behaviour_share > 0
+        assert select(nothing).config.of("item-knn") is not None
 
 
 def test_spoilt_weights_do_no_harm(world: Interactions) -> None:

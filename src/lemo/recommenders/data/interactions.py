@@ -1,7 +1,7 @@
 """Interactions: who touched what, when, and what it says about taste, as columns of numbers."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from scipy import sparse
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.timeline import Timeline
 from lemo.recommenders.data.weighting import event_weights
+from lemo.recommenders.data.catalogue import Catalogue, no_catalogue
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -46,10 +47,16 @@ class Interactions:
     """float32 (n,): above 0 the act speaks for the item, below 0 against it, 0 (or NaN) says nothing."""
     seen: Array
     """bool (n,): whether the act means that the user has seen the item."""
+    catalogue: Catalogue = field(default_factory=no_catalogue, compare=False, repr=False)
+    """What is known of the items besides interactions."""
 
     @classmethod
     def from_table(
-        cls, table: pa.Table, rules: Mapping[str, ActionRule], item_ids: Collection[str] = ()
+        cls,
+        table: pa.Table,
+        rules: Mapping[str, ActionRule],
+        item_ids: Collection[str] = (),
+        catalogue: Catalogue | None = None,
     ) -> "Interactions":
         """Reads columns user_id, item_id, action, timestamp (ms) and value (nullable).
 
@@ -67,6 +74,7 @@ class Interactions:
             table.column("timestamp").cast(pa.int64()).to_numpy(),
             weights.astype(np.float32),
             seen,
+            catalogue or no_catalogue(),
         )
 
     def __len__(self) -> int:

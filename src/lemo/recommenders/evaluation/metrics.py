@@ -11,7 +11,7 @@ from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.beyond_accuracy import diversity, mean_or_none, novelty
 from lemo.recommenders.evaluation.significance import intervals
 from lemo.recommenders.evaluation.splits import Split
-from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from lemo.recommenders.interfaces import Recommender
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -80,16 +80,16 @@ class _ByUser:
         )
 
 
-def evaluate(model: HybridRecommender, split: Split) -> Scorecard:
+def evaluate(model: Recommender, split: Split) -> Scorecard:
     """Asks the model about the users of the split, with the training part as their history."""
     cold_start = split.cold_start
     return scorecard(answers(model, split), split, None if cold_start is None else answers(model, cold_start))
 
 
-def answers(model: HybridRecommender, split: Split) -> Array:
+def answers(model: Recommender, split: Split) -> Array:
     """int32 (users, 20): what the model answers the users of the split, best first, -1 where nothing is left."""
-    half_life = model.config.behaviour_half_life_ms
-    found, _ = model.rank(split.train.query_matrix(half_life)[split.users], split.train.seen_csr()[split.users], DEPTH)
+    queries = split.train.query_matrix(model.query_half_life_ms)[split.users]
+    found, _ = model.rank(queries, split.train.seen_csr()[split.users], DEPTH)
     return found
 
 

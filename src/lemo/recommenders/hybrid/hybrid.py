@@ -1,11 +1,11 @@
-"""The blend: relations of items to a user's touches, mixed with popularity; one code for request and batch."""
+"""The hybrid: the weighted z-scores of several sources, and a ranker above them; one code for request and batch."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 from scipy import sparse
 
 from lemo.domain.interaction import Interaction
@@ -15,233 +15,231 @@ from lemo.recommenders.data.histories import Encoder
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.data.strings import pack_strings, unpack_strings
 from lemo.recommenders.data.timeline import Timeline, pauses_from
-from lemo.recommenders.hybrid.ranker import Ranker
-from lemo.recommenders.hybrid.ranking_features import Candidates, RankingFeatures, csr_arrays, csr_from
-from lemo.recommenders.hybrid.source_scores import HybridScores, SourceScores, first
+from lemo.recommenders.hybrid.hybrid_scores import HybridScores, top_k
+from lemo.recommenders.hybrid.ranker import TreeRanker
+from lemo.recommenders.hybrid.ranking_features import Candidates, RankingFeatures
+from lemo.recommenders.interfaces import Source, SourceConfig
+from lemo.recommenders.registry import source_class, source_config
 from lemo.recommenders.scored import Scored
-from lemo.recommenders.sources.item_knn import item_similarity
-from lemo.recommenders.sources.popularity import popularity, z_scores
-from lemo.recommenders.sources.ridge import MOST_ITEMS, neighbourhood_ridges
+from lemo.recommenders.sources.item_knn import ItemKnnConfig
+from lemo.recommenders.sources.popularity import PopularityConfig, z_scores
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 CHUNK_CELLS = 2_000_000
 """Users times items whose scores are held at once."""
-LARGEST_SHARE = 0.999
-"""Popularity always decides between items on which behaviour is silent."""
 
 
 class HybridConfig(BaseModel):
-    """How a blend is fitted and mixed. Half-lives are milliseconds; None does not decay."""
+    """The sources of a hybrid with their parameters and weights, and the ranker above them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    popularity_half_life_ms: Annotated[float, Field(gt=0)] | None = None
-    behaviour_half_life_ms: Annotated[float, Field(gt=0)] | None = None
-    """Of acts when similarity is fitted, and of a user's touches when the model is asked."""
-    relation: Literal["similarity", "ridge"] = "similarity"
-    """What a touched item says of another: their similarity (item-kNN), or its part in explaining it (ridge)."""
-    penalty: Annotated[float, Field(gt=0)] = 20.0
-    """Of `ridge`: added to each item's squared norm; the larger, the less few users prove."""
-    shrinkage: Annotated[float, Field(ge=0)] = 10.0
-    """Of similarity: the larger, the less few users prove."""
-    neighbours: Annotated[int, Field(ge=1, le=1000)] = 50
-    """Items that speak for each item."""
-    behaviour_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How much similarity to the touched items counts beside popularity."""
-    ranker: Ranker | None = Field(default=None, repr=False)
-    """Puts the candidates into order where it was better than the blend on validation."""
+    sources: tuple[SerializeAsAny[Annotated[SourceConfig, BeforeValidator(source_config)]], ...] = (
+        ItemKnnConfig(weight=0.5),
+        PopularityConfig(weight=0.5),
+    )
+    query_half_life_ms: Annotated[float, Field(gt=0)] | None = None
+    """Half-life (milliseconds) of a user's interactions when the model is asked; None does not decay."""
+    ranker: TreeRanker | None = Field(default=None, repr=False)
+    """Orders the candidates where it was better than the hybrid on validation."""
+
+    def of(self, source: str) -> Any | None:
+        """The configuration of the first source of this name."""
+        return next((config for config in self.sources if config.source == source), None)
 
 
 class HybridRecommender:
-    """A fitted blend; immutable, so threads may share it.
+    """A fitted hybrid; immutable, so that threads may share it.
 
-    An item's score is `behaviour_share` times the z-score of its similarity to the user's touches, plus the rest
-    times the z-score of its popularity. Users without a known taste get popularity alone.
-    A ranker, where there is one, puts the best candidates of this score and of the other sources into an order of its
-    own; what it was not asked about follows in the blend's order.
+    An item's score is the sum of its z-scores in each source, each times the weight of the source. Users without a
+    known interaction get the sources that are the same for everybody. A ranker, where there is one, reorders the best
+    candidates of this score and of its own sources; other items follow in the order of the hybrid.
     """
 
     def __init__(
         self,
         item_ids: list[str],
-        neighbours: CSR,
-        popular: Array,
+        sources: Sequence[Source],
         config: HybridConfig,
         rules: Mapping[str, ActionRule],
         timeline: Timeline,
-        influence: CSR | None = None,
-        evidence: RankingFeatures | None = None,
+        ranking_features: RankingFeatures | None = None,
     ) -> None:
         self.item_ids = item_ids
-        self.neighbours = neighbours
-        """Items x items: row j holds the items that speak for j (`ridge`: some against it), and how much."""
-        self.influence = influence if influence is not None else _transposed(neighbours)
-        """Items x items, the transpose: row i holds the items that a taste for i speaks for."""
-        self.popularity = popular
-        """float64 (items,): decayed weight of each item."""
-        self.evidence = evidence
-        """What the ranker is asked with; None without a ranker."""
+        self.sources = sources
         self.config = config
         self.rules = dict(rules)
         self.timeline = timeline
         self.newness = Newness()
         """What the scenario calls new; told to whoever serves the model."""
-        self._encoder = Encoder(item_ids, self.rules, config.behaviour_half_life_ms, timeline)
-        self._share = min(config.behaviour_share, LARGEST_SHARE)
-        self._popular = z_scores(popular)
-        self._base = (1 - self._share) * self._popular
-        self._order = np.argsort(-self._popular, kind="stable")
+        self.ranking_features = ranking_features
+        """Features of candidates; None without a ranker."""
+        self._encoder = Encoder(item_ids, self.rules, config.query_half_life_ms, timeline)
+        weights = [each.weight for each in config.sources]
+        weighing = [(weight, source) for weight, source in zip(weights, sources, strict=True) if weight > 0]
+        self._personal = [(weight, source) for weight, source in weighing if source.personal]
+        shared = [(weight, source) for weight, source in weighing if not source.personal]
+        total = sum(weight for weight, _ in shared)
+        self._everyone = np.zeros(len(item_ids))
+        for weight, source in shared:
+            scores = np.zeros(len(item_ids))
+            columns, values = source.scores(_no_query(len(item_ids))).row(0)
+            scores[columns] = values
+            self._everyone += weight / total * z_scores(scores)
+        self._base = total * self._everyone
+        self._order = np.argsort(-self._everyone, kind="stable")
 
     @classmethod
     def fit(
         cls, interactions: Interactions, config: HybridConfig, rules: Mapping[str, ActionRule]
     ) -> "HybridRecommender":
-        """Learns similarity and popularity; any data will do, none too."""
-        tastes = interactions.user_item_matrix(config.behaviour_half_life_ms)
+        """Fits all sources; any data will do, none too."""
         return cls(
             interactions.item_ids,
-            _related(tastes, config, interactions.mean_weight),
-            popularity(interactions, config.popularity_half_life_ms),
+            [next(source_class(each.source).fit_many(interactions, [each])) for each in config.sources],
             config,
             rules,
             interactions.timeline,
-            evidence=RankingFeatures.fit(interactions, config.ranker.half_lives) if config.ranker else None,
+            RankingFeatures.fit(interactions, config.ranker.half_lives) if config.ranker else None,
         )
 
-    def recommend(
-        self, histories: Sequence[Sequence[Interaction]], n: int, hidden: Collection[str] = ()
-    ) -> list[list[Scored]]:
-        """The best n unseen items for each history (the order of touches does not matter), best first.
+    def with_config(self, config: HybridConfig) -> "HybridRecommender":
+        """The same fitted sources with other weights."""
+        return HybridRecommender(self.item_ids, self.sources, config, self.rules, self.timeline, self.ranking_features)
 
-        `hidden` items are in no answer (inactive, blocked). Fewer than n come back where fewer are left.
+    @property
+    def query_half_life_ms(self) -> float | None:
+        """Half-life (milliseconds) by which a user's interactions are weighted when the model is asked."""
+        return self.config.query_half_life_ms
+
+    def recommend(
+        self, histories: Sequence[Sequence[Interaction]], n: int, unavailable: Collection[str] = ()
+    ) -> list[list[Scored]]:
+        """The best n unseen items for each history (the order of interactions does not matter), best first.
+
+        `unavailable` items are in no answer (inactive, blocked). Fewer than n come back where fewer are left.
         """
-        tastes, seen = self._encoder.encode(histories)
+        queries, seen = self._encoder.encode(histories)
         answers = []
-        for row, (items, scores, behaviour) in enumerate(self._ranked(tastes, seen, n, self._encoder.rows(hidden))):
-            touched = slice(tastes.indptr[row], tastes.indptr[row + 1])
-            answers.append(self._explained(items, scores, behaviour, tastes.indices[touched], tastes.data[touched]))
+        ranked = self._ranked(queries, seen, n, self._encoder.rows(unavailable))
+        for row, (items, scores, hybrid) in enumerate(ranked):
+            cells = slice(queries.indptr[row], queries.indptr[row + 1])
+            answers.append(self._explained(items, scores, hybrid, queries.indices[cells], queries.data[cells]))
         return answers
 
-    def popular(self, n: int, hidden: Collection[str] = ()) -> list[Scored]:
+    def popular(self, n: int, unavailable: Collection[str] = ()) -> list[Scored]:
         """The n most popular items now."""
-        return self.recommend([()], n, hidden)[0]
+        return self.recommend([()], n, unavailable)[0]
 
-    def rank(self, tastes: CSR, seen: CSR, n: int) -> tuple[Array, Array]:
+    def rank(self, queries: CSR, seen: CSR, n: int) -> tuple[Array, Array]:
         """The answer for encoded users: items (int32, users x n, -1 where none is left) and scores (float64).
 
-        `user_item_matrix` is users x items with weights, `seen` users x items with what must not be answered. This is what
-        `recommend` does, without touches before and explanations after.
+        `queries` is users x items with weights, `seen` users x items with what must not be answered. `recommend` does
+        the same, with interactions before and explanations after.
         """
-        rows = np.full((tastes.shape[0], n), -1, dtype=np.int32)
-        values = np.full((tastes.shape[0], n), -np.inf)
-        for row, (items, scores, _) in enumerate(self._ranked(tastes, seen, n, np.zeros(0, dtype=np.int32))):
+        rows = np.full((queries.shape[0], n), -1, dtype=np.int32)
+        values = np.full((queries.shape[0], n), -np.inf)
+        for row, (items, scores, _) in enumerate(self._ranked(queries, seen, n, np.zeros(0, dtype=np.int32))):
             rows[row, : len(items)] = items
             values[row, : len(items)] = scores
         return rows, values
 
-    def candidates(self, tastes: CSR, seen: CSR, evidence: RankingFeatures) -> Candidates:
-        """The encoded users' candidates, as a ranker is taught on them."""
+    def candidates(self, queries: CSR, seen: CSR, ranking_features: RankingFeatures) -> Candidates:
+        """The encoded users' candidates with their features, as a ranker is trained on them."""
         nothing = np.zeros(0, dtype=np.int32)
-        chunks = _chunks(tastes, seen)
+        chunks = _chunks(queries, seen)
         return Candidates.joined(
-            [evidence.candidates(some, self._mixes(some, known, nothing)) for some, known in chunks]
+            [ranking_features.candidates(some, self._hybrid_scores(some, known, nothing)) for some, known in chunks]
         )
 
-    def _ranked(self, tastes: CSR, seen: CSR, n: int, hidden: Array) -> Iterator[tuple[Array, Array, Array]]:
-        """Per user: the items of the answer, their scores, and the part of each score that is the user's own taste."""
-        for chunk, known in _chunks(tastes, seen):
-            mixes = self._mixes(chunk, known, hidden)
-            ordered = self._reordered(chunk, mixes, n) if self.evidence else (mix.best(n) for mix in mixes)
-            for mix, (items, scores) in zip(mixes, ordered, strict=True):
-                yield items, scores, mix.own(items)
+    def _ranked(
+        self, queries: CSR, seen: CSR, n: int, unavailable: Array
+    ) -> Iterator[tuple[Array, Array, HybridScores]]:
+        """Per user the items of the answer, their scores, and the hybrid scores."""
+        for chunk, known in _chunks(queries, seen):
+            hybrid = self._hybrid_scores(chunk, known, unavailable)
+            ordered = self._reordered(chunk, hybrid, n) if self.ranking_features else (each.best(n) for each in hybrid)
+            for each, (items, scores) in zip(hybrid, ordered, strict=True):
+                yield items, scores, each
 
-    def _mixes(self, tastes: CSR, seen: CSR, hidden: Array) -> list[HybridScores]:
-        """Each user's blended scores."""
-        opinions = SourceScores(tastes, self.influence)
-        mixes = []
-        moments = zip(opinions.means[:, 0].tolist(), opinions.spreads[:, 0].tolist(), strict=True)
-        for user, (mean, spread) in enumerate(moments):
-            columns, values = opinions.of(user)
-            barred = np.concatenate([seen.indices[seen.indptr[user] : seen.indptr[user + 1]], hidden])
-            if spread > 0 and self._share > 0:
-                base, own = self._base - self._share * mean / spread, values * (self._share / spread)
+    def _hybrid_scores(self, queries: CSR, seen: CSR, unavailable: Array) -> list[HybridScores]:
+        """Each user's weighted z-scores."""
+        found = [(weight, source.scores(queries)) for weight, source in self._personal]
+        hybrid = []
+        for user in range(queries.shape[0]):
+            filtered = np.concatenate([seen.indices[seen.indptr[user] : seen.indptr[user + 1]], unavailable])
+            base, parts = self._base, []
+            for weight, scores in found:
+                deviation = scores.deviations[user]
+                if deviation > 0:
+                    base = base - weight * scores.means[user] / deviation
+                    columns, values = scores.row(user)
+                    parts.append((columns, values * (weight / deviation)))
+            if not parts:
+                nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
+                hybrid.append(HybridScores(self._everyone, self._order, *nothing, filtered))
             else:
-                base, columns, own = self._popular, columns[:0], values[:0]
-            mixes.append(HybridScores(base, self._order, columns, own, barred))
-        return mixes
+                hybrid.append(HybridScores(base, self._order, *_added(parts), filtered))
+        return hybrid
 
-    def _reordered(self, tastes: CSR, mixes: Sequence[HybridScores], n: int) -> Iterator[tuple[Array, Array]]:
-        """Per user the n best items and their scores: those that the ranker values, then the rest as the blend does.
+    def _reordered(self, queries: CSR, hybrid: Sequence[HybridScores], n: int) -> Iterator[tuple[Array, Array]]:
+        """Per user the n best items and their scores: the candidates as the ranker orders them, then the others.
 
-        Nothing is known of a user without a taste: then the blend's order, which is popularity, holds.
+        A ranker knows nothing of a user without interactions: then the order of the hybrid holds.
         """
-        if self.evidence is None or self.config.ranker is None:
+        if self.ranking_features is None or self.config.ranker is None:
             raise ValueError("there is no ranker")
-        candidates = self.evidence.candidates(tastes, mixes)
+        candidates = self.ranking_features.candidates(queries, hybrid)
         values = self.config.ranker.scores(candidates)
         edges = np.append(0, np.cumsum(candidates.sizes))
-        known = (np.diff(tastes.indptr) > 0).tolist()
-        for mix, personal, (start, end) in zip(mixes, known, pairwise(edges.tolist()), strict=True):
+        known = (np.diff(queries.indptr) > 0).tolist()
+        for each, personal, (start, end) in zip(hybrid, known, pairwise(edges.tolist()), strict=True):
             if not personal or start == end:
-                yield mix.best(n)
+                yield each.best(n)
                 continue
-            items, scores = first(candidates.items[start:end], values[start:end], n)
+            items, scores = top_k(candidates.items[start:end], values[start:end], n)
             if len(items) < n:
-                more, below = mix.without(items).best(n - len(items))
+                more, below = each.without(items).best(n - len(items))
                 items = np.concatenate([items, more])
                 scores = np.concatenate([scores, below - below[:1] + scores[-1]])
             yield items, scores
 
-    def personal_share(self, tastes: CSR, seen: CSR, n: int = 10) -> float:
-        """Of all places of the encoded users' answers, the part in which the user's own taste decides."""
+    def personal_share(self, queries: CSR, seen: CSR, n: int = 10) -> float:
+        """Of all places of the encoded users' answers, the part in which the user's own history decides."""
         shown = personal = 0
-        for items, _, own in self._ranked(tastes, seen, n, np.zeros(0, dtype=np.int32)):
+        for items, _, hybrid in self._ranked(queries, seen, n, np.zeros(0, dtype=np.int32)):
             shown += len(items)
-            personal += int(self._personal(items, own).sum())
+            personal += int(self._is_personal(items, hybrid).sum())
         return personal / max(shown, 1)
 
-    def _personal(self, items: Array, own: Array) -> Array:
-        """bool per item: whether the user's own part of its score is more than popularity's."""
-        return np.asarray(own > np.maximum(self._base[items], 0))
+    def _is_personal(self, items: Array, hybrid: HybridScores) -> Array:
+        """bool per item: whether personal sources add more to its score than the others give."""
+        return np.asarray(hybrid.own(items) > np.maximum(self._base[items], 0))
 
-    def _explained(self, items: Array, scores: Array, own: Array, touched: Array, weights: Array) -> list[Scored]:
+    def _explained(
+        self, items: Array, scores: Array, hybrid: HybridScores, queried: Array, weights: Array
+    ) -> list[Scored]:
         because = np.full(len(items), -1)
-        personal = self._personal(items, own)
-        # What only dislikes speak of may be personal without a neighbour.
-        personal &= np.diff(self.neighbours.indptr)[items] > 0
-        if personal.any():
-            because[personal] = self._strongest(items[personal], touched, weights)
+        personal = np.flatnonzero(self._is_personal(items, hybrid))
+        for _, source in self._personal:
+            silent = personal[because[personal] < 0]
+            if len(silent):
+                because[silent] = source.because(items[silent], queried, weights)
         ids = self.item_ids
         return [
             Scored(ids[item], score, None if why < 0 else ids[why], "popular" if why < 0 else "similar")
             for item, score, why in zip(items.tolist(), scores.tolist(), because.tolist(), strict=True)
         ]
 
-    def _strongest(self, items: Array, touched: Array, weights: Array) -> Array:
-        """Per item, each of which has neighbours, the liked one that speaks most for it, of equals the first; or -1."""
-        taste = np.zeros(len(self.item_ids))
-        taste[touched] = np.maximum(weights, 0)
-        starts = self.neighbours.indptr[items].astype(np.int64)
-        lengths = self.neighbours.indptr[items + 1] - starts
-        first_cells = np.cumsum(lengths) - lengths
-        cells = np.arange(lengths.sum()) + np.repeat(starts - first_cells, lengths)
-        near = self.neighbours.indices[cells]
-        parts = taste[near] * self.neighbours.data[cells]
-        most = np.maximum.reduceat(parts, first_cells)
-        best = np.flatnonzero(parts == np.repeat(most, lengths))
-        return np.where(most > 0, near[best[np.searchsorted(best, first_cells)]], -1)
-
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Everything as named arrays and a small JSON manifest."""
-        arrays = {
-            **pack_strings("item_ids", self.item_ids),
-            **csr_arrays("neighbours", self.neighbours),
-            **csr_arrays("influence", self.influence),
-            "popularity": self.popularity,
-            **(self.evidence.to_arrays() if self.evidence is not None else {}),
-        }
+        arrays = pack_strings("item_ids", self.item_ids)
+        for place, source in enumerate(self.sources):
+            arrays |= {f"source_{place}_{name}": array for name, array in source.to_arrays().items()}
+        if self.ranking_features is not None:
+            arrays |= self.ranking_features.to_arrays()
         manifest = {
             "config": self.config.model_dump(mode="json"),
             "rules": {action: rule.model_dump(mode="json") for action, rule in self.rules.items()},
@@ -254,46 +252,45 @@ class HybridRecommender:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> "HybridRecommender":
-        """What `to_arrays` gave; the arrays may be memory-mapped and read-only."""
+        """What `to_arrays` gave; the arrays may be memory-mapped and read-only. Raises NotFound without a source."""
         item_ids = unpack_strings("item_ids", arrays)
+        config = HybridConfig.model_validate(manifest["config"])
+        sources = []
+        for place, each in enumerate(config.sources):
+            prefix = f"source_{place}_"
+            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            sources.append(source_class(each.source).from_arrays(each, own, len(item_ids)))
         model = cls(
             item_ids,
-            csr_from("neighbours", arrays, len(item_ids)),
-            np.asarray(arrays["popularity"]),
-            HybridConfig.model_validate(manifest["config"]),
+            sources,
+            config,
             {action: ActionRule.model_validate(rule) for action, rule in manifest["rules"].items()},
-            # Models of before robust time have none of these, and know no pauses.
-            Timeline(manifest.get("since_ms", 0), manifest.get("now_ms", 0), pauses_from(manifest.get("pauses", ()))),
-            csr_from("influence", arrays, len(item_ids)),
-            RankingFeatures.from_arrays(arrays) if "evidence_items" in arrays else None,
+            Timeline(manifest["since_ms"], manifest["now_ms"], pauses_from(manifest["pauses"])),
+            RankingFeatures.from_arrays(arrays) if "ranking_items" in arrays else None,
         )
         model.newness = Newness.model_validate(manifest.get("newness", {}))
         return model
 
 
-def _related(tastes: CSR, config: HybridConfig, unit: float) -> CSR:
-    if config.behaviour_share == 0:
-        items = tastes.shape[1]
-        nothing = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32), np.zeros(items + 1, dtype=np.int64)
-        return sparse.csr_matrix(nothing, shape=(items, items))
-    similarity = item_similarity(tastes, config.shrinkage, config.neighbours, unit)
-    if config.relation == "similarity" or similarity.shape[0] > MOST_ITEMS:
-        return similarity
-    return neighbourhood_ridges(tastes, similarity, config.neighbours, [config.penalty], unit)[0]
+def _added(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The columns (rising) that any of the sparse rows has, and the sums of their values."""
+    if len(parts) == 1:
+        return parts[0]
+    columns, places = np.unique(np.concatenate([columns for columns, _ in parts]), return_inverse=True)
+    return columns, np.bincount(places, np.concatenate([values for _, values in parts]), len(columns))
 
 
-def _chunks(tastes: CSR, seen: CSR) -> Iterator[tuple[CSR, CSR]]:
+def _no_query(items: int) -> CSR:
+    """One user without interactions."""
+    return sparse.csr_matrix((1, items), dtype=np.float64)
+
+
+def _chunks(queries: CSR, seen: CSR) -> Iterator[tuple[CSR, CSR]]:
     """The rows of both, in pieces with few enough cells."""
-    users, items = tastes.shape
+    users, items = queries.shape
     height = max(CHUNK_CELLS // max(items, 1), 1)
     if users <= height:
-        yield tastes, seen
+        yield queries, seen
         return
     for start in range(0, users, height):
-        yield tastes[start : start + height], seen[start : start + height]
-
-
-def _transposed(matrix: CSR) -> CSR:
-    transposed = matrix.T.tocsr()
-    transposed.sort_indices()
-    return transposed
+        yield queries[start : start + height], seen[start : start + height]

@@ -11,7 +11,7 @@ from lemo.recommenders.hybrid.trees import Trees
 Array = np.ndarray[Any, Any]
 
 
-class Ranker(BaseModel):
+class TreeRanker(BaseModel):
     """A taught ranker: part of a configuration, as it knows no item and no user, only what makes a candidate good."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,4 +24,4 @@ class Ranker(BaseModel):
 
     def scores(self, candidates: Candidates) -> Array:
         """float64 (rows,): the larger, the better."""
-        return np.asarray(self.start * candidates.standing + self.trees.scores(candidates.features))
+        return np.asarray(self.start * candidates.normalised + self.trees.scores(candidates.features))

@@ -11,15 +11,9 @@ Array = np.ndarray[Any, Any]
 
 LEAVES = 8
 """Most leaves of a tree: one bit each in a byte."""
-BLOCK_CELLS = 1_000_000
-"""Comparisons held at once."""
-FEW_ROWS = 500
-"""More rows than a request has are worth numba, which a process that answers requests need not load."""
 EXACT = float(1 << 30)
 """Leaves' values are whole numbers over this."""
 _ALL = np.uint8(255)
-_LOWEST = np.array([8] + [(byte & -byte).bit_length() - 1 for byte in range(1, 256)], dtype=np.intp)
-"""The place of the lowest bit of each byte."""
 
 
 def _packed(values: Array) -> str:
@@ -61,43 +55,18 @@ class Trees(BaseModel):
     def __hash__(self) -> int:
         return hash(self.values.tobytes())
 
-    @cached_property
-    def _steps(self) -> tuple[list[Array], Array]:
-        """Per feature the thresholds that nodes ask about, rising; per node how many of its feature's are below its."""
-        count = int(self.features.max(initial=-1)) + 1
-        asked = np.isfinite(self.thresholds)
-        steps = [np.unique(self.thresholds[asked & (self.features == feature)]) for feature in range(count)]
-        places = np.array(
-            [np.searchsorted(steps[feature], at) for feature, at in zip(self.features, self.thresholds, strict=True)]
-        )
-        return steps, places.astype(np.uint8 if max(map(len, steps), default=0) < 256 else np.uint16)
-
     def scores(self, rows: Array) -> Array:
         """float64 (rows,): the sums for rows of finite features (rows x features)."""
-        if len(rows) > FEW_ROWS:
-            from lemo.recommenders.kernels.hybrid import tree_sums
+        from lemo.recommenders.kernels.hybrid import tree_sums
 
-            sums = np.empty(len(rows))
-            # Copies, because the kernel is compiled for arrays that may be written.
-            thresholds, survivors, values = (array.copy() for array in (self.thresholds, self.survivors, self.values))
-            tree_sums(rows, self.features.astype(np.int64), thresholds, survivors, values, sums)
-            return sums
-        steps, places = self._steps
-        # How many thresholds a value is above: nodes then compare bytes.
-        above = np.empty((len(steps), len(rows)), dtype=places.dtype)
-        for feature, thresholds in enumerate(steps):
-            above[feature] = np.searchsorted(thresholds, rows[:, feature])
-        trees = len(self.values) // LEAVES
-        leaves = np.arange(trees)[:, None] * LEAVES
-        found = np.empty(len(rows))
-        height = max(BLOCK_CELLS // max(len(self.features), 1), 1)
-        for start in range(0, len(rows), height):
-            asked = above[:, start : start + height][self.features] <= places[:, None]
-            left = np.where(asked, _ALL, self.survivors[:, None]).reshape(trees, LEAVES - 1, -1)
-            reached = _LOWEST[np.bitwise_and.reduce(left, axis=1)] + leaves
-            # Values are multiples of 2**-30, so that sums are exact in whatever order.
-            found[start : start + height] = self.values[reached].sum(axis=0)
-        return found
+        sums = np.empty(len(rows))
+        tree_sums(np.ascontiguousarray(rows, dtype=np.float32), *self._nodes, sums)
+        return sums
+
+    @cached_property
+    def _nodes(self) -> tuple[Array, Array, Array, Array]:
+        """Copies of the arrays, because the kernel is compiled for arrays that may be written."""
+        return self.features.astype(np.int64), self.thresholds.copy(), self.survivors.copy(), self.values.copy()
 
 
 def trees_of(dumped: list[dict[str, Any]]) -> Trees:

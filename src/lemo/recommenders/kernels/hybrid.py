@@ -1,6 +1,6 @@
-"""Loops that numba compiles to answer many users at once: what is said to them, their candidates, what trees think.
+"""Loops that numba compiles to answer users: scores of a similarity source, candidates, sums of trees.
 
-A single request does the same in numpy, to the last bit, so that a process that answers requests need not load this.
+One user and many are answered by the same loops, so that they get the same answers to the last bit.
 """
 
 from typing import Any
@@ -13,61 +13,54 @@ Array = np.ndarray[Any, Any]
 
 
 @compiled
-def told(
-    taste_starts: Array,
-    tasted: Array,
-    tastes: Array,
+def multiply(
+    query_starts: Array,
+    queried: Array,
+    weights: Array,
     starts: Array,
     columns: Array,
     values: Array,
-    count: int,
+    items: int,
     out_starts: Array,
     out_columns: Array,
     out_values: Array,
 ) -> None:
-    """Writes what is said to users, as sparse rows: one for each user and relation, columns rising, no zeros.
+    """Writes queries (users x items, float64 weights) times a matrix (items x items, float32) as sparse rows.
 
-    `user_item_matrix` (float64) is users x items, `values` (float32) items x (relations * count); `out_starts` is int64
-    (rows + 1,), `out_columns` (int64) and `out_values` (float64) have room for all of it.
+    Columns rise, and there are no zeros. `out_starts` is int64 (users + 1,); `out_columns` (int64) and `out_values`
+    (float64) have room for all cells.
     """
-    users = len(taste_starts) - 1
-    relations = (len(out_starts) - 1) // max(users, 1)
-    sums = np.zeros(relations * count, np.float64)
+    sums = np.zeros(items, np.float64)
     # A bit for each column that has a sum; the place of the lowest one in a word by a de Bruijn sequence.
-    words = np.zeros(relations * count // 64 + 1, np.uint64)
+    words = np.zeros(items // 64 + 1, np.uint64)
     sequence, one, six, low = np.uint64(0x03F79D71B4CB0A89), np.uint64(1), np.uint64(58), np.uint64(63)
     places = np.zeros(64, np.int64)
     for place in range(64):
         places[(sequence << np.uint64(place)) >> six] = place
     size = 0
-    for user in range(users):
-        for place in range(taste_starts[user], taste_starts[user + 1]):
-            weight = tastes[place]
-            for cell in range(starts[tasted[place]], starts[tasted[place] + 1]):
+    for user in range(len(query_starts) - 1):
+        for place in range(query_starts[user], query_starts[user + 1]):
+            weight = weights[place]
+            for cell in range(starts[queried[place]], starts[queried[place] + 1]):
                 column = columns[cell]
                 sums[column] += weight * values[cell]
                 words[column >> 6] |= one << (np.uint64(column) & low)
-        relation = 0
         for word in range(len(words)):
             left = words[word]
             words[word] = 0
             while left:
                 column = 64 * word + places[((left & (~left + one)) * sequence) >> six]
                 left &= left - one
-                while column >= (relation + 1) * count:
-                    relation += 1
-                    out_starts[user * relations + relation] = size
                 if sums[column] != 0:
-                    out_columns[size] = column - relation * count
+                    out_columns[size] = column
                     out_values[size] = sums[column]
                     sums[column] = 0
                     size += 1
-        for rest in range(relation + 1, relations + 1):
-            out_starts[user * relations + rest] = size
+        out_starts[user + 1] = size
 
 
 @compiled
-def keep(scores: Array, items: Array, filled: int, score: float, item: int) -> int:
+def push_top_k(scores: Array, items: Array, filled: int, score: float, item: int) -> int:
     """Puts an item where it belongs among the best ones, of equals the lower number first; returns how many there are.
 
     The first `filled` of the lists are in use; the last one falls out when they are full.
@@ -86,69 +79,70 @@ def keep(scores: Array, items: Array, filled: int, score: float, item: int) -> i
 
 
 @compiled
-def choose(
+def generate_candidates(
     base: Array,
     order: Array,
-    mixed: Array,
+    personal: Array,
     own: Array,
-    barred: Array,
-    hottest: Array,
+    filtered: Array,
+    top_popular: Array,
     starts: Array,
+    ends: Array,
     columns: Array,
     values: Array,
     depth: int,
     marks: Array,
     sums: Array,
     items: Array,
-    said: Array,
-    blended: Array,
+    source_scores: Array,
+    hybrid_scores: Array,
 ) -> int:
     """Writes one user's candidates into `items` (int64, rising), and returns how many there are.
 
-    They are the `depth` best of the blend (`base`, float64, with `own` added at `mixed`; `order` is its items best
-    first), of each row of `hottest`, and of each relation, whose cells begin at `starts` in `columns` and `values`.
-    None is one of `barred`. `said` (float64, relations x candidates) is what each relation says of them, `blended` the
-    blend's score. `marks` (uint8) and `sums` (float64), one for each item, are all zero before and after.
+    They are the `depth` best of the hybrid (`base`, float64, with `own` added at `personal`; `order` is its items best
+    first), of each row of `top_popular`, and of each source, whose cells are from `starts` to `ends` in `columns` and
+    `values`. None is one of `filtered`. `source_scores` (float64, sources x candidates) and `hybrid_scores` receive
+    their scores. `marks` (uint8) and `sums` (float64), one for each item, are all zero before and after.
     """
-    is_barred, is_mixed, is_chosen = np.uint8(1), np.uint8(2), np.uint8(4)
+    is_filtered, is_personal, is_chosen = np.uint8(1), np.uint8(2), np.uint8(4)
     best, scores = np.empty(depth, np.int64), np.empty(depth, np.float64)
     size = 0
-    for item in barred:
-        marks[item] |= is_barred
+    for item in filtered:
+        marks[item] |= is_filtered
     filled = 0
-    for place in range(len(mixed)):
-        item = mixed[place]
-        marks[item] |= is_mixed
+    for place in range(len(personal)):
+        item = personal[place]
+        marks[item] |= is_personal
         sums[item] = own[place]
-        if not marks[item] & is_barred:
-            filled = keep(scores, best, filled, base[item] + own[place], item)
+        if not marks[item] & is_filtered:
+            filled = push_top_k(scores, best, filled, base[item] + own[place], item)
     found = 0
     for item in order:
         if found == depth:
             break
         if not marks[item]:
-            filled = keep(scores, best, filled, base[item], item)
+            filled = push_top_k(scores, best, filled, base[item], item)
             found += 1
     for item in best[:filled]:
         marks[item] |= is_chosen
         items[size] = item
         size += 1
-    for row in range(len(hottest)):
+    for row in range(len(top_popular)):
         found = 0
-        for item in hottest[row]:
+        for item in top_popular[row]:
             if found == depth:
                 break
-            if not marks[item] & is_barred:
+            if not marks[item] & is_filtered:
                 found += 1
                 if not marks[item] & is_chosen:
                     marks[item] |= is_chosen
                     items[size] = item
                     size += 1
-    for relation in range(len(starts) - 1):
+    for source in range(len(starts)):
         filled = 0
-        for cell in range(starts[relation], starts[relation + 1]):
-            if values[cell] > 0 and not marks[columns[cell]] & is_barred:
-                filled = keep(scores, best, filled, values[cell], columns[cell])
+        for cell in range(starts[source], ends[source]):
+            if values[cell] > 0 and not marks[columns[cell]] & is_filtered:
+                filled = push_top_k(scores, best, filled, values[cell], columns[cell])
         for item in best[:filled]:
             if not marks[item] & is_chosen:
                 marks[item] |= is_chosen
@@ -157,19 +151,19 @@ def choose(
     items[:size].sort()
     for place in range(size):
         item = items[place]
-        blended[place] = base[item] + sums[item]
+        hybrid_scores[place] = base[item] + sums[item]
         marks[item] = 0
-    for item in mixed:
+    for item in personal:
         sums[item] = 0
         marks[item] = 0
-    for item in barred:
+    for item in filtered:
         marks[item] = 0
-    for relation in range(len(starts) - 1):
-        for cell in range(starts[relation], starts[relation + 1]):
+    for source in range(len(starts)):
+        for cell in range(starts[source], ends[source]):
             sums[columns[cell]] = values[cell]
         for place in range(size):
-            said[relation, place] = sums[items[place]]
-        for cell in range(starts[relation], starts[relation + 1]):
+            source_scores[source, place] = sums[items[place]]
+        for cell in range(starts[source], ends[source]):
             sums[columns[cell]] = 0
     return size
 

@@ -1,9 +1,8 @@
-"""Loops that numba compiles: each item's nearest items, common weights, the largest cells of a row, and how
-good mixes are.
+"""Loops that numba compiles to fit sources: each item's nearest items, common weights, the largest cells of a row.
 
 Compiling takes some seconds, once for a machine: the code is kept beside this file, in NUMBA_CACHE_DIR, or in the
-user's cache folder, whichever can be written. Importing this takes a second: only what fits models does. Nothing here
-holds Python's global lock, so plain threads may run it side by side.
+user's cache folder, whichever can be written. Nothing here holds Python's global lock, so plain threads may run it side
+by side.
 
 A candidate is one unsigned number, its *key*: the bits of its value (a positive float32 orders as its bits do), then
 the complement of its number. So the larger key is the larger value, and of equal values the lower number.
@@ -244,106 +243,3 @@ def common_weights(
         for place in range(item_starts[item], item_starts[item + 1]):
             for other in range(user_starts[users[place]], user_starts[users[place] + 1]):
                 sums[items[other]] = 0
-
-
-@compiled
-def judge(
-    taste_starts: Array,
-    tasted: Array,
-    tastes: Array,
-    starts: Array,
-    columns: Array,
-    values: Array,
-    seen_starts: Array,
-    seen: Array,
-    relevant_starts: Array,
-    relevant: Array,
-    ideal: Array,
-    hot: Array,
-    popular: Array,
-    shares: Array,
-    depth: int,
-    gains: Array,
-) -> None:
-    """Adds to `gains` (float32 (users, popularities, shares)) the NDCG@10 of each mix of behaviour with popularity.
-
-    Users x items each: what the users like and how much, what they have seen, what is relevant to them (with `ideal`,
-    float64 (users,), the best possible gain). `starts`, `columns` and `values` say what a taste for an item speaks for.
-    Candidates are `hot` (int64 (users, places), -1 for none) and the `depth` items that behaviour thinks best. Their
-    scores are z-scores: of behaviour, and `popular` (float64 (popularities, items)).
-    """
-    count = popular.shape[1]
-    sums = np.zeros(count, np.float64)
-    told, barred, chosen = np.full(count, -1), np.full(count, -1), np.full(count, -1)
-    touched = np.zeros(count, np.int64)
-    keys = np.zeros(count, np.uint64)
-    cell = np.zeros(1, np.float32)
-    bits = cell.view(np.uint32)
-    candidates = np.zeros(depth + hot.shape[1], np.int64)
-    own = np.zeros(len(candidates), np.float64)
-    everyone = np.zeros(len(candidates), np.float64)
-    for user in range(len(taste_starts) - 1):
-        mentioned = 0
-        for place in range(taste_starts[user], taste_starts[user + 1]):
-            item, weight = tasted[place], tastes[place]
-            for other in range(starts[item], starts[item + 1]):
-                column = columns[other]
-                if told[column] != user:
-                    told[column] = user
-                    touched[mentioned] = column
-                    mentioned += 1
-                    sums[column] = 0
-                sums[column] += weight * values[other]
-        total, squares = 0.0, 0.0
-        for place in range(mentioned):
-            total += sums[touched[place]]
-            squares += sums[touched[place]] ** 2
-        mean = total / count
-        variance = squares / count - mean * mean
-        for place in range(seen_starts[user], seen_starts[user + 1]):
-            barred[seen[place]] = user
-        size = 0
-        for place in range(mentioned):
-            column = touched[place]
-            if sums[column] > 0 and barred[column] != user:
-                keys[size] = key_of(sums[column], column, cell, bits)
-                size += 1
-        if size > depth:
-            narrow(keys, size, depth)
-            size = depth
-        for place in range(size):
-            column = np.int64(np.uint32(0xFFFFFFFF) - np.uint32(keys[place] & np.uint64(0xFFFFFFFF)))
-            candidates[place] = column
-            chosen[column] = user
-        for column in hot[user]:
-            if column >= 0 and chosen[column] != user:
-                candidates[size] = column
-                chosen[column] = user
-                size += 1
-        spread = np.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
-        for place in range(size):
-            column = candidates[place]
-            value = sums[column] if told[column] == user else 0.0
-            own[place] = (value - mean) / spread if spread > 0 else 0.0
-        for cells in range(relevant_starts[user], relevant_starts[user + 1]):
-            item = relevant[cells]
-            if chosen[item] != user:
-                continue
-            found = 0
-            while candidates[found] != item:
-                found += 1
-            for which in range(len(popular)):
-                for place in range(size):
-                    everyone[place] = popular[which, candidates[place]]
-                for share in range(len(shares)):
-                    part, rest = shares[share], 1 - shares[share]
-                    wanted = part * own[found] + rest * everyone[found]
-                    rank = 0
-                    for place in range(size):
-                        rank += part * own[place] + rest * everyone[place] > wanted
-                    if rank < 10:  # of equals the first item wins
-                        for place in range(size):
-                            value = part * own[place] + rest * everyone[place]
-                            rank += value == wanted and candidates[place] < item
-                    if rank < 10:
-                        gains[user, which, share] += 1 / np.log2(rank + 2.0) / ideal[user]

@@ -1,21 +1,24 @@
-"""Selection: the blend that would have answered best in the recent past."""
+"""Hyperparameter search: the hybrid that would have answered best in the recent past."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from lemo.domain.errors import EngineUnavailable
-from lemo.domain.scenario import ActionRule
+from lemo.domain.scenario import SOURCES, ActionRule
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
 from lemo.recommenders.evaluation.significance import compare
 from lemo.recommenders.evaluation.splits import Protocol, Split, folds_in_time, sampled, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from lemo.recommenders.selection.ranker_training import teach
-from lemo.recommenders.selection.search_space import SearchSpace, judged
+from lemo.recommenders.interfaces import SourceConfig
+from lemo.recommenders.registry import source_class
+from lemo.recommenders.selection.ranker_training import train_ranker
+from lemo.recommenders.selection.search_space import Mixture, SearchSpace, evaluate_space
+from lemo.recommenders.sources.popularity import PopularityConfig
 from lemo.recommenders.sources.ridge import MOST_ITEMS
 
 Array = np.ndarray[Any, Any]
@@ -23,13 +26,15 @@ Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
 
 STARTS = (0.45, 0.6, 0.75)
-"""Quantiles of all acts at which the validation windows begin."""
+"""Quantiles of all interactions at which the validation folds begin."""
 RECENCY = 1.5
-"""How much more each window counts than the one before: the near past is most like the future."""
-PLATEAU = 0.99
-"""Mixes this close to the best are as good as the best; the middle one of these is chosen, not the luckiest."""
+"""How much more each fold counts than the one before: the near past is most like the future."""
+NEAR_BEST = 0.99
+"""Mixtures this close to the best are as good as the best; the one of the median share is chosen, not the luckiest."""
 MOST_USERS = 800
-"""Users asked about per window: more change the choice little, and cost time."""
+"""Users per fold: more change the choice little, and cost time."""
+EXTRA_WEIGHTS = (0.1, 0.3, 1.0)
+"""Weights that are tried for a source besides item-kNN, ridge and popularity."""
 FEWEST_USERS = 10
 """Validation on fewer users than this chooses by chance."""
 
@@ -39,38 +44,38 @@ class Selection(BaseModel):
 
     config: HybridConfig
     popularity: HybridConfig
-    """The best configuration without behaviour: popularity with its best half-life."""
+    """The best configuration without a personal source: popularity with its best half-life."""
     ndcg_at_10: float | None
-    """Mean over the validation windows; None where there was too little to choose by, and `config` is the default."""
+    """Mean over the validation folds; None where there was too little to choose by, and `config` is the default."""
     users: int
-    """Users asked about, over all windows."""
-    windows: int
+    """Users over all folds."""
+    folds: int
 
 
 class Assessment(BaseModel):
-    """What an honest test says: chosen and fitted on the first part, measured on the last."""
+    """An honest test: chosen and fitted on the first part, measured on the last."""
 
     config: HybridConfig
-    """What was best on validation, with a ranker where that was better than the blend."""
+    """What was best on validation, with a ranker where that was better than the hybrid."""
     protocol: str
     """`time`: one moment for all; `user`: each user's last part."""
     validation: Selection
     model: Scorecard
     """Of `config`."""
-    blend: Scorecard
+    hybrid: Scorecard
     """Of `validation.config`: the same without a ranker."""
     popularity: Scorecard
     decayed_popularity: Scorecard
     """Popularity with the half-life that was best on validation."""
     without: str = ""
-    """Why no ranker could be taught, where something is missing for it."""
+    """Why no ranker could be trained, where something is missing for it."""
     seconds: float
 
     def best(self) -> tuple[HybridConfig, Scorecard]:
         """The configuration to serve: the chosen one, or what it is made of where that did better in the test."""
         return max(
             (self.config, self.model),
-            (self.validation.config, self.blend),
+            (self.validation.config, self.hybrid),
             (self.validation.popularity, self.decayed_popularity),
             key=lambda each: each[1].ndcg_at_10,
         )
@@ -85,33 +90,35 @@ def assess(
     rules: Mapping[str, ActionRule],
     report: Report = silent,
     protocol: Protocol | None = None,
+    sources: Sequence[str] = SOURCES,
 ) -> Assessment | None:
-    """Chooses and fits on the first 80 % of all acts, measures on the rest; None where nobody can be asked about.
+    """Chooses and fits on the first 80 % of all interactions, measures on the rest; None without users to ask about.
 
-    The model to serve is then `BlendModel.fit(interactions, assessment.best()[0], rules)`, on everything.
+    The model to serve is then `HybridRecommender.fit(interactions, assessment.best()[0], rules)`, on everything.
     """
     started = time.perf_counter()
     test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
-    selection = select(test.train, report, test.protocol)
-    taught, without = None, ""
+    selection = select(test.train, report, test.protocol, sources)
+    ranked, without = None, ""
     try:
-        taught = teach(test.train, selection.config, rules, report, test.protocol)
+        ranked = train_ranker(test.train, selection.config, rules, report, test.protocol)
     except EngineUnavailable as error:
         without = f"{error.message} {error.hint}"
-    contenders = [selection.config, HybridConfig(behaviour_share=0), selection.popularity]
-    contenders += [taught] if taught else []
+    undecayed = HybridConfig(sources=(PopularityConfig(),))
+    contenders = [selection.config, undecayed, selection.popularity]
+    contenders += [ranked] if ranked else []
     metrics = []
     for done, config in enumerate(contenders):
         report("measuring", done, len(contenders))
         metrics.append(evaluate(HybridRecommender.fit(test.train, config, rules), test))
     return Assessment(
-        config=taught or selection.config,
+        config=ranked or selection.config,
         protocol=test.protocol,
         validation=selection,
-        model=metrics[-1] if taught else metrics[0],
-        blend=metrics[0],
+        model=metrics[-1] if ranked else metrics[0],
+        hybrid=metrics[0],
         popularity=metrics[1],
         decayed_popularity=metrics[2],
         without=without,
@@ -119,69 +126,96 @@ def assess(
     )
 
 
-def select(interactions: Interactions, report: Report = silent, protocol: Protocol = "time") -> Selection:
-    """Chooses on validation windows inside the interactions, which ask as the protocol does; deterministic.
+def select(
+    interactions: Interactions,
+    report: Report = silent,
+    protocol: Protocol = "time",
+    sources: Sequence[str] = SOURCES,
+) -> Selection:
+    """Chooses on validation folds inside the interactions, which ask as the protocol does; deterministic.
 
-    Every source is fitted once per window; mixes are judged on the users' best candidates of all sources. Similarities
-    of all half-lives come first, then ridges of the half-life that was best among them,
-    which must be better beyond noise.
+    Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
+    of all half-lives comes first, then ridges of the best of these half-lives, which must be better beyond noise. Other
+    sources are added one by one where they make the hybrid better beyond noise.
     """
-    windows = [
+    folds = [
         (RECENCY**place, some)
-        for place, window in enumerate(_windows(interactions, protocol))
-        if len((some := sampled(window, MOST_USERS)).users) >= FEWEST_USERS
+        for place, fold in enumerate(_folds(interactions, protocol))
+        if len((some := sampled(fold, MOST_USERS)).users) >= FEWEST_USERS
     ]
-    if not windows:
-        config = HybridConfig()
-        alone = config.model_copy(update={"behaviour_share": 0.0})
-        return Selection(config=config, popularity=alone, ndcg_at_10=None, users=0, windows=0)
-    steps = iter(range(2 * len(windows)))
+    if not folds:
+        popular = HybridConfig(sources=(PopularityConfig(),))
+        return Selection(config=HybridConfig(), popularity=popular, ndcg_at_10=None, users=0, folds=0)
+    steps = iter(range(2 * len(folds)))
 
-    def asked(grid: SearchSpace) -> dict[HybridConfig, Array]:
-        found: dict[HybridConfig, list[Array]] = {}
-        for weight, window in windows:
-            report("choosing", next(steps), 2 * len(windows))
-            # Means of all users' values are then means over windows, each with its weight.
-            scale = weight / len(window.users) * users / sum(weight for weight, _ in windows)
-            for mix, values in judged(window, grid).items():
-                found.setdefault(mix, []).append(values * np.float32(scale))
-        return {mix: np.concatenate(values) for mix, values in found.items()}
+    def evaluated(space: SearchSpace) -> dict[Mixture, Array]:
+        found: dict[Mixture, list[Array]] = {}
+        for weight, fold in folds:
+            report("choosing", next(steps), 2 * len(folds))
+            # Means of all users' values are then means over folds, each with its weight.
+            scale = weight / len(fold.users) * users / sum(weight for weight, _ in folds)
+            for mixture, values in evaluate_space(fold, space).items():
+                found.setdefault(mixture, []).append(values * np.float32(scale))
+        return {mixture: np.concatenate(values) for mixture, values in found.items()}
 
-    users = sum(len(window.users) for _, window in windows)
-    grid = SearchSpace.of(interactions.span)
-    gains = asked(grid)
-    if len(interactions.item_ids) <= MOST_ITEMS:
-        similar = _best(gains, "similarity")
-        ridges = asked(grid.ridges(similar.behaviour_half_life_ms))
-        if compare(ridges[_best(ridges, "ridge")], gains[similar]).better:
+    users = sum(len(fold.users) for _, fold in folds)
+    space = SearchSpace.of(interactions.span)
+    gains = evaluated(space)
+    if "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
+        similar = _best(gains)
+        ridges = evaluated(space.ridges(similar.personal.half_life_ms if similar.personal else None))
+        if compare(ridges[_best(ridges)], gains[similar]).better:
             gains |= ridges
-    means = {mix: float(values.mean(dtype=np.float64)) for mix, values in gains.items()}
-    best = _middle_of_plateau(means)
+    means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
+    best = _median_of_near_best(means)
+    config = best.config()
+    for name in sources:
+        if name not in SOURCES:
+            report(f"trying {name}", 0, 1)
+            config = _with_source(config, name, [fold for _, fold in folds])
     return Selection(
-        config=best,
-        popularity=max((mix for mix in means if mix.behaviour_share == 0), key=means.__getitem__),
+        config=config,
+        popularity=max((mixture for mixture in means if mixture.share == 0), key=means.__getitem__).config(),
         ndcg_at_10=means[best],
         users=users,
-        windows=len(windows),
+        folds=len(folds),
     )
 
 
-def _best(gains: Mapping[HybridConfig, Array], relation: str) -> HybridConfig:
-    """The mix of this relation that has gained most."""
-    mixes = [mix for mix in gains if mix.behaviour_share > 0 and mix.relation == relation]
-    return max(mixes, key=lambda mix: float(gains[mix].mean(dtype=np.float64)))
+def _with_source(config: HybridConfig, name: str, folds: Sequence[Split]) -> HybridConfig:
+    """The hybrid with one more source, at the weight that is best on the folds; as it was where that is no better."""
+    extra = source_class(name).Config()
+    grown = {weight: _with_weight(config, extra, weight) for weight in EXTRA_WEIGHTS}
+    gains: dict[float, list[float]] = {weight: [] for weight in (0.0, *EXTRA_WEIGHTS)}
+    for fold in folds:
+        fitted = HybridRecommender.fit(fold.train, _with_weight(config, extra, 0.0), {})
+        for weight, values in gains.items():
+            model = fitted.with_config(grown[weight]) if weight else fitted
+            values += evaluate(model, fold).ndcg_by_user
+    best = max(EXTRA_WEIGHTS, key=lambda weight: sum(gains[weight]))
+    return grown[best] if compare(gains[best], gains[0.0]).better else config
 
 
-def _middle_of_plateau(means: Mapping[HybridConfig, float]) -> HybridConfig:
-    """The best mix among those with the median share of all mixes that are nearly as good as the best."""
-    least = PLATEAU * max(means.values())
-    good = [mix for mix, mean in means.items() if mean >= least]
-    share = sorted(mix.behaviour_share for mix in good)[len(good) // 2]
-    # max() keeps the first of equals, and the grid goes from plain to elaborate.
-    return max((mix for mix in good if mix.behaviour_share == share), key=means.__getitem__)
+def _with_weight(config: HybridConfig, extra: SourceConfig, weight: float) -> HybridConfig:
+    return config.model_copy(update={"sources": (*config.sources, extra.model_copy(update={"weight": weight}))})
 
 
-def _windows(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:
+def _best(gains: Mapping[Mixture, Array]) -> Mixture:
+    """The mixture with a personal source that has gained most."""
+    mixtures = [mixture for mixture in gains if mixture.share > 0]
+    return max(mixtures, key=lambda mixture: float(gains[mixture].mean(dtype=np.float64)))
+
+
+def _median_of_near_best(means: Mapping[Mixture, float]) -> Mixture:
+    """The best mixture among those with the median share of all mixtures that are nearly as good as the best."""
+    least = NEAR_BEST * max(means.values())
+    good = [mixture for mixture, mean in means.items() if mean >= least]
+    share = sorted(mixture.share for mixture in good)[len(good) // 2]
+    # max() keeps the first of equals, and the space goes from plain to elaborate.
+    return max((mixture for mixture in good if mixture.share == share), key=means.__getitem__)
+
+
+def _folds(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:
     if interactions.span == 0 or protocol == "user":
         yield split(interactions, protocol="user")
         return

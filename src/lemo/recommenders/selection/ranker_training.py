@@ -1,4 +1,4 @@
-"""Teaching: a ranker learns from the questions of several windows of the past.
+"""Ranker training: LambdaRank on the candidates of several folds of the past.
 
 LightGBM is imported here alone, so that only the process that trains needs it (and the system's libgomp).
 """
@@ -14,7 +14,7 @@ from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import ndcg
 from lemo.recommenders.evaluation.splits import Protocol, Split, folds_by_user, folds_in_time, sampled
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from lemo.recommenders.hybrid.ranker import Ranker
+from lemo.recommenders.hybrid.ranker import TreeRanker
 from lemo.recommenders.hybrid.ranking_features import HalfLives, RankingFeatures
 from lemo.recommenders.hybrid.trees import LEAVES, trees_of
 
@@ -23,16 +23,15 @@ Report = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
 
 STARTS = (0.2, 0.35, 0.5, 0.75)
-"""Quantiles of all acts at which the windows begin that the ranker learns from; the last overlaps no other."""
+"""Quantiles of all interactions at which the folds begin that the ranker is trained on; the last overlaps no other."""
 PARTS = (0.5, 0.65, 0.8, 1.0)
-"""Parts of each user's acts on which such windows are made where there is no time."""
+"""Parts of each user's interactions on which such folds are made where there is no time."""
 MOST_USERS: Mapping[Protocol, int] = {"time": 300, "user": 800}
-"""Users asked about per window: without time blend and ranker are closer, and it takes more of them to tell."""
+"""Users per fold: without time hybrid and ranker are closer, and it takes more users to tell."""
 FEWEST_USERS = 100
-"""A ranker that has learnt from fewer users than this in all has learnt their names."""
+"""Fewest users to train a ranker on; below it, LambdaRank overfits to individual users."""
 START = 0.3
-"""How much the blend counts before the first tree, in standard deviations of its scores: trees put right what it gets
-wrong, and where few users teach them they need not learn first what it knows already."""
+"""Weight of the normalised hybrid score before the first tree: trees correct it, and need not learn it from few users."""
 SEEDS = (0, 1)
 ROUNDS = 40
 PARAMETERS = {
@@ -54,24 +53,24 @@ PARAMETERS = {
 
 
 class RankingDataSet:
-    """One window: the candidates of its users, and which of them they liked."""
+    """One fold: the candidates of its users, and which of them they liked."""
 
     def __init__(
-        self, window: Split, config: HybridConfig, half_lives: HalfLives, rules: Mapping[str, ActionRule]
+        self, fold: Split, config: HybridConfig, half_lives: HalfLives, rules: Mapping[str, ActionRule]
     ) -> None:
-        model = HybridRecommender.fit(window.train, config, rules)
-        tastes = window.train.query_matrix(config.behaviour_half_life_ms)[window.users]
-        evidence = RankingFeatures.fit(window.train, half_lives)
-        found = model.candidates(tastes, window.train.seen_csr()[window.users], evidence)
-        width = window.relevant.shape[1]
-        asked = np.repeat(np.arange(len(window.users), dtype=np.int64), np.diff(window.relevant.indptr))
+        model = HybridRecommender.fit(fold.train, config, rules)
+        queries = fold.train.query_matrix(config.query_half_life_ms)[fold.users]
+        features = RankingFeatures.fit(fold.train, half_lives)
+        found = model.candidates(queries, fold.train.seen_csr()[fold.users], features)
+        width = fold.relevant.shape[1]
+        asked = np.repeat(np.arange(len(fold.users), dtype=np.int64), np.diff(fold.relevant.indptr))
         self.candidates = found
-        users = np.repeat(np.arange(len(window.users), dtype=np.int64), found.sizes)
-        self.positives = np.isin(users * width + found.items, asked * width + window.relevant.indices)
-        self._relevant = np.diff(window.relevant.indptr)
+        users = np.repeat(np.arange(len(fold.users), dtype=np.int64), found.sizes)
+        self.positives = np.isin(users * width + found.items, asked * width + fold.relevant.indices)
+        self._relevant = np.diff(fold.relevant.indptr)
 
     def ndcg_at_10(self, values: Array) -> float:
-        """What the users would see in the order of these values."""
+        """NDCG@10 of the candidates in the order of these values."""
         sizes = self.candidates.sizes
         rows = np.repeat(np.arange(len(sizes)), sizes)
         order = np.lexsort((-values, rows))
@@ -82,43 +81,43 @@ class RankingDataSet:
         return float(ndcg(hits, self._relevant).mean())
 
 
-def teach(
+def train_ranker(
     interactions: Interactions,
     config: HybridConfig,
     rules: Mapping[str, ActionRule],
     report: Report,
     protocol: Protocol = "time",
 ) -> HybridConfig | None:
-    """The configuration with a ranker that was better than the blend alone in the last window, which it had not seen.
+    """The configuration with a ranker that was better than the hybrid alone in the last fold, which it had not seen.
 
-    Windows ask as the protocol does. None where it was not better, or where there is too little to learn from. Raises
+    Folds ask as the protocol does. None where it was not better, or where there is too little to train on. Raises
     EngineUnavailable where LightGBM cannot be loaded.
     """
     if interactions.span == 0 and protocol == "time":
         return None
     half_lives = HalfLives.of(interactions.span)
-    windows = folds_in_time(interactions, STARTS) if protocol == "time" else folds_by_user(interactions, PARTS)
-    translate_errors = [sampled(window, MOST_USERS[protocol]) for window in windows]
-    translate_errors = [window for window in translate_errors if len(window.users)]
-    if len(translate_errors) < 2 or sum(len(window.users) for window in translate_errors) < FEWEST_USERS:
+    found = folds_in_time(interactions, STARTS) if protocol == "time" else folds_by_user(interactions, PARTS)
+    some = [sampled(fold, MOST_USERS[protocol]) for fold in found]
+    folds = [fold for fold in some if len(fold.users)]
+    if len(folds) < 2 or sum(len(fold.users) for fold in folds) < FEWEST_USERS:
         return None
-    lessons = []
-    for done, window in enumerate(translate_errors):
-        report("preparing lessons", done, len(translate_errors))
-        lessons.append(RankingDataSet(window, config, half_lives, rules))
-    last = lessons[-1]
-    report("teaching", 0, 2)
-    learnt = _learnt(lessons[:-1], SEEDS, half_lives)
-    told = last.candidates
-    if learnt is None or last.ndcg_at_10(learnt.scores(told)) <= last.ndcg_at_10(told.blended):
+    data_sets = []
+    for done, fold in enumerate(folds):
+        report("preparing ranking data", done, len(folds))
+        data_sets.append(RankingDataSet(fold, config, half_lives, rules))
+    last = data_sets[-1]
+    report("training the ranker", 0, 2)
+    trained = _trained(data_sets[:-1], SEEDS, half_lives)
+    unseen = last.candidates
+    if trained is None or last.ndcg_at_10(trained.scores(unseen)) <= last.ndcg_at_10(unseen.hybrid):
         return None
-    report("teaching", 1, 2)
-    ranker = _learnt(lessons, SEEDS, half_lives)
+    report("training the ranker", 1, 2)
+    ranker = _trained(data_sets, SEEDS, half_lives)
     return config.model_copy(update={"ranker": ranker}) if ranker else None
 
 
-def _learnt(lessons: Sequence[RankingDataSet], seeds: Sequence[int], half_lives: HalfLives) -> Ranker | None:
-    """The rankers of all seeds, added up; None where nobody liked a candidate or nothing could be told apart."""
+def _trained(data_sets: Sequence[RankingDataSet], seeds: Sequence[int], half_lives: HalfLives) -> TreeRanker | None:
+    """The rankers of all seeds, added up; None where nobody liked a candidate or no tree found a split."""
     try:
         import lightgbm
     except OSError as error:  # the wheel is there, the system's OpenMP is not
@@ -126,20 +125,22 @@ def _learnt(lessons: Sequence[RankingDataSet], seeds: Sequence[int], half_lives:
             f"LightGBM cannot be loaded: {error}.",
             "Install OpenMP's library: `apt-get install libgomp1` on Debian, `brew install libomp` on macOS.",
         ) from error
-    # A user who liked none of the candidates teaches nothing.
-    sizes = np.concatenate([lesson.candidates.sizes for lesson in lessons])
-    liked = np.concatenate([lesson.positives for lesson in lessons])
-    taught = np.add.reduceat(liked, np.cumsum(sizes) - sizes) > 0 if len(liked) else np.zeros(len(sizes), dtype=bool)
-    rows = np.repeat(taught, sizes)
+    # A user who liked none of the candidates has no order to learn.
+    sizes = np.concatenate([data_set.candidates.sizes for data_set in data_sets])
+    liked = np.concatenate([data_set.positives for data_set in data_sets])
+    informative = (
+        np.add.reduceat(liked, np.cumsum(sizes) - sizes) > 0 if len(liked) else np.zeros(len(sizes), dtype=bool)
+    )
+    rows = np.repeat(informative, sizes)
     if not rows.any():
         return None
-    features = np.concatenate([lesson.candidates.features for lesson in lessons])[rows]
-    start = START * np.concatenate([lesson.candidates.standing for lesson in lessons])[rows]
+    features = np.concatenate([data_set.candidates.features for data_set in data_sets])[rows]
+    start = START * np.concatenate([data_set.candidates.normalised for data_set in data_sets])[rows]
     labels = liked[rows].astype(np.float32)
-    data = lightgbm.Dataset(features, labels, group=sizes[taught], init_score=start, params=PARAMETERS)
+    data = lightgbm.Dataset(features, labels, group=sizes[informative], init_score=start, params=PARAMETERS)
     dumped: list[dict[str, Any]] = []
     for seed in seeds:
         booster = lightgbm.train(PARAMETERS | {"seed": seed}, data, num_boost_round=ROUNDS)
         dumped += booster.dump_model()["tree_info"]
     trees = trees_of(dumped)
-    return Ranker(half_lives=half_lives, trees=trees, start=START * len(seeds)) if np.any(trees.values) else None
+    return TreeRanker(half_lives=half_lives, trees=trees, start=START * len(seeds)) if np.any(trees.values) else None

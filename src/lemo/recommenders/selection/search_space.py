@@ -1,9 +1,9 @@
-"""The grid: every mix that selection may choose, judged on a window while each source is fitted only once."""
+"""The search space: every mixture of a personal source with popularity, evaluated on a fold by fitting each source once."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,131 +11,132 @@ from scipy import sparse
 
 from lemo.recommenders.evaluation.metrics import hits_of, ideal, ndcg
 from lemo.recommenders.evaluation.splits import Split
-from lemo.recommenders.hybrid.hybrid import LARGEST_SHARE, HybridConfig
-from lemo.recommenders.sources.item_knn import item_similarities
-from lemo.recommenders.sources.popularity import popularity, z_scores
-from lemo.recommenders.sources.ridge import neighbourhood_ridges
+from lemo.recommenders.hybrid.hybrid import HybridConfig
+from lemo.recommenders.interfaces import SourceConfig
+from lemo.recommenders.sources.item_knn import ItemKnn, ItemKnnConfig
+from lemo.recommenders.sources.popularity import PopularityConfig, popularity, z_scores
+from lemo.recommenders.sources.ridge import Ridge, RidgeConfig
+from lemo.recommenders.sources.similarity import SimilaritySource
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 POPULARITY_SPANS = (None, 0.1, 0.03, 0.01, 0.005)
 """Half-lives of popularity as parts of the span of time."""
-BEHAVIOUR_SPANS = (1.0, 0.3, 0.1, 0.05)
-"""Half-lives of behaviour as parts of the span of time."""
+PERSONAL_SPANS = (1.0, 0.3, 0.1, 0.05)
+"""Half-lives of personal sources as parts of the span of time."""
 SHRINKAGE = 20.0
 NEIGHBOURS = (100, 20)
-EXPLAINING = 30
+REGRESSORS = 30
 """Neighbours of a ridge: more cost their third power and were no better on any public data set tried."""
 PENALTIES = (5.0, 20.0, 100.0)
 SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Shares of behaviour, besides 0."""
+"""Shares of the personal source, besides 0."""
+LARGEST_SHARE = 0.999
+"""Popularity always decides between items on which the personal source is silent."""
 DEEPEST = 50
-"""Each source's best items that become candidates: what is in none of the lists hardly reaches a mix's first 10."""
+"""Each source's best items that become candidates: other items hardly reach the first 10 of a mixture."""
+
+Personal = ItemKnnConfig | RidgeConfig
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A personal source with popularity."""
+
+    personal: Personal | None
+    popularity_half_life_ms: float | None
+    share: float
+    """Weight of the personal source, 0 to 1; the rest is the weight of popularity."""
+
+    def config(self) -> HybridConfig:
+        """The hybrid of these two."""
+        share = min(self.share, LARGEST_SHARE)
+        popular = PopularityConfig(half_life_ms=self.popularity_half_life_ms, weight=1 - share)
+        if self.personal is None or share == 0:
+            return HybridConfig(sources=(popular,))
+        personal: SourceConfig = self.personal.model_copy(update={"weight": share})
+        return HybridConfig(sources=(personal, popular), query_half_life_ms=self.personal.half_life_ms)
 
 
 @dataclass(frozen=True, eq=False)
 class SearchSpace:
-    """The sources that are tried, each with each: configurations of which only what concerns the source is read."""
+    """The sources that are tried, each personal one with each popularity."""
 
     popularity: list[float | None]
     """Half-lives in milliseconds."""
-    behaviour: list[HybridConfig]
-    """Those with the same half-life next to each other."""
+    personal: list[Personal]
+    """Those that share work next to each other."""
 
     @classmethod
     def of(cls, span_ms: int) -> "SearchSpace":
-        """The grid for data that spans so much time; without time nothing decays."""
+        """Item-kNN for data that spans so much time; without time nothing decays."""
 
         def half_lives(spans: tuple[float | None, ...]) -> list[float | None]:
             return [part and part * span_ms for part in (spans if span_ms > 0 else (None,))]
 
-        similarities = [
-            HybridConfig(behaviour_half_life_ms=half_life, neighbours=neighbours, shrinkage=SHRINKAGE)
-            for half_life, neighbours in product(half_lives(BEHAVIOUR_SPANS), NEIGHBOURS)
-        ]
-        return cls(half_lives(POPULARITY_SPANS), similarities)
+        return cls(
+            half_lives(POPULARITY_SPANS),
+            [
+                ItemKnnConfig(half_life_ms=half_life, neighbours=neighbours, shrinkage=SHRINKAGE)
+                for half_life, neighbours in product(half_lives(PERSONAL_SPANS), NEIGHBOURS)
+            ],
+        )
 
     def ridges(self, half_life_ms: float | None) -> "SearchSpace":
-        """The same popularities with the ridges of one half-life: a ridge costs many times what a similarity does."""
+        """The same popularities with ridges of one half-life: a ridge costs many times what a similarity does."""
         return SearchSpace(
             self.popularity,
             [
-                HybridConfig(
-                    behaviour_half_life_ms=half_life_ms,
-                    relation="ridge",
-                    penalty=penalty,
-                    neighbours=EXPLAINING,
-                    shrinkage=SHRINKAGE,
-                )
+                RidgeConfig(half_life_ms=half_life_ms, penalty=penalty, neighbours=REGRESSORS, shrinkage=SHRINKAGE)
                 for penalty in PENALTIES
             ],
         )
 
 
-def judged(window: Split, grid: SearchSpace) -> dict[HybridConfig, Array]:
-    """NDCG@10 of every mix for each user of the window (float32); popularity alone comes first, with share 0.
+def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
+    """NDCG@10 of every mixture for each user of the fold (float32); popularity alone comes first, with share 0.
 
-    A mix is judged on the best candidates of behaviour and of each popularity.
+    A mixture is evaluated on the best candidates of the personal source and of each popularity.
     """
-    from lemo.recommenders.kernels.similarity import judge
+    from lemo.recommenders.kernels.search import evaluate_mixtures
 
-    seen = window.train.seen_csr()[window.users]
-    popular = np.stack([z_scores(popularity(window.train, half_life)) for half_life in grid.popularity])
-    hot = [_hottest(values, seen) for values in popular]
-    counts = np.diff(window.relevant.indptr)
-    gains: dict[HybridConfig, Array] = {}
-    for half_life, answers in zip(grid.popularity, hot, strict=True):
-        alone = _mixed(grid.behaviour[0], half_life, 0.0)
-        gains[alone] = ndcg(hits_of(answers, window.relevant), counts).astype(np.float32)
-    about = (*_places(seen), *_places(window.relevant), ideal(counts), np.concatenate(hot, axis=1), popular)
-    parts = np.minimum(SHARES, LARGEST_SHARE)
+    seen = fold.train.seen_csr()[fold.users]
+    popular = np.stack([z_scores(popularity(fold.train, half_life)) for half_life in space.popularity])
+    top = [_top_popular(values, seen) for values in popular]
+    counts = np.diff(fold.relevant.indptr)
+    gains: dict[Mixture, Array] = {}
+    for half_life, answers in zip(space.popularity, top, strict=True):
+        gains[Mixture(None, half_life, 0.0)] = ndcg(hits_of(answers, fold.relevant), counts).astype(np.float32)
+    about = (*_places(seen), *_places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
+    shares = np.minimum(SHARES, LARGEST_SHARE)
 
-    def judged_mixes(tastes: CSR, influence: CSR) -> Array:
-        found = np.zeros((len(window.users), len(popular), len(SHARES)), dtype=np.float32)
-        judge(*_cells(tastes), *_cells(influence), *about, parts, DEEPEST, found)
+    def evaluated(queries: CSR, source: SimilaritySource) -> Array:
+        found = np.zeros((len(fold.users), len(popular), len(SHARES)), dtype=np.float32)
+        evaluate_mixtures(*_cells(queries), *_cells(source.transpose), *about, shares, DEEPEST, found)
         return found
 
-    # One source is judged while the next is fitted.
-    with ThreadPoolExecutor(1) as judging:
+    # One source is evaluated while the next is fitted.
+    with ThreadPoolExecutor(1) as evaluating:
         sources = [
-            (source, judging.submit(judged_mixes, tastes, influence))
-            for source, tastes, influence in _behaviours(window, grid)
+            (config, evaluating.submit(evaluated, fold.train.query_matrix(config.half_life_ms)[fold.users], source))
+            for config, source in _fitted(fold, space)
         ]
-    for source, found in sources:
-        for half_life, rows in zip(grid.popularity, np.moveaxis(found.result(), 0, 2), strict=True):
-            gains |= {_mixed(source, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
+    for config, found in sources:
+        for half_life, rows in zip(space.popularity, np.moveaxis(found.result(), 0, 2), strict=True):
+            gains |= {Mixture(config, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
     return gains
 
 
-def _mixed(source: HybridConfig, popularity_half_life_ms: float | None, share: float) -> HybridConfig:
-    if share == 0:  # what behaviour would be is of no account, so that every grid names it alike
-        return HybridConfig(popularity_half_life_ms=popularity_half_life_ms, behaviour_share=0)
-    mixed = {"popularity_half_life_ms": popularity_half_life_ms, "behaviour_share": share}
-    return source.model_copy(update=mixed)
+def _fitted(fold: Split, space: SearchSpace) -> Iterator[tuple[Personal, SimilaritySource]]:
+    """Each personal source of the space with its configuration."""
+    similarities = [config for config in space.personal if isinstance(config, ItemKnnConfig)]
+    ridges = [config for config in space.personal if isinstance(config, RidgeConfig)]
+    yield from zip(similarities, ItemKnn.fit_many(fold.train, similarities), strict=True)
+    yield from zip(ridges, Ridge.fit_many(fold.train, ridges), strict=True)
 
 
-def _behaviours(window: Split, grid: SearchSpace) -> Iterator[tuple[HybridConfig, CSR, CSR]]:
-    """Per behaviour of the grid: its configuration, the users' tastes, what each item speaks for (items x items)."""
-    unit = window.train.mean_weight
-    for half_life, group in groupby(grid.behaviour, key=lambda config: config.behaviour_half_life_ms):
-        members = list(group)
-        tastes = window.train.user_item_matrix(half_life)
-        sizes = sorted({config.neighbours for config in members}, reverse=True)
-        similar = dict(zip(sizes, item_similarities(tastes, SHRINKAGE, sizes, unit), strict=True))
-        asked = window.train.query_matrix(half_life)[window.users]
-        plain = [config for config in members if config.relation == "similarity"]
-        for config in plain:
-            yield config, asked, similar[config.neighbours].T.tocsr()
-        ridges = [config for config in members if config.relation == "ridge"]
-        if ridges:
-            penalties = [config.penalty for config in ridges]
-            found = neighbourhood_ridges(tastes, similar[EXPLAINING], EXPLAINING, penalties, unit)
-            for config, matrix in zip(ridges, found, strict=True):
-                yield config, asked, matrix.T.tocsr()
-
-
-def _hottest(values: Array, seen: CSR) -> Array:
+def _top_popular(values: Array, seen: CSR) -> Array:
     """int64 (users, places): the most popular items that each user has not seen; -1 where too many are seen."""
     places = np.argsort(-values, kind="stable")[: 4 * DEEPEST]
     known = seen[:, places].toarray()

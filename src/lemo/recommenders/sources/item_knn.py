@@ -2,14 +2,19 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field
 from scipy import sparse
+
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.interfaces import SourceConfig
+from lemo.recommenders.sources.similarity import SimilaritySource
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -20,6 +25,36 @@ VANISHED = 1e-9
 """Weights below this many units count as absent."""
 PARTS = 8
 """Pieces of work per processor: they are alike in cost, not equal."""
+
+
+class ItemKnnConfig(SourceConfig):
+    """Parameters of item-kNN."""
+
+    source: str = "item-knn"
+    half_life_ms: Annotated[float, Field(gt=0)] | None = None
+    """Half-life (milliseconds) of interactions; None does not decay."""
+    shrinkage: Annotated[float, Field(ge=0)] = 10.0
+    """The larger, the less a similarity counts that rests on few users."""
+    neighbours: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Similar items kept for each item."""
+
+
+class ItemKnn(SimilaritySource):
+    """Items are similar when the same users like them."""
+
+    Config: ClassVar[type[SourceConfig]] = ItemKnnConfig
+
+    @classmethod
+    def fit_many(cls, interactions: Interactions, configs: Sequence[ItemKnnConfig]) -> Iterator[Self]:
+        """Configurations that differ only in their number of neighbours share the comparison of items."""
+        for (half_life, shrinkage), group in groupby(configs, lambda config: (config.half_life_ms, config.shrinkage)):
+            members = list(group)
+            user_items = interactions.user_item_matrix(half_life)
+            sizes = [config.neighbours for config in members]
+            found = item_similarities(user_items, shrinkage, sizes, interactions.mean_weight)
+            for config, similarity in zip(members, found, strict=True):
+                similarity.sort_indices()
+                yield cls(config, similarity)
 
 
 def item_similarity(user_items: CSR, shrinkage: float, neighbours: int, unit: float = 1.0) -> CSR:

@@ -4,15 +4,20 @@ Ning, Karypis, 2011 (SLIM); Steck, 2019 (EASE, the closed form over all items). 
 a catalogue costs in proportion to its items, where EASE costs their number to the third.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from itertools import groupby
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from lemo.recommenders.sources.item_knn import flat, largest, processors
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.interfaces import SourceConfig
+from lemo.recommenders.sources.item_knn import flat, item_similarity, largest, processors
+from lemo.recommenders.sources.similarity import SimilaritySource
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -21,6 +26,43 @@ MOST_ITEMS = 30_000
 """Above, item-kNN serves instead: solving would cost training minutes."""
 CHUNK_CELLS = 2_000_000
 """Cells of the systems that a thread solves at once."""
+
+
+class RidgeConfig(SourceConfig):
+    """Parameters of the neighbourhood ridge."""
+
+    source: str = "ridge"
+    half_life_ms: Annotated[float, Field(gt=0)] | None = None
+    """Half-life (milliseconds) of interactions; None does not decay."""
+    penalty: Annotated[float, Field(gt=0)] = 20.0
+    """Added to each item's squared norm; the larger, the less a coefficient counts that rests on few users."""
+    neighbours: Annotated[int, Field(ge=1, le=300)] = 30
+    """Nearest items on which each item is regressed."""
+    shrinkage: Annotated[float, Field(ge=0)] = 20.0
+    """Shrinkage of the similarity that finds the nearest items."""
+
+
+class Ridge(SimilaritySource):
+    """Each item regressed on its nearest items; item-kNN serves instead where the catalogue is too large."""
+
+    Config: ClassVar[type[SourceConfig]] = RidgeConfig
+
+    @classmethod
+    def fit_many(cls, interactions: Interactions, configs: Sequence[RidgeConfig]) -> Iterator[Self]:
+        """Configurations that differ only in their penalty share similarities and systems."""
+        unit = interactions.mean_weight
+        alike = groupby(configs, lambda config: (config.half_life_ms, config.shrinkage, config.neighbours))
+        for (half_life, shrinkage, neighbours), group in alike:
+            members = list(group)
+            user_items = interactions.user_item_matrix(half_life)
+            similarity = item_similarity(user_items, shrinkage, neighbours, unit)
+            if similarity.shape[0] > MOST_ITEMS:
+                found = [similarity] * len(members)
+            else:
+                penalties = [config.penalty for config in members]
+                found = neighbourhood_ridges(user_items, similarity, neighbours, penalties, unit)
+            for config, matrix in zip(members, found, strict=True):
+                yield cls(config, matrix)
 
 
 def neighbourhood_ridges(

@@ -1,0 +1,112 @@
+"""The loop that numba compiles to evaluate mixtures of a source with popularity."""
+
+from typing import Any
+
+import numpy as np
+
+from lemo.recommenders.kernels.similarity import compiled, key_of, narrow
+
+Array = np.ndarray[Any, Any]
+
+
+@compiled
+def evaluate_mixtures(
+    query_starts: Array,
+    queried: Array,
+    weights: Array,
+    starts: Array,
+    columns: Array,
+    values: Array,
+    seen_starts: Array,
+    seen: Array,
+    relevant_starts: Array,
+    relevant: Array,
+    ideal: Array,
+    top: Array,
+    popular: Array,
+    shares: Array,
+    depth: int,
+    gains: Array,
+) -> None:
+    """Adds to `gains` (float32 (users, popularities, shares)) the NDCG@10 of each mixture of a source with popularity.
+
+    Users x items each: the queries with their weights, what users have seen, what is relevant to them (with `ideal`,
+    float64 (users,), the best possible gain). `starts`, `columns` and `values` are the transposed similarity matrix.
+    Candidates are `top` (int64 (users, places), -1 for none) and the `depth` best items of the source. Their scores are
+    z-scores: of the source, and `popular` (float64 (popularities, items)).
+    """
+    count = popular.shape[1]
+    sums = np.zeros(count, np.float64)
+    scored, filtered, chosen = np.full(count, -1), np.full(count, -1), np.full(count, -1)
+    touched = np.zeros(count, np.int64)
+    keys = np.zeros(count, np.uint64)
+    cell = np.zeros(1, np.float32)
+    bits = cell.view(np.uint32)
+    candidates = np.zeros(depth + top.shape[1], np.int64)
+    own = np.zeros(len(candidates), np.float64)
+    everyone = np.zeros(len(candidates), np.float64)
+    for user in range(len(query_starts) - 1):
+        found_items = 0
+        for place in range(query_starts[user], query_starts[user + 1]):
+            item, weight = queried[place], weights[place]
+            for other in range(starts[item], starts[item + 1]):
+                column = columns[other]
+                if scored[column] != user:
+                    scored[column] = user
+                    touched[found_items] = column
+                    found_items += 1
+                    sums[column] = 0
+                sums[column] += weight * values[other]
+        total, squares = 0.0, 0.0
+        for place in range(found_items):
+            total += sums[touched[place]]
+            squares += sums[touched[place]] ** 2
+        mean = total / count
+        variance = squares / count - mean * mean
+        for place in range(seen_starts[user], seen_starts[user + 1]):
+            filtered[seen[place]] = user
+        size = 0
+        for place in range(found_items):
+            column = touched[place]
+            if sums[column] > 0 and filtered[column] != user:
+                keys[size] = key_of(sums[column], column, cell, bits)
+                size += 1
+        if size > depth:
+            narrow(keys, size, depth)
+            size = depth
+        for place in range(size):
+            column = np.int64(np.uint32(0xFFFFFFFF) - np.uint32(keys[place] & np.uint64(0xFFFFFFFF)))
+            candidates[place] = column
+            chosen[column] = user
+        for column in top[user]:
+            if column >= 0 and chosen[column] != user:
+                candidates[size] = column
+                chosen[column] = user
+                size += 1
+        spread = np.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
+        for place in range(size):
+            column = candidates[place]
+            value = sums[column] if scored[column] == user else 0.0
+            own[place] = (value - mean) / spread if spread > 0 else 0.0
+        for cells in range(relevant_starts[user], relevant_starts[user + 1]):
+            item = relevant[cells]
+            if chosen[item] != user:
+                continue
+            found = 0
+            while candidates[found] != item:
+                found += 1
+            for which in range(len(popular)):
+                for place in range(size):
+                    everyone[place] = popular[which, candidates[place]]
+                for share in range(len(shares)):
+                    part, rest = shares[share], 1 - shares[share]
+                    wanted = part * own[found] + rest * everyone[found]
+                    rank = 0
+                    for place in range(size):
+                        rank += part * own[place] + rest * everyone[place] > wanted
+                    if rank < 10:  # of equals the first item wins
+                        for place in range(size):
+                            value = part * own[place] + rest * everyone[place]
+                            rank += value == wanted and candidates[place] < item
+                    if rank < 10:
+                        gains[user, which, share] += 1 / np.log2(rank + 2.0) / ideal[user]
