@@ -91,11 +91,11 @@ def state_of(stores: Stores, scope: Scope) -> dict[str, Any]:
             user: [item.item_id for item in answer.items] for user, answer in served.recommend_many(scope, users, 20)
         }
         return {
-            "hidden": found.hidden(),
+            "hidden": found.unavailable(),
             "gone": found.gone(),
             "unknown": found.unknown,
             "newest": found.newest,
-            "soon expired": found.hidden(time.time_ns() // 1_000_000 + 4 * 3_600_000),
+            "soon expired": found.unavailable(time.time_ns() // 1_000_000 + 4 * 3_600_000),
             "histories": dict(zip(users, stores.history.read_many(scope, users), strict=True)),
             "precomputed": {user: stores.answers.read(scope, user) is not None for user in users},
             "answers": answers,

@@ -94,7 +94,7 @@ def test_only_missing_histories_are_replaced(history: History, scope: Scope) -> 
 
 
 def test_the_newest_items_and_the_inactive_ones(redis: Redis, scope: Scope) -> None:
-    fresh = Availability(redis)
+    fresh = AvailabilitySets(redis)
     now = time.time_ns() // 1_000_000
     items = [Item(item_id="早", published_at=START), Item(item_id="arrived"), Item(item_id="off", is_active=False)]
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_the_newest_items_and_the_inactive_ones(redis: Redis, scope: Scope) -> N
 
 
 def test_the_newest_items_are_bounded(redis: Redis, scope: Scope) -> None:
-    fresh = Availability(redis)
+    fresh = AvailabilitySets(redis)
     fresh.add(scope, [Item(item_id=str(n)) for n in range(KEPT + 10)], [START + n for n in range(KEPT + 10)])
     assert fresh.latest(scope, 10_000) == [str(n) for n in range(KEPT + 9, 9, -1)]
 
@@ -133,7 +133,7 @@ def test_what_may_be_shown_follows_the_clock_without_a_write(redis: Redis, scope
     found = fresh.read(scope)
     for hours in range(-1, 6):
         moment = datetime.now(UTC) + timedelta(hours=max(hours, 0))
-        hidden = found.hidden(milliseconds(moment))
+        hidden = found.unavailable(milliseconds(moment))
         assert hidden == {item_id for item_id, item in last.items() if not item.visible_at(moment)}
         newest = [item_id for item_id in found.newest if item_id not in hidden]
         assert set(newest) == {item_id for item_id, item in last.items() if item.visible_at(moment)}
@@ -170,7 +170,7 @@ def test_a_rebuild_keeps_what_is_written_while_it_reads(redis: Redis, scope: Sco
     assert fresh.lost([scope]) == []
     found = fresh.read(scope)
     assert found.off == {"on"}
-    assert found.hidden() == {"on", "old", "new", "typo"}
+    assert found.unavailable() == {"on", "old", "new", "typo"}
     assert found.gone() == {"on", "old", "typo"}
     assert fresh.latest(scope, 10) == ["off"], "what no document holds is gone"
     assert fresh.unknown(scope) == 1
@@ -241,6 +241,6 @@ def test_a_history_that_began_again_after_redis_was_emptied_gets_its_past_back(h
 
 def test_without_redis_they_are_unavailable(free_port: int, scope: Scope) -> None:
     away = Redis(port=free_port, retry=Retry(NoBackoff(), 0))
-    for ask in (lambda: History(away, 5, 2).read(scope, "u"), lambda: Availability(away).latest(scope, 1)):
+    for ask in (lambda: History(away, 5, 2).read(scope, "u"), lambda: AvailabilitySets(away).latest(scope, 1)):
         with pytest.raises(EngineUnavailable):
             ask()

@@ -34,8 +34,8 @@ from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 from lemo.stores.redis.lease import Lease
 from lemo.tasks.recovery import lost_runs
-from sites import wait_for
 from recommender_worlds import mixture
+from sites import wait_for
 
 MOMENT = 1_790_000_000_000
 

@@ -13,7 +13,7 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import similar_items
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
-from recommender_worlds import best_first
+from recommender_worlds import best_first, similarity_of
 from sites import ITEMS, NOW, model_of, publish_model, settings_of, touch
 
 some = st.sets(st.sampled_from(ITEMS), max_size=len(ITEMS))
@@ -40,7 +40,7 @@ def test_every_list_is_full_as_long_as_enough_is_left(
 ) -> None:
     scope = Scope(f"tenant-{uuid4().hex[:12]}", "scenario")
     publish_model(stores, scope, "1", model_of())
-    nearest = similar_items(list(ITEMS), best_first(model_of().influence), None, 3)
+    nearest = similar_items(list(ITEMS), best_first(similarity_of(model_of()).transpose), None, 3)
     stores.snapshots.publish(scope, "similar", "1", *nearest.to_arrays())
     stores.snapshots.point(scope, "similar", "1", 1)
     put(stores, scope, off)

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from recommender_worlds import DAY, RULES, read
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from recommender_worlds import DAY, RULES, mixture, read
 
-CONFIG = HybridConfig(popularity_half_life_ms=2 * DAY)
+CONFIG = mixture(popularity_half_life_ms=2 * DAY)
 acts = st.lists(
     st.tuples(
         st.sampled_from([f"u{number}" for number in range(8)]),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lemo.domain.interaction import Interaction
 from lemo.recommenders.data.increments import LatestInteractions
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from recommender_worlds import DAY, RULES, read, table
+from recommender_worlds import DAY, RULES, mixture, read, table
 
 acts = st.lists(
     st.tuples(
@@ -24,8 +24,8 @@ acts = st.lists(
 )
 Happened = list[tuple[str, str, str, int]]
 CONFIGS = {
-    "half-lives": HybridConfig(behaviour_half_life_ms=10 * DAY, popularity_half_life_ms=2 * DAY),
-    "no decay": HybridConfig(behaviour_half_life_ms=None, popularity_half_life_ms=None),
+    "half-lives": mixture(half_life_ms=10 * DAY, popularity_half_life_ms=2 * DAY),
+    "no decay": mixture(),
 }
 
 
@@ -58,7 +58,7 @@ def test_what_relates_items_stays_when_all_timestamps_move(happened: Happened, d
     found = []
     for shift in (0, days * DAY):
         state = LatestInteractions.none(RULES).with_events(table(moved(happened, shift)), RULES)
-        kept, unit = state.tastes(10 * DAY)
+        kept, unit = state.user_item_matrix(10 * DAY)
         found.append((kept.toarray(), unit))
     for (one, unit), (other, other_unit) in pairwise(found):
         assert np.allclose(one, other)

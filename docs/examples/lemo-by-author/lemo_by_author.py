@@ -21,7 +21,7 @@ class ByAuthor(SimilaritySource):
     Config: ClassVar[type[SourceConfig]] = ByAuthorConfig
 
     @classmethod
-    def similarity(cls, interactions: Interactions, config: Any) -> sparse.csr_matrix:
+    def similarity(cls, interactions: Interactions, config: Any) -> sparse.csr_matrix:  # noqa: ARG003
         """Items x items: 1 where two items have the same author."""
         authors = interactions.catalogue.labels(interactions.item_ids, lambda item: [item.author])
         same = (authors @ authors.T).tocsr()

@@ -14,6 +14,7 @@ from lemo.diagnostics.asking import asked
 from lemo.diagnostics.dependencies import QUEUES
 from lemo.diagnostics.redis_probes import brief_redis, redis_address
 from lemo.diagnostics.report import Finding
+from lemo.domain.schedule import CANARY
 from lemo.scheduling import worker_check as canary
 from lemo.settings import Settings
 from lemo.stores.redis.client import Keys
@@ -134,7 +135,7 @@ def _silent_queues(settings: Settings) -> list[str]:
         before = canary.counts(redis, keys, list(QUEUES))
         for queue in QUEUES:
             if canary.may_send(redis, keys, queue):
-                app.send_task(canary.TASK, args=[queue], queue=queue, expires=canary.LIFE_SECONDS, retry=False)
+                app.send_task(CANARY, args=[queue], queue=queue, expires=canary.LIFE_SECONDS, retry=False)
         deadline = time.monotonic() + CANARY_SECONDS
         silent = list(QUEUES)
         while (silent := _still_silent(redis, keys, before, silent)) and time.monotonic() < deadline:

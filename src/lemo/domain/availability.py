@@ -54,7 +54,7 @@ class Availability:
         arrivals: tuple[Arrival, ...] = (),
     ) -> None:
         self.newest = newest
-        """Newest items first, also those whose publication is near; ask `hidden` which of them may be shown."""
+        """Newest items first, also those whose publication is near; ask `unavailable` which of them may be shown."""
         self.arrivals = arrivals
         """When each of the newest items came."""
         self.off = off
@@ -68,7 +68,7 @@ class Availability:
         self._always = off | unknown
         self._held: tuple[int, float, frozenset[str], frozenset[str]] = (0, 0, off, off)
 
-    def hidden(self, now_ms: int | None = None) -> frozenset[str]:
+    def unavailable(self, now_ms: int | None = None) -> frozenset[str]:
         """The items that must not be shown at a moment (None: now)."""
         return self._at(now_ms)[0]
 

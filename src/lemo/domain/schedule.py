@@ -9,3 +9,6 @@ DEFAULT_CRONS = {
 }
 """Crontab (minute hour day month weekday) by entry, in UTC."""
 DEFAULT_TIMEZONE = "UTC"
+
+CANARY = "lemo.canary"
+"""Name of the tiny task that proves that a worker works."""

@@ -1,7 +1,7 @@
 """Similar items: from behaviour where there is some, from content for the rest.
 
-A run reads the events since the last one and goes on from the state that it kept (jobs/incremental_state.py); the result
-is that of a run that reads all of them.
+A run reads the events since the last one and goes on from the state that the last run kept
+(jobs/incremental_state.py). The result is that of a run that reads all of them.
 """
 
 import time

@@ -51,7 +51,7 @@ def soundness(measured: HybridRecommender, fitted: HybridRecommender, parts: Spl
     users = sampled(parts, MOST_USERS).users
     if not len(users):
         return None
-    tastes = parts.train.query_matrix(fitted.config.behaviour_half_life_ms)[users]
+    tastes = parts.train.query_matrix(fitted.query_half_life_ms)[users]
     seen = parts.train.seen_csr()[users]
     counts = [len(np.setdiff1d(model.rank(tastes, seen, PLACES)[0], [-1])) for model in (measured, fitted)]
     return Soundness(

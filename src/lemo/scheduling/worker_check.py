@@ -4,7 +4,6 @@ from redis import Redis
 
 from lemo.stores.redis.client import Keys
 
-TASK = "lemo.canary"
 STATE = "lemo_state"
 """Remote-control command that a worker answers with what it reads and what its slots do."""
 LIFE_SECONDS = 30

@@ -18,7 +18,7 @@ from lemo.serving.restore import restore
 from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, UserState, read_users
 from lemo.stores.connect import Stores
-from lemo.stores.redis.availability import Availability
+from lemo.stores.redis.availability import AvailabilitySets
 from lemo.stores.redis.precomputed import PrecomputedAnswer, history_version
 
 PRECOMPUTED_ITEMS = 50

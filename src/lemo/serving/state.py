@@ -17,7 +17,7 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.similar_items import SimilarItems
 from lemo.stores.objects.snapshots import Snapshots
-from lemo.stores.redis.availability import Availability
+from lemo.stores.redis.availability import AvailabilitySets
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ class ServingState:
         return self.mapped.model.rules if self.mapped.model is not None else _ANY_RULES
 
 
-def load_state(scope: Scope, snapshots: Snapshots, availability: Availability, before: ServingState) -> ServingState:
+def load_state(scope: Scope, snapshots: Snapshots, sets: AvailabilitySets, before: ServingState) -> ServingState:
     """The newest state; a part that cannot be read now stays as it was `before`."""
     faults: dict[Part, Exception] = {}
     read_at = dict(before.read_at)
@@ -119,7 +119,7 @@ def load_state(scope: Scope, snapshots: Snapshots, availability: Availability, b
     model = read("model", lambda: _newest(scope, snapshots, "model", model, read_model), model)
     similar = had.similar, had.similar_version
     similar = read("similar items", lambda: _newest(scope, snapshots, "similar", similar, _read_similar), similar)
-    availability = read("newest items", lambda: availability.read(scope), before.availability)
+    availability = read("newest items", lambda: sets.read(scope), before.availability)
     if not availability.whole and "newest items" not in faults:
         faults["newest items"] = Incomplete()
         read_at.pop("newest items", None)

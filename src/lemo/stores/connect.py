@@ -111,9 +111,8 @@ class Stores:
         return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
 
     @cached_property
-    def availability(self) -> "Availability":
+    def availability(self) -> "AvailabilitySets":
         """Newest and inactive items."""
-        from lemo.stores.redis.availability import Availability
 
         return AvailabilitySets(self.redis, self.keys)
 

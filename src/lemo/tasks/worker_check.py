@@ -6,12 +6,13 @@ from typing import Any
 from celery.worker import state as requests
 from celery.worker.control import inspect_command
 
+from lemo.domain.schedule import CANARY
 from lemo.scheduling import worker_check as canary
 from lemo.tasks.celery_app import app
 from lemo.tasks.dispatch import worker_stores
 
 
-@app.task(name=canary.TASK)
+@app.task(name=CANARY)
 def sing(queue: str) -> None:
     """Says that a task of this queue was taken, run and ended."""
     stores = worker_stores()
@@ -28,7 +29,7 @@ def lemo_state(state: Any) -> dict[str, Any]:
         "active": [
             {"task": request.name, "seconds": round(now - (request.time_start or now), 1)}
             for request in list(requests.active_requests)
-            if request.name != canary.TASK
+            if request.name != CANARY
         ],
         "time": now,
     }

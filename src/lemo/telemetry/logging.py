@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from lemo.domain.schedule import CANARY
 from lemo.settings import Settings
 from lemo.telemetry.secrets import MASK, mask, names_secret
 
@@ -91,9 +92,7 @@ class _CanariesAreDetail(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
-        from lemo.scheduling.worker_check import TASK  # not for every command: it needs Redis's client
-
-        if record.levelno == logging.INFO and isinstance(record.args, dict) and record.args.get("name") == TASK:
+        if record.levelno == logging.INFO and isinstance(record.args, dict) and record.args.get("name") == CANARY:
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
             return logging.getLogger().isEnabledFor(logging.DEBUG)
         return True

@@ -35,7 +35,7 @@ def test_many_items_are_hidden_exactly_while_each_is_not_visible(catalogue: list
     )
     for hour in hours:  # in any order: what is held for one moment must not be said at another
         moment = NOW + timedelta(hours=hour)
-        hidden = availability.hidden(milliseconds(moment))
+        hidden = availability.unavailable(milliseconds(moment))
         assert hidden == {item.item_id for item in catalogue if not item.visible_at(moment)}
         assert availability.gone(milliseconds(moment)) == {
             item.item_id

@@ -95,7 +95,8 @@ def test_what_only_serves_does_not_load_the_compiler() -> None:
 
 def test_a_place_without_a_cache_compiles_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    code = "import lemo.recommenders.kernels.similarity as k, numpy as np; print(k.narrow(np.arange(9, dtype=np.uint64), 9, 2))"
+    code = "import numpy as n; from lemo.recommenders.kernels.similarity import narrow; "
+    code += "print(narrow(n.arange(9, dtype=n.uint64), 9, 2))"
     nowhere = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")}
     nowhere["NUMBA_CACHE_LOCATOR_CLASSES"] = "UserProvidedCacheLocator"
     done = subprocess.run([sys.executable, "-c", code], env=nowhere, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from lemo.recommenders.data.timeline import LONGEST, Timeline
 from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.sources.popularity import popularity
-from recommender_worlds import DAY, RULES, Act, groups_world, read, table
+from recommender_worlds import DAY, RULES, Act, groups_world, mixture, read, table
 
 YEAR = 365 * DAY
 START = 41 * YEAR
@@ -40,16 +40,14 @@ def with_user(world: Interactions, moments: list[int], items: list[int]) -> Inte
 
 def config(world: Interactions) -> HybridConfig:
     half_life = 0.05 * world.span
-    return HybridConfig(
-        behaviour_half_life_ms=half_life, popularity_half_life_ms=half_life, behaviour_share=0.6, neighbours=20
-    )
+    return mixture(0.6, half_life, half_life, neighbours=20)
 
 
 def answers(world: Interactions, chosen: HybridConfig) -> tuple[list[set[int]], float, set[str]]:
     """Of the old users: what each is answered, and how personal that is; and what is popular."""
     model = HybridRecommender.fit(world, chosen, RULES)
     users = np.arange(len(OLD.user_ids))
-    tastes, seen = world.query_matrix(chosen.behaviour_half_life_ms)[users], world.seen_csr()[users]
+    tastes, seen = world.query_matrix(chosen.query_half_life_ms)[users], world.seen_csr()[users]
     lists = [set(row.tolist()) for row in model.rank(tastes, seen, 10)[0]]
     return lists, model.personal_share(tastes, seen), {each.item_id for each in model.popular(10)}
 

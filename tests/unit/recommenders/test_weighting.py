@@ -12,7 +12,8 @@ from lemo.recommenders.data.histories import Encoder
 from lemo.recommenders.data.increments import LatestInteractions
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.data.weighting import event_weights
-from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from recommender_worlds import mixture
 
 FIELDS = st.one_of(
     st.fixed_dictionaries(
@@ -98,7 +99,7 @@ def test_what_everybody_rates_worst_neither_leads_nor_is_a_reason() -> None:
         rows.append((f"u{number}", "flop", "rate", 1.0))
         rows += [(f"u{number}", f"film{(number + step) % 6}", "rate", 5.0 - step) for step in range(2)]
     rules = {"rate": ActionRule(weight=3, scale=(1.0, 5.0))}
-    model = HybridRecommender.fit(Interactions.from_table(table(rows), rules), HybridConfig(shrinkage=0.1), rules)
+    model = HybridRecommender.fit(Interactions.from_table(table(rows), rules), mixture(shrinkage=0.1), rules)
     assert model.popular(10)[-1].item_id == "flop"
     answer = model.recommend([[Interaction("flop", "rate", 1.0, 0)]], 10)[0]
     assert all(each.because != "flop" for each in answer)

@@ -10,9 +10,9 @@ import pyarrow as pa
 from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
+from lemo.recommenders.data.catalogue import Catalogue, no_catalogue
 from lemo.recommenders.data.timeline import Timeline
 from lemo.recommenders.data.weighting import event_weights
-from lemo.recommenders.data.catalogue import Catalogue, no_catalogue
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -135,7 +135,7 @@ class Interactions:
 
     @cached_property
     def mean_weight(self) -> float:
-        """The mean weight of `positives`, undecayed: the unit that shrinkage is measured in; 1 without positive acts."""
+        """The mean weight of `positives`, undecayed: the unit of shrinkage; 1 where nothing is positive."""
         return float(self.positives.weights.mean(dtype=np.float64)) if len(self.positives) else 1.0
 
     @cached_property
@@ -171,10 +171,10 @@ class Interactions:
         return self._joined(np.maximum, self.positive_weights(half_life_ms))
 
     def query_matrix(self, half_life_ms: float | None = None) -> CSR:
-        """Users x items (float64, sorted): `user_item_matrix`, and below 0 the strongest act against what users turned against.
+        """Users x items (float64, sorted): `user_item_matrix`, and dislikes with a weight below 0.
 
-        This is what a remembered history says (repeats count once), so a model that is asked with these rows
-        answers what it answers for the same users' touches. Age is measured from each user's newest act.
+        A model that is asked with these rows answers what it answers for the histories of the same users. Age is
+        measured from each user's newest interaction.
         """
         lived = self.timeline.lived(self.timestamps)
         last = np.full(len(self.user_ids), np.iinfo(np.int64).min)

@@ -31,7 +31,7 @@ MOST_USERS: Mapping[Protocol, int] = {"time": 300, "user": 800}
 FEWEST_USERS = 100
 """Fewest users to train a ranker on; below it, LambdaRank overfits to individual users."""
 START = 0.3
-"""Weight of the normalised hybrid score before the first tree: trees correct it, and need not learn it from few users."""
+"""Weight of the normalised hybrid score before the first tree, so that trees need not learn it from few users."""
 SEEDS = (0, 1)
 ROUNDS = 40
 PARAMETERS = {

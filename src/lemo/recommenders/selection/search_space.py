@@ -1,4 +1,4 @@
-"""The search space: every mixture of a personal source with popularity, evaluated on a fold by fitting each source once."""
+"""The search space: mixtures of a personal source with popularity, each source fitted once per fold."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

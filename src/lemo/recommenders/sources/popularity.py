@@ -62,6 +62,7 @@ class Popularity:
         """What `to_arrays` gave."""
         return cls(config, np.asarray(arrays["weights"]))
 
+
 MOST_OF_A_PAIR = 5.0
 """In typical weights: a user who comes back to an item likes it more, one who comes a thousand times is no crowd."""
 

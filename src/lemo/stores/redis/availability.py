@@ -191,7 +191,7 @@ class AvailabilitySets:
     def latest(self, scope: Scope, n: int) -> list[str]:
         """The ids of the `n` newest items that may be shown, newest first."""
         found = self.read(scope)
-        hidden = found.hidden()
+        hidden = found.unavailable()
         return [item_id for item_id in found.newest if item_id not in hidden][:n]
 
     def inactive(self, scope: Scope) -> set[str]:

@@ -61,9 +61,9 @@ class Answers:
         return len(answers)
 
     def renew(self, scope: Scope, version: str, cache_key: str, history_versions: Mapping[str, str]) -> set[str]:
-        """The users (of `history_versions`, which name their histories) whose answer was made of just this and has not expired.
+        """Keeps the answers that would come out the same for another twelve hours; returns their users.
 
-        These answers, which would come out the same again, are kept for another twelve hours.
+        `history_versions` names each user's history. An answer stays if version, cache key and history are the same.
         """
         renewed: set[str] = set()
         with translate_errors():
