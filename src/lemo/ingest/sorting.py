@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from lemo.domain.event import Event
 from lemo.domain.event_columns import EventColumns, Repeats
+from lemo.domain.interaction import interaction_weight
 from lemo.domain.item import LONGEST_ID, Item
+from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.ingest.scenario_cache import ScenarioCache
 from lemo.stores.clickhouse.aggregates import hour_of
@@ -28,6 +30,8 @@ class Batch:
     events: EventColumns = field(default_factory=EventColumns)
     in_history: EventColumns = field(default_factory=EventColumns)
     """Those of the events that belong into their user's recent history."""
+    barring: EventColumns = field(default_factory=EventColumns)
+    """Those of the events after which their item is not to be recommended to the user again."""
     dead: list[Message] = field(default_factory=list)
     taken: list[tuple[Scope, Item, Record]] = field(default_factory=list)
     """Every good item with the record that brought it, also those that a newer version in the batch outdid."""
@@ -103,7 +107,19 @@ def sort(records: Sequence[Record], topics: Topics, known: ScenarioCache) -> Bat
     acts = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     in_history = {act: bool(known.in_history(*act)) for act in set(acts)}
     batch.in_history = columns if all(in_history.values()) else columns.where([in_history[act] for act in acts])
+    rules = {act: known.rule_of(*act) for act in in_history}
+    if all(rule is not None and rule.seen for rule in rules.values()):
+        batch.barring = columns
+    else:
+        batch.barring = columns.where(
+            [_bars(rules[act], value) for act, value in zip(acts, columns.value, strict=True)]
+        )
     return batch
+
+
+def _bars(rule: ActionRule | None, value: float | None) -> bool:
+    """Whether the item is kept from the user, at least until the events say that a later opinion spoke for it."""
+    return rule is not None and (rule.seen or interaction_weight(rule, value) < 0)
 
 
 def _take_events(

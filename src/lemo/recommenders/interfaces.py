@@ -84,9 +84,13 @@ class Recommender(Protocol):
         ...
 
     def recommend(
-        self, histories: Sequence[Sequence[Interaction]], n: int, unavailable: Collection[str] = ()
+        self,
+        histories: Sequence[Sequence[Interaction]],
+        n: int,
+        unavailable: Collection[str] = (),
+        seen: Sequence[Collection[str]] = (),
     ) -> list[list[Scored]]:
-        """The n best items for each history, none of them seen or `unavailable`."""
+        """The n best items for each history, none of them in the history, `seen` or `unavailable`."""
         ...
 
     def rank(self, queries: CSR, seen: CSR, n: int) -> tuple[Array, Array]:

@@ -1,11 +1,9 @@
 """From scored items to an answer: new items mixed in, filled up with the latest, reasons in plain words."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import uuid4
 
-from lemo.domain.interaction import Interaction
 from lemo.domain.recommendation import Answer, RecommendedItem
-from lemo.domain.scenario import ActionRule
 from lemo.recommenders.scored import Scored
 
 UNSCORED = 0.0
@@ -33,15 +31,6 @@ def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answ
         degraded=degraded,
         items=[RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items],
     )
-
-
-def seen_items(history: Sequence[Interaction], rules: Mapping[str, ActionRule]) -> set[str]:
-    """The items that the user need not be shown again. As for models, an action without a rule says nothing."""
-    return {
-        interaction.item_id
-        for interaction in history
-        if (rule := rules.get(interaction.action)) is not None and rule.seen
-    }
 
 
 def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:

@@ -8,11 +8,12 @@ from types import TracebackType
 
 from lemo import __version__
 from lemo.domain.errors import EngineUnavailable, Outdated
+from lemo.domain.interaction import barred_items
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import answer, newest, seen_items, with_new_items
+from lemo.serving.assembly import answer, newest, with_new_items
 from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache, Renewals
 from lemo.serving.restore import restore
 from lemo.serving.state import ServingState, load_state
@@ -65,7 +66,8 @@ class RecommendationService:
         """Each user's answer as `recommend` gives it, without new items; raises EngineUnavailable, never degrades."""
         state = self._complete_state(scope)
         for batch in _batches(users):
-            known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
+            stores = self._stores
+            known = read_users(stores.redis, stores.history, stores.answers, stores.seen, scope, batch)
             yield from zip(batch, _answers(state, known, n, (), exploration=0), strict=True)
 
     def precompute(
@@ -86,10 +88,13 @@ class RecommendationService:
 
         def answered(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedAnswer]]:
             histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
-            history_versions = {user: history_version(history) for user, history in histories.items()}
+            seen = dict(zip(batch, self._stores.seen.read_many(scope, batch), strict=True))
+            history_versions = {user: history_version(history, len(seen[user])) for user, history in histories.items()}
             renewed = self._stores.answers.renew(scope, version, cache_key, history_versions) if renew else set()
             asked = [user for user in batch if user not in renewed]
-            scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, gone)
+            scored = model.recommend(
+                [histories[user] for user in asked], PRECOMPUTED_ITEMS, gone, [seen[user] for user in asked]
+            )
             # What we made ourselves need not be validated.
             made = PrecomputedAnswer.model_construct
             return len(batch), {
@@ -196,7 +201,7 @@ def _answers(
     answers = []
     for user, ready in zip(known, items, strict=True):
         scored = next(computed) if ready is None else ready
-        without = unavailable | seen_items(user.history or (), state.rules)
+        without = unavailable | barred_items(user.history or (), state.rules) | user.seen
         items_shown = with_new_items(scored, state.new, state.latest, n, without, exploration)
         answers.append(answer(items_shown, version, degraded=user.history is None))
     return answers
@@ -204,7 +209,7 @@ def _answers(
 
 def _last(known: UserState, state: ServingState, n: int, unavailable: frozenset[str]) -> Answer:
     """Without a model: what one answered last, as far as Redis remembers, and the newest items."""
-    without = unavailable | seen_items(known.history or (), state.rules)
+    without = unavailable | barred_items(known.history or (), state.rules) | known.seen
     stored = known.precomputed
     shown = [each for each in stored.items if each.item_id not in without] if stored else []
     version = stored.version if stored and shown else None
@@ -216,9 +221,9 @@ def _precomputed(known: UserState, version: str | None, n: int, unavailable: fro
     stored = known.precomputed
     if stored is None or known.history is None or stored.version != version:
         return None
-    if stored.history_version != history_version(known.history):
+    if stored.history_version != history_version(known.history, len(known.seen)):
         return None
-    shown = [each for each in stored.items if each.item_id not in unavailable]
+    shown = [each for each in stored.items if each.item_id not in unavailable and each.item_id not in known.seen]
     all_there_is = len(stored.items) < PRECOMPUTED_ITEMS
     return shown[:n] if len(shown) >= n or all_there_is else None
 
@@ -226,7 +231,9 @@ def _precomputed(known: UserState, version: str | None, n: int, unavailable: fro
 def _computed(
     model: HybridRecommender, known: Sequence[UserState], n: int, unavailable: frozenset[str]
 ) -> list[list[Scored]]:
-    return model.recommend([user.history or () for user in known], n, unavailable) if known else []
+    if not known:
+        return []
+    return model.recommend([user.history or () for user in known], n, unavailable, [user.seen for user in known])
 
 
 def _cache_key(unavailable: Collection[str]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
     from lemo.stores.redis.history import History
     from lemo.stores.redis.precomputed import Answers
+    from lemo.stores.seen import Seen
     from lemo.stores.vectors.milvus import Vectors
     from lemo.streams import Log
 
@@ -109,6 +110,13 @@ class Stores:
         from lemo.stores.redis.history import History
 
         return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
+
+    @cached_property
+    def seen(self) -> "Seen":
+        """All items that each user has seen."""
+        from lemo.stores.seen import Seen
+
+        return Seen(self.redis, self.keys)
 
     @cached_property
     def availability(self) -> "AvailabilitySets":

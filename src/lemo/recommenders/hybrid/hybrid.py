@@ -115,15 +115,20 @@ class HybridRecommender:
         return self.config.query_half_life_ms
 
     def recommend(
-        self, histories: Sequence[Sequence[Interaction]], n: int, unavailable: Collection[str] = ()
+        self,
+        histories: Sequence[Sequence[Interaction]],
+        n: int,
+        unavailable: Collection[str] = (),
+        seen: Sequence[Collection[str]] = (),
     ) -> list[list[Scored]]:
         """The best n unseen items for each history (the order of interactions does not matter), best first.
 
-        `unavailable` items are in no answer (inactive, blocked). Fewer than n come back where fewer are left.
+        `unavailable` items are in no answer (inactive, blocked), nor are those that `seen` names, history by history,
+        beside what the histories themselves hold. Fewer than n come back where fewer are left.
         """
-        queries, seen = self._encoder.encode(histories)
+        queries, known = self._encoder.encode(histories, seen)
         answers = []
-        ranked = self._ranked(queries, seen, n, self._encoder.rows(unavailable))
+        ranked = self._ranked(queries, known, n, self._encoder.rows(unavailable))
         for row, (items, scores, hybrid) in enumerate(ranked):
             cells = slice(queries.indptr[row], queries.indptr[row + 1])
             answers.append(self._explained(items, scores, hybrid, queries.indices[cells], queries.data[cells]))
