@@ -97,6 +97,7 @@ def state_of(stores: Stores, scope: Scope) -> dict[str, Any]:
             "newest": found.newest,
             "soon expired": found.hidden(time.time_ns() // 1_000_000 + 4 * 3_600_000),
             "histories": dict(zip(users, stores.history.read_many(scope, users), strict=True)),
+            "seen": dict(zip(users, stores.seen.read_many(scope, users), strict=True)),
             "precomputed": {user: stores.answers.read(scope, user) is not None for user in users},
             "answers": answers,
             "popular": [item.item_id for item in served.popular(scope, 50).items],

@@ -501,7 +501,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     name = stores.keys("answer", world.tenant_id, world.scenario_id, users[0])
     stores.redis.expire(name, 60)
     done = precompute(stores, world, unattended())
-    assert (done.rows_written, done.detail) == (0, {"unchanged": len(users)})
+    assert (done.rows_written, done.detail["unchanged"]) == (0, len(users))
     assert stores.redis.ttl(name) > 60, "an answer that holds lives on"
 
     stores.history.delete(world, users[1:2])
@@ -583,6 +583,7 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
         "replay_marks": 0,
         "snapshots": 1,
         "answers": 0,
+        "seen": 0,
     }
     assert stores.snapshots.versions(world, "model") == sorted([champion, *versions[2:]])
     assert [run.run_id for run in stores.runs.list(world.tenant_id)] == [new.run_id]

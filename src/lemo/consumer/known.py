@@ -73,6 +73,13 @@ class Known:
             return None
         return rule.remembered if _WELL_FORMED(action) else None
 
+    def rule_of(self, tenant_id: str, scenario_id: str, action: str) -> ActionRule | None:
+        """The rule of an action, None where there is none."""
+        try:
+            return self.rule(Scope(tenant_id, scenario_id), action)
+        except BadMessage:
+            return None
+
     def _look_up(self, scope: Scope) -> dict[str, ActionRule]:
         if not self.has_tenant(scope.tenant_id):
             raise BadMessage(f"tenant_id: there is no tenant {scope.tenant_id[:80]!r}.", scope, "unknown-tenant")

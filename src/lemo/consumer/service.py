@@ -230,6 +230,7 @@ class Consumer:
     def _remember(self, batch: Batch) -> None:
         with self.metrics.stage("history", batch.remembered):
             self._stores.history.add(batch.remembered)
+            self._stores.seen.add(batch.barring)
 
     def _persist(
         self,

@@ -8,7 +8,9 @@ from lemo.consumer.known import Known
 from lemo.domain.event import Event
 from lemo.domain.event_columns import EventColumns, Repeats
 from lemo.domain.item import LONGEST_ID, Item
+from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
+from lemo.domain.touch import taste_weight
 from lemo.stores.aggregates import hour_of
 from lemo.stores.catalog import item_version
 from lemo.streams import Message, Record
@@ -28,6 +30,8 @@ class Batch:
     events: EventColumns = field(default_factory=EventColumns)
     remembered: EventColumns = field(default_factory=EventColumns)
     """Those of the events that belong into their user's recent history."""
+    barring: EventColumns = field(default_factory=EventColumns)
+    """Those of the events after which their item is not to be recommended to the user again."""
     dead: list[Message] = field(default_factory=list)
     taken: list[tuple[Scope, Item, Record]] = field(default_factory=list)
     """Every good item with the record that brought it, also those that a newer version in the batch outdid."""
@@ -103,7 +107,19 @@ def sort(records: Sequence[Record], topics: Topics, known: Known) -> Batch:
     acts = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     remembered = {act: bool(known.remembers(*act)) for act in set(acts)}
     batch.remembered = columns if all(remembered.values()) else columns.where([remembered[act] for act in acts])
+    rules = {act: known.rule_of(*act) for act in remembered}
+    if all(rule is not None and rule.seen for rule in rules.values()):
+        batch.barring = columns
+    else:
+        batch.barring = columns.where(
+            [_bars(rules[act], value) for act, value in zip(acts, columns.value, strict=True)]
+        )
     return batch
+
+
+def _bars(rule: ActionRule | None, value: float | None) -> bool:
+    """Whether the item is kept from the user, at least until the events say that a later opinion spoke for it."""
+    return rule is not None and (rule.seen or taste_weight(rule, value) < 0)
 
 
 def _take_events(records: Sequence[Record], owner: str | None, known: Known, dead: list[Message]) -> EventColumns:

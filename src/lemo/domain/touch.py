@@ -1,5 +1,6 @@
 """Touches: what a user's recent history remembers of an event."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lemo.domain.event import Event
@@ -35,3 +36,24 @@ def taste_weight(rule: ActionRule | None, value: float | None) -> float:
     if value >= liked_from:
         return weight
     return -weight if value <= disliked_to else 0.0
+
+
+def barred_items(touches: Sequence[Touch], rules: Mapping[str, ActionRule]) -> set[str]:
+    """The items that the user is not to be answered: those seen, and those that the newest opinion speaks against.
+
+    Of two opinions at the same moment the negative one counts. An action without a rule says nothing.
+    """
+    barred: set[str] = set()
+    opinions: dict[str, tuple[int, bool]] = {}
+    for touch in touches:
+        rule = rules.get(touch.action)
+        if rule is None:
+            continue
+        if rule.seen:
+            barred.add(touch.item_id)
+            continue
+        weight = taste_weight(rule, touch.value)
+        if weight != 0:
+            opinion = (touch.timestamp_ms, weight < 0)
+            opinions[touch.item_id] = max(opinions.get(touch.item_id, opinion), opinion)
+    return barred | {item_id for item_id, (_, negative) in opinions.items() if negative}

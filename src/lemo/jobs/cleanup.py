@@ -9,6 +9,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.jobs.report import Done, Report
+from lemo.jobs.seen import drop_departed
 from lemo.stores.connect import Stores
 from lemo.stores.models import KIND
 
@@ -41,6 +42,7 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     report.stage("answers")
     champion = stores.snapshots.current(scope, "model")
     dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
+    dropped["seen"] = drop_departed(stores, scope, stores.scenarios.get(scope))
     report.stage("vectors of items that are gone")
     now = milliseconds(datetime.now(UTC))
     gone = [entry.item_id for entry in stores.items.entries(scope) if entry.gone_at(now)]

@@ -3,6 +3,7 @@
 from lemo.domain.scope import Scope
 from lemo.jobs.profiles import DAY_MS
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
+from lemo.jobs.seen import restore_seen
 from lemo.serving.served import Served
 from lemo.stores.connect import Stores
 from lemo.stores.models import KIND
@@ -14,6 +15,7 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     Costs by the users whose history or model has changed since the last run: the answers of the others are renewed.
     """
     scenario = stores.scenarios.get(scope)
+    restore_seen(stores, scope, scenario, report)
     now = stores.events.now(scope)
     if now is None:
         return idle(NO_EVENTS)

@@ -6,6 +6,7 @@ from lemo.domain.scope import Scope
 from lemo.domain.touch import Touch
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
+from lemo.jobs.seen import restore_seen
 from lemo.recommenders.profile import Profiler
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
@@ -17,6 +18,7 @@ BATCH = 1_000
 def profile(stores: Stores, scope: Scope, report: Report) -> Done:
     """Writes a profile for each user active in the scenario, and gives back to Redis the histories it has lost."""
     scenario = with_scales(stores, scope)
+    put_right = restore_seen(stores, scope, scenario, report)
     now = stores.events.now(scope)
     if now is None:
         return idle(NO_EVENTS)
@@ -36,7 +38,7 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
         stores.documents.put_newer(PROFILES, scope, bodies, dict.fromkeys(bodies, report.fence))
         stores.history.replace_missing(scope, {user: histories[user] for user in batch})
         report.advance(len(batch))
-    return Done(table.num_rows, len(users))
+    return Done(table.num_rows, len(users), {"seen_put_right": put_right})
 
 
 def _by_user(table: pa.Table) -> dict[str, list[Touch]]:

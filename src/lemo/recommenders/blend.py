@@ -109,15 +109,20 @@ class BlendModel:
         )
 
     def recommend(
-        self, histories: Sequence[Sequence[Touch]], n: int, hidden: Collection[str] = ()
+        self,
+        histories: Sequence[Sequence[Touch]],
+        n: int,
+        hidden: Collection[str] = (),
+        seen: Sequence[Collection[str]] = (),
     ) -> list[list[Scored]]:
         """The best n unseen items for each history (the order of touches does not matter), best first.
 
-        `hidden` items are in no answer (inactive, blocked). Fewer than n come back where fewer are left.
+        `hidden` items are in no answer (inactive, blocked), nor are those that `seen` names, history by history, beside
+        what the histories themselves say. Fewer than n come back where fewer are left.
         """
-        tastes, seen = self._encoder.encode(histories)
+        tastes, known = self._encoder.encode(histories, seen)
         answers = []
-        for row, (items, scores, behaviour) in enumerate(self._ranked(tastes, seen, n, self._encoder.rows(hidden))):
+        for row, (items, scores, behaviour) in enumerate(self._ranked(tastes, known, n, self._encoder.rows(hidden))):
             touched = slice(tastes.indptr[row], tastes.indptr[row + 1])
             answers.append(self._explained(items, scores, behaviour, tastes.indices[touched], tastes.data[touched]))
         return answers

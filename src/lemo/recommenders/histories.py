@@ -39,12 +39,14 @@ class Encoder:
         """Codes (int32) of the ids that are known."""
         return np.array([code for code in map(self._codes.get, item_ids) if code is not None], dtype=np.int32)
 
-    def encode(self, histories: Sequence[Sequence[Touch]]) -> tuple[CSR, CSR]:
+    def encode(
+        self, histories: Sequence[Sequence[Touch]], more_seen: Sequence[Collection[str]] = ()
+    ) -> tuple[CSR, CSR]:
         """Tastes (float64) and what is seen (bool), both users x items and sorted.
 
         An item's taste is its strongest act, decayed by the age before the user's newest act. Where the newest opinion
         is negative (of two at the same moment the negative one counts) it is the strongest act against the item, below
-        0, and the item counts as seen whatever the rules say.
+        0, and the item counts as seen whatever the rules say. `more_seen` names for each history what is seen besides.
         """
         tastes: list[dict[int, float]] = []
         seen: list[set[int]] = []
@@ -52,6 +54,8 @@ class Encoder:
             taste, known = self._one(history)
             tastes.append(taste)
             seen.append(known)
+        for known, ids in zip(seen, more_seen, strict=bool(more_seen)):
+            known.update(self.rows(ids).tolist())
         shape = (len(histories), self._items)
         columns = [sorted(taste) for taste in tastes]
         weights = [taste[column] for taste, row in zip(tastes, columns, strict=True) for column in row]

@@ -1,11 +1,9 @@
 """From scored items to an answer: new items mixed in, filled up with the latest, reasons in plain words."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import uuid4
 
 from lemo.domain.recommendation import Answer, RecommendedItem
-from lemo.domain.scenario import ActionRule
-from lemo.domain.touch import Touch
 from lemo.recommenders.scored import Scored
 
 UNSCORED = 0.0
@@ -33,11 +31,6 @@ def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answ
         degraded=degraded,
         items=[RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items],
     )
-
-
-def seen_items(touches: Sequence[Touch], rules: Mapping[str, ActionRule]) -> set[str]:
-    """The items that the user need not be shown again. As for models, an action without a rule says nothing."""
-    return {touch.item_id for touch in touches if (rule := rules.get(touch.action)) is not None and rule.seen}
 
 
 def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:

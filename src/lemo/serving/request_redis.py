@@ -1,4 +1,4 @@
-"""The Redis of a request: history and precomputed answer in one round trip, no waiting for a server that is away."""
+"""The Redis of a request: history, seen items and precomputed answer in one round trip, and no long wait."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from lemo.stores.answers import Answers, PrecomputedAnswer
 from lemo.stores.answers import parsed as parsed_answer
 from lemo.stores.history import History
 from lemo.stores.redis import Keys, asking
+from lemo.stores.seen import Seen
 
 PATIENCE_SECONDS = 0.25
 
@@ -25,6 +26,8 @@ class Known:
 
     touches: Sequence[Touch] | None
     precomputed: PrecomputedAnswer | None
+    seen: frozenset[str] = frozenset()
+    """All items that are not to be answered, also those that the history has forgotten."""
 
 
 UNKNOWN = Known(None, None)
@@ -40,15 +43,21 @@ def impatient_redis(url: str) -> Redis:
     )
 
 
-def read_users(redis: Redis, history: History, answers: Answers, scope: Scope, users: Sequence[str]) -> list[Known]:
-    """History and precomputed answer of each user, in one pipeline; raises EngineUnavailable."""
+def read_users(
+    redis: Redis, history: History, answers: Answers, seen: Seen, scope: Scope, users: Sequence[str]
+) -> list[Known]:
+    """History, precomputed answer and seen items of each user, in one pipeline; raises EngineUnavailable."""
     pipeline = redis.pipeline(transaction=False)
     for user in users:
         history.queue_read(pipeline, scope, user)
         answers.queue_read(pipeline, scope, user)
+        seen.queue_read(pipeline, scope, user)
     with asking():
         replies = pipeline.execute()
-    return [Known(history.decode(replies[at]), parsed_answer(replies[at + 1])) for at in range(0, len(replies), 2)]
+    return [
+        Known(history.decode(replies[at]), parsed_answer(replies[at + 1]), seen.decode(replies[at + 2]))
+        for at in range(0, len(replies), 3)
+    ]
 
 
 class RequestRedis:
@@ -58,6 +67,7 @@ class RequestRedis:
         self.redis = impatient_redis(url)
         self._history = History(self.redis, history_length, history_days, keys)
         self._answers = Answers(self.redis, keys)
+        self._seen = Seen(self.redis, keys)
         self.breaker = Breaker()
 
     def read(self, scope: Scope, user_id: str) -> Known:
@@ -65,7 +75,7 @@ class RequestRedis:
         if not self.breaker.allows():
             return UNKNOWN
         try:
-            known = read_users(self.redis, self._history, self._answers, scope, [user_id])[0]
+            known = read_users(self.redis, self._history, self._answers, self._seen, scope, [user_id])[0]
         except EngineUnavailable:
             self.breaker.failed()
             return UNKNOWN

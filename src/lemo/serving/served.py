@@ -10,9 +10,10 @@ from lemo import __version__
 from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
+from lemo.domain.touch import barred_items
 from lemo.recommenders.blend import BlendModel
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import answer, newest, seen_items, with_new_items
+from lemo.serving.assembly import answer, newest, with_new_items
 from lemo.serving.request_redis import Known, RequestRedis, read_users
 from lemo.serving.restore import restore
 from lemo.serving.scopes import REFRESH_SECONDS, Renewals, Scopes
@@ -62,7 +63,8 @@ class Served:
         """Each user's answer as `recommend` gives it, without new items; raises EngineUnavailable, never degrades."""
         state = self._complete_state(scope)
         for batch in _batches(users):
-            known = read_users(self._stores.redis, self._stores.history, self._stores.answers, scope, batch)
+            stores = self._stores
+            known = read_users(stores.redis, stores.history, stores.answers, stores.seen, scope, batch)
             yield from zip(batch, _answers(state, known, n, (), exploration=0), strict=True)
 
     def precompute(
@@ -83,10 +85,13 @@ class Served:
 
         def answered(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedAnswer]]:
             histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
-            markers = {user: history_marker(touches) for user, touches in histories.items()}
+            seen = dict(zip(batch, self._stores.seen.read_many(scope, batch), strict=True))
+            markers = {user: history_marker(touches, len(seen[user])) for user, touches in histories.items()}
             renewed = self._stores.answers.renew(scope, version, basis, markers) if renew else set()
             asked = [user for user in batch if user not in renewed]
-            scored = model.recommend([histories[user] for user in asked], PRECOMPUTED_ITEMS, gone)
+            scored = model.recommend(
+                [histories[user] for user in asked], PRECOMPUTED_ITEMS, gone, [seen[user] for user in asked]
+            )
             # What we made ourselves need not be validated.
             made = PrecomputedAnswer.model_construct
             return len(batch), {
@@ -193,7 +198,7 @@ def _answers(
     answers = []
     for user, ready in zip(known, items, strict=True):
         scored = next(computed) if ready is None else ready
-        without = hidden | seen_items(user.touches or (), state.rules)
+        without = hidden | barred_items(user.touches or (), state.rules) | user.seen
         items_shown = with_new_items(scored, state.new, state.latest, n, without, exploration)
         answers.append(answer(items_shown, version, degraded=user.touches is None))
     return answers
@@ -201,7 +206,7 @@ def _answers(
 
 def _last(known: Known, state: ServingState, n: int, hidden: frozenset[str]) -> Answer:
     """Without a model: what one answered last, as far as Redis remembers, and the newest items."""
-    without = hidden | seen_items(known.touches or (), state.rules)
+    without = hidden | barred_items(known.touches or (), state.rules) | known.seen
     stored = known.precomputed
     shown = [each for each in stored.items if each.item_id not in without] if stored else []
     version = stored.version if stored and shown else None
@@ -213,15 +218,17 @@ def _precomputed(known: Known, version: str | None, n: int, hidden: frozenset[st
     stored = known.precomputed
     if stored is None or known.touches is None or stored.version != version:
         return None
-    if stored.marker != history_marker(known.touches):
+    if stored.marker != history_marker(known.touches, len(known.seen)):
         return None
-    shown = [each for each in stored.items if each.item_id not in hidden]
+    shown = [each for each in stored.items if each.item_id not in hidden and each.item_id not in known.seen]
     all_there_is = len(stored.items) < PRECOMPUTED_ITEMS
     return shown[:n] if len(shown) >= n or all_there_is else None
 
 
 def _computed(model: BlendModel, known: Sequence[Known], n: int, hidden: frozenset[str]) -> list[list[Scored]]:
-    return model.recommend([user.touches or () for user in known], n, hidden) if known else []
+    if not known:
+        return []
+    return model.recommend([user.touches or () for user in known], n, hidden, [user.seen for user in known])
 
 
 def _basis(hidden: Collection[str]) -> str:

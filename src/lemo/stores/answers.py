@@ -25,15 +25,15 @@ class PrecomputedAnswer(BaseModel):
     version: str
     """The model snapshot."""
     marker: str
-    """The history: `history_marker` of the touches that the model saw."""
+    """The history: `history_marker` of the touches that the model saw, and of the items that it left out."""
     basis: str
     """Names whatever else the answer depends on: a request does not ask for it, a job does, to see whether it holds."""
     items: list[Scored]
 
 
-def history_marker(touches: Sequence[Touch]) -> str:
-    """Names a history: any new, late or forgotten touch gives another marker."""
-    digest = blake2b(digest_size=12)
+def history_marker(touches: Sequence[Touch], seen: int) -> str:
+    """Names a history and how many items are seen: any new, late or forgotten touch gives another marker."""
+    digest = blake2b(f"{seen}\x1f".encode(), digest_size=12)
     for touch in touches:
         digest.update(
             f"{touch.timestamp_ms}\x1f{touch.action}\x1f{touch.value!r}\x1f{len(touch.item_id)}\x1f{touch.item_id}".encode(

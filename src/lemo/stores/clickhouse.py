@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Answer = TypeVar("Answer")
-Parameter = str | int | list[str] | list[int]
+Parameter = str | int | list[str] | list[int] | list[float]
 
 # It logs every failed call, although it also raises: the caller decides what is an error.
 for _library in ("clickhouse_connect", "urllib3.connectionpool"):

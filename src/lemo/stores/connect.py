@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lemo.stores.redis import Keys
     from lemo.stores.runs import Runs
     from lemo.stores.schedules import Schedules
+    from lemo.stores.seen import Seen
     from lemo.stores.snapshots import Snapshots
     from lemo.stores.vectors import Vectors
     from lemo.streams import Log
@@ -109,6 +110,13 @@ class Stores:
         from lemo.stores.history import History
 
         return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
+
+    @cached_property
+    def seen(self) -> "Seen":
+        """All items that each user has seen."""
+        from lemo.stores.seen import Seen
+
+        return Seen(self.redis, self.keys)
 
     @cached_property
     def fresh(self) -> "Fresh":

@@ -1,7 +1,7 @@
 """Behaviour events in ClickHouse, or in chDB behind ClickHouse's own HTTP interface."""
 # ruff: noqa: S608 - only our own table name is put into the text of queries; values travel as bound parameters
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,12 +10,13 @@ from lemo.domain.activity import MOST_STRAYS, strays
 from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.event import Event
 from lemo.domain.event_columns import NAMES, EventColumns
+from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.stores.aggregates import MARK_UNCOUNTED
 from lemo.stores.aggregates import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse import WHERE_SCOPE as _WHERE
-from lemo.stores.clickhouse import ClickHouse
+from lemo.stores.clickhouse import ClickHouse, Parameter
 
 if TYPE_CHECKING:
     import pyarrow
@@ -272,6 +273,59 @@ class Events(ClickHouse):
             limit=limit_per_user,
             actions=list(actions),
         )
+
+    def barred_counts(self, scope: Scope, rules: Mapping[str, ActionRule]) -> dict[str, int]:
+        """How many items each user is not to be answered (`barred`), for users with an event that may bar one."""
+        pairs, parameters = self._barred(rules, "")
+        table = self._table_of(
+            f"SELECT user_id, countIf(is_barred) AS items FROM ({pairs}) GROUP BY user_id", scope, **parameters
+        )
+        return dict(zip(table["user_id"].to_pylist(), table["items"].to_pylist(), strict=True))
+
+    def barred(self, scope: Scope, rules: Mapping[str, ActionRule], users: Sequence[str]) -> dict[str, set[str]]:
+        """The items that these users are not to be answered: `lemo.domain.touch.barred_items` of all their events."""
+        pairs, parameters = self._barred(rules, "AND user_id IN {users:Array(String)}")
+        table = self._table_of(
+            f"SELECT user_id, item_id FROM ({pairs}) WHERE is_barred", scope, users=list(users), **parameters
+        )
+        found: dict[str, set[str]] = {}
+        for user_id, item_id in zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True):
+            found.setdefault(user_id, set()).add(item_id)
+        return found
+
+    def _barred(self, rules: Mapping[str, ActionRule], where: str) -> tuple[str, dict[str, Parameter]]:
+        """The query of pairs of user and item, with whether they are barred, and its parameters."""
+        seen = [action for action, rule in rules.items() if rule.seen]
+        # Opinions matter only where an act does not count as seen: else the item is barred in any case.
+        open_rules = {action: rule for action, rule in rules.items() if not rule.seen and rule.weights}
+        if all(min(rule.weights) > 0 for rule in open_rules.values()):
+            open_rules = {}
+        numbers = [rule.weighing for rule in open_rules.values()]
+        # The first element is what an action without an opinion finds.
+        weighed = """multiIf(isNull(value), {without:Array(Float64)}[place], value >= {liked:Array(Float64)}[place],
+                             {weights:Array(Float64)}[place], value <= {disliked:Array(Float64)}[place],
+                             -{weights:Array(Float64)}[place], 0)"""
+        query = f"""
+            SELECT user_id, item_id,
+                   max(is_seen) OR argMaxIf(weight < 0, (moment, weight < 0), weight != 0) AS is_barred
+            FROM (
+                SELECT user_id, item_id, events.timestamp AS moment, value,
+                       action IN {{seen:Array(String)}} AS is_seen,
+                       indexOf({{opinions:Array(String)}}, toString(action)) + 1 AS place,
+                       {weighed} AS weight
+                FROM {self._table} AS events FINAL
+                WHERE {_WHERE} {where} AND (action IN {{seen:Array(String)}} OR action IN {{opinions:Array(String)}})
+            )
+            GROUP BY user_id, item_id
+        """
+        return query, {
+            "seen": seen,
+            "opinions": list(open_rules),
+            "weights": [0.0, *(each.weight for each in numbers)],
+            "liked": [0.0, *(each.liked_from for each in numbers)],
+            "disliked": [0.0, *(each.disliked_to for each in numbers)],
+            "without": [0.0, *(each.without_value for each in numbers)],
+        }
 
     def rating_values(self, scope: Scope, actions: Sequence[str]) -> dict[str, dict[float, float]]:
         """For each action how many users gave each value (to one decimal); who gave several values counts in parts."""

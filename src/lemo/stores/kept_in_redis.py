@@ -30,6 +30,13 @@ KEPT_IN_REDIS = (
     Kept(0, "availability-*", "a rebuild of them that is under way", "it ends without effect and is done again"),
     Kept(0, "*-new:*", "what such a rebuild has made", "the same"),
     Kept(0, "history:*", "recent histories", "new events at once, the past by `update-user-profiles-2hours`"),
+    Kept(
+        0,
+        "seen:*",
+        "all items that each user has seen or turned against",
+        "`update-user-profiles-2hours` or `precompute-recommendations-4hours`, whichever runs first, from the events",
+    ),
+    Kept(0, "seen-basis:*", "by which rules those were last compared with the events", "the same"),
     Kept(0, "answer:*", "precomputed answers", "`precompute-recommendations-4hours`; until then requests compute them"),
     Kept(0, "embed:*", "items that wait for their vector", "all items are queued again with the availability"),
     Kept(0, "embed-announced:*", "that a run is asked for", "the next request asks again"),

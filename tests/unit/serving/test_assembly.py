@@ -3,9 +3,9 @@
 import json
 
 from lemo.domain.scenario import TEMPLATES
-from lemo.domain.touch import Touch
+from lemo.domain.touch import Touch, barred_items
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import UNSCORED, answer, newest, reason, seen_items, with_new_items
+from lemo.serving.assembly import UNSCORED, answer, newest, reason, with_new_items
 
 LATEST = [f"new-{number}" for number in range(20)]
 
@@ -75,7 +75,7 @@ def test_without_anything_scored_the_newest_items_answer_best_first() -> None:
 
 def test_what_was_clicked_is_seen_and_what_was_only_shown_is_not() -> None:
     touches = [Touch("shown", "impression", None, 1), Touch("clicked", "click", None, 2), Touch("odd", "odd", None, 3)]
-    assert seen_items(touches, TEMPLATES["custom"]) == {"clicked"}
+    assert barred_items(touches, TEMPLATES["custom"]) == {"clicked"}
 
 
 def test_an_answer_has_a_request_id_of_its_own_and_is_json() -> None:
