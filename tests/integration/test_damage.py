@@ -2,6 +2,8 @@
 
 import random
 import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,15 +11,18 @@ from redis import Redis
 
 from lemo.diagnostics.engine_probes import probe_home
 from lemo.domain.errors import Damaged, EngineUnavailable
+from lemo.domain.event import Event
 from lemo.domain.scope import SYSTEM, Scope
-from lemo.embedded.aof import hint
+from lemo.embedded.aof import repair
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
+from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
+from lemo.stores.clickhouse.events import Events
 from lemo.stores.connect import Stores
 from lemo.stores.damage import damages
 from lemo.stores.documents import TENANTS
 from lemo.stores.documents.sqlite import SqliteDocuments
-from servers import OwnEngine
+from servers import OwnEngine, own_embedded
 from sites import add_scenario, model_of, publish_model, settings_of, touch
 
 KEPT = b"\x00\r\nvalue\x00"
@@ -70,7 +75,7 @@ def test_a_file_that_ends_as_a_kill_leaves_it_is_left_to_valkey(tmp_path: Path, 
     for tail in (b"", b"*3\r\n$3\r\nSET\r\n$1\r\nb", b"*3\r\n$3\r\nSET\r\n"):
         whole = file.read_bytes()
         file.write_bytes(whole + tail)
-        assert not hint(tmp_path / "redis" / "state", tmp_path / "redis")
+        assert not repair(tmp_path / "redis" / "state", tmp_path / "redis")
         assert file.read_bytes() == whole + tail
         own_redis.start()
         with Redis.from_url(own_redis.url) as client:
@@ -90,7 +95,7 @@ def test_damage_in_the_middle_is_for_a_person_to_decide(tmp_path: Path, own_redi
     damaged = whole[:300] + bytes(8) + whole[308:] + bytes(16)
     file.write_bytes(damaged)
     with pytest.raises(EngineUnavailable, match="commands follow") as told:
-        hint(tmp_path / "redis" / "state", tmp_path / "redis")
+        repair(tmp_path / "redis" / "state", tmp_path / "redis")
     assert file.read_bytes() == damaged, "nothing is cut off"
     subprocess.run(told.value.hint.rpartition(": ")[2].split(), check=True)
     own_redis.start()
@@ -167,3 +172,153 @@ def test_a_damaged_sqlite_file_is_told_in_words(tmp_path: Path) -> None:
             list(documents.scan(TENANTS, SYSTEM))
         assert "move" in told.value.hint
         documents.close()
+
+
+MONTHS = [int(datetime(2026, month, 9, 12, tzinfo=UTC).timestamp()) for month in (1, 2, 3)]
+IN_EACH = 400
+
+
+def events_of(month: int) -> list[Event]:
+    return [
+        Event(event_id=f"{month}-{n}", user_id=f"u{n % 7}", item_id=f"i{n % 9}", action="like", timestamp=month + n)
+        for n in range(IN_EACH)
+    ]
+
+
+def garble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 32] = bytes(byte ^ 0x5A for byte in data[middle : middle + 32])
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.fixture
+def own_clickhouse(tmp_path: Path) -> Iterator[OwnEngine]:
+    engine = own_embedded("clickhouse", tmp_path / "clickhouse")
+    engine.start()
+    yield engine
+    engine.kill()
+
+
+def written(engine: OwnEngine, scope: Scope) -> tuple[Events, Aggregates]:
+    """Three months of events, each a part of its own, counted by hour."""
+    events, aggregates = Events(engine.url, "lemo"), Aggregates(engine.url, "lemo")
+    events.migrate()
+    events._command("SYSTEM STOP MERGES lemo.events", scope)
+    for month in MONTHS:
+        aggregates.mark("abc", [(scope, hour_of(month * 1000))])
+        events.insert([(scope, event) for event in events_of(month)])
+    aggregates.refresh("abc")
+    return events, aggregates
+
+
+def table_folders(home: Path, table: str) -> list[Path]:
+    return [folder.resolve() for folder in (home / "state" / "data" / "data" / "lemo").glob(table)]
+
+
+def second_part(home: Path) -> Path:
+    (folder,) = table_folders(home, "events")
+    return sorted(folder.glob("all_2_2_*"))[-1]
+
+
+def asked_twice(ask: Callable[[], int]) -> int:
+    """What changed in place is noticed by the query that reads it."""
+    try:
+        return ask()
+    except EngineUnavailable:
+        return ask()
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [("data.bin", cut), ("count.txt", empty), ("data.bin", garble)],
+    ids=["a torn file", "an empty file", "changed bytes"],
+)
+def test_a_damaged_part_of_the_events_costs_its_rows_alone_and_is_told(
+    tmp_path: Path, own_clickhouse: OwnEngine, scope: Scope, file: str, damage: Callable[[Path], None]
+) -> None:
+    home = tmp_path / "clickhouse"
+    events, aggregates = written(own_clickhouse, scope)
+    own_clickhouse.kill()
+    damage(second_part(home) / file)
+
+    own_clickhouse.start()
+    assert asked_twice(lambda: events.interactions(scope).num_rows) == events.count(scope) == 2 * IN_EACH
+    assert {event.event_id.split("-")[0] for event in events.history(scope, "u1", 500)} == {
+        str(month) for month in (MONTHS[0], MONTHS[2])
+    }
+    assert sum(period.events for period in aggregates.counts(scope, "hour")) == 2 * IN_EACH
+    (told,) = damages(home)
+    assert "lemo.events" in told.why
+    assert f"{IN_EACH} of 2026-02" in told.done
+    assert "Import" in told.done
+    assert next(Path(told.kept).glob("*/columns.txt")).exists(), "the part is kept"
+    finding = probe_home(Settings(home=home))
+    assert (finding.state, "2026-02" in finding.detail) == ("warning", True)
+
+    (marked,) = aggregates.abandoned(600)  # what the next consumer takes up at once
+    aggregates.refresh(marked)
+    assert sum(period.events for period in aggregates.counts(scope, "hour")) == 2 * IN_EACH
+    for month in MONTHS:  # an import again, or a replay
+        aggregates.mark("abd", [(scope, hour_of(month * 1000))])
+        events.insert([(scope, event) for event in events_of(month)])
+    aggregates.refresh("abd")
+    assert events.count(scope) == 3 * IN_EACH
+    assert sum(period.events for period in aggregates.counts(scope, "hour")) == 3 * IN_EACH
+    assert len(damages(home)) == 1
+
+
+def test_damaged_aggregates_are_made_anew_and_cost_no_event(
+    tmp_path: Path, own_clickhouse: OwnEngine, scope: Scope
+) -> None:
+    home = tmp_path / "clickhouse"
+    events, aggregates = written(own_clickhouse, scope)
+    own_clickhouse.kill()
+    for part in [part for folder in table_folders(home, "events_hourly") for part in folder.glob("all_*")]:
+        cut(part / "data.bin")
+
+    own_clickhouse.start()
+    assert events.count(scope) == 3 * IN_EACH
+    for _ in range(2):
+        assert sum(period.events for period in aggregates.counts(scope, "hour")) == 3 * IN_EACH
+        for marked in aggregates.abandoned(600):
+            aggregates.refresh(marked)
+    (told,) = damages(home)
+    assert "made anew" in told.done
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("store/*/*/events.sql", cut),
+        ("metadata/lemo.sql", zeros),
+        ("store/*/*/format_version.txt", empty),
+        ("store/*/*/mutation_*.txt", cut),
+    ],
+)
+def test_a_damaged_definition_is_what_it_was_and_costs_no_event(
+    tmp_path: Path, own_clickhouse: OwnEngine, scope: Scope, pattern: str, damage: Callable[[Path], None]
+) -> None:
+    home = tmp_path / "clickhouse"
+    events, _ = written(own_clickhouse, scope)
+    events._command("SYSTEM START MERGES lemo.events", scope)
+    events.delete_before(scope, 1)  # leaves its record there
+    own_clickhouse.kill()
+    found = (home / "state" / "data").glob(pattern)
+    (file,) = [file for file in found if file.suffix == ".sql" or file.parent in table_folders(home, "events")]
+    damage(file)
+
+    own_clickhouse.start()
+    assert events.count(scope) == 3 * IN_EACH
+    events.insert([(scope, Event(event_id="x", user_id="u", item_id="i", action="like", timestamp=MONTHS[0]))])
+    assert events.count(scope) == 3 * IN_EACH + 1
+    (told,) = damages(home)
+    assert file.name in told.why

@@ -22,7 +22,7 @@ _LONGEST_NUMBER, _LONGEST_LINE = 32, 4096
 """Bytes of the lines that hold a number, and of an annotation."""
 
 
-def hint(path: Path, home: Path) -> bool:
+def repair(path: Path, home: Path) -> bool:
     """Cuts off what stands behind the last whole command; keeps it below `home/damaged`. True if something was.
 
     Raises EngineUnavailable where whole commands follow: to lose them is for a person to decide.

@@ -9,6 +9,7 @@ A query may also name a file (`file()`, `INTO OUTFILE`) with the rights of this 
 import shutil
 import socket
 import sys
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ from starlette.routing import Route
 
 from lemo.domain.errors import Conflict
 from lemo.embedded import clickhouse_http as protocol
+from lemo.embedded.clickhouse_definitions import DATA, keep_definitions, mend_definitions, restore_definitions
+from lemo.embedded.clickhouse_parts import SIGNS, detach_damaged, set_detached_aside
 from lemo.embedded.port_locks import bind, claim_folder, engine_main
 
 log = structlog.get_logger()
@@ -45,6 +48,19 @@ Session = Any  # chdb.session.Session; chdb has no types
 
 def _open(path: str) -> Session:
     return chdb_session.Session(path)  # type: ignore[no-untyped-call]
+
+
+_CONFIGURATION = """<clickhouse><merge_tree>
+  <!-- Damaged parts keep no table from loading: they are detached, set aside and told. -->
+  <max_suspicious_broken_parts>1000000</max_suspicious_broken_parts>
+  <max_suspicious_broken_parts_bytes>1000000000000000</max_suspicious_broken_parts_bytes>
+  <!-- An insert is on the disk when it is acknowledged. -->
+  <fsync_after_insert>1</fsync_after_insert>
+  <fsync_part_directory>1</fsync_part_directory>
+</merge_tree></clickhouse>
+"""
+_CHECK_SECONDS = 60.0
+"""Shortest time between two checks of all parts."""
 
 
 class QueryFailed(Exception):
@@ -73,15 +89,61 @@ class Engine:
     Sessions run in parallel; one session is used by one request at a time.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = str(path)
-        self._incoming = path.parent / "incoming"
+    def __init__(self, folder: Path, home: Path) -> None:
+        self._folder, self._home = folder, home
+        self._incoming = folder / "incoming"
         shutil.rmtree(self._incoming, ignore_errors=True)  # what a killed process left
         self._incoming.mkdir(parents=True)
+        configuration = folder / "engine.xml"
+        configuration.write_text(_CONFIGURATION)
+        self._path = f"{folder / DATA}?config-file={configuration}"
+        self._checking, self._defining = threading.Lock(), threading.Lock()
+        self._checked = -_CHECK_SECONDS
+        mend_definitions(folder, home)
+        try:
+            self._root = self._opened()
+        except QueryFailed:
+            if not restore_definitions(folder, home):
+                raise
+            self._root = self._opened()
+        keep_definitions(folder)
+        self.version, self.timezone = self._ask("SELECT version(), timezone()").decode().rstrip("\n").split("\t")
+        try:
+            set_detached_aside(self._ask, QueryFailed, home)
+        except QueryFailed as failed:  # such as of a full disk: at the next start again
+            log.error("damaged parts are not set aside yet", error=failed.message)
+
+    def _opened(self) -> Session:
+        """A session that keeps the engine open between requests."""
         with _clickhouse_errors():
-            self._root = _open(self._path)  # keeps the engine open between requests
-            answer = self._root.query("SELECT version(), timezone()", "TabSeparated").bytes().decode()
-        self.version, self.timezone = answer.rstrip("\n").split("\t")
+            return _open(self._path)
+
+    def _ask(self, query: str) -> bytes:
+        session = self._opened()
+        try:
+            with _clickhouse_errors():
+                answer: bytes = session.query(query, "TabSeparated").bytes()
+                return answer
+        finally:
+            session.close()
+
+    def defined(self) -> None:
+        """A table was made, changed or dropped."""
+        with self._defining:
+            keep_definitions(self._folder)
+
+    def suspect(self, failed: QueryFailed) -> bool:
+        """After a query that failed: if damage can be why, sets aside the parts that cannot be read; True if some."""
+        if failed.code not in SIGNS:
+            return False
+        with self._checking:
+            if time.monotonic() - self._checked < _CHECK_SECONDS:
+                return False
+            found = detach_damaged(self._ask, QueryFailed) > 0 and set_detached_aside(
+                self._ask, QueryFailed, self._home
+            )
+            self._checked = time.monotonic()
+        return found
 
     def close(self) -> None:
         """Ends the engine; what was acknowledged is on disk already."""
@@ -236,7 +298,7 @@ class Answer:
         session = await to_thread.run_sync(self.engine.session, self.url, self.request.method == "GET")
         data_format = protocol.output_format(query) or self.url.get("default_format") or "TabSeparated"
         try:
-            chunks = _chunks(session, query, data_format, bound_parameters(self.url))
+            chunks = self._watched(_chunks(session, query, data_format, bound_parameters(self.url)))
             first, more = await to_thread.run_sync(_fill, chunks)
         except BaseException:
             await to_thread.run_sync(session.close)
@@ -247,8 +309,18 @@ class Answer:
                 _rest(session, first, chunks), 200, self._headers(headers), "application/octet-stream"
             )
         await to_thread.run_sync(session.close)
+        if protocol.defines(query):
+            await to_thread.run_sync(self.engine.defined)
         headers["X-ClickHouse-Summary"] = protocol.summary(result_bytes=len(first), elapsed_ns=self._elapsed())
         return Response(first, 200, self._headers(headers), "text/plain; charset=UTF-8")
+
+    def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except QueryFailed as failed:
+            if self.engine.suspect(failed):
+                raise QueryFailed(f"{failed.message} Damaged parts were set aside now: ask again.") from None
+            raise
 
 
 def _whole(session: Session, query: str, parameters: dict[str, str]) -> Any:  # chdb's result
@@ -321,10 +393,10 @@ def serve(path: Path, port: int, host: str = "127.0.0.1") -> None:
     try:
         listening = bind(host, port, "ClickHouse (chDB)", PORT_SETTING)
         try:
-            engine = Engine(path / "data")
+            engine = Engine(path, path.parent)
         except QueryFailed as failed:
             raise Conflict(
-                f"chDB cannot open {path / 'data'}: {failed.message}",
+                f"chDB cannot open {path / DATA}: {failed.message}",
                 "Is the disk full, or does another program have the folder open?",
             ) from None
         config = uvicorn.Config(

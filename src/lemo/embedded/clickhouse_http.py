@@ -29,6 +29,7 @@ _DATA_START = re.compile(rb"[ \t\f]*\r?\n?")  # as ClickHouse's parser: blanks a
 _OUTPUT_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:;\s*)*(?:SETTINGS\b[^()']*)?$", re.I)
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(\w+)", re.S)
 _ANSWERS_ROWS = frozenset(["SELECT", "WITH", "SHOW", "DESC", "DESCRIBE", "EXPLAIN", "EXISTS", "CHECK"])
+_DEFINING = frozenset(["CREATE", "ALTER", "DROP", "RENAME", "EXCHANGE", "ATTACH", "DETACH", "UNDROP"])
 _STREAMED_STATEMENTS = frozenset({"SELECT", "WITH"})
 # chDB writes each piece on its own, so only formats without a beginning and an end of the whole can be put together.
 _STREAMED_FORMATS = frozenset(
@@ -91,6 +92,11 @@ def _first_word(query: str) -> str:
 def answers_rows(query: str) -> bool:
     """Whether the statement answers rows, be they none, and so has a format."""
     return _first_word(query) in _ANSWERS_ROWS
+
+
+def defines(query: str) -> bool:
+    """Whether the statement may change a table's definition."""
+    return _first_word(query) in _DEFINING
 
 
 def streams(query: str, data_format: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lemo.domain.errors import EngineUnavailable
-from lemo.embedded.aof import hint
+from lemo.embedded.aof import repair
 from lemo.embedded.port_locks import check_port, engine_main
 
 DEFAULT_PORT = 6399
@@ -68,7 +68,7 @@ def serve(path: Path, port: int, host: str = "127.0.0.1") -> None:
     binary = server_binary()
     check_port(host, port, "Redis (Valkey)", PORT_SETTING)
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    hint(path, path.parent)
+    repair(path, path.parent)
     sys.stdout.flush()
     os.execv(binary, command(binary, path, port, host))  # noqa: S606 - no shell is wanted
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +35,14 @@ def keep_bytes(home: Path, what: str, name: str, data: bytes | memoryview, why: 
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
+    return _tell(folder, what, why, done)
+
+
+def set_aside(home: Path, what: str, paths: Iterable[Path], why: str, done: str) -> Damage:
+    """Moves files and folders below `home/damaged`, and tells of it there and in the log."""
+    folder = _new_folder(home, what)
+    for path in paths:
+        shutil.move(path, folder / path.name)
     return _tell(folder, what, why, done)
 
 

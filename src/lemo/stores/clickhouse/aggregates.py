@@ -65,6 +65,15 @@ MARK_UNCOUNTED = (
 )
 """Marks all of each scope that has events in hours without aggregates: those from before there were any."""
 
+MARK_ALL = """
+    INSERT INTO {database}.events_marks (epoch, tenant_id, scenario_id, hour, marked_at)
+    SELECT '{epoch}', tenant_id, scenario_id, toDateTime(0, 'UTC'), toDateTime64(0, 3, 'UTC') FROM (
+        SELECT DISTINCT tenant_id, scenario_id FROM {database}.events
+        UNION DISTINCT SELECT DISTINCT tenant_id, scenario_id FROM {database}.events_hourly
+    )
+    """
+"""Marks all of each scope: after events or aggregates were lost. The next consumer takes the marks up at once."""
+
 Period = Literal["hour", "day"]
 
 
