@@ -46,7 +46,7 @@ JOBS = {
             entry="compute-item-similarity-hourly",
             title="Similar items",
             module="lemo.jobs.similarity",
-            function="relate",
+            function="compute_similarity",
             queue="item_processing",
             cron=DEFAULT_CRONS["compute-item-similarity-hourly"],
         ),

@@ -121,6 +121,7 @@ class Stores:
     @cached_property
     def availability(self) -> "AvailabilitySets":
         """Newest and inactive items."""
+        from lemo.stores.redis.availability import AvailabilitySets
 
         return AvailabilitySets(self.redis, self.keys)
 

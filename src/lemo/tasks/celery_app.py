@@ -16,7 +16,7 @@ from lemo.settings import Settings
 from lemo.stores.redis.client import Keys
 
 QUEUES = ("default", "model_training", "item_processing", "user_profile")
-TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "canary")
+TASK_MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "worker_check")
 
 PATIENT: dict[str, Any] = {"autoretry_for": (EngineUnavailable,), "retry_backoff": True, "retry_backoff_max": 60}
 """Options of tasks that come again while an engine is away."""

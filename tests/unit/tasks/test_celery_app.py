@@ -50,6 +50,11 @@ def test_every_scheduled_and_routed_task_exists(entries: dict[str, dict[str, Any
     assert set(app.conf.task_routes) == {f"lemo.run.{entry}" for entry in JOBS}
 
 
+@pytest.mark.parametrize("entry", JOBS)
+def test_every_job_has_the_function_that_it_names(entry: str) -> None:
+    assert callable(JOBS[entry].work())
+
+
 def test_scheduled_tasks_take_what_their_entries_send(entries: dict[str, dict[str, Any]]) -> None:
     app.loader.import_default_modules()
     for entry in entries.values():
