@@ -147,8 +147,8 @@ class OwnEngine:
 
 
 def own_embedded(engine: str, folder: Path) -> OwnEngine:
-    """An embedded engine (`python -m lemo.embedded.ENGINE`); Redis or ClickHouse."""
-    scheme = {"redis": "redis", "clickhouse": "http"}[engine]
+    """An embedded engine (`python -m lemo.embedded.ENGINE`)."""
+    scheme = {"redis": "redis", "clickhouse": "http", "milvus": "http"}[engine]
     return OwnEngine(folder, scheme, lambda port: _embedded(engine, folder, port), ANSWERS[engine])
 
 

@@ -12,8 +12,11 @@ from redis import Redis
 from lemo.diagnostics.engine_probes import probe_home
 from lemo.domain.errors import Damaged, EngineUnavailable
 from lemo.domain.event import Event
+from lemo.domain.item import Item
 from lemo.domain.scope import SYSTEM, Scope
 from lemo.embedded.aof import repair
+from lemo.jobs.embeddings import embed
+from lemo.jobs.report import unattended
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
@@ -22,6 +25,7 @@ from lemo.stores.connect import Stores
 from lemo.stores.damage import damages
 from lemo.stores.documents import TENANTS
 from lemo.stores.documents.sqlite import SqliteDocuments
+from lemo.tasks import restoring
 from servers import OwnEngine, own_embedded
 from sites import add_scenario, model_of, publish_model, settings_of, touch
 
@@ -322,3 +326,60 @@ def test_a_damaged_definition_is_what_it_was_and_costs_no_event(
     assert events.count(scope) == 3 * IN_EACH + 1
     (told,) = damages(home)
     assert file.name in told.why
+
+
+@pytest.fixture
+def own_milvus(tmp_path: Path) -> Iterator[OwnEngine]:
+    engine = own_embedded("milvus", tmp_path / "milvus")
+    engine.start()
+    yield engine
+    engine.kill()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("aliases.json", cut),
+        ("collections/*/schema.json", zeros),
+        ("collections/*/wal/*.arrow", cut),
+        ("collections/*/manifest.json", empty),
+        ("collections/*/partitions/*/data/*.parquet", cut),
+    ],
+)
+def test_a_damaged_folder_of_milvus_lite_is_set_aside_and_its_vectors_are_made_again(
+    tmp_path: Path,
+    redis_url: str,
+    own_milvus: OwnEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    pattern: str,
+    damage: Callable[[Path], None],
+) -> None:
+    monkeypatch.setattr(restoring, "request_embedding", lambda _stores, _scope: None)  # no worker reads the broker here
+    home = tmp_path / "milvus"
+    settings = settings_of(tmp_path, redis_url)
+    stores = Stores(settings.model_copy(update={"milvus_uri": own_milvus.url, "embedding_dimensions": 8}))
+    scope, _ = add_scenario(stores)
+    items = [Item(item_id=f"i{n}", title=f"word{n % 5} word{n % 3} other{n}") for n in range(60)]
+    stores.items.upsert(scope, items, [1] * len(items))
+    stores.embedding_queue.add(scope, [item.item_id for item in items])
+    embed(stores, scope, unattended())
+    assert stores.vectors.count(scope) == len(items)
+    assert restoring.restore_vectors(stores) == []
+    own_milvus.kill()
+    if "wal" not in pattern and "collections" in pattern:  # a start writes what the log holds into files
+        own_milvus.start()
+        stores.vectors.count(scope)
+        own_milvus.kill()
+    (file,) = (home / "state" / "data").glob(pattern)
+    damage(file)
+
+    own_milvus.start()
+    assert restoring.restore_vectors(stores) == [scope]
+    embed(stores, scope, unattended())
+    assert stores.vectors.count(scope) == len(items)
+    assert len(stores.vectors.fetch(scope, ["i0", "i59"])) == 2
+    assert restoring.restore_vectors(stores) == []
+    (told,) = damages(home)
+    assert told.what == "milvus"
+    assert next(Path(told.kept).rglob(file.name)).exists()
+    stores.close()

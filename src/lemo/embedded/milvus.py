@@ -3,6 +3,7 @@
 It writes ahead: rows that it acknowledged are there after a kill -9.
 """
 
+import json
 import logging
 import signal
 import sys
@@ -14,6 +15,7 @@ from types import FrameType
 import structlog
 
 from lemo.embedded.port_locks import check_port, claim_folder, engine_main
+from lemo.stores.damage import set_aside
 
 log = structlog.get_logger()
 
@@ -23,6 +25,55 @@ PORT_SETTING = "LEMO_MILVUS_PORT"
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt  # the one thing on which milvus-lite closes its files
+
+
+def repair(data: Path, home: Path) -> bool:
+    """Sets the folder aside, below `home/damaged`, if anything in it cannot be read: vectors can be made anew.
+
+    Milvus Lite opens a collection when somebody asks for it, and then fails each call about it. True if it was so.
+    """
+    if not data.exists():
+        return False
+    try:
+        _read_all(data)
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever its libraries raise on bytes that they did not write
+        why = f"Milvus Lite's folder cannot be read ({type(error).__name__}: {str(error).splitlines()[0][:200]})."
+        done = "It starts empty; a worker embeds all items again, until then nothing is similar by its text."
+        set_aside(home, "milvus", [data], why, done)
+        return True
+    return False
+
+
+def _read_all(data: Path) -> None:
+    """Opens each collection as the server would, and reads what it holds; raises whatever is wrong."""
+    import pyarrow
+    from milvus_lite.db import MilvusLite  # type: ignore[import-untyped]
+    from pyarrow import parquet
+
+    aliases = data / "aliases.json"
+    if aliases.exists():
+        json.loads(aliases.read_text("utf-8"))
+    for log_file in data.glob("collections/*/wal/*.arrow"):
+        with pyarrow.OSFile(str(log_file), "rb") as source:
+            if source.size() == 0:  # made, and the server killed before the first row
+                continue
+            for batch in pyarrow.ipc.open_stream(source):
+                batch.validate(full=True)
+    # It would take the manifest before, or none, and delete the files that that does not name.
+    for manifest in [
+        folder / "manifest.json" for folder in data.glob("collections/*") if any(folder.rglob("*.parquet"))
+    ]:
+        for partition, files in json.loads(manifest.read_text("utf-8"))["partitions"].items():
+            for name in [*files["data_files"], *files["delta_files"]]:
+                parquet.read_table(manifest.parent / "partitions" / partition / name).validate(full=True)
+    database = MilvusLite(str(data))
+    try:
+        for name in database.list_collections():
+            database.get_collection(name).load()
+    finally:
+        database.close()
 
 
 def serve(path: Path, port: int, host: str = "127.0.0.1") -> None:
@@ -36,6 +87,7 @@ def serve(path: Path, port: int, host: str = "127.0.0.1") -> None:
             warnings.simplefilter("ignore")  # pymilvus deprecates parts that milvus-lite itself imports
             from milvus_lite.adapter.grpc.server import run_server  # type: ignore[import-untyped]
         signal.signal(signal.SIGTERM, _stop)
+        repair(path / "data", path.parent)
         log.info("listening", engine="Milvus Lite", port=port)
         run_server(str(path / "data"), host, port)
     except KeyboardInterrupt:

@@ -27,8 +27,7 @@ def restore(stores: Stores, scope: Scope, also: Iterable[str] = ()) -> bool:
     scenario = stores.scenarios.get(scope)
     lost = stores.availability.built_at(scope) is None
     if lost:
-        for ids in _batches(entry.item_id for entry in stores.items.entries(scope)):
-            stores.embedding_queue.add(scope, ids)
+        queue_all(stores, scope)
     answered = set(also)
     for kind in ("model", "similar"):
         answered.update(snapshot_items(stores, scope, kind))
@@ -36,6 +35,12 @@ def restore(stores: Stores, scope: Scope, also: Iterable[str] = ()) -> bool:
     if restored and lost:
         log.info("which items may be shown was read again from the documents", scope=str(scope))
     return restored
+
+
+def queue_all(stores: Stores, scope: Scope) -> None:
+    """Queues all items for their content vector: only those are embedded whose text has none yet."""
+    for ids in _batches(entry.item_id for entry in stores.items.entries(scope)):
+        stores.embedding_queue.add(scope, ids)
 
 
 def restore_for(stores: Stores, scope: Scope, item_ids: Iterable[str], check: Callable[[], None]) -> None:

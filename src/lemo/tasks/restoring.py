@@ -1,4 +1,4 @@
-"""What Redis has lost comes back by itself: a thread of each worker rebuilds it from the documents within seconds."""
+"""What Redis or the vector store has lost comes back by itself: a thread of each worker has it made anew."""
 
 import threading
 import time
@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
-from lemo.serving.restore import restore
+from lemo.jobs.embeddings import KIND
+from lemo.serving.restore import queue_all, restore
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.tasks.dispatch import request_embedding
@@ -16,8 +17,8 @@ from lemo.tasks.dispatch import request_embedding
 log = structlog.get_logger()
 
 LOOK_SECONDS = 3
-RUN_LOW_SECONDS = 60
-"""How often it is asked whether a list of newest items has run low, which costs reading it."""
+CLOSE_SECONDS = 60
+"""How often it is asked what costs more: whether a list of newest items has run low, and whether vectors are there."""
 
 
 def start_restoring(settings: Settings) -> None:
@@ -35,17 +36,17 @@ def _watch(settings: Settings) -> None:
         except (LemoError, RedisError) as error:
             log.warning("cannot look for what Redis has lost now", error=str(error))
         if look_closely:
-            low_at = time.monotonic() + RUN_LOW_SECONDS
+            try:
+                restore_vectors(stores)
+            except (LemoError, RedisError) as error:
+                log.warning("cannot look whether vectors are lost now", error=str(error))
+            low_at = time.monotonic() + CLOSE_SECONDS
         time.sleep(LOOK_SECONDS)
 
 
 def restore_all(stores: Stores, look_closely: bool = True) -> list[Scope]:
     """Rebuilds what may be shown where it was lost, where a catalogue has begun, and where newest items run low."""
-    scopes = [
-        Scope(tenant_id, scenario.scenario_id)
-        for tenant_id in stores.tenants.list()
-        for scenario in stores.scenarios.list(tenant_id)
-    ]
+    scopes = _scopes(stores)
     lost, due = stores.availability.lost(scopes), stores.availability.due(scopes)
     low = (
         [scope for scope in stores.availability.cut(scopes) if stores.availability.runs_low(scope)]
@@ -57,3 +58,32 @@ def restore_all(stores: Stores, look_closely: bool = True) -> list[Scope]:
         if scope in restored:
             request_embedding(stores, scope)
     return restored
+
+
+def restore_vectors(stores: Stores) -> list[Scope]:
+    """Has the items of scopes embedded again whose vectors are gone: of a damaged folder, or of another Milvus."""
+    lost = []
+    for scope in _scopes(stores):
+        version = stores.snapshots.current(scope, KIND)
+        if version is None or version in stores.vectors.versions(scope):
+            continue
+        if stores.snapshots.current(scope, KIND) != version or _embedding(stores, scope):
+            continue
+        log.warning("vectors are lost: all items are embedded again", scope=str(scope), version=version)
+        queue_all(stores, scope)
+        request_embedding(stores, scope)
+        lost.append(scope)
+    return lost
+
+
+def _embedding(stores: Stores, scope: Scope) -> bool:
+    runs = stores.runs.list(scope.tenant_id, "embed-items", scope.scenario_id, limit=5)
+    return any(run.outcome in ("queued", "running") for run in runs)
+
+
+def _scopes(stores: Stores) -> list[Scope]:
+    return [
+        Scope(tenant_id, scenario.scenario_id)
+        for tenant_id in stores.tenants.list()
+        for scenario in stores.scenarios.list(tenant_id)
+    ]
