@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from lemo.stores.damage import damages
 from lemo.stores.documents import TENANTS
 from lemo.stores.documents.sqlite import SqliteDocuments
 from lemo.tasks import restoring
-from servers import OwnEngine, own_embedded
+from servers import OwnEngine, free_port, own_embedded
 from sites import add_scenario, model_of, publish_model, settings_of, touch
 
 KEPT = b"\x00\r\nvalue\x00"
@@ -105,6 +106,44 @@ def test_damage_in_the_middle_is_for_a_person_to_decide(tmp_path: Path, own_redi
     own_redis.start()
     with Redis.from_url(own_redis.url) as client:
         assert 0 < client.dbsize() < 20
+
+
+def refused(folder: Path) -> str:
+    """What an engine says that ends at its start."""
+    command = [sys.executable, "-m", "lemo.embedded.redis", "--path", folder / "state", "--port", str(free_port())]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    return ended.stdout + ended.stderr
+
+
+def test_damage_that_ends_as_a_command_ends_is_found_once_valkey_has_refused_it(
+    tmp_path: Path, own_redis: OwnEngine
+) -> None:
+    home = tmp_path / "redis"
+    with Redis.from_url(own_redis.url) as client:
+        for number in range(20):
+            client.set(f"key {number}", KEPT)
+    own_redis.kill()
+    file = increment(home / "state")
+    whole = file.read_bytes()
+
+    file.write_bytes(whole + bytes(16) + b"\r\n")
+    refused(home)
+    own_redis.start()
+    with Redis.from_url(own_redis.url) as client:
+        assert client.dbsize() == 20
+    assert len(damages(home)) == 1
+    own_redis.kill()
+
+    file.write_bytes(whole[:300] + bytes(8) + whole[308:])
+    refused(home)
+    assert "commands follow" in refused(home)
+    file.write_bytes(whole)
+    for _ in range(3):  # nothing is written in between
+        own_redis.start()
+        own_redis.kill()
+    assert len(damages(home)) == 1
+    own_redis.start()
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from lemo.stores.damage import keep_bytes
 
 FOLDER = "appendonlydir"
 _MANIFEST = "appendonly.aof.manifest"
+_STARTED = "started-with"
+"""The file that was there at the last start, and its size."""
 _COMMAND = re.compile(rb"\*\d+\r\n\$(\d+)\r\n[A-Za-z]{2,20}\r\n\$\d+\r\n")
 """How one that writes begins, wherever it stands."""
 _LONGEST_NUMBER, _LONGEST_LINE = 32, 4096
@@ -26,16 +28,20 @@ def repair(path: Path, home: Path) -> bool:
     """Cuts off what stands behind the last whole command; keeps it below `home/damaged`. True if something was.
 
     Raises EngineUnavailable where whole commands follow: to lose them is for a person to decide.
-    Only for a server that does not run. A file that ends as a command ends is not read through.
+    Only for a server that does not run. A file that ends as a command ends is read through only if nothing was written
+    since the start before: Valkey may have refused it, and leaves it as it was.
     """
     file = _last_increment(path / FOLDER)
     if file is None or file.stat().st_size == 0:
         return False
+    started, now = path / _STARTED, f"{file.name} {file.stat().st_size}"
+    again = started.exists() and started.read_text("utf-8") == now
+    started.write_text(now, "utf-8")
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[-2:] == b"\r\n":
+        if data[-2:] == b"\r\n" and not again:
             return False
         good, torn = whole_commands(data)
-        if torn:  # what a kill leaves: Valkey cuts it off itself
+        if torn or good == len(data):  # what a kill leaves: Valkey cuts it off itself
             return False
         rest = data[good:]
     if _COMMAND.search(rest, 1):
