@@ -3,23 +3,29 @@
 import random
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
-from lemo.diagnostics.engine_probes import probe_home
+from lemo.diagnostics.engine_probes import probe_home, probe_snapshots
 from lemo.domain.errors import Damaged, EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.item import Item
+from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import SYSTEM, Scope
 from lemo.embedded.aof import repair
 from lemo.jobs.embeddings import embed
 from lemo.jobs.report import unattended
+from lemo.jobs.similarity import compute_similarity
+from lemo.jobs.training import train
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
+from lemo.simulator.world import World
 from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
 from lemo.stores.clickhouse.events import Events
 from lemo.stores.connect import Stores
@@ -110,7 +116,7 @@ def test_damage_in_the_middle_is_for_a_person_to_decide(tmp_path: Path, own_redi
 
 def refused(folder: Path) -> str:
     """What an engine says that ends at its start."""
-    command = [sys.executable, "-m", "lemo.embedded.redis", "--path", folder / "state", "--port", str(free_port())]
+    command = [sys.executable, "-m", "lemo.embedded.redis", "--path", f"{folder / 'state'}", "--port", f"{free_port()}"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode != 0
     return ended.stdout + ended.stderr
@@ -421,4 +427,44 @@ def test_a_damaged_folder_of_milvus_lite_is_set_aside_and_its_vectors_are_made_a
     (told,) = damages(home)
     assert told.what == "milvus"
     assert next(Path(told.kept).rglob(file.name)).exists()
+    stores.close()
+
+
+def test_each_job_makes_its_damaged_snapshot_anew_and_the_doctor_tells_until_then(
+    tmp_path: Path, redis_url: str, clickhouse_url: str, milvus_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "request_embedding", lambda _stores, _scope: None)  # no worker reads the broker here
+    settings = settings_of(tmp_path, redis_url).model_copy(
+        update={"clickhouse_url": SecretStr(clickhouse_url), "milvus_uri": milvus_uri, "embedding_dimensions": 8}
+    )
+    stores = Stores(settings)
+    stores.events.migrate()
+    scope = Scope(f"tenant-{uuid.uuid4().hex[:12]}", "shop")
+    stores.tenants.create(scope.tenant_id)
+    stores.scenarios.create(scope.tenant_id, scenario_from_template(scope.scenario_id, "ecommerce"))
+    dataset = World(seed=3, scale=0.1).datasets()[2]
+    items = list(dataset.items)
+    stores.items.upsert(scope, items, [1] * len(items))
+    stores.embedding_queue.add(scope, [item.item_id for item in items])
+    stores.events.insert([(scope, event) for event in dataset.events])
+    jobs = {"similar": compute_similarity, "similarity-state": compute_similarity, "embedding": embed, "model": train}
+    for job in (embed, train, compute_similarity):
+        job(stores, scope, unattended())
+    assert compute_similarity(stores, scope, unattended()).detail["full"] is False
+    assert probe_snapshots(settings).state == "ok"
+
+    for kind, job in jobs.items():
+        version = stores.snapshots.current(scope, kind)
+        assert version is not None
+        for array in folder_of(stores, scope, version).parent.parent.joinpath(kind, version).glob("*.npy"):
+            cut(array)
+        told = probe_snapshots(settings)
+        assert (told.state, "cannot be opened" in told.detail) == ("warning", True), kind
+        assert told.hint.startswith("lemo jobs run")
+        assert restoring.restore_vectors(stores) == ([scope] if kind == "embedding" else [])
+        job(stores, scope, unattended())
+        renewed = stores.snapshots.current(scope, kind)
+        assert renewed not in (None, version), kind
+        assert stores.snapshots.open(scope, kind, str(renewed)).arrays
+        assert probe_snapshots(settings).state == "ok", kind
     stores.close()

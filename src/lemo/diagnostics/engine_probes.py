@@ -13,7 +13,8 @@ from lemo.diagnostics.asking import asked, timed
 from lemo.diagnostics.reachability import Address, host_of, port_of
 from lemo.diagnostics.redis_probes import PROBE
 from lemo.diagnostics.report import Finding
-from lemo.domain.errors import LemoError
+from lemo.domain.errors import LemoError, NotFound
+from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.damage import FOLDER, damages
@@ -22,6 +23,13 @@ from lemo.stores.documents import WRITE_PROBES
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
+_MADE_BY = {
+    "model": "train-model-daily",
+    "similar": "compute-item-similarity-hourly",
+    "similarity-state": "compute-item-similarity-hourly",
+    "embedding": "embed-items",
+}
+"""Each kind of snapshot, and the job that makes another."""
 LITTLE_SPACE, NO_SPACE = 2_000_000_000, 100_000_000
 """Free bytes below which the home folder gets a warning, or counts as full."""
 
@@ -182,8 +190,39 @@ def probe_snapshots(settings: Settings) -> Finding:
             state="missing", detail=f"snapshots: {nearest} is not writable.", hint=f"chown -R $USER {nearest}"
         )
     if folder.exists():  # it is made by the first training
-        return timed(_written(settings, "snapshots"), _as_it_says)
+        finding = timed(_written(settings, "snapshots"), _as_it_says)
+        return timed(_whole_snapshots(settings), _as_it_says) if finding.state == "ok" else finding
     return Finding(state="ok", version="folder", detail=str(folder))
+
+
+def _whole_snapshots(settings: Settings) -> Callable[[], Finding]:
+    """A question whether what serves, or jobs go on from, can be opened; in a folder alone: S3 would send it all."""
+
+    def question() -> Finding:
+        damaged = []
+        with closing(Stores(settings, interactive=True)) as stores:
+            for tenant_id in stores.tenants.list():
+                for scope in [Scope(tenant_id, each.scenario_id) for each in stores.scenarios.list(tenant_id)]:
+                    for kind, entry in _MADE_BY.items():
+                        version = stores.snapshots.current(scope, kind)
+                        try:
+                            if version is not None:
+                                stores.snapshots.open(scope, kind, version)
+                        except NotFound as error:
+                            damaged.append((scope, entry, error.message))
+            place = stores.snapshots.ping()
+        if not damaged:
+            return Finding(state="ok", version=str(place or ""))
+        scope, entry, message = damaged[0]
+        return Finding(
+            state="warning",
+            version=str(place or ""),
+            detail=f"{len(damaged)} of the snapshots in service cannot be opened: {message} Until its job has made "
+            "another, the version before serves, or popular items.",
+            hint=f"lemo jobs run {entry} --scenario {scope.scenario_id} --wait",
+        )
+
+    return question
 
 
 def probe_home(settings: Settings) -> Finding:

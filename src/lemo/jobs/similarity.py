@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
 from lemo.jobs.incremental_state import State, kept, publish, switch
@@ -70,7 +70,7 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
     if not scenario.needs_catalogue(bool(len(active) or len(others))):
         answerable = ~pc.is_in(acts.item_ids, value_set=others).to_numpy(zero_copy_only=False)
     content, without = _content(stores, scope, acts, before)
-    if before and not without and before.same(acts, answerable, content):
+    if before and not without and before.same(acts, answerable, content) and _serves(stores, scope):
         stores.embedding_queue.forget_written(scope)
         current = stores.snapshots.current(scope, KIND)
         return idle("Nothing has changed since the last run.", len(table), version=current, full=False)
@@ -95,6 +95,16 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
         stores.embedding_queue.forget_written(scope)
     detail = {"version": version, "full": before is None} | ({"without": without} if without else {})
     return Done(len(table), len(acts.item_ids), detail)
+
+
+def _serves(stores: Stores, scope: Scope) -> bool:
+    """Whether what the last run published can be opened."""
+    version = stores.snapshots.current(scope, KIND)
+    try:
+        return version is not None and bool(stores.snapshots.open(scope, KIND, version).arrays)
+    except NotFound as error:  # lost or damaged
+        log.warning("similar items are made anew", scope=str(scope), error=error.message)
+        return False
 
 
 def _champion_config(stores: Stores, scope: Scope) -> ItemKnnConfig | RidgeConfig:

@@ -6,7 +6,7 @@ import time
 import structlog
 from redis.exceptions import RedisError
 
-from lemo.domain.errors import LemoError
+from lemo.domain.errors import LemoError, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import KIND
 from lemo.serving.restore import queue_all, restore
@@ -61,19 +61,30 @@ def restore_all(stores: Stores, look_closely: bool = True) -> list[Scope]:
 
 
 def restore_vectors(stores: Stores) -> list[Scope]:
-    """Has the items of scopes embedded again whose vectors are gone: of a damaged folder, or of another Milvus."""
+    """Has the items of scopes embedded again whose vectors are gone, or what made them: damaged, or another Milvus."""
     lost = []
     for scope in _scopes(stores):
         version = stores.snapshots.current(scope, KIND)
-        if version is None or version in stores.vectors.versions(scope):
+        if version is None or (version in stores.vectors.versions(scope) and _opens(stores, scope, version)):
             continue
         if stores.snapshots.current(scope, KIND) != version or _embedding(stores, scope):
             continue
-        log.warning("vectors are lost: all items are embedded again", scope=str(scope), version=version)
+        log.warning(
+            "vectors, or what made them, are lost: all items are embedded again", scope=str(scope), version=version
+        )
         queue_all(stores, scope)
         request_embedding(stores, scope)
         lost.append(scope)
     return lost
+
+
+def _opens(stores: Stores, scope: Scope, version: str) -> bool:
+    """Whether the model of the vectors is whole."""
+    try:
+        stores.snapshots.open(scope, KIND, version)
+    except NotFound:
+        return False
+    return True
 
 
 def _embedding(stores: Stores, scope: Scope) -> bool:
