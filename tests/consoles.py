@@ -18,6 +18,8 @@ from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
+from lemo.jobs.profiles import profile
+from lemo.jobs.report import unattended
 from lemo.stores.connect import Stores
 from sites import begin_catalogue
 
@@ -60,7 +62,7 @@ def alive(url: str) -> bool:
 
 
 def fill(stores: Stores, tenant_id: str) -> None:
-    """Forty items of two kinds, users that like one of them, a trained model and its run."""
+    """Forty items of two kinds, users that like one of them and their profiles, a trained model and its run."""
     scope = Scope(tenant_id, SHOP)
     stores.tenants.create(tenant_id)
     stores.scenarios.create(tenant_id, scenario_from_template(SHOP, "ecommerce"))
@@ -70,6 +72,7 @@ def fill(stores: Stores, tenant_id: str) -> None:
             title=f"{TITLES[kind][number % 2]} {number}",
             categories=[kind],
             tags=["steel", "新品"],
+            author=f"{kind} studio",
             published_at=NOW - timedelta(days=number),
         )
         for kind in TITLES
@@ -97,6 +100,7 @@ def fill(stores: Stores, tenant_id: str) -> None:
     run = stores.runs.create(tenant_id, "train-model-daily", SHOP, "manual")
     run.started_at = datetime.now(UTC)
     publish(stores, scope)
+    profile(stores, scope, unattended())
     run.finished_at, run.outcome, run.rows_written = datetime.now(UTC), "ok", len(items)
     stores.runs.save(tenant_id, run)
     failed = stores.runs.create(tenant_id, "update-user-profiles-2hours", SHOP, "schedule")

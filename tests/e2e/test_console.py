@@ -47,6 +47,11 @@ def test_the_explorer_shows_history_recommendations_and_similar_items(console: C
     expect(first).to_contain_text("kitchen")
     expect(page.get_by_text("order").first).to_be_visible()
     assert "user=%E7%94%A8%E6%88%B7+42" in page.url
+    tastes = page.get_by_role("heading", name="Tastes").locator("..")
+    for label in ("kitchen", "steel", "kitchen studio"):
+        row = tastes.locator(".nicegui-row").filter(has_text=re.compile(rf"^\s*{label}\s*\d+%\s*$"))
+        expect(row).to_have_count(1)
+    expect(tastes).not_to_contain_text("garden")
     picture(page, "explore-1280")
     first.click()
     expect(page.get_by_text("相似物品")).to_be_visible()
@@ -64,6 +69,7 @@ def test_the_explorer_shows_history_recommendations_and_similar_items(console: C
 def test_an_address_that_names_a_user_opens_him(console: Console, visit: Visit) -> None:
     visit.page.goto(f"{console.url}/explore?scenario={SHOP}&user=nobody%20%22%27%2F%3Cb%3E")
     expect(visit.page.get_by_text("Nothing is known of this user")).to_be_visible(timeout=20_000)
+    expect(visit.page.get_by_text("No profile yet")).to_be_visible()
 
 
 @pytest.mark.parametrize("page", ["explore", "models", "schedule"])

@@ -477,7 +477,7 @@ def test_profiles_say_what_users_like_and_give_back_lost_histories(stores: Store
     assert stores.history.read_many(world, users) == known
     body = stores.documents.get(PROFILES, world, users[0])
     assert body is not None
-    assert body["touches"] == len(known[0])
+    assert body["interactions"] == len(known[0])
     shares = [taste["weight"] for taste in body["categories"]]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1, abs=1e-4)

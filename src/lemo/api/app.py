@@ -27,6 +27,7 @@ from lemo.api.routes import (
     scenarios,
     schedules,
     stats,
+    users,
 )
 from lemo.diagnostics.installation_metrics import Installation, Serving
 from lemo.serving.service import RecommendationService
@@ -82,6 +83,7 @@ def create_app(stores: Stores) -> FastAPI:
         ingest,
         scenarios,
         stats,
+        users,
         models,
         schedules,
         runs,

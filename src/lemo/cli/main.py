@@ -28,6 +28,7 @@ from lemo.cli import (
     sources,
     stats,
     up,
+    users,
 )
 from lemo.cli.demo.command import demo
 from lemo.cli.output import messages
@@ -65,6 +66,7 @@ app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)
 app.command("stats", rich_help_panel=DATA)(stats.stats)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
+app.add_typer(users.app, name="users", rich_help_panel=DATA)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)
 
 app.add_typer(jobs.app, name="jobs", rich_help_panel=JOBS)

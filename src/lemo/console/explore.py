@@ -1,4 +1,4 @@
-"""The recommendation explorer: a user's history, what he is recommended and why, and what is similar to an item."""
+"""The recommendation explorer: a user's history, tastes and recommendations with reasons, and similar items."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,14 +8,17 @@ from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
 from lemo.console.access import Access
-from lemo.console.queries import Exploration, Queries, ShownItem, ShownTouch
+from lemo.console.queries import Exploration, Queries, ShownInteraction, ShownItem
 from lemo.console.theme import WEAK, ago, badge, banner, frame, heading, nothing, stamp, tile, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.recommenders.profiles import Taste, UserProfile
 
 LENGTHS = (5, 10, 20, 50)
 SIMILAR = 10
+TASTES = 5
+"""Labels of each kind that are shown."""
 SETTLED_SECONDS = 0.25
 """How long typing must rest before users are looked up."""
 
@@ -134,7 +137,7 @@ class ExplorePage:
 
     @ui.refreshable_method
     def answer(self) -> None:
-        """History and recommendations."""
+        """History, tastes and recommendations."""
         found = self._found
         if found is None:
             nothing("Pick a user to see the history, the recommendations and why. 选择一个用户，查看历史、推荐与理由。")
@@ -148,6 +151,7 @@ class ExplorePage:
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-5 gap-4 w-full"):
             with ui.element("section").classes("lemo-card lg:col-span-2 min-w-0"):
                 self._history(found.history)
+                _tastes(found.profile)
             with ui.element("section").classes("lemo-card lg:col-span-3 min-w-0"):
                 with ui.row().classes("items-center justify-between w-full mb-2"):
                     heading("Recommendations", "推荐结果")
@@ -158,7 +162,7 @@ class ExplorePage:
                 for place, shown in enumerate(found.items, start=1):
                     self._recommended(place, shown)
 
-    def _history(self, history: Sequence[ShownTouch] | LemoError) -> None:
+    def _history(self, history: Sequence[ShownInteraction] | LemoError) -> None:
         heading("History", "历史行为")
         if isinstance(history, LemoError):
             trouble(history)
@@ -172,8 +176,8 @@ class ExplorePage:
                     with ui.column().classes("gap-0 min-w-0 grow"):
                         ui.label(each.shown.title).classes("text-sm font-medium break-words")
                         ui.label(ago(each.moment)).classes("text-xs text-slate-500").tooltip(stamp(each.moment))
-                    value = "" if each.touch.value is None else f" {each.touch.value:g}"
-                    badge(f"{each.touch.action}{value}", "#475569")
+                    value = "" if each.interaction.value is None else f" {each.interaction.value:g}"
+                    badge(f"{each.interaction.action}{value}", "#475569")
 
     def _recommended(self, place: int, shown: ShownItem) -> None:
         with self._row(shown).mark("recommended"):
@@ -241,6 +245,36 @@ class ExplorePage:
                     ui.label(each.title).classes("text-sm font-medium break-words")
                     with ui.element("div").classes("w-full bg-slate-100 rounded"):
                         ui.element("div").classes("lemo-bar").style(f"width:{max(4, round(100 * each.share))}%")
+
+
+def _tastes(profile: UserProfile | LemoError | None) -> None:
+    """The labels that the user likes, each with its weight."""
+    with ui.column().classes("w-full gap-2 mt-6"):
+        heading("Tastes", "兴趣偏好")
+        if isinstance(profile, LemoError):
+            trouble(profile)
+            return
+        if profile is None:
+            nothing("No profile yet: the job update-user-profiles-2hours writes them. 尚无画像。")
+            return
+        kinds = (
+            ("Categories", "类别", profile.categories),
+            ("Tags", "标签", profile.tags),
+            ("Authors", "作者", profile.authors),
+        )
+        for english, chinese, tastes in kinds:
+            if tastes:
+                ui.label(f"{english} {chinese}").classes("text-xs text-slate-500")
+            for taste in tastes[:TASTES]:
+                _taste(taste)
+
+
+def _taste(taste: Taste) -> None:
+    with ui.row().classes("items-center gap-3 w-full flex-nowrap").mark("taste"):
+        ui.label(taste.label).classes("text-sm w-32 flex-none ellipsis").tooltip(taste.label)
+        with ui.element("div").classes("grow bg-slate-100 rounded"):
+            ui.element("div").classes("lemo-bar").style(f"width:{max(2, round(100 * taste.weight))}%")
+        ui.label(f"{taste.weight:.0%}").classes("text-xs text-slate-500 w-10 text-right flex-none")
 
 
 def _labels(shown: ShownItem) -> None:

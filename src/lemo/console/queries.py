@@ -17,8 +17,10 @@ from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
+from lemo.recommenders.profiles import UserProfile
 from lemo.scheduling.health import JobState, job_states
 from lemo.serving.service import RecommendationService
+from lemo.serving.users import user_history, user_profile
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams.lag import Lag, lag_of
@@ -26,7 +28,7 @@ from lemo.streams.topics import Topics
 from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
 
 HISTORY = 30
-"""Touches of a user that the explorer shows."""
+"""Interactions of a user that the explorer shows."""
 USERS_OFFERED = 50
 
 _Value = TypeVar("_Value")
@@ -78,23 +80,25 @@ class ShownItem:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownTouch:
-    """One act of the user, with its item."""
+class ShownInteraction:
+    """One interaction of the user, with its item."""
 
-    touch: Interaction
+    interaction: Interaction
     shown: ShownItem
 
     @property
     def moment(self) -> datetime:
         """When it happened."""
-        return from_milliseconds(self.touch.timestamp_ms)
+        return from_milliseconds(self.interaction.timestamp_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
     """What the explorer shows of one user."""
 
-    history: list[ShownTouch] | LemoError
+    history: list[ShownInteraction] | LemoError
+    profile: UserProfile | LemoError | None
+    """None before the first profile run."""
     items: list[ShownItem]
     model_version: str | None
     degraded: bool
@@ -196,16 +200,17 @@ class Queries:
         return self.stores.events.recent_users(scope, containing, USERS_OFFERED)
 
     def explore(self, scope: Scope, user_id: str, n: int) -> Exploration:
-        """History and recommendations of a user; raises LemoError when there is no answer at all."""
+        """History, tastes and recommendations of a user; raises LemoError when there is no answer at all."""
         self.stores.scenarios.get(scope)
         answer = self.serving.recommend(scope, user_id, n)
-        touches = attempt(lambda: self._touches(scope, user_id))
-        seen = [] if isinstance(touches, LemoError) else [touch.item_id for touch in touches]
-        items = self._items(scope, [*seen, *_named(answer)])
+        history = attempt(lambda: user_history(self.stores, scope, user_id, HISTORY))
+        in_history = [] if isinstance(history, LemoError) else [each.item_id for each in history]
+        items = self._items(scope, [*in_history, *_named(answer)])
         return Exploration(
-            history=touches
-            if isinstance(touches, LemoError)
-            else [ShownTouch(touch, ShownItem(touch.item_id, items.get(touch.item_id))) for touch in touches],
+            history=history
+            if isinstance(history, LemoError)
+            else [ShownInteraction(each, ShownItem(each.item_id, items.get(each.item_id))) for each in history],
+            profile=attempt(lambda: user_profile(self.stores, scope, user_id)),
             items=_shown(answer, items),
             model_version=answer.model_version,
             degraded=answer.degraded,
@@ -216,11 +221,6 @@ class Queries:
         answer = self.serving.similar(scope, item_id, n)
         items = self._items(scope, [item_id, *_named(answer)])
         return ShownItem(item_id, items.get(item_id)), _shown(answer, items), answer.degraded
-
-    def _touches(self, scope: Scope, user_id: str) -> list[Interaction]:
-        """The newest touches, from Redis; where it has forgotten the user, from the events."""
-        touches = list(self.stores.history.read(scope, user_id)[:HISTORY])
-        return touches or [Interaction.of(event) for event in self.stores.events.history(scope, user_id, HISTORY)]
 
     def _items(self, scope: Scope, ids: Sequence[str]) -> dict[str, Item]:
         """Titles are a nicety: an answer without them is still an answer."""

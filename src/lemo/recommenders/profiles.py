@@ -1,4 +1,4 @@
-"""User profiles: what a user's recent touches say about categories, tags and authors."""
+"""User profiles: a user's tastes (categories, tags, authors), derived from the recent interactions."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,28 +20,28 @@ Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 HALF_LIFE_MS = 30 * 86_400_000.0
-"""By default an act of a month ago counts half of one of now."""
+"""By default an interaction of a month ago counts half of one of now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """A label and its part of a user's taste, 0 to 1."""
+    """A label and its share of what the user likes, 0 to 1."""
 
     label: str
     weight: float
 
 
 class UserProfile(BaseModel):
-    """What is known of a user: labels of liked items, the strongest first."""
+    """The labels of the items that a user likes, by weight, and counts of the interactions."""
 
     user_id: str
     categories: list[Taste]
     tags: list[Taste]
     authors: list[Taste]
-    touches: int
-    """Acts in the remembered history."""
+    interactions: int
+    """Interactions in the recent history."""
     actions: dict[str, int]
-    """Acts by kind."""
+    """Interactions by action."""
     last_event_at: datetime | None
 
 
@@ -61,12 +61,12 @@ class Profiler:
     ) -> list[UserProfile]:
         """One profile per user, in order, with the `top` labels of each kind.
 
-        An item's weight is shared equally by its labels. A user without touches has an empty profile; touches of
-        items that the catalogue does not hold are counted, but have no labels.
+        An item's weight is shared equally by its labels. A user without interactions has an empty profile;
+        interactions with items that the catalogue does not hold are counted, but have no labels.
         """
-        tastes = self._encoder.encode(histories)[0].maximum(0)
+        matrix = self._encoder.encode(histories)[0].maximum(0)
         categories, tags, authors = (
-            labels.strongest(tastes, top) for labels in (self._categories, self._tags, self._authors)
+            labels.strongest(matrix, top) for labels in (self._categories, self._tags, self._authors)
         )
         return [
             UserProfile(
@@ -74,9 +74,9 @@ class Profiler:
                 categories=categories[row],
                 tags=tags[row],
                 authors=authors[row],
-                touches=len(history),
-                actions=dict(sorted(Counter(touch.action for touch in history).items())),
-                last_event_at=from_milliseconds(max(touch.timestamp_ms for touch in history)) if history else None,
+                interactions=len(history),
+                actions=dict(sorted(Counter(each.action for each in history).items())),
+                last_event_at=from_milliseconds(max(each.timestamp_ms for each in history)) if history else None,
             )
             for row, (user_id, history) in enumerate(zip(user_ids, histories, strict=True))
         ]
@@ -95,9 +95,9 @@ class _Labels:
         shares = np.array([1 / len(own) for own in lists for _ in own], dtype=np.float64)
         self._matrix = sparse.csr_matrix((shares, indices, starts), shape=(len(lists), len(self._names)))
 
-    def strongest(self, tastes: CSR, top: int) -> list[list[Taste]]:
-        """Per user, the labels with the largest part of the taste; of equals the first in the alphabet."""
-        weights = (tastes @ self._matrix).tocsr()
+    def strongest(self, user_item: CSR, top: int) -> list[list[Taste]]:
+        """Per user, the labels with the largest weight; of equals the first in the alphabet."""
+        weights = (user_item @ self._matrix).tocsr()
         weights.eliminate_zeros()
         users = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
         totals = np.bincount(users, weights.data, weights.shape[0])

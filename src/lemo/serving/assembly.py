@@ -29,8 +29,13 @@ def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answ
         request_id=uuid4().hex,
         model_version=version,
         degraded=degraded,
-        items=[RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items],
+        items=recommended_items(items),
     )
+
+
+def recommended_items(items: Iterable[Scored]) -> list[RecommendedItem]:
+    """The items with their reasons in plain words."""
+    return [RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items]
 
 
 def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:

@@ -27,7 +27,7 @@ def test_labels_share_the_weights_of_liked_items() -> None:
     assert {taste.label: taste.weight for taste in profile.tags} == pytest.approx({"ball": 0.7, "run": 0.3})
     assert [taste.label for taste in profile.tags] == ["ball", "run"]
     assert [taste.label for taste in profile.authors] == ["李", "Li"]
-    assert (profile.touches, profile.actions) == (5, {"click": 1, "impression": 1, "like": 3})
+    assert (profile.interactions, profile.actions) == (5, {"click": 1, "impression": 1, "like": 3})
     assert profile.last_event_at == datetime.fromtimestamp(30 * 86_400, UTC)
 
 
@@ -38,8 +38,8 @@ def test_only_the_top_labels_stay() -> None:
 
 def test_users_without_touches_and_a_catalogue_without_items() -> None:
     empty, other = Profiler([], RULES).profiles(["u", "v"], [[], [Interaction("a", "like", None, 5)]])
-    assert (empty.touches, empty.categories, empty.last_event_at) == (0, [], None)
-    assert (other.touches, other.categories) == (1, [])
+    assert (empty.interactions, empty.categories, empty.last_event_at) == (0, [], None)
+    assert (other.interactions, other.categories) == (1, [])
     assert Profiler(ITEMS, RULES).profiles([], []) == []
 
 
