@@ -1,1 +1,1 @@
-"""What the services tell of themselves: log lines and the dependency report."""
+"""The doctor: probes of services and dependencies, and the report. High in the layers: it looks at everything below."""

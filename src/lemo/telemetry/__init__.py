@@ -1,1 +1,1 @@
-"""Logs, metrics and secrets: low, everybody may use it."""
+"""Log lines, scraped metrics and masking of secrets. Low in the layers: every package above it may use it."""
