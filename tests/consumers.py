@@ -23,7 +23,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter, read_dead_letter
-from lemo.streams.redis.log import stream_key
+from lemo.streams.redis.client import stream_key
 from lemo.streams.topics import Topics
 from servers import ROOT
 

@@ -15,7 +15,9 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.streams import Log, Message, Reader, Record
 from lemo.streams.kafka.log import KafkaLog
 from lemo.streams.lag import lag_of, waiting
-from lemo.streams.redis.log import RedisLog, RedisReader, stream_key
+from lemo.streams.redis.client import stream_key
+from lemo.streams.redis.log import RedisLog
+from lemo.streams.redis.reader import RedisReader
 
 PATIENCE = 40.0
 
@@ -440,7 +442,7 @@ class TestRedisStreams:
     def test_entries_of_a_dead_member_are_taken_over(
         self, log: RedisLog, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lemo.streams.redis.log._DEAD_AFTER_MS", 0)
+        monkeypatch.setattr("lemo.streams.redis.reader._DEAD_AFTER_MS", 0)
         publish(log, topic, numbered(0, 30))
         dead = log.reader([topic], group, "dead")
         read(dead, 20)

@@ -47,9 +47,9 @@ from lemo.ingest.metrics import STAGES
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message, Record
-from lemo.streams.kafka.log import KafkaReader
+from lemo.streams.kafka.reader import KafkaReader
 from lemo.streams.messages import FAULTS, event_message, item_message
-from lemo.streams.redis.log import stream_key
+from lemo.streams.redis.client import stream_key
 
 
 @pytest.fixture(params=["redis", "kafka"])

@@ -178,7 +178,7 @@ def _stream_members(settings: Settings, silent_seconds: float) -> int:
     """Clients that read Redis Streams in a group, or members of our group that did lately."""
     from redis.exceptions import ResponseError
 
-    from lemo.streams.redis.log import reader_name, stream_key
+    from lemo.streams.redis.client import reader_name, stream_key
 
     with brief_redis(settings, 0) as client:
         lately: set[bytes] = set()
