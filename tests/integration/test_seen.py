@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.event import Event
-from lemo.domain.interaction import Interaction, barred_items
+from lemo.domain.interaction import Interaction, filtered_items
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
@@ -204,7 +204,7 @@ def test_redis_events_and_history_bar_the_same(stores: Stores, acts: list[tuple[
         Event(user_id="u", item_id=item, action=action, value=value, timestamp=START + timedelta(seconds=second))
         for item, action, value, second in acts
     ]
-    expected = barred_items([Interaction.of(event) for event in events], rules)
+    expected = filtered_items([Interaction.of(event) for event in events], rules)
     if events:
         take_in(stores, scope, *events)
         take_in(stores, scope, *events[::-1])  # again, and in another order

@@ -1,16 +1,19 @@
-"""Touches: what a user's recent history remembers of an event."""
+"""Interactions: what a user's recent history keeps of an event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lemo.domain.event import Event
 from lemo.domain.scenario import ActionRule
 from lemo.domain.time import milliseconds
 
+_Item = TypeVar("_Item", bound=Hashable)
+
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One remembered act of a user: all that a model needs to know of an event."""
+    """One event of a user, reduced to what a model needs."""
 
     item_id: str
     action: str
@@ -19,14 +22,14 @@ class Interaction:
 
     @classmethod
     def of(cls, event: Event) -> "Interaction":
-        """What to remember of an event."""
+        """The interaction of an event."""
         return cls(event.item_id, event.action, event.value, milliseconds(event.timestamp))
 
 
 def interaction_weight(rule: ActionRule | None, value: float | None) -> float:
-    """What an act says about taste: above 0 it speaks for the item, below 0 against it, 0 says nothing.
+    """The weight of an interaction: above 0 for the item, below 0 against it, 0 without an opinion.
 
-    `lemo.recommenders.data.weighting` says the same of many events at once.
+    `lemo.recommenders.data.weighting.event_weights` gives the same weights for many events at once.
     """
     if rule is None:
         return 0.0
@@ -38,22 +41,30 @@ def interaction_weight(rule: ActionRule | None, value: float | None) -> float:
     return -weight if value <= disliked_to else 0.0
 
 
-def barred_items(touches: Sequence[Interaction], rules: Mapping[str, ActionRule]) -> set[str]:
-    """The items that the user is not to be answered: those seen, and those that the newest opinion speaks against.
+def turned_against(opinions: Iterable[tuple[_Item, int, float]]) -> set[_Item]:
+    """The items whose newest opinion is negative; opinions are (item, time, weight), and a weight of 0 is none.
 
-    Of two opinions at the same moment the negative one counts. An action without a rule says nothing.
+    Of two opinions at the same moment the negative one decides.
     """
-    barred: set[str] = set()
-    opinions: dict[str, tuple[int, bool]] = {}
-    for touch in touches:
-        rule = rules.get(touch.action)
+    newest: dict[_Item, tuple[int, bool]] = {}
+    for item, time, weight in opinions:
+        if weight != 0:
+            opinion = (time, weight < 0)
+            newest[item] = max(newest.get(item, opinion), opinion)
+    return {item for item, (_, negative) in newest.items() if negative}
+
+
+def filtered_items(history: Sequence[Interaction], rules: Mapping[str, ActionRule]) -> set[str]:
+    """The items that a user is never recommended: those that the user has seen or turned against."""
+    seen: set[str] = set()
+    opinions: list[tuple[str, int, float]] = []
+    for interaction in history:
+        rule = rules.get(interaction.action)
         if rule is None:
             continue
-        if rule.seen:
-            barred.add(touch.item_id)
+        if rule.seen:  # then no opinion changes anything
+            seen.add(interaction.item_id)
             continue
-        weight = interaction_weight(rule, touch.value)
-        if weight != 0:
-            opinion = (touch.timestamp_ms, weight < 0)
-            opinions[touch.item_id] = max(opinions.get(touch.item_id, opinion), opinion)
-    return barred | {item_id for item_id, (_, negative) in opinions.items() if negative}
+        weight = interaction_weight(rule, interaction.value)
+        opinions.append((interaction.item_id, interaction.timestamp_ms, weight))
+    return seen | turned_against(opinions)

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import structlog
 
-from lemo.domain.interaction import barred_items
+from lemo.domain.interaction import filtered_items
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Report
@@ -70,7 +70,7 @@ def _restore(stores: Stores, scope: Scope, scenario: Scenario, users: Sequence[s
     extra = {
         user: items
         for user in users
-        if (items := held[user] - said.get(user, set()) - barred_items(recent[user], scenario.actions))
+        if (items := held[user] - said.get(user, set()) - filtered_items(recent[user], scenario.actions))
     }
     stores.seen.add_items(scope, missing)
     stores.seen.remove_items(scope, extra)

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from lemo import __version__
 from lemo.domain.errors import EngineUnavailable, Outdated
-from lemo.domain.interaction import barred_items
+from lemo.domain.interaction import filtered_items
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
@@ -201,7 +201,7 @@ def _answers(
     answers = []
     for user, ready in zip(known, items, strict=True):
         scored = next(computed) if ready is None else ready
-        without = unavailable | barred_items(user.history or (), state.rules) | user.seen
+        without = unavailable | filtered_items(user.history or (), state.rules) | user.seen
         items_shown = with_new_items(scored, state.new, state.latest, n, without, exploration)
         answers.append(answer(items_shown, version, degraded=user.history is None))
     return answers
@@ -209,7 +209,7 @@ def _answers(
 
 def _last(known: UserState, state: ServingState, n: int, unavailable: frozenset[str]) -> Answer:
     """Without a model: what one answered last, as far as Redis remembers, and the newest items."""
-    without = unavailable | barred_items(known.history or (), state.rules) | known.seen
+    without = unavailable | filtered_items(known.history or (), state.rules) | known.seen
     stored = known.precomputed
     shown = [each for each in stored.items if each.item_id not in without] if stored else []
     version = stored.version if stored and shown else None

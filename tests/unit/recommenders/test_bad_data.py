@@ -10,7 +10,8 @@ from lemo.domain.interaction import Interaction
 from lemo.domain.item import Item
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.increments import LatestInteractions
-from lemo.recommenders.data.interactions import LONGEST_HISTORY, Interactions
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.data.weighting import LONGEST_HISTORY
 from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.profiles import Profiler

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lemo.recommenders.data.interactions import Interactions, decay
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.data.weighting import decay
 from recommender_worlds import DAY, RULES, Act, read, table
 
 ACTS: list[Act] = [

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lemo.recommenders.data.increments import LatestInteractions
-from lemo.recommenders.data.interactions import LONGEST_HISTORY, Interactions
+from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.data.timeline import LONGEST, Timeline
+from lemo.recommenders.data.weighting import LONGEST_HISTORY
 from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.sources.popularity import popularity

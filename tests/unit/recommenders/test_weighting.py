@@ -1,4 +1,8 @@
-"""What an event says is the same on every path: one at a time, as columns, as kept acts, as a remembered history."""
+"""The weighting rule is the same on every path: single events, columns, increments, histories and filters."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lemo.domain.interaction import Interaction, interaction_weight
+from lemo.domain.interaction import Interaction, filtered_items, interaction_weight
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.histories import Encoder
 from lemo.recommenders.data.increments import LatestInteractions
@@ -49,7 +53,7 @@ def table(rows: list[tuple[str, str, str, float | None]]) -> pa.Table:
 
 @settings(deadline=None)
 @given(ROWS, RULES)
-def test_one_event_says_what_many_say(
+def test_one_event_has_the_weight_that_it_has_among_many(
     rows: list[tuple[str, str, str, float | None]], rules: dict[str, ActionRule]
 ) -> None:
     weights, seen = event_weights(table(rows), rules)
@@ -61,7 +65,7 @@ def test_one_event_says_what_many_say(
 
 @settings(max_examples=60, deadline=None)
 @given(ROWS, RULES, st.sampled_from([None, 5.0 * HOUR]))
-def test_training_similarity_and_serving_make_the_same_of_the_same_acts(
+def test_training_increments_and_serving_give_the_same_weights(
     rows: list[tuple[str, str, str, float | None]], rules: dict[str, ActionRule], half_life: float | None
 ) -> None:
     data = table(rows)
@@ -91,6 +95,66 @@ def test_training_similarity_and_serving_make_the_same_of_the_same_acts(
         norm = np.abs(served).max() / max(np.abs(expected).max(), 1e-300) if expected.any() else 1.0
         assert served == pytest.approx(expected * norm, rel=1e-5, abs=1e-9)
         assert known.toarray()[row].tolist() == seen[row].tolist()
+
+
+@pytest.fixture(scope="module")
+def short_histories() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lemo.recommenders.data.weighting.LONGEST_HISTORY", 3)
+        yield
+
+
+ITEMS = "pqrstuvwxyz"
+LONG = st.lists(
+    st.tuples(st.sampled_from("uv"), st.sampled_from(ITEMS), st.sampled_from("abcd"), VALUES, st.integers(0, 12)),
+    max_size=60,
+)
+
+
+@pytest.mark.usefixtures("short_histories")
+@settings(max_examples=150, deadline=None)
+@given(LONG, RULES, st.sampled_from([None, 5.0 * HOUR]), st.randoms(use_true_random=False))
+def test_every_path_weighs_histories_alike_that_are_longer_than_the_cap(
+    rows: list[tuple[str, str, str, float | None, int]],
+    rules: dict[str, ActionRule],
+    half_life: float | None,
+    random: Random,
+) -> None:
+    """Events come in any order and at equal moments; the increments get them in two parts, one of them twice."""
+    data = table([row[:4] for row in rows]).set_column(
+        4, "timestamp", pa.array([row[4] * HOUR for row in rows], pa.int64())
+    )
+    whole = Interactions.from_table(data, rules, item_ids=ITEMS)
+    training, seen = whole.user_item_matrix(half_life).toarray(), whole.seen_csr().toarray()
+    queries = whole.query_matrix(half_life).toarray()
+    assert ((training > 0).sum(axis=1) <= 3).all()
+    shuffled = data.take(pa.array(random.sample(range(len(rows)), len(rows)), pa.int64()))
+    increments = LatestInteractions.none(rules)
+    for part in (shuffled.slice(len(rows) // 2), shuffled, shuffled.slice(0, len(rows) // 3)):
+        increments = increments.with_events(part, rules)
+    increments = increments.with_items(pa.array(list(ITEMS)))
+    kept = increments.user_item_matrix(half_life)[0].toarray()
+    columns = [increments.item_ids.to_pylist().index(item) for item in whole.item_ids]
+    users = increments.user_ids.to_pylist()
+    histories = [
+        [Interaction(item, action, value, at * HOUR) for who, item, action, value, at in rows if who == user]
+        for user in whole.user_ids
+    ]
+    encoded, encoded_seen = Encoder(whole.item_ids, rules, half_life).encode(histories)
+    for row, user in enumerate(whole.user_ids):
+        served = encoded.toarray()[row]
+        incremental = kept[users.index(user)][columns] if user in users else np.zeros(len(ITEMS))
+        # Each path measures age from a moment of its own, which scales the row.
+        assert scaled(incremental) == pytest.approx(scaled(training[row]), rel=1e-6)
+        assert scaled(served) == pytest.approx(scaled(queries[row]), rel=1e-6)
+        assert scaled(np.maximum(served, 0)) == pytest.approx(scaled(training[row]), rel=1e-6)
+        assert encoded_seen.toarray()[row].tolist() == seen[row].tolist()
+        filtered = filtered_items(histories[row], rules)
+        assert filtered == {item for item, is_seen in zip(whole.item_ids, seen[row], strict=True) if is_seen}
+
+
+def scaled(row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(row / max(np.abs(row).max(), 1e-300))
 
 
 def test_what_everybody_rates_worst_neither_leads_nor_is_a_reason() -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from lemo.domain.interaction import Interaction, barred_items
+from lemo.domain.interaction import Interaction, filtered_items
 from lemo.domain.scenario import TEMPLATES
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import UNSCORED, answer, newest, reason, with_new_items
@@ -79,7 +79,7 @@ def test_what_was_clicked_is_seen_and_what_was_only_shown_is_not() -> None:
         Interaction("clicked", "click", None, 2),
         Interaction("odd", "odd", None, 3),
     ]
-    assert barred_items(touches, TEMPLATES["custom"]) == {"clicked"}
+    assert filtered_items(touches, TEMPLATES["custom"]) == {"clicked"}
 
 
 def test_an_answer_has_a_request_id_of_its_own_and_is_json() -> None:

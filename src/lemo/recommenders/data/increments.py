@@ -15,15 +15,13 @@ from scipy import sparse
 
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.timeline import Timeline
-from lemo.recommenders.data.weighting import event_weights
+from lemo.recommenders.data.weighting import decay, event_weights, newest_of_each_user, turned_against
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 WEIGHT_BITS, ITEM_BITS, USER_BITS = 10, 25, 28
 """How a key is made of a user's, an item's and a weight's number: up to 268 million users and 33 million items."""
-FADED = -100.0
-"""Halvings after which a weight halves no further: nothing, but still a float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,31 +90,31 @@ class LatestInteractions:
     def user_item_matrix(self, half_life_ms: float | None) -> tuple[CSR, float]:
         """Users x items (float64, sorted), and the mean weight of the acts that count.
 
-        A cell is the strongest act for the item, decayed by its age before now; a pair whose newest act speaks
-        against the item has none. The mean weight, undecayed, is the unit of shrinkage.
+        Cells follow the weighting rule (`data/weighting.py`). The mean weight, undecayed, is the unit of shrinkage.
         """
         pairs = self.keys >> WEIGHT_BITS
         if not len(pairs):
             return sparse.csr_matrix(self.shape), 1.0
         weights = self.weights[self.keys & ((1 << WEIGHT_BITS) - 1)]
         starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))
-        favourable = weights > 0
-        strengths = np.where(favourable, weights, 0.0)
+        positive = weights > 0
+        strengths = np.where(positive, weights, 0.0)
         if half_life_ms is not None:
-            strengths *= np.exp2(np.maximum(-self.timeline.ages(self.times) / max(half_life_ms, 1.0), FADED))
+            strengths *= decay(self.timeline.ages(self.times), half_life_ms)
         cells = np.maximum.reduceat(strengths, starts)
-        lasting = np.ones(len(starts), dtype=bool)
-        if not favourable.all():
-            oldest = np.iinfo(np.int64).min
-            positives = np.maximum.reduceat(np.where(favourable, self.times, oldest), starts)
-            disliked = np.maximum.reduceat(np.where(favourable, oldest, self.times), starts)
-            lasting = positives > disliked
-        counting = favourable & np.repeat(lasting, np.diff(np.append(starts, len(pairs))))
+        counted = np.ones(len(starts), dtype=bool)
+        if not positive.all():
+            counted = ~turned_against(starts, weights, self.times)
+        places = np.flatnonzero(counted)
+        times = np.maximum.reduceat(np.where(positive, self.times, np.iinfo(np.int64).min), starts)[places]
+        users, items = pairs[starts[places]] >> ITEM_BITS, pairs[starts[places]] & ((1 << ITEM_BITS) - 1)
+        counted[places] = newest_of_each_user(users, times, lambda: _id_ranks(self.item_ids)[items])
+        counting = positive & np.repeat(counted, np.diff(np.append(starts, len(pairs))))
         unit = float(weights[counting].mean()) if counting.any() else 1.0
-        pairs = pairs[starts[lasting]]
+        pairs = pairs[starts[counted]]
         ends = np.searchsorted(pairs, np.arange(self.shape[0] + 1) << ITEM_BITS)
         columns = (pairs & ((1 << ITEM_BITS) - 1)).astype(np.int32)
-        matrix = sparse.csr_matrix((cells[lasting], columns, ends), shape=self.shape)
+        matrix = sparse.csr_matrix((cells[counted], columns, ends), shape=self.shape)
         matrix.has_sorted_indices = True
         return matrix, unit
 
@@ -149,6 +147,13 @@ def _codes(column: pa.ChunkedArray, ids: pa.LargeStringArray) -> Array:
     found = pc.index_in(column.cast(pa.large_string()), value_set=ids)
     codes: Array = found.to_numpy().astype(np.int64)
     return codes
+
+
+def _id_ranks(ids: pa.LargeStringArray) -> Array:
+    """int64: the place of each id among all ids, sorted."""
+    ranks = np.empty(len(ids), dtype=np.int64)
+    ranks[pc.array_sort_indices(ids).to_numpy()] = np.arange(len(ids))
+    return ranks
 
 
 def _id_arrays(name: str, ids: pa.LargeStringArray) -> dict[str, Array]:

@@ -12,23 +12,10 @@ from scipy import sparse
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.catalogue import Catalogue, no_catalogue
 from lemo.recommenders.data.timeline import Timeline
-from lemo.recommenders.data.weighting import event_weights
+from lemo.recommenders.data.weighting import decay, event_weights, newest_of_each_user, turned_against
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
-
-LONGEST_HISTORY = 1_000
-"""Positive acts of one user that count, the newest."""
-OLDEST_HALF_LIVES = 60.0
-"""Older weights stop halving: 2**-60 is as good as nothing and still far from the end of float32."""
-
-
-def decay(ages_ms: Array, half_life_ms: float | None) -> Array:
-    """The factor in (0, 1] by which acts of these ages still count (float64); 1 for all without a half-life."""
-    if half_life_ms is None:
-        return np.ones(len(ages_ms))
-    halvings = np.clip(np.asarray(ages_ms, dtype=np.float64) / max(half_life_ms, 1.0), 0.0, OLDEST_HALF_LIVES)
-    return np.exp2(-halvings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +113,10 @@ class Interactions:
         if not negative.any():
             return negative
         opinions = np.flatnonzero((self.weights > 0) | negative)
+        opinions = opinions[np.argsort(self.pairs[opinions], kind="stable")]
         pairs = self.pairs[opinions]
-        # Newest last within a pair; of two at the same moment the negative one is last.
-        order = np.lexsort((negative[opinions], self.timestamps[opinions], pairs))
-        last = np.append(pairs[order][1:] != pairs[order][:-1], True)
-        turned = pairs[order][last & negative[opinions][order]]
+        starts = _starts(pairs)
+        turned = pairs[starts][turned_against(starts, self.weights[opinions], self.timestamps[opinions])]
         return np.isin(self.pairs, turned)
 
     @cached_property
@@ -149,26 +135,36 @@ class Interactions:
         return len(self.user_ids), len(self.item_ids)
 
     @cached_property
-    def positives(self) -> "Interactions":
-        """The positive acts by user, then item, those of a pair in the order in which they came.
-
-        Of a user with more than `LONGEST_HISTORY` the newest: what one user costs and says has an end.
-        """
+    def _all_positives(self) -> "Interactions":
+        """The positive interactions by user, then item, those of a pair in the order of rows."""
         rows = self.where(self.positive)
-        counts = np.bincount(rows.users, minlength=1)
-        if counts.max() > LONGEST_HISTORY:
-            order = np.lexsort((-rows.timestamps, rows.users))
-            ages = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-            rows = rows.where(np.sort(order[ages < LONGEST_HISTORY]))
         return rows.where(np.argsort(rows.pairs, kind="stable"))
+
+    @cached_property
+    def positives(self) -> "Interactions":
+        """The positive interactions by user, then item; of each user the newest `weighting.LONGEST_HISTORY`."""
+        rows = self._all_positives
+        newest = newest_of_each_user(rows.users, rows.timestamps)
+        return rows if newest.all() else rows.where(newest)
+
+    @cached_property
+    def _counted(self) -> "Interactions":
+        """The positive interactions with each user's newest `weighting.LONGEST_HISTORY` items, by user, then item."""
+        rows = self._all_positives
+        starts = rows._pair_starts
+        if not len(starts):
+            return rows
+        times = np.maximum.reduceat(rows.timestamps, starts)
+        newest = newest_of_each_user(rows.users[starts], times, lambda: rows.items[starts])
+        return rows if newest.all() else rows.where(np.repeat(newest, np.diff(np.append(starts, len(rows)))))
 
     def csr(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): positive weights summed, decayed by their age before now."""
-        return self._joined(np.add, self.positive_weights(half_life_ms))
+        return self._joined(np.add, self.positives, self._decayed(self.positives, half_life_ms))
 
     def user_item_matrix(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age."""
-        return self._joined(np.maximum, self.positive_weights(half_life_ms))
+        return self._joined(np.maximum, self._counted, self._decayed(self._counted, half_life_ms))
 
     def query_matrix(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): `user_item_matrix`, and dislikes with a weight below 0.
@@ -184,7 +180,7 @@ class Interactions:
             ages = last[rows.users] - self.timeline.lived(rows.timestamps)
             return np.asarray(rows.weights * decay(ages, half_life_ms))
 
-        user_item_matrix = self._joined(np.maximum, weights_of(self.positives))
+        user_item_matrix = self._joined(np.maximum, self._counted, weights_of(self._counted))
         rows = self.where(self._against & (self.weights < 0))
         if not len(rows):
             return user_item_matrix
@@ -200,28 +196,25 @@ class Interactions:
         """Users x items (bool, sorted): what each user has seen, or turned against."""
         return self._seen
 
-    def positive_weights(self, half_life_ms: float | None) -> Array:
-        """float64: the weights of `positives`, decayed by their age before now."""
-        rows = self.positives
+    def _decayed(self, rows: "Interactions", half_life_ms: float | None) -> Array:
+        """float64: the weights of rows, decayed by their age before the end of this activity."""
         return np.asarray(rows.weights * decay(self.timeline.ages(rows.timestamps), half_life_ms))
 
-    def _joined(self, join: np.ufunc, weights: Array) -> CSR:
-        """Users x items: the weights of each pair's positive acts, joined; those of `positives`, one by one."""
-        starts, pairs = self._positive_pairs
-        return self._matrix(join.reduceat(weights, starts) if len(starts) else weights, pairs)
+    def _joined(self, join: np.ufunc, rows: "Interactions", weights: Array) -> CSR:
+        """Users x items: the weights of rows, which are sorted by pair, joined for each pair."""
+        starts = rows._pair_starts
+        return self._matrix(join.reduceat(weights, starts) if len(starts) else weights, rows.pairs[starts])
+
+    @cached_property
+    def _pair_starts(self) -> Array:
+        """Where each pair begins; rows must be sorted by pair."""
+        return _starts(self.pairs)
 
     @cached_property
     def _seen(self) -> CSR:
         pairs = np.sort(self.pairs[self.seen | self._against])
         pairs = pairs[_starts(pairs)]
         return self._matrix(np.ones(len(pairs), dtype=bool), pairs)
-
-    @cached_property
-    def _positive_pairs(self) -> tuple[Array, Array]:
-        """Where each pair starts in `positives`, and the pairs."""
-        pairs = self.positives.pairs
-        starts = _starts(pairs)
-        return starts, pairs[starts]
 
     def _matrix(self, values: Array, pairs: Array) -> CSR:
         """Users x items with these values in the cells of these pairs, which rise."""

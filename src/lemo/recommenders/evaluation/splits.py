@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from lemo.recommenders.data.interactions import LONGEST_HISTORY, Interactions
+from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.data.weighting import newest_of_each_user
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -83,12 +84,8 @@ def _after_moment(interactions: Interactions, share: float) -> Array:
 
 def _telling(interactions: Interactions) -> Array:
     """The moments by which time is divided: of one user's acts the newest `LONGEST_HISTORY`: no user decides."""
-    counts = np.bincount(interactions.users, minlength=1)
-    if counts.max() <= LONGEST_HISTORY:
-        return interactions.timestamps
-    times = interactions.timestamps[np.lexsort((-interactions.timestamps, interactions.users))]
-    places = np.arange(len(times)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(times[places < LONGEST_HISTORY])
+    newest = newest_of_each_user(interactions.users, interactions.timestamps)
+    return np.asarray(interactions.timestamps[newest])
 
 
 def _last_of_each_user(interactions: Interactions, share: float) -> Array:

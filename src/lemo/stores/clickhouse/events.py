@@ -283,7 +283,7 @@ class Events(ClickHouse):
         return dict(zip(table["user_id"].to_pylist(), table["items"].to_pylist(), strict=True))
 
     def barred(self, scope: Scope, rules: Mapping[str, ActionRule], users: Sequence[str]) -> dict[str, set[str]]:
-        """The items that these users are not answered: `lemo.domain.interaction.barred_items` of all their events."""
+        """The items that these users are not answered: `lemo.domain.interaction.filtered_items` of all their events."""
         pairs, parameters = self._barred(rules, "AND user_id IN {users:Array(String)}")
         table = self._table_of(
             f"SELECT user_id, item_id FROM ({pairs}) WHERE is_barred", scope, users=list(users), **parameters
