@@ -108,8 +108,8 @@ def write(entries: int, due: datetime, task: str = TASK, kwargs: dict[str, str |
     from celery.schedules import schedule
     from redbeat.schedulers import ensure_conf, get_redis
 
+    from lemo.scheduling.redbeat_crontab import Encoder
     from lemo.tasks.celery_app import app
-    from lemo.tasks.redbeat_crontab import Encoder
 
     conf = ensure_conf(app)
     meta = json.dumps({"last_run_at": due - HOUR}, cls=Encoder)

@@ -17,11 +17,11 @@ from typing import Any, cast
 from celery.schedules import schedule
 from redis import Redis
 
+from lemo.scheduling.redbeat_crontab import Encoder
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.redis.beats import Beats
 from lemo.stores.redis.client import connect_redis
-from lemo.tasks.redbeat_crontab import Encoder
 from servers import OwnEngine
 from sites import wait_for
 

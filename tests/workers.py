@@ -26,7 +26,8 @@ LEASE_SECONDS = 2.0
 
 SEND = """
 import sys
-from lemo.tasks.dispatch import send, worker_stores
+from lemo.scheduling.dispatch import send
+from lemo.tasks.perform import worker_stores
 for run_id in sys.argv[2:]:
     send(worker_stores().runs.get(sys.argv[1], run_id), sys.argv[1])
 """

@@ -23,6 +23,7 @@ from lemo.jobs.embeddings import embed
 from lemo.jobs.report import unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
+from lemo.scheduling import restoring
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.simulator.world import World
@@ -32,7 +33,6 @@ from lemo.stores.connect import Stores
 from lemo.stores.damage import damages
 from lemo.stores.documents import TENANTS
 from lemo.stores.documents.sqlite import SqliteDocuments
-from lemo.tasks import restoring
 from servers import OwnEngine, free_port, own_embedded
 from sites import add_scenario, model_of, publish_model, settings_of, touch
 

@@ -22,12 +22,12 @@ from lemo.jobs.profiles import profile
 from lemo.jobs.report import unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
+from lemo.scheduling import restoring
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
 from lemo.stores.kept_in_redis import KEPT_IN_REDIS, kept
-from lemo.tasks import restoring
 
 Site = tuple[Stores, Scope]
 

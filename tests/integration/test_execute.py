@@ -15,7 +15,7 @@ from lemo.domain.errors import Conflict, EngineUnavailable
 from lemo.domain.run import Progress, Run, Trigger
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
-from lemo.scheduling.execution import ATTEMPTS, DEATHS, RETRY_AFTER, Ending, execute
+from lemo.scheduling.execution import ATTEMPTS, MOST_CRASHES, RETRY_AFTER, Ending, execute
 from lemo.scheduling.jobs import Job, Work
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -127,7 +127,7 @@ def test_a_run_that_kills_its_process_again_and_again_fails_and_says_so(stores: 
         raise EngineUnavailable("So that the test goes on.")
 
     run = new_run(stores, scope)
-    for _ in range(DEATHS):
+    for _ in range(MOST_CRASHES):
         row = stores.runs.get(scope.tenant_id, run.run_id)
         # What a process leaves that was killed in its work.
         row.outcome, row.progress = "running", Progress(stage="counting")
@@ -140,8 +140,8 @@ def test_a_run_that_kills_its_process_again_and_again_fails_and_says_so(stores: 
         row.retry_at = None
         stores.runs.save(scope.tenant_id, row)
     assert row.outcome == "failed"
-    assert len(calls) == DEATHS - 1
-    assert f"ended {DEATHS} times without a word at the stage 'counting'" in row.error
+    assert len(calls) == MOST_CRASHES - 1
+    assert f"ended {MOST_CRASHES} times without an error at the stage 'counting'" in row.error
     assert "lemo jobs run entry-of-test" in row.error
 
 

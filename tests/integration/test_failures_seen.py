@@ -1,4 +1,4 @@
-"""A failed run is seen at both /metrics and in the doctor; a worker is alive that ends a canary."""
+"""A failed run is seen at both /metrics and in the doctor; a worker is alive that completes the worker check."""
 
 import subprocess
 import sys

@@ -27,13 +27,13 @@ from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.selection.hyperparameter_search import assess
 from lemo.recommenders.similar_items import SimilarItems
 from lemo.scheduling.jobs import JOBS
+from lemo.scheduling.recovery import lost_runs
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 from lemo.stores.redis.lease import Lease
-from lemo.tasks.recovery import lost_runs
 from recommender_worlds import mixture
 from sites import wait_for
 

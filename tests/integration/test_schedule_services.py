@@ -19,11 +19,11 @@ from lemo.domain.run import Progress
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
+from lemo.scheduling.redbeat_crontab import Encoder
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import EVERYWHERE, Setting
 from lemo.stores.redis.client import connect_redis
-from lemo.tasks.redbeat_crontab import Encoder
 from servers import free_port
 from sites import wait_for
 
@@ -343,7 +343,7 @@ def test_a_worker_given_a_due_time_twice_runs_each_scenario_once(
     with closing(Stores(Settings(home=tmp_path, clickhouse_url=clickhouse_url))) as stores:
         stores.events.migrate()
     message = [DAILY, "", "", datetime.now(UTC).isoformat()]
-    code = "import sys; from lemo.tasks.dispatch import fan_out_due; fan_out_due(*sys.argv[1:])"
+    code = "import sys; from lemo.tasks.perform import fan_out_due; fan_out_due(*sys.argv[1:])"
     for _ in range(2):
         subprocess.run(
             [sys.executable, "-c", code, *message], env={**os.environ, **installation.variables}, check=True, timeout=60

@@ -16,17 +16,17 @@ from lemo.domain.scenario import scenario_from_template
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import Scope
 from lemo.scheduling.crontab import crontab_of
+from lemo.scheduling.dispatch import due_scopes
+from lemo.scheduling.due_entries import DueEntries
+from lemo.scheduling.leadership import Leadership
+from lemo.scheduling.overview import ScheduleRow, schedule_overview
+from lemo.scheduling.redbeat_entries import write_entries
+from lemo.scheduling.service import ScheduleService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import EVERYWHERE, Setting
 from lemo.stores.redis.client import connect_redis
 from lemo.tasks.celery_app import app
-from lemo.tasks.dispatch import due_scopes
-from lemo.tasks.due_entries import DueEntries
-from lemo.tasks.leadership import Leadership
-from lemo.tasks.reconcile import write_entries
-from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
-from lemo.tasks.schedule_service import ScheduleService
 from servers import free_port
 from sites import wait_for
 
@@ -59,7 +59,7 @@ def _redbeat_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
 
 
 def forget() -> None:
-    """What RedBeat keeps of the last server's URL."""
+    """Drops RedBeat's connection to the last server."""
     for name in ("redbeat_conf", "redbeat_redis"):
         if hasattr(app, name):
             delattr(app, name)
@@ -69,6 +69,7 @@ def forget() -> None:
 def stores(tmp_path: Path, valkey_url: str) -> Iterator[Stores]:
     """An installation with the tenants `default` and `shop`, each with the scenarios a and b."""
     stores = Stores(Settings(home=tmp_path, redis_url=valkey_url))
+    stores.redis = connect_redis(f"{valkey_url}/15")  # where the fixture `redis` puts the entries
     for tenant_id in ("default", "shop"):
         stores.tenants.create(tenant_id)
         for name in "ab":
@@ -198,8 +199,8 @@ def test_another_time_counts_from_now_on(redis: Redis, stores: Stores) -> None:
     """At 12:00 after a run at 03:00, `0 5` means tomorrow: nobody asked for a run at once."""
     write_entries(stores, app)
     ran(DAILY, datetime.now(UTC) - timedelta(days=3))
-    steered = by(stores).change(DAILY, "", Setting(cron=" 30  5 * * * ", timezone="Asia/Shanghai"))
-    assert steered.schedule.cron == "30 5 * * *"
+    result = by(stores).change(DAILY, "", Setting(cron=" 30  5 * * * ", timezone="Asia/Shanghai"))
+    assert result.schedule.cron == "30 5 * * *"
     assert held(DAILY).schedule == crontab_of("30 5 * * *", "Asia/Shanghai")
     assert not runs_now(DAILY)
     due = datetime.fromtimestamp(float(redis.zscore(INDEX, PREFIX + DAILY) or 0), UTC)
@@ -262,10 +263,12 @@ def test_wrong_wishes_teach_and_leave_no_trace(redis: Redis, stores: Stores) -> 
 
 def test_a_change_stands_while_redis_is_away(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
-    monkeypatch.setitem(app.conf, "redbeat_redis_url", f"redis://127.0.0.1:{free_port()}/0")
+    closed = f"redis://127.0.0.1:{free_port()}/0"
+    monkeypatch.setitem(app.conf, "redbeat_redis_url", closed)
+    stores.redis = connect_redis(closed)
     try:
-        steered = by(stores).change(DAILY, "", Setting(paused=True))
-        assert "beat takes it up" in steered.note
+        result = by(stores).change(DAILY, "", Setting(paused=True))
+        assert "beat takes it up" in result.note
         assert stores.schedules.of(DAILY).paused
         rows = schedule_overview(stores, "default")
         assert [row.paused for row in rows if row.entry == DAILY] == [True]
@@ -357,13 +360,13 @@ def test_only_the_leader_notes_that_an_entry_ran(redis: Redis, stores: Stores) -
     ran(ENTRY, datetime.now(UTC) - 3 * HOUR)
     leader = Leadership(redis, LOCK, "leader", 30)
     assert leader.lead()
-    timers = DueEntries(app, LOCK, lambda name, why: pytest.fail(f"{name}: {why}"))
+    due_entries = DueEntries(app, LOCK, lambda name, why: pytest.fail(f"{name}: {why}"))
     now = datetime.now(UTC)
-    (timer,) = [each for each in timers.until(now, 0) if each.entry.name == ENTRY]
+    (due_entry,) = [each for each in due_entries.until(now, 0) if each.entry.name == ENTRY]
     before = redis.hgetall(PREFIX + ENTRY)
-    assert timers.advance(timer, now, "another's token") == "lost"
+    assert due_entries.advance(due_entry, now, "another's token") == "lost"
     assert redis.hgetall(PREFIX + ENTRY) == before
-    assert timers.advance(timer, now, leader.token) == "done"
-    assert timers.advance(timer, now, leader.token) == "done", "sent again, since its answer was lost"
-    assert timers.advance(timer, now + HOUR, leader.token) == "changed"
+    assert due_entries.advance(due_entry, now, leader.token) == "done"
+    assert due_entries.advance(due_entry, now, leader.token) == "done", "sent again, since its answer was lost"
+    assert due_entries.advance(due_entry, now + HOUR, leader.token) == "changed"
     assert not runs_now(ENTRY)

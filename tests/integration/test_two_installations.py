@@ -124,7 +124,8 @@ def test_each_worker_and_beat_touches_the_names_of_its_own_installation_alone(
         theirs = one.runs.create("default", "cleanup-expired-cache-daily", "shop", "manual")
         ours = other.runs.create("default", "cleanup-expired-cache-daily", "shop", "manual")
         for stores, run in ((one, theirs), (other, ours)):
-            send = "import sys; from lemo.tasks.dispatch import send, worker_stores as stores; "
+            send = "import sys; from lemo.scheduling.dispatch import send; "
+            send += "from lemo.tasks.perform import worker_stores as stores; "
             send += "send(stores().runs.get('default', sys.argv[1]), 'default')"
             subprocess.run([sys.executable, "-c", send, run.run_id], env=variables(stores), check=True, timeout=60)
         wait_for(lambda: other.runs.get("default", ours.run_id).attempts > 0, 60)

@@ -17,10 +17,10 @@ from lemo.jobs.precompute import precompute
 from lemo.jobs.report import unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
+from lemo.scheduling import restoring
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.tasks import restoring
 from sites import wait_for
 
 ITEMS = [f"i{n}" for n in range(8)]

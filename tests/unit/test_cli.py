@@ -160,7 +160,7 @@ def test_a_key_of_lemo_toml_that_is_no_setting_is_an_error(tmp_path: Path) -> No
 
 
 def test_celerys_own_command_tells_of_unknown_settings_too(tmp_path: Path) -> None:
-    code = "from celery.signals import beat_init; import lemo.tasks.celery_app; beat_init.send(None)"
+    code = "from celery.signals import beat_init; import lemo.tasks.signals; beat_init.send(None)"
     found = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -12,7 +12,8 @@ def worker(
     name: Annotated[str, typer.Option(help="Name of this worker; give each one on a machine its own.")] = "lemo",
 ) -> None:
     """Run the jobs that beat, arrivals and people start."""
-    from lemo.tasks.celery_app import QUEUES, app, settings
+    from lemo.scheduling.jobs import QUEUES
+    from lemo.tasks.celery_app import app, settings
     from lemo.telemetry.logging import configure
 
     configure("worker", settings)  # the level too: told one of its own, Celery's children would log in its form

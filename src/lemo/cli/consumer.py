@@ -26,10 +26,10 @@ def consumer(
 
     from lemo.domain.scope import Scope
     from lemo.ingest.service import Consumer
+    from lemo.scheduling.dispatch import request_embedding
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
     from lemo.stores.identity import claim_at_start
-    from lemo.tasks.dispatch import request_embedding
     from lemo.telemetry.logging import configure
     from lemo.telemetry.scraping import serve_registry
 

@@ -29,7 +29,7 @@ def run(
     from lemo.cli.session import connected
     from lemo.cli.waiting import wait_for_runs
     from lemo.scheduling.jobs import job_of
-    from lemo.tasks.schedule_service import run_now
+    from lemo.scheduling.service import run_now
 
     job_of(entry)
     stores, tenant_id = connected()

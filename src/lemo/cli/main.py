@@ -33,7 +33,7 @@ from lemo.cli import (
 from lemo.cli.demo.command import demo
 from lemo.cli.output import messages
 from lemo.cli.session import mend_of
-from lemo.diagnostics.unknown_settings import tell_unknown_settings
+from lemo.diagnostics.unknown_settings import report_unknown_settings
 from lemo.domain.errors import LemoError
 from lemo.embedded.open_files import raise_limit
 from lemo.settings import Settings, WrongSettingsFile, wrong_settings
@@ -97,7 +97,7 @@ def options(
     """Options of every command."""
     raise_limit()  # for services that are started one by one
     configure_command("lemo", Settings())
-    tell_unknown_settings(lambda line: messages.print(f"[yellow]Note:[/] {escape(line)}", soft_wrap=True))
+    report_unknown_settings(lambda line: messages.print(f"[yellow]Note:[/] {escape(line)}", soft_wrap=True))
 
 
 def main() -> NoReturn:

@@ -84,7 +84,7 @@ def edit(
     Fields: `active_days`, and `actions.NAME.` with `weight`, `min_value`, `dislike_value`, `scale` ([1, 5], auto or
     null) and `seen`. A new NAME becomes a new action, `actions.NAME=null` removes one.
     """
-    from lemo.tasks.scenario_changes import change_scenario
+    from lemo.scheduling.scenario_changes import change_scenario
 
     changes = _changes(set)
     stores, scope = _open(name)

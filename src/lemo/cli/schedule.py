@@ -8,10 +8,10 @@ from lemo.cli import jobs
 from lemo.cli.output import Format, FormatOption, Row, messages, show, show_one
 
 if TYPE_CHECKING:
+    from lemo.scheduling.overview import ScheduleRow
+    from lemo.scheduling.service import ScheduleService
     from lemo.stores.connect import Stores
     from lemo.stores.documents.schedules import ScheduleChange, Setting
-    from lemo.tasks.schedule_overview import ScheduleRow
-    from lemo.tasks.schedule_service import ScheduleService
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,7 +35,7 @@ def list_entries(
     format: FormatOption = Format.table,
 ) -> None:
     """List the entries: crontab, last run as it really happened, how it ended, and the next one."""
-    from lemo.tasks.schedule_overview import schedule_overview
+    from lemo.scheduling.overview import schedule_overview
 
     rows = schedule_overview(*_open(), scenario)
     if format is Format.json:
@@ -158,6 +158,6 @@ def _open() -> "tuple[Stores, str]":
 
 def _steering(stores: "Stores", tenant_id: str) -> "ScheduleService":
     from lemo.cli.operator import operator
-    from lemo.tasks.schedule_service import ScheduleService
+    from lemo.scheduling.service import ScheduleService
 
     return ScheduleService(stores, tenant_id, operator(tenant_id))

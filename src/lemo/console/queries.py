@@ -9,7 +9,6 @@ from functools import partial
 from threading import Lock
 from typing import TypeVar
 
-from lemo.diagnostics.asking import in_thread
 from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.interaction import Interaction
 from lemo.domain.item import Item
@@ -19,13 +18,14 @@ from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.recommenders.profiles import UserProfile
 from lemo.scheduling.health import JobState, job_states
+from lemo.scheduling.overview import ScheduleRow, schedule_overview
 from lemo.serving.service import RecommendationService
 from lemo.serving.users import user_history, user_profile
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams.lag import Lag, lag_of
 from lemo.streams.topics import Topics
-from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
+from lemo.threads import run_in_thread
 
 HISTORY = 30
 """Interactions of a user that the explorer shows."""
@@ -240,7 +240,7 @@ def attempt(read: Callable[[], _Value]) -> _Value | LemoError:
 
 def _begun(read: Callable[[], _Value]) -> Future[_Value | LemoError]:
     """Reads in a thread of its own."""
-    return in_thread(lambda: attempt(read), "overview")
+    return run_in_thread(lambda: attempt(read), "overview")
 
 
 def _named(answer: Answer) -> list[str]:

@@ -27,9 +27,9 @@ from lemo.console.theme import (
 )
 from lemo.domain.errors import LemoError
 from lemo.scheduling.crontab import next_times
+from lemo.scheduling.overview import ScheduleRow, schedule_overview
+from lemo.scheduling.service import ScheduleService, run_now
 from lemo.stores.documents.schedules import ScheduleChange, Setting
-from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
-from lemo.tasks.schedule_service import ScheduleService, run_now
 
 REFRESH_SECONDS = 5.0
 CHANGES = 20

@@ -141,9 +141,6 @@ NEEDS: tuple[Need, ...] = (
 )
 """Service x dependency. A service's own process is its first row."""
 
-QUEUES = ("default", "model_training", "item_processing", "user_profile")
-"""The Celery queues that some worker must read, or their jobs wait for ever."""
-
 _PACKAGES: dict[Service, tuple[str, ...]] = {
     Service.api: ("fastapi", "uvicorn", "numpy", "redis"),
     Service.worker: ("celery", "celery-redbeat", "redis", "scikit-learn", "polars", "clickhouse-connect", "pymilvus"),

@@ -15,12 +15,12 @@ from lemo.diagnostics import job_probes as jobs
 from lemo.diagnostics import log_probes as logs
 from lemo.diagnostics import redis_probes as redis
 from lemo.diagnostics import service_probes as services
-from lemo.diagnostics.asking import in_thread
 from lemo.diagnostics.dependencies import NEEDS, Dependency, Need, Service
 from lemo.diagnostics.report import Finding, Report, Row
 from lemo.diagnostics.worker_probe import probe_worker
 from lemo.settings import Settings
 from lemo.telemetry.secrets import mask
+from lemo.threads import run_in_thread
 
 PROBE_SECONDS = 5.0
 """The longest that the report waits for a probe."""
@@ -64,7 +64,7 @@ def examine(settings: Settings, service: Service | None = None, leave_out: Colle
     asked: dict[tuple[Dependency, Service | None], Future[Finding]] = {}
     for need in needs:
         if _question(need) not in asked:
-            asked[_question(need)] = in_thread(partial(_probe(need), settings), "doctor")
+            asked[_question(need)] = run_in_thread(partial(_probe(need), settings), "doctor")
     deadline = started + PROBE_SECONDS
     found = {question: _answer(question[0], future, deadline) for question, future in asked.items()}
     return Report(

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from lemo.diagnostics.asking import asked
+from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.reachability import Address
 from lemo.diagnostics.report import Finding
 from lemo.domain.errors import LemoError
@@ -59,4 +59,4 @@ def _probe_endpoint(settings: Settings) -> Finding:
             embedder.close()
         return Finding(state="ok", version=settings.embedding_model, detail=f"{dimensions} numbers each")
 
-    return asked(address, question)
+    return probe_at(address, question)

@@ -9,7 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from lemo.diagnostics.asking import asked, timed
+from lemo.diagnostics.probing import probe_at, timed_probe
 from lemo.diagnostics.reachability import Address, host_of, port_of
 from lemo.diagnostics.redis_probes import PROBE
 from lemo.diagnostics.report import Finding
@@ -47,7 +47,7 @@ def probe_documents(settings: Settings) -> Finding:
         )
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         return Finding(state="missing", detail=f"SQLite: {path} is not writable.", hint=f"chown -R $USER {path.parent}")
-    return timed(_written(settings, "documents"), _as_it_says)
+    return timed_probe(_written(settings, "documents"), _as_it_says)
 
 
 def _probe_mongo(settings: Settings) -> Finding:
@@ -88,8 +88,8 @@ def _probe_mongo(settings: Settings) -> Finding:
         return Finding(state="ok", version=f"MongoDB {version}", detail=said + kind)
 
     if url.startswith("mongodb+srv://"):
-        return timed(question, address.explain)
-    return asked(address, question)
+        return timed_probe(question, address.explain)
+    return probe_at(address, question)
 
 
 def brief_mongo(settings: Settings) -> "MongoClient[dict[str, Any]]":
@@ -136,7 +136,7 @@ def probe_events(settings: Settings) -> Finding:
             detail=f"schema {schema} of {settings.clickhouse_database}",
         )
 
-    return asked(address, question)
+    return probe_at(address, question)
 
 
 def probe_vectors(settings: Settings) -> Finding:
@@ -164,7 +164,7 @@ def probe_vectors(settings: Settings) -> Finding:
         detail = f"{len(collections)} collections, {in_use} of them in use{': ' if shown else ''}{shown}"
         return Finding(state="ok", version=version, detail=detail)
 
-    return asked(address, question)
+    return probe_at(address, question)
 
 
 def probe_snapshots(settings: Settings) -> Finding:
@@ -172,7 +172,7 @@ def probe_snapshots(settings: Settings) -> Finding:
     place = settings.snapshots
     if "://" in place and not place.startswith("file://"):
         if not settings.s3_endpoint:
-            return timed(_written(settings, "snapshots"), _as_it_says)
+            return timed_probe(_written(settings, "snapshots"), _as_it_says)
         address = Address(
             name="S3",
             url=settings.s3_endpoint,
@@ -182,7 +182,7 @@ def probe_snapshots(settings: Settings) -> Finding:
             embedded=False,
             start=f"curl -I {settings.s3_endpoint}",
         )
-        return asked(address, _written(settings, "snapshots"))
+        return probe_at(address, _written(settings, "snapshots"))
     folder = Path(place.removeprefix("file://"))
     nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
     if not os.access(nearest, os.W_OK):
@@ -190,8 +190,8 @@ def probe_snapshots(settings: Settings) -> Finding:
             state="missing", detail=f"snapshots: {nearest} is not writable.", hint=f"chown -R $USER {nearest}"
         )
     if folder.exists():  # it is made by the first training
-        finding = timed(_written(settings, "snapshots"), _as_it_says)
-        return timed(_whole_snapshots(settings), _as_it_says) if finding.state == "ok" else finding
+        finding = timed_probe(_written(settings, "snapshots"), _as_it_says)
+        return timed_probe(_whole_snapshots(settings), _as_it_says) if finding.state == "ok" else finding
     return Finding(state="ok", version="folder", detail=str(folder))
 
 

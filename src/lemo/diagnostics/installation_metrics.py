@@ -15,15 +15,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from redis import Redis
 
-from lemo.diagnostics.asking import in_thread
-from lemo.diagnostics.dependencies import QUEUES
 from lemo.scheduling.health import JobState, job_states
-from lemo.scheduling.jobs import JOBS
+from lemo.scheduling.jobs import JOBS, QUEUES
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from lemo.stores.redis.client import Keys
 from lemo.streams.lag import age_seconds, waiting
 from lemo.streams.topics import Topics
+from lemo.threads import run_in_thread
 
 FRESH_SECONDS = 5.0
 """Whoever asks again within this time gets the same numbers: a scrape must not become load."""
@@ -62,7 +61,7 @@ class Installation(Collector):
 
     def _read(self) -> Iterator[Metric]:
         deadline = time.monotonic() + ANSWER_SECONDS
-        asked = {name: in_thread(source, "metrics") for name, source in self._sources.items()}
+        asked = {name: run_in_thread(source, "metrics") for name, source in self._sources.items()}
         up = GaugeMetricFamily("lemo_source_up", "Whether the source of these metrics answered.", labels=["source"])
         for name, future in asked.items():
             found = _answer(name, future, deadline)

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 
-from lemo.diagnostics.asking import in_thread, timed
+from lemo.diagnostics.probing import timed_probe
 from lemo.diagnostics.redis_probes import brief_redis
 from lemo.diagnostics.report import Finding
 from lemo.diagnostics.worker_probe import worker_states
@@ -15,6 +15,7 @@ from lemo.domain.scope import Scope
 from lemo.scheduling.health import JobState, job_states
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.threads import run_in_thread
 
 NAMED = 5
 """Jobs named in one finding; the others are counted."""
@@ -72,7 +73,7 @@ def probe_unknown_items(settings: Settings) -> Finding:
             f" lemo scenarios edit {worst.scenario_id} --set catalogue=none",
         )
 
-    return timed(question, partial(_unknown, "unknown items"))
+    return timed_probe(question, partial(_unknown, "unknown items"))
 
 
 def _of_jobs(
@@ -96,7 +97,7 @@ def _of_jobs(
             hint=f"Run it and see: {found[0].hint}",
         )
 
-    return timed(question, partial(_unknown, f"{word} jobs"))
+    return timed_probe(question, partial(_unknown, f"{word} jobs"))
 
 
 def _unknown(what: str, error: Exception) -> Finding:
@@ -118,7 +119,7 @@ def _moment(moment: datetime) -> str:
 def probe_clocks(settings: Settings) -> Finding:
     """Compares the clocks of Redis, ClickHouse, MongoDB and the workers with this machine's."""
     started = time.perf_counter()
-    asked = {name: in_thread(question) for name, question in _clocks(settings).items()}
+    asked = {name: run_in_thread(question, "clock") for name, question in _clocks(settings).items()}
     skews: dict[str, float] = {}
     for name, future in asked.items():
         try:

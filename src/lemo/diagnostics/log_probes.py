@@ -4,7 +4,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lemo.diagnostics.asking import asked
+from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.reachability import Address
 from lemo.diagnostics.redis_probes import brief_redis, redis_address
 from lemo.diagnostics.report import Finding
@@ -74,7 +74,7 @@ def probe_log(settings: Settings) -> Finding:
         shown = ", ".join(f"{topic} {lag[topic]:,} ({_partitions(partitions[topic])})" for topic in lag)
         return Finding(state="ok", version=version, detail=f"waiting for {settings.kafka_group}: {shown}")
 
-    return asked(log_address(settings), question)
+    return probe_at(log_address(settings), question)
 
 
 def _partitions(count: int) -> str:
@@ -97,7 +97,7 @@ def probe_consumer(settings: Settings) -> Finding:
             )
         return Finding(state="ok", version=f"{members} running", detail=f"group {settings.kafka_group}: {lag}")
 
-    return asked(log_address(settings, "consumer: the ingest log"), question)
+    return probe_at(log_address(settings, "consumer: the ingest log"), question)
 
 
 def consumers(settings: Settings, silent_seconds: float = SILENT_SECONDS) -> int:
@@ -126,7 +126,7 @@ def probe_dead_letters(settings: Settings) -> Finding:
             hint="See why, mend the cause, and send them again: lemo dead-letters list, lemo dead-letters replay",
         )
 
-    return asked(log_address(settings, "dead letters: the ingest log"), question)
+    return probe_at(log_address(settings, "dead letters: the ingest log"), question)
 
 
 def _admin(settings: Settings) -> tuple[Any, list[str]]:

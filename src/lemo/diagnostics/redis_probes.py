@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import Redis
 
-from lemo.diagnostics.asking import asked, in_thread
+from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.reachability import Address, host_of, port_of
 from lemo.diagnostics.report import Finding
 from lemo.domain.deadlines import Deadlines
@@ -15,6 +15,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.identity import Owner, known_id, owner_of, refusal
 from lemo.stores.redis.client import Keys, connect_redis
+from lemo.threads import run_in_thread
 
 PROBE = Deadlines(connect=2.0, answer=2.8, retries=0)
 """How long the product's clients wait in a probe: a report takes five seconds in all."""
@@ -63,7 +64,7 @@ def probe_redis(settings: Settings, database: int) -> Finding:
         version = f"Valkey {valkey}" if valkey else f"Redis {facts['redis_version']}"
         return Finding(state="ok", version=version, detail=f"{keys:,} keys in database {database}")
 
-    return asked(redis_address(settings, f"Redis database {database}"), question)
+    return probe_at(redis_address(settings, f"Redis database {database}"), question)
 
 
 def _other_owner(settings: Settings, client: Redis) -> Owner | None:
@@ -80,7 +81,7 @@ def _other_owner(settings: Settings, client: Redis) -> Owner | None:
             stores.close()
 
     try:
-        mine = in_thread(ask, "doctor").result(timeout=_DOCUMENTS_SECONDS)
+        mine = run_in_thread(ask, "doctor").result(timeout=_DOCUMENTS_SECONDS)
     except (LemoError, Late):  # the documents' own probe tells of it
         return None
     return owner if mine not in (None, owner.id) else None
@@ -121,4 +122,4 @@ def probe_durability(settings: Settings) -> Finding:
             )
         return Finding(state="ok", version=version, detail="writes are kept, nothing is evicted")
 
-    return asked(address, question)
+    return probe_at(address, question)

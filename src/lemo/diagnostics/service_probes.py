@@ -5,8 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
-from lemo.diagnostics.asking import asked
 from lemo.diagnostics.dependencies import EXTRAS, Service, packages
+from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.reachability import Address
 from lemo.diagnostics.redis_probes import brief_redis, redis_address
 from lemo.diagnostics.report import Finding
@@ -57,7 +57,7 @@ def probe_http(service: Service, settings: Settings) -> Finding:
             )
         return _renewal(base) if is_api else Finding(state="ok", version="running", detail=base)
 
-    finding = asked(address, question)
+    finding = probe_at(address, question)
     if "refused the connection" in finding.detail:
         return finding.model_copy(update={"hint": f"lemo up --detach (or on its own: lemo {service.value})"})
     return finding
@@ -106,7 +106,7 @@ def probe_beat(settings: Settings) -> Finding:
             state="ok", version="leading", detail=f"{leaders} holds the lock for {int(left) / 1000:.0f} s more{others}"
         )
 
-    return asked(redis_address(settings, "beat: the schedule's Redis"), question)
+    return probe_at(redis_address(settings, "beat: the schedule's Redis"), question)
 
 
 def probe_flink(settings: Settings) -> Finding:
@@ -145,4 +145,4 @@ def probe_flink(settings: Settings) -> Finding:
             )
         return Finding(state="ok", version=version, detail=f"{running} jobs run, {slots}")
 
-    return asked(address, question)
+    return probe_at(address, question)

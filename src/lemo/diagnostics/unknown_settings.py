@@ -1,4 +1,4 @@
-"""Variables that look like settings and are none: each process that starts tells of them, once."""
+"""Variables that look like settings but are unknown. Each process reports them once, when it starts."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _OF_TESTS = ("LEMO_TEST_", "LEMO_SERVICES")
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP)(_\w+)?$")
 """What Kubernetes sets in each container for a service whose name begins with `lemo`."""
 
-_told: set[str] = set()
+_reported: set[str] = set()
 
 
 def unknown_settings() -> list[str]:
@@ -24,12 +24,12 @@ def unknown_settings() -> list[str]:
     return [*_sentences(os.environ, ""), *_sentences(dotenv_values(".env"), " in .env")]
 
 
-def tell_unknown_settings(tell: Callable[[str], None]) -> None:
-    """Tells of them, of each once in the life of this process."""
+def report_unknown_settings(report: Callable[[str], None]) -> None:
+    """Reports each unknown setting once in the life of this process."""
     for sentence in unknown_settings():
-        if sentence not in _told:
-            _told.add(sentence)
-            tell(sentence)
+        if sentence not in _reported:
+            _reported.add(sentence)
+            report(sentence)
 
 
 def _sentences(names: Iterable[str], where: str) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Does a worker work? A tiny task is sent through each queue and must come back; a ping would prove nothing."""
+"""Checks that workers complete tasks: a small task is sent through each queue. A ping would not prove it."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,32 +10,32 @@ from celery import Celery
 from kombu import Queue
 from redis import Redis
 
-from lemo.diagnostics.asking import asked
-from lemo.diagnostics.dependencies import QUEUES
+from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.redis_probes import brief_redis, redis_address
 from lemo.diagnostics.report import Finding
-from lemo.domain.schedule import CANARY
-from lemo.scheduling import worker_check as canary
+from lemo.domain.schedule import WORKER_CHECK
+from lemo.scheduling import worker_check
+from lemo.scheduling.jobs import QUEUES
 from lemo.settings import Settings
 from lemo.stores.redis.client import Keys
 
 BROADCAST_SECONDS = 1.2
-CANARY_SECONDS = 2.5
-"""Both together, and connecting, stay below the time that a report takes at most."""
-_LOOK_SECONDS = 0.03
+CHECK_SECONDS = 2.5
+"""Both together, and the connection, take less than the longest time of a report."""
+_POLL_SECONDS = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What a worker says of itself."""
+    """The state that a worker reports."""
 
     name: str
     queues: tuple[str, ...]
     slots: int
     active: tuple[tuple[str, float], ...]
-    """Tasks at work, and for how many seconds."""
+    """Running tasks with their seconds."""
     skew: float
-    """Seconds that its clock is ahead of ours."""
+    """Seconds that the worker's clock is ahead of ours."""
 
     @property
     def busy(self) -> bool:
@@ -44,7 +44,7 @@ class WorkerState:
 
 
 def probe_worker(settings: Settings) -> Finding:
-    """Whether every queue has a worker that completes a task now, or truthfully says that its slots are taken."""
+    """Whether every queue has a worker that completes a task now, or whose slots are all taken."""
 
     def question() -> Finding:
         states = worker_states(settings)
@@ -66,7 +66,7 @@ def probe_worker(settings: Settings) -> Finding:
         silent = _silent_queues(settings)
         return _found(states, silent, time.monotonic() - started)
 
-    return asked(redis_address(settings, "worker: the broker"), question)
+    return probe_at(redis_address(settings, "worker: the broker"), question)
 
 
 def _found(states: Sequence[WorkerState], silent: Sequence[str], seconds: float) -> Finding:
@@ -101,58 +101,58 @@ def _work(task: str, seconds: float) -> str:
 
 
 def worker_states(settings: Settings) -> list[WorkerState]:
-    """Asks all workers for their state with one broadcast, and waits a little for the answers."""
-    answers: list[tuple[str, dict[str, Any], float]] = []
+    """The states of all workers that answer one broadcast within `BROADCAST_SECONDS`."""
+    replies: list[tuple[str, dict[str, Any], float]] = []
 
-    def answered(body: dict[str, Any]) -> None:
-        answers.extend((name, said, time.time()) for name, said in body.items())
+    def receive(body: dict[str, Any]) -> None:
+        replies.extend((name, state, time.time()) for name, state in body.items())
 
     with _celery(settings) as app:
         sent = time.time()
-        app.control.broadcast(canary.STATE, reply=True, timeout=BROADCAST_SECONDS, callback=answered)
+        app.control.broadcast(worker_check.STATE, reply=True, timeout=BROADCAST_SECONDS, callback=receive)
     return [
         WorkerState(
             name=name,
-            queues=tuple(said["queues"]),
-            slots=int(said["slots"]),
-            active=tuple((each["task"], float(each["seconds"])) for each in said["active"]),
-            skew=_between(float(said["time"]), sent, came),
+            queues=tuple(state["queues"]),
+            slots=int(state["slots"]),
+            active=tuple((each["task"], float(each["seconds"])) for each in state["active"]),
+            skew=_skew(float(state["time"]), sent, received),
         )
-        for name, said, came in answers
-        if "queues" in said
+        for name, state, received in replies
+        if "queues" in state
     ]
 
 
-def _between(theirs: float, sent: float, came: float) -> float:
-    """How far a clock is ahead, if it was read somewhere between two moments of ours."""
-    return min(0.0, theirs - sent) + max(0.0, theirs - came)
+def _skew(theirs: float, sent: float, received: float) -> float:
+    """Seconds that a clock is certainly ahead, when it was read between two moments of ours."""
+    return min(0.0, theirs - sent) + max(0.0, theirs - received)
 
 
 def _silent_queues(settings: Settings) -> list[str]:
-    """The queues from which no canary came back in time."""
+    """The queues whose check did not complete in time."""
     keys = Keys(settings.installation)
     with brief_redis(settings, 0) as redis, _celery(settings) as app:
-        before = canary.counts(redis, keys, list(QUEUES))
+        before = worker_check.completed(redis, keys, list(QUEUES))
         for queue in QUEUES:
-            if canary.may_send(redis, keys, queue):
-                app.send_task(CANARY, args=[queue], queue=queue, expires=canary.LIFE_SECONDS, retry=False)
-        deadline = time.monotonic() + CANARY_SECONDS
+            if worker_check.may_send(redis, keys, queue):
+                app.send_task(WORKER_CHECK, args=[queue], queue=queue, expires=worker_check.LIFE_SECONDS, retry=False)
+        deadline = time.monotonic() + CHECK_SECONDS
         silent = list(QUEUES)
-        while (silent := _still_silent(redis, keys, before, silent)) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
+        while (silent := _incomplete(redis, keys, before, silent)) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
     return silent
 
 
-def _still_silent(redis: Redis, keys: Keys, before: dict[str, int], queues: list[str]) -> list[str]:
-    now = canary.counts(redis, keys, queues)
+def _incomplete(redis: Redis, keys: Keys, before: dict[str, int], queues: list[str]) -> list[str]:
+    now = worker_check.completed(redis, keys, queues)
     return [queue for queue in queues if now[queue] == before[queue]]
 
 
 @contextmanager
 def _celery(settings: Settings) -> Iterator[Celery]:
-    """A Celery app that gives up at once, with the worker's queues."""
+    """A Celery app without retries, with the worker's queues."""
     with brief_redis(settings, 1) as client:
-        client.ping()  # Celery would retry a refused password for longer than the report takes
+        client.ping()  # Celery would retry a wrong password for longer than the report takes
     with Celery("doctor", broker=settings.redis(1), set_as_current=False) as app:
         app.conf.update(
             broker_connection_retry=False,

@@ -10,5 +10,5 @@ DEFAULT_CRONS = {
 """Crontab (minute hour day month weekday) by entry, in UTC."""
 DEFAULT_TIMEZONE = "UTC"
 
-CANARY = "lemo.canary"
+WORKER_CHECK = "lemo.worker-check"
 """Name of the tiny task that proves that a worker works."""

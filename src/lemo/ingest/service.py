@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import structlog
 
-from lemo.diagnostics.asking import in_thread
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.ingest.aggregation import Aggregation
@@ -22,6 +21,7 @@ from lemo.stores.connect import Stores
 from lemo.streams import Log, Reader, Record, nothing
 from lemo.streams.dead_letters import publish_dead_letters
 from lemo.streams.topics import Topics
+from lemo.threads import run_in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -210,7 +210,7 @@ class Consumer:
                 stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
         self._aggregation.before(batch.hours())
         # Two engines work at once, each on what does not concern the other.
-        remembering = in_thread(lambda: self._remember(batch), "history")
+        remembering = run_in_thread(lambda: self._remember(batch), "history")
         try:
             with stage("events", batch.events):
                 stores.events.insert(batch.events)

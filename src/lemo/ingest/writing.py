@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as Late
 
-from lemo.diagnostics.asking import in_thread
 from lemo.ingest.sorting import Batch
 from lemo.streams import Record
+from lemo.threads import run_in_thread
 
 
 class Writing:
@@ -14,7 +14,7 @@ class Writing:
     def __init__(self, records: Sequence[Record], batch: Batch, write: Callable[[Batch], None]) -> None:
         self.records = records
         self.batch = batch
-        self._written = in_thread(lambda: write(batch), "writer")
+        self._written = run_in_thread(lambda: write(batch), "writer")
 
     def wait(self, seconds: float) -> bool:
         """Whether all is written, after at most `seconds`; raises what stopped the writing."""

@@ -9,7 +9,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.jobs.report import Done, Report
-from lemo.jobs.seen import drop_departed
+from lemo.jobs.seen import drop_users_without_events
 from lemo.stores.connect import Stores
 from lemo.stores.documents.models import KIND
 
@@ -17,23 +17,23 @@ log = structlog.get_logger()
 
 SNAPSHOT_KINDS = (KIND, "similar", "embedding")
 UNFINISHED_FOR = timedelta(days=1)
-"""A snapshot without a manifest for so long was left by a run that died."""
+"""A snapshot without a manifest for so long was left by a run that crashed."""
 
 
 def clean(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Drops old task runs, events past their retention, snapshots beyond the kept ones, stale answers and marks.
+    """Drops old task runs, events past their retention, old snapshots, stale answers and replay marks.
 
-    The snapshot that serves is never dropped, nor the model that a rollback goes to.
+    The snapshot in service and the model that a rollback goes to are never dropped.
     """
     settings = stores.settings
     report.stage("task runs and events")
     dropped = {
         "runs": stores.runs.delete_before(scope.tenant_id, datetime.now(UTC) - timedelta(days=settings.runs_days))
     }
-    # Twice their retention: Kafka drops whole segments, so a letter may outlive it.
-    forgotten = datetime.now(UTC) - timedelta(days=2 * settings.dead_letters_days)
-    dropped["replay_marks"] = stores.dead_letters.forget_replayed_before(scope.tenant_id, forgotten)
-    # Also where nothing is deleted: one day's aggregates are wrong at most, should anything ever make them so.
+    # Twice the retention: Kafka deletes whole segments, so a dead letter may outlive it.
+    oldest_mark = datetime.now(UTC) - timedelta(days=2 * settings.dead_letters_days)
+    dropped["replay_marks"] = stores.dead_letters.forget_replayed_before(scope.tenant_id, oldest_mark)
+    # Also where no events are deleted: aggregates that are wrong for any reason are then corrected within a day.
     with stores.aggregates.changing(scope):
         if settings.events_days:
             stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
@@ -42,14 +42,14 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     report.stage("answers")
     champion = stores.snapshots.current(scope, "model")
     dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
-    dropped["seen"] = drop_departed(stores, scope, stores.scenarios.get(scope))
+    dropped["seen"] = drop_users_without_events(stores, scope, stores.scenarios.get(scope))
     report.stage("vectors of items that are gone")
     now = milliseconds(datetime.now(UTC))
     gone = [entry.item_id for entry in stores.items.entries(scope) if entry.gone_at(now)]
     detail: dict[str, int | str] = {**dropped}
     try:
         stores.vectors.delete(scope, gone)
-    except EngineUnavailable as error:  # the vector store is optional, and the next run deletes what this one could not
+    except EngineUnavailable as error:  # the vector store is optional, and the next run deletes them
         log.warning("vectors of items that are gone stay", scope=str(scope), error=error.message)
         detail["without"] = f"content vectors: {error.message}"
     if not any(dropped.values()):
@@ -58,15 +58,15 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
 
 
 def drop_snapshots(stores: Stores, scope: Scope, kind: str) -> int:
-    """Deletes the snapshots that are beyond the kept ones, and what dead runs left; returns how many."""
+    """Deletes old snapshots, and unfinished ones of crashed runs. Returns their number."""
     needed = {stores.snapshots.current(scope, kind)}
     if kind == KIND:
         needed.update(stores.model_changes.before(scope)[:1])
     others = [version for version in stores.snapshots.versions(scope, kind) if version not in needed]
-    # Versions begin with the moment of their making.
-    dead = f"{datetime.now(UTC) - UNFINISHED_FOR:%Y%m%dT%H%M%S}"
+    # Versions begin with their creation time.
+    unfinished_before = f"{datetime.now(UTC) - UNFINISHED_FOR:%Y%m%dT%H%M%S}"
     old = others[: -stores.settings.snapshots_kept]
-    old += [version for version in stores.snapshots.unfinished(scope, kind) if version < dead]
+    old += [version for version in stores.snapshots.unfinished(scope, kind) if version < unfinished_before]
     for version in old:
         stores.snapshots.delete(scope, kind, version)
     return len(old)

@@ -1,4 +1,4 @@
-"""How good recommendations would have been on a scenario's own past; nothing is published or promoted."""
+"""Offline evaluation on a scenario's own events. Nothing is published or promoted."""
 
 from pydantic import Field
 
@@ -16,27 +16,27 @@ from lemo.stores.documents.models import KIND
 
 
 class Evaluation(Assessment):
-    """What is measured of the chosen model, and of the champion's parameters on the same past."""
+    """Metrics of the chosen model, and of the champion's parameters on the same data."""
 
     champion: Scorecard | None = None
-    """None where nothing serves yet, or its parameters cannot be read any more."""
+    """None without a champion, or where its parameters cannot be read."""
     champion_version: str | None = None
     compared: dict[str, Comparison] = Field(default_factory=dict)
-    """The chosen model against each of the others: the difference of NDCG@10, its interval and p-value."""
+    """The chosen model against each other one: difference of NDCG@10, confidence interval and p-value."""
 
     @property
     def scorecards(self) -> dict[str, Scorecard]:
-        """What was measured, by name, the chosen model first; the blend where the model ranks it anew."""
+        """Scorecards by name, the chosen model first; the hybrid by itself where the model has a ranker."""
         found = {"model": self.model, "hybrid": self.hybrid if self.config.ranker else None, "champion": self.champion}
         found |= {"popularity": self.popularity, "decayed_popularity": self.decayed_popularity}
         return {name: card for name, card in found.items() if card is not None}
 
 
 def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, report: Report) -> Evaluation | None:
-    """Chooses a model on the first 80 % of the events and measures it on the rest, beside the champion's parameters.
+    """Chooses a model on the first 80 % of the events and measures it on the rest, with the champion's parameters.
 
-    `protocol` is `time` for one moment for all, `user` for each user's last 20 %, None for `time` where there is time.
-    None comes back where nobody can be asked.
+    `protocol` is `time` for a global split in time, `user` for each user's last 20 %, None for `time` where the events
+    have times. Returns None without test users.
     """
     report.stage("reading events")
     scenario = with_scales(stores, scope)

@@ -1,4 +1,4 @@
-"""Precomputed recommendations: the answers of active users, ready in Redis before they ask."""
+"""Precomputed recommendations: the answers of active users, stored in Redis before their requests."""
 
 from lemo.domain.scope import Scope
 from lemo.jobs.profiles import DAY_MS
@@ -10,9 +10,9 @@ from lemo.stores.documents.models import KIND
 
 
 def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Writes an answer for each user active in the scenario, made by the model and the code that serve requests.
+    """Writes an answer for each active user, computed by the same model and code as requests.
 
-    Costs by the users whose history or model has changed since the last run: the answers of the others are renewed.
+    Only users whose history, or whose model, has changed since the last run are computed. Other answers are renewed.
     """
     scenario = stores.scenarios.get(scope)
     restore_seen(stores, scope, scenario, report)
@@ -23,14 +23,14 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     users = stores.events.active_users(scope, since_ms=now - scenario.active_days * DAY_MS)
     done = written = 0
     report.stage("recommending", len(users))
-    with RecommendationService(stores, watch=False) as served:
-        for asked, answers in served.precompute(scope, users, renew=not report.full):
+    with RecommendationService(stores, watch=False) as service:
+        for count, answers in service.precompute(scope, users, renew=not report.full):
             report.check()
             written += stores.answers.write_many(scope, answers)
-            done += asked
-            report.advance(asked)
+            done += count
+            report.advance(count)
     if stores.snapshots.current(scope, KIND) is None:
         return idle("There is no model yet. Train one: `lemo jobs run train-model-daily --scenario NAME`.", len(users))
     if not written:
-        return idle("The answers of all active users hold still.", len(users), unchanged=done)
+        return idle("The answers of all active users are still current.", len(users), unchanged=done)
     return Done(len(users), written, {"unchanged": done - written})

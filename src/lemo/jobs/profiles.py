@@ -1,4 +1,4 @@
-"""User profiles: what each active user's recent history says about categories, tags and authors."""
+"""User profiles: each active user's preferences for categories, tags and authors, from the recent history."""
 
 import pyarrow as pa
 
@@ -16,9 +16,9 @@ BATCH = 1_000
 
 
 def profile(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Writes a profile for each user active in the scenario, and gives back to Redis the histories it has lost."""
+    """Writes a profile for each active user, and restores histories that Redis has lost."""
     scenario = with_scales(stores, scope)
-    put_right = restore_seen(stores, scope, scenario, report)
+    seen_restored = restore_seen(stores, scope, scenario, report)
     now = stores.events.now(scope)
     if now is None:
         return idle(NO_EVENTS)
@@ -38,11 +38,11 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
         stores.documents.put_newer(PROFILES, scope, bodies, dict.fromkeys(bodies, report.fence))
         stores.history.replace_missing(scope, {user: histories[user] for user in batch})
         report.advance(len(batch))
-    return Done(table.num_rows, len(users), {"seen_put_right": put_right})
+    return Done(table.num_rows, len(users), {"seen_put_right": seen_restored})
 
 
 def _by_user(table: pa.Table) -> dict[str, list[Interaction]]:
-    """Each user's touches."""
+    """The interactions of each user."""
     histories: dict[str, list[Interaction]] = {}
     columns = (table.column(name).to_pylist() for name in ("user_id", "item_id", "action", "value", "timestamp"))
     for user_id, item_id, action, value, timestamp in zip(*columns, strict=True):

@@ -1,4 +1,4 @@
-"""The scales of a scenario's ratings: learnt from its own values, and kept, so that every path weighs them alike."""
+"""The rating scales of a scenario: learnt from its ratings and stored, so that all code weights ratings alike."""
 
 import structlog
 
@@ -11,21 +11,21 @@ log = structlog.get_logger()
 
 
 def with_scales(stores: Stores, scope: Scope, renew: bool = False) -> Scenario:
-    """The scenario with the scales of its ratings: those learnt before, and new ones where there are none yet.
+    """The scenario with its rating scales. Scales that are missing are learnt and stored.
 
-    Training learns all of them anew (`renew`), so that a scale follows the ratings; raises NotFound.
+    Training learns all of them again (`renew`), so that scales follow the ratings. Raises NotFound.
     """
     scenario = stores.scenarios.get(scope)
-    asked = {
+    to_learn = {
         action: rule.learnt
         for action, rule in scenario.actions.items()
         if rule.scale == "auto" and (renew or rule.learnt is None)
     }
-    if not asked:
+    if not to_learn:
         return scenario
-    values = stores.events.rating_values(scope, list(asked))
+    values = stores.events.rating_values(scope, list(to_learn))
     scales = {action: scale for action, users in values.items() if (scale := learn_scale(users)) is not None}
-    changed = {action: scale for action, scale in scales.items() if scale != asked[action]}
+    changed = {action: scale for action, scale in scales.items() if scale != to_learn[action]}
     if not changed:
         return scenario
     log.info("learnt the scale of ratings", scope=str(scope), scales=changed)

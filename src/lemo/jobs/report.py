@@ -1,4 +1,4 @@
-"""What a running job tells: its stage, how far it is, and at the end what it did."""
+"""What a job reports: its stage and progress while it runs, and its result at the end."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from lemo.domain.run import Progress
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The result of a job: rows read and written, and what else is worth keeping in the run's history."""
+    """The result of a job: rows read and written, and details for the history of runs."""
 
     rows_read: int = 0
     rows_written: int = 0
@@ -24,15 +24,15 @@ NO_ITEMS = "There are no items yet. Send some: POST .../items, the log, or `lemo
 
 
 def idle(why: str, rows_read: int = 0, **detail: Any) -> Done:
-    """The result of a run that had nothing to do: why, and what a person does about it."""
+    """The result of a run that had nothing to do: the reason, and what to do about it."""
     return Done(rows_read, 0, {**detail, "why": why})
 
 
 class Report:
-    """Handed to each job: `show` gets progress at most twice a second, `check` raises when the run lost its lease.
+    """A job's view of its run. `show` gets the progress at most twice a second, `check` raises after a lost lease.
 
-    `fence` is the fencing number of that lease, for the writes that a later run must not find undone.
-    `full` is the wish that a job that goes by what changed start from nothing.
+    `fence` is the fencing number of the lease: a write with it fails after a write of a later run. With `full`, an
+    incremental job starts from nothing.
     """
 
     def __init__(
@@ -46,27 +46,27 @@ class Report:
         self._shown = 0.0
 
     def stage(self, name: str, total: int = 0) -> None:
-        """A new stage begins, of `total` steps (0: unknown)."""
+        """Begins a new stage of `total` steps (0: unknown)."""
         self._progress = Progress(stage=name, total=total)
-        self._tell(now=True)
+        self._show_progress(now=True)
 
     def advance(self, steps: int = 1) -> None:
-        """So many more steps of the stage are done."""
+        """Adds completed steps to the current stage."""
         self._progress.done += steps
-        self._tell(now=False)
+        self._show_progress(now=False)
 
     def at(self, stage: str, done: int, total: int) -> None:
-        """The stage and how far it is, for whoever counts by itself."""
+        """Sets stage and progress, for callers that count themselves."""
         new = stage != self._progress.stage
         self._progress = Progress(stage=stage, done=done, total=total)
-        self._tell(now=new)
+        self._show_progress(now=new)
 
-    def _tell(self, now: bool) -> None:
+    def _show_progress(self, now: bool) -> None:
         if now or time.monotonic() - self._shown >= 0.5:
             self._shown = time.monotonic()
             self._show(self._progress)
 
 
 def unattended(full: bool = False) -> Report:
-    """A report that nobody reads, for calling a job as a plain function."""
+    """A report without a reader, for calling a job as a plain function."""
     return Report(show=lambda _: None, check=lambda: None, fence=time.time_ns() // 1000, full=full)

@@ -1,7 +1,7 @@
-"""Similar items: from behaviour where there is some, from content for the rest.
+"""Similar items: by behaviour where an item has interactions, else by content.
 
-A run reads the events since the last one and goes on from the state that the last run kept
-(jobs/incremental_state.py). The result is that of a run that reads all of them.
+A run reads the events since the last run and updates its state (jobs/incremental_state.py). The result is the same as
+that of a full run.
 """
 
 import time
@@ -16,7 +16,7 @@ import structlog
 from lemo.domain.errors import EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
-from lemo.jobs.incremental_state import State, kept, publish, switch
+from lemo.jobs.incremental_state import State, activate_state, load_state, publish_state
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_ITEMS, Done, Report, idle
 from lemo.jobs.training import config_of
@@ -35,23 +35,23 @@ log = structlog.get_logger()
 KIND = "similar"
 NEIGHBOURS = 50
 PUBLISHED_WITHIN = timedelta(days=1)
-"""Items that are published so soon are related already, and left out of answers until then."""
+"""Items that are published within this time are compared already. Answers leave them out until then."""
 FORM = 1
-"""Of the kept state: a later version of this code that keeps something else starts from nothing."""
+"""Version of the state's format. With another one, a run starts from nothing."""
 
 
 def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Publishes each visible item's nearest items as a new snapshot, and points to it.
+    """Publishes the nearest items of each available item as a new snapshot, and puts it in service.
 
-    Decay and shrinkage are those of the champion model, which chose them on this scenario's own past. All is read again
-    when `report.full` asks for it, when the champion's choice, the rules or the embedding's version changed, and once a
-    day; where nothing changed nothing is published. The pointer to the items that serve moves before the pointer to the
-    state: a run that dies in between is done again from the older state, and gives the same.
+    Decay and shrinkage are those of the champion, which were tuned on this scenario's events. A run is full when
+    `report.full` is set, when the champion's parameters, the rules or the embedding have changed, and once a day. It
+    publishes nothing when nothing has changed. The snapshot is put in service before the state: a run that crashes in
+    between is repeated from the older state, with the same result.
     """
     scenario = with_scales(stores, scope)
     rules = scenario.actions
     config = _champion_config(stores, scope)
-    basis = {
+    cache_key = {
         "form": FORM,
         "rules": {action: rule.model_dump(mode="json") for action, rule in sorted(rules.items())},
         "half_life_ms": config.half_life_ms,
@@ -59,51 +59,54 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
         "neighbours": config.neighbours,
         "embedding": stores.snapshots.current(scope, "embedding"),
     }
-    before = None if report.full else kept(stores, scope, basis)
+    before = None if report.full else load_state(stores, scope, cache_key)
     report.stage("reading items and events")
     active, others = (pa.array(ids, pa.large_string()) for ids in stores.items.showable(scope, PUBLISHED_WITHIN))
     table, until_ms = stores.events.taken_in(scope, before.until_ms if before else None)
-    acts = (before.acts if before else LatestInteractions.none(rules)).with_events(table, rules).with_items(active)
-    if not len(acts.item_ids):
+    interactions = (
+        (before.interactions if before else LatestInteractions.none(rules)).with_events(table, rules).with_items(active)
+    )
+    if not len(interactions.item_ids):
         return idle(f"There are neither items nor events to compare. {NO_ITEMS}")
-    answerable = pc.is_in(acts.item_ids, value_set=active).to_numpy(zero_copy_only=False)
+    recommendable = pc.is_in(interactions.item_ids, value_set=active).to_numpy(zero_copy_only=False)
     if not scenario.needs_catalogue(bool(len(active) or len(others))):
-        answerable = ~pc.is_in(acts.item_ids, value_set=others).to_numpy(zero_copy_only=False)
-    content, without = _content(stores, scope, acts, before)
-    if before and not without and before.same(acts, answerable, content) and _serves(stores, scope):
+        recommendable = ~pc.is_in(interactions.item_ids, value_set=others).to_numpy(zero_copy_only=False)
+    content, without = _content(stores, scope, interactions, before)
+    if before and not without and before.same(interactions, recommendable, content) and _serves(stores, scope):
         stores.embedding_queue.forget_written(scope)
         current = stores.snapshots.current(scope, KIND)
         return idle("Nothing has changed since the last run.", len(table), version=current, full=False)
     report.stage("comparing items")
-    tastes, unit = acts.user_item_matrix(config.half_life_ms)
-    ranked = Ranked.of(counting(tastes, unit))
+    matrix, unit = interactions.user_item_matrix(config.half_life_ms)
+    ranked = Ranked.of(counting(matrix, unit))
     nearest = ranked.nearest(np.arange(ranked.items), config.shrinkage, max(NEIGHBOURS, config.neighbours))
-    vectors = np.zeros((len(answerable), content.shape[1]), dtype=np.float32)
-    vectors[: len(content)] = content * answerable[: len(content), None]
-    similar = similar_items(acts.item_ids.to_pylist(), nearest, vectors, NEIGHBOURS, answerable)
+    vectors = np.zeros((len(recommendable), content.shape[1]), dtype=np.float32)
+    vectors[: len(content)] = content * recommendable[: len(content), None]
+    similar = similar_items(interactions.item_ids.to_pylist(), nearest, vectors, NEIGHBOURS, recommendable)
     report.stage("publishing")
     report.check()
     version = new_version()
     stores.snapshots.publish(scope, KIND, version, *similar.to_arrays())
     since = before.since if before else time.time()
-    publish(stores, scope, version, State(acts, answerable, content, until_ms, since, basis))
+    state = State(interactions, recommendable, content, until_ms, since, cache_key)
+    publish_state(stores, scope, version, state)
     restore_for(stores, scope, similar.item_ids, report.check)
     report.check()
     stores.snapshots.point(scope, KIND, version, report.fence)
-    switch(stores, scope, version, report.fence)
+    activate_state(stores, scope, version, report.fence)
     if not without:
         stores.embedding_queue.forget_written(scope)
     detail = {"version": version, "full": before is None} | ({"without": without} if without else {})
-    return Done(len(table), len(acts.item_ids), detail)
+    return Done(len(table), len(interactions.item_ids), detail)
 
 
 def _serves(stores: Stores, scope: Scope) -> bool:
-    """Whether what the last run published can be opened."""
+    """Whether the snapshot in service can be opened."""
     version = stores.snapshots.current(scope, KIND)
     try:
         return version is not None and bool(stores.snapshots.open(scope, KIND, version).arrays)
     except NotFound as error:  # lost or damaged
-        log.warning("similar items are made anew", scope=str(scope), error=error.message)
+        log.warning("similar items are computed again", scope=str(scope), error=error.message)
         return False
 
 
@@ -117,28 +120,28 @@ def _champion_config(stores: Stores, scope: Scope) -> ItemKnnConfig | RidgeConfi
     return found
 
 
-def _content(stores: Stores, scope: Scope, acts: LatestInteractions, before: State | None) -> tuple[Array, str]:
+def _content(stores: Stores, scope: Scope, interactions: LatestInteractions, before: State | None) -> tuple[Array, str]:
     """float32 (items, d) of the items' vectors, zeros where an item has none; (0, 0) before the first embedding.
 
-    Only vectors that may have changed are read. The vector store is optional: where it is away items are related by
-    what is known, which has no rows for the last items, and the text says why.
+    Only vectors that may have changed are read. The vector store is optional: without it, the rows of the last run are
+    returned, which lack new items, and a text with the reason.
     """
-    known = before.content if before else np.zeros((0, 0), dtype=np.float32)
-    places = np.arange(len(acts.item_ids))
+    previous = before.content if before else np.zeros((0, 0), dtype=np.float32)
+    places = np.arange(len(interactions.item_ids))
     written = pa.array(stores.embedding_queue.take_written(scope), pa.large_string())
-    changed = pc.is_in(acts.item_ids, value_set=written).to_numpy(zero_copy_only=False)
-    asked = np.flatnonzero(changed | (places >= len(known)))
-    names = acts.item_ids.take(pa.array(asked)).to_pylist()
+    changed = pc.is_in(interactions.item_ids, value_set=written).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(changed | (places >= len(previous)))
+    names = interactions.item_ids.take(pa.array(rows)).to_pylist()
     try:
         vectors = stores.vectors.fetch(scope, names)
     except EngineUnavailable as error:
         log.warning("similar items without new content", scope=str(scope), error=error.message)
-        return known, f"content vectors: {error.message}"
-    width = len(next(iter(vectors.values()))) if vectors else known.shape[1]
+        return previous, f"content vectors: {error.message}"
+    width = len(next(iter(vectors.values()))) if vectors else previous.shape[1]
     if not width:
-        return known, ""
+        return previous, ""
     content = np.zeros((len(places), width), dtype=np.float32)
-    content[: len(known)] = known.reshape(-1, width)
-    for row, name in zip(asked.tolist(), names, strict=True):
+    content[: len(previous)] = previous.reshape(-1, width)
+    for row, name in zip(rows.tolist(), names, strict=True):
         content[row] = vectors.get(name, 0)
     return content, ""

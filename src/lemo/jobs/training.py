@@ -1,4 +1,4 @@
-"""Training: choose, fit and measure a model on the past; the better of it and the champion serves, newly fitted."""
+"""Training: tunes, fits and measures a challenger. The better of it and the champion is put in service."""
 
 import time
 from dataclasses import replace
@@ -39,31 +39,30 @@ def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Inter
 
 
 def train(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Trains a challenger, and promotes it if it answers the last part of the past better than the champion.
+    """Trains a challenger, and promotes it if it is better than the champion on the test data.
 
-    Both are fitted on the first 80 % of the events and asked about the rest. A challenger that is below decayed
-    popularity gives way to it: what is promoted is never below that. Where the champion stays, its parameters are
-    fitted again on all events, if there are new ones: it is the choice that stays, and not its age. Either way what is
-    to serve was measured in this run, and is looked at once more when it is fitted on all events.
+    Both are fitted on the first 80 % of the events and measured on the rest. A challenger below decayed popularity is
+    replaced by it. Where the champion stays, its parameters are fitted again on all events, if there are new ones. In
+    both cases the model to be served was measured in this run, and its soundness is checked on all events.
     """
     started = time.monotonic()
     report.stage("reading events")
     scenario = with_scales(stores, scope, renew=True)
     interactions = read_interactions(stores, scope, scenario)
     if not interactions.positive.any():
-        return idle(_why_not(scenario, len(interactions)), len(interactions), promoted=False)
+        return idle(_nothing_to_learn(scenario, len(interactions)), len(interactions), promoted=False)
     report.stage("choosing and measuring")
     assessment = assess(interactions, scenario.actions, report.at, sources=scenario.sources)
     config, metrics = challenger(assessment)
     floor = assessment.decayed_popularity.ndcg_at_10 if assessment else 0.0
     parts = split(interactions)
-    verdict = judge(stores, scope, metrics, floor, partial(_measured, stores, scope, scenario, parts))
+    verdict = judge(stores, scope, metrics, floor, partial(_measure_version, stores, scope, scenario, parts))
     champion = stores.snapshots.current(scope, KIND)
     readable = champion is not None and _readable(stores, scope, champion)
-    fit = partial(_fitted, report, scenario, interactions)
-    look = partial(_looked_at, scenario, parts)
+    fit = partial(_fit, report, scenario, interactions)
+    check = partial(_check_soundness, scenario, parts)
     model = fit(config)
-    sound = look(model) if verdict.promoted else None
+    sound = check(model) if verdict.promoted else None
     if readable and sound and sound.fault:
         verdict = replace(verdict, promoted=False, why=f"refused: {sound.fault}")
     kept = None if verdict.promoted or champion is None else config_of(stores, scope, champion)
@@ -72,14 +71,14 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     refresh_of = _outdated(stores, scope, scenario, champion, interactions) if champion and kept else ""
     same = bool(refresh_of) and kept == config
     if same and sound is None:
-        sound = look(model)
+        sound = check(model)
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
         model,
-        metrics=_told(assessment, metrics),
+        metrics=_recorded_metrics(assessment, metrics),
         champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
         comparison=verdict.comparison.model_dump() if verdict.comparison else None,
-        soundness=_told_of(sound),
+        soundness=_dump(sound),
         promoted=verdict.promoted,
         refresh_of=refresh_of if same else "",
         why=verdict.why,
@@ -93,15 +92,15 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     elif kept and refresh_of:
         if not same:
             model = fit(kept)
-            sound = look(model)
+            sound = check(model)
         if readable and sound and sound.fault:
             refused = f"{champion} goes on serving: its parameters fitted on newer events were refused: {sound.fault}"
             log.warning("a refresh is refused", scope=str(scope), why=refused)
         else:
-            # The champion's parameters were measured in this run, on this run's test: nothing is taken over.
-            theirs = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
+            # The champion's parameters were measured in this run: no old metrics are copied.
+            champion_metrics = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
             why = f"the parameters of {refresh_of} on newer events"
-            about = {"metrics": theirs, "soundness": _told_of(sound), "refresh_of": refresh_of, "why": why}
+            about = {"metrics": champion_metrics, "soundness": _dump(sound), "refresh_of": refresh_of, "why": why}
             serving = version if same else publish(model, **about)
             report.check()
             serve(version=serving, action="refresh", why=why)
@@ -126,40 +125,40 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     return Done(len(interactions), len(interactions.item_ids), detail)
 
 
-def _why_not(scenario: Scenario, count: int) -> str:
-    """Why there is nothing to learn, and what to do."""
+def _nothing_to_learn(scenario: Scenario, count: int) -> str:
+    """Why there is nothing to learn from, and what to do."""
     if not count:
         return NO_EVENTS
-    speaking = ", ".join(sorted(name for name, rule in scenario.actions.items() if rule.weight > 0))
-    return f"None of {count:,} events speaks for an item. Send events of the actions that do: {speaking}."
+    positive = ", ".join(sorted(name for name, rule in scenario.actions.items() if rule.weight > 0))
+    return f"None of {count:,} events speaks for an item. Send events of the actions that do: {positive}."
 
 
 def challenger(assessment: Assessment | None) -> tuple[HybridConfig, Scorecard | None]:
-    """The configuration to serve, and how it did: the chosen one, or a part of it that did better."""
+    """The configuration to serve with its metrics: the chosen one, or a part of it that was better."""
     return (HybridConfig(), None) if assessment is None else assessment.best()
 
 
-def _told(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
-    """What the registry keeps of the test: `model` is what serves, `chosen` what was best on validation."""
+def _recorded_metrics(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
+    """The metrics for the registry: `model` of what is served, `chosen` of what was best in validation."""
     if assessment is None or metrics is None:
         return {}
-    told = assessment.model_dump(mode="json", exclude={"config"})
-    return told | {"model": metrics.model_dump(mode="json"), "chosen": told["model"]}
+    recorded = assessment.model_dump(mode="json", exclude={"config"})
+    return recorded | {"model": metrics.model_dump(mode="json"), "chosen": recorded["model"]}
 
 
-def _fitted(report: Report, scenario: Scenario, interactions: Interactions, config: HybridConfig) -> HybridRecommender:
+def _fit(report: Report, scenario: Scenario, interactions: Interactions, config: HybridConfig) -> HybridRecommender:
     report.stage("fitting on all events")
     return HybridRecommender.fit(interactions, config, scenario.actions)
 
 
-def _looked_at(scenario: Scenario, parts: Split, model: HybridRecommender) -> Soundness | None:
-    """How a model that is to serve answers, beside the same configuration where it was measured."""
+def _check_soundness(scenario: Scenario, parts: Split, model: HybridRecommender) -> Soundness | None:
+    """Compares a model to be served with the same configuration fitted on the training data."""
     if not len(parts.users):
         return None
     return soundness(HybridRecommender.fit(parts.train, model.config, scenario.actions), model, parts)
 
 
-def _told_of(sound: Soundness | None) -> dict[str, float] | None:
+def _dump(sound: Soundness | None) -> dict[str, float] | None:
     return sound.model_dump() if sound else None
 
 
@@ -173,7 +172,7 @@ def _publish(
     model: HybridRecommender,
     **about: Any,
 ) -> str:
-    """Publishes and records a model of all events; returns the version."""
+    """Publishes and records a model that was fitted on all events; returns the version."""
     model.newness = scenario.newness
     arrays, manifest = model.to_arrays()
     version = new_version()
@@ -197,14 +196,14 @@ def _publish(
     return version
 
 
-def _measured(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
-    """What a version's configuration, fitted on the training part, answers to the rest; None where it is lost."""
+def _measure_version(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
+    """Metrics of a version's configuration, fitted on the training data; None where it cannot be read."""
     config = config_of(stores, scope, version)
     return None if config is None else evaluate(HybridRecommender.fit(parts.train, config, scenario.actions), parts)
 
 
 def config_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None:
-    """The configuration of a version, by its snapshot, else by its record; None where this Lemo cannot read it."""
+    """The configuration of a version, from its snapshot or its record; None where this Lemo cannot read it."""
     try:
         try:
             stored = stores.snapshots.open(scope, KIND, version).manifest["config"]
@@ -216,19 +215,22 @@ def config_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None
 
 
 def _outdated(stores: Stores, scope: Scope, scenario: Scenario, champion: str, interactions: Interactions) -> str:
-    """The version whose parameters the champion has, if it cannot serve, or by other rules or events; else ''."""
+    """The version whose parameters to fit again, where the champion cannot serve or its events or rules are old.
+
+    Empty where the champion is current.
+    """
     try:
         record = stores.models.get(scope, champion)
         model = read_model(scope, stores.snapshots, champion)
     except (NotFound, Outdated):
         return champion
-    same = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
-    told = (model.rules, model.newness) == (scenario.actions, scenario.newness)
-    return "" if same and told else record.refresh_of or champion
+    same_events = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
+    same_rules = (model.rules, model.newness) == (scenario.actions, scenario.newness)
+    return "" if same_events and same_rules else record.refresh_of or champion
 
 
 def _readable(stores: Stores, scope: Scope, version: str) -> bool:
-    """Whether a version can serve."""
+    """Whether this version of Lemo can read the model."""
     try:
         read_model(scope, stores.snapshots, version)
     except (NotFound, Outdated):

@@ -15,33 +15,33 @@ from lemo.stores.redis.lease import next_fence
 TRAINING = "train-model-daily"
 
 Measure = Callable[[str], Metrics | None]
-"""Metrics of a version's parameters, fitted on the same past and asked about the same users as the challenger; None
-where that cannot be done any more."""
+"""Metrics of a version's parameters, on the same training and test data as the challenger; None where its
+configuration cannot be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a challenger takes the champion's place."""
+    """Whether a challenger replaces the champion."""
 
     promoted: bool
     why: str
     champion: Metrics | None = None
-    """What the champion's parameters reached on the same test."""
+    """Metrics of the champion's parameters on the same test."""
     comparison: Comparison | None = None
 
 
 def judge(stores: Stores, scope: Scope, challenger: Metrics | None, floor: float, measure: Measure) -> Verdict:
-    """Promotes what is better than the champion beyond noise, and than what an operator rolled back.
+    """Promotes a challenger that is significantly better than the champion and than versions that were rolled back.
 
-    `challenger` is None where nobody can be asked. `floor` is NDCG@10 of the best single source: a champion that has
-    fallen below it gives way to a challenger that has not. What was rolled back is measured too, as the same training
-    would otherwise bring it back the next night.
+    `challenger` is None where there are no test users. `floor` is NDCG@10 of the best single source: a champion below
+    it is replaced by a challenger that is not. Without the comparison with versions that were rolled back, the next
+    training would promote the same model again.
     """
     serving = stores.snapshots.current(scope, KIND)
     if serving is None:
         return Verdict(True, "the first model")
     if challenger is None:
-        return Verdict(False, "too few events to tell; the champion's parameters stay")
+        return Verdict(False, "too few events to measure; the champion's parameters stay")
     champion = measure(serving)
     if champion is None:
         return Verdict(True, f"the champion {serving} cannot be measured any more")
@@ -62,9 +62,9 @@ def judge(stores: Stores, scope: Scope, challenger: Metrics | None, floor: float
 
 
 def promote(stores: Stores, scope: Scope, version: str, by: str) -> ModelChange | None:
-    """Puts a version in service because a person wants it; None where it serves already. Raises NotFound.
+    """Puts a version in service for a person; None where it is in service already. Raises NotFound.
 
-    A training run at work does not undo it: it starts over, and is judged against this version.
+    A training run at work loses its fence: it starts over, and is compared with this version.
     """
     stores.models.get(scope, version)
     if stores.snapshots.current(scope, KIND) == version:
@@ -74,9 +74,9 @@ def promote(stores: Stores, scope: Scope, version: str, by: str) -> ModelChange 
 
 
 def rollback(stores: Stores, scope: Scope, by: str) -> ModelChange:
-    """Puts back what served before the present model; raises NotFound where that is nothing.
+    """Puts the previous model in service again; raises NotFound where none is kept.
 
-    Training promotes nothing that is no better than what was rolled back.
+    Training then promotes only models that are better than the one that was rolled back.
     """
     before = stores.model_changes.before(scope)
     if not before:

@@ -1,4 +1,4 @@
-"""The models of a scenario as people look at them: what each is worth, which one serves, what a rollback goes to."""
+"""The models of a scenario: their metrics, the champion, and the version that a rollback puts in service."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from lemo.stores.documents.models import KIND, ModelRecord
 
 
 class RegisteredModel(ModelRecord):
-    """A training's record, and where the model stands now."""
+    """The record of a training, and the current state of its model."""
 
     champion: bool = False
-    """Whether it serves."""
+    """Whether it is in service."""
     rollback: bool = False
     """Whether `lemo models rollback` puts it in service."""
     kept: bool = True
-    """Whether its snapshot is still there, so that it can be promoted."""
+    """Whether its snapshot still exists, so that it can be promoted."""
     ndcg_at_10: float | None = None
-    """NDCG@10 of its parameters when it was trained; null where nobody could be asked."""
+    """NDCG@10 of its parameters when it was trained; null where there were no test users."""
     popularity_ndcg_at_10: float | None = None
 
 
@@ -51,7 +51,7 @@ def _registered(stores: Stores, scope: Scope, records: Sequence[ModelRecord]) ->
 
 
 def _without_trees(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as people read it: the trees of a ranker are some 20 kB of packed numbers."""
+    """The configuration without the trees of a ranker, which are some 20 kB of packed numbers."""
     ranker = config.get("ranker")
     if not isinstance(ranker, dict):
         return dict(config)

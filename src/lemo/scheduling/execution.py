@@ -1,4 +1,4 @@
-"""One run of one job, from lease to the row in the history of runs."""
+"""Executes one run of one job: takes its lease, calls the job, and records the run in the history."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
 from lemo.domain.run import Progress, Run
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
-from lemo.scheduling import run_metrics as measures
+from lemo.scheduling import run_metrics
 from lemo.scheduling.jobs import Job
 from lemo.stores.connect import Stores
 from lemo.stores.redis.lease import Lease
@@ -19,28 +19,28 @@ from lemo.stores.redis.lease import Lease
 log = structlog.get_logger()
 
 ATTEMPTS = 15
-"""A run that keeps meeting engines that are away fails for good after this many attempts, over two minutes at least."""
+"""A run fails after this many attempts that ended at an unavailable engine, over two minutes at least."""
 RETRY_AFTER = timedelta(seconds=10)
-DEATHS = 3
-"""A run whose process dies this often fails for good: it would kill its workers for ever."""
+MOST_CRASHES = 3
+"""A run fails when its process has crashed this often: it would crash its workers for ever."""
 
 
 class Ending(Enum):
-    """What is to become of the message that asked for a run."""
+    """What the task does with the message of a run."""
 
     finished = "finished"
-    """Nothing: the run has ended, or is put off to its `retry_at`, when it is sent again."""
+    """Nothing: the run has ended, or will be sent again at its `retry_at`."""
     busy = "busy"
-    """Another run of the same job and scope is at work; this one still has to come."""
+    """Retry: another run of the same job and scope is at work."""
     again = "again"
-    """The run could not even be looked at, or another attempt at it began; ask again."""
+    """Retry: the run could not be read, or another attempt began."""
 
 
 def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
-    """Runs the job once, alone for its scope, and records it.
+    """Runs the job under the lease of its scope, and records the run.
 
-    Calling it again with the same run, as a broker that delivers twice does, is harmless: a finished run stays as it
-    is, and one that died half-way starts over. A scheduled run that meets another at work is skipped.
+    It is idempotent: a finished run stays as it is, and one that crashed starts over. A scheduled run is skipped while
+    another run of the job and scope is at work.
     """
     try:
         run = stores.runs.get(scope.tenant_id, run_id)
@@ -54,7 +54,7 @@ def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
                 return Ending.finished
             return _attempt(stores, job, scope, run, lease)
     except (RedisError, EngineUnavailable, Conflict) as error:
-        log.warning("run put off", entry=job.entry, scope=str(scope), error=str(error))
+        log.warning("run postponed", entry=job.entry, scope=str(scope), error=str(error))
         return Ending.again
 
 
@@ -64,26 +64,26 @@ def _busy(stores: Stores, scope: Scope, run: Run) -> Ending:
     run.outcome, run.finished_at = "skipped", datetime.now(UTC)
     run.error = "Another run of this job was at work."
     stores.runs.save(scope.tenant_id, run)
-    measures.ended(run)
+    run_metrics.ended(run)
     return Ending.finished
 
 
 def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> Ending:
-    def show(progress: Progress) -> None:
+    def save_progress(progress: Progress) -> None:
         run.progress = progress
         stores.runs.save(scope.tenant_id, run)
 
     run.deaths += run.outcome == "running"
     run.fence = lease.fence
-    if run.deaths >= DEATHS:
-        _finish(stores, scope, run, None, _died(run))
+    if run.deaths >= MOST_CRASHES:
+        _finish(stores, scope, run, None, _crash_message(run))
         return Ending.finished
     run.outcome, run.started_at, run.worker = "running", datetime.now(UTC), socket.gethostname()
     run.attempts += 1
     stores.runs.save(scope.tenant_id, run)
     log.info("run started", entry=job.entry, scope=str(scope), run_id=run.run_id, attempt=run.attempts)
     try:
-        done = job.work()(stores, scope, Report(show, lease.check, lease.fence, run.full))
+        done = job.work()(stores, scope, Report(save_progress, lease.check, lease.fence, run.full))
         lease.check()
     except (EngineUnavailable, RedisError, Conflict) as error:
         if run.attempts < ATTEMPTS:
@@ -101,11 +101,11 @@ def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> 
     return Ending.finished
 
 
-def _died(run: Run) -> str:
+def _crash_message(run: Run) -> str:
     where = f" at the stage {run.progress.stage!r}" if run.progress.stage else ""
     return (
-        f"Its process ended {run.deaths} times without a word{where}, the last time on {run.worker}, so it is not tried"
-        " again. Often its memory ran out: see the system's log, give the worker more memory or lower"
+        f"Its process ended {run.deaths} times without an error{where}, the last time on {run.worker}, so it is not"
+        " tried again. Often its memory ran out: see the system's log, give the worker more memory or lower"
         f" LEMO_WORKER_CONCURRENCY, then start it again with `lemo jobs run {run.entry} --scenario {run.scenario_id}`."
     )
 
@@ -117,7 +117,7 @@ def _finish(stores: Stores, scope: Scope, run: Run, done: Done | None, error: st
         run.rows_read, run.rows_written, run.detail = done.rows_read, done.rows_written, done.detail
     run.progress = Progress()
     stores.runs.save(scope.tenant_id, run)
-    measures.ended(run)
+    run_metrics.ended(run)
     log.info(
         "run ended", entry=run.entry, scope=str(scope), run_id=run.run_id, outcome=run.outcome, seconds=run.seconds
     )

@@ -1,4 +1,4 @@
-"""How each job does for each scenario: when it last succeeded, whether it fails now, and whether it is overdue."""
+"""Health of each job of each scenario: its last success, whether it fails now, and whether it is overdue."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ from lemo.stores.documents.schedules import EVERYWHERE, Schedule
 PERIODS = 2
 """A job is overdue when it has not succeeded for this many of its periods."""
 _NEWEST = 25
-"""Runs read per scenario in one question; what is not among them is asked for one by one."""
+"""Runs read per scenario in one query. Older runs are read one by one."""
 
 
 @dataclass(frozen=True)
 class JobState:
-    """One job of one scenario, as its schedule and its runs have it."""
+    """Health of one job of one scenario, by its schedule and its runs."""
 
     entry: str
     scope: Scope
-    asked_at: datetime
+    checked_at: datetime
     last_success: datetime | None
     last_ended: Run | None
-    """Its newest run that succeeded or failed; skipped ones say nothing."""
+    """Its newest run that succeeded or failed."""
     schedule: Schedule | None
-    """None: it runs when something arrives, and cannot be overdue."""
-    known_since: datetime
-    """From when on it could have succeeded: its last success, else when scenario and schedule were last changed."""
+    """None: it runs when items arrive, and cannot be overdue."""
+    waiting_since: datetime
+    """Start of the wait for a success: the last success, else the last change of scenario and schedule."""
 
     @property
     def failing(self) -> bool:
@@ -41,44 +41,44 @@ class JobState:
 
     @cached_property
     def overdue_at(self) -> datetime | None:
-        """When it becomes overdue, or has become; None: never, since it is paused or has no times."""
+        """When it becomes or became overdue; None: never, as it is paused or has no schedule."""
         if self.schedule is None or self.schedule.paused:
             return None
         try:
-            return self.known_since + PERIODS * period(self.schedule, self.known_since)
-        except InvalidInput:  # written past us; beat reports it, and the other jobs' states still count
+            return self.waiting_since + PERIODS * period(self.schedule, self.waiting_since)
+        except InvalidInput:  # an invalid crontab written by others: beat reports it
             return None
 
     @property
     def overdue(self) -> bool:
         """Whether it has not succeeded for twice its period."""
-        return self.overdue_at is not None and self.asked_at > self.overdue_at
+        return self.overdue_at is not None and self.checked_at > self.overdue_at
 
     @property
     def title(self) -> str:
-        """The entry and whose it is."""
+        """The entry and its scope."""
         return f"{self.entry} of {self.scope}"
 
     @property
     def hint(self) -> str:
-        """The command that runs it and shows what happens."""
+        """The command that runs it and waits for the result."""
         return f"lemo jobs run {self.entry} --scenario {self.scope.scenario_id} --wait"
 
 
 def period(schedule: Schedule, moment: datetime) -> timedelta:
-    """The longer of the two waits after `moment`: until the schedule is due, and from there until it is due again.
+    """The longer of two waits after `moment`: until the schedule is due, and until it is due again.
 
-    So one that rests at night or on Sundays is not overdue by its rest. Raises InvalidInput for no crontab.
+    A schedule with a pause at night or on Sundays is then not overdue by its pause. Raises InvalidInput.
     """
     first, second = next_times(schedule.cron, schedule.timezone, 2, moment)
     return max(first - moment, second - first)
 
 
 def job_states(stores: Stores, tenant_ids: Iterable[str] | None = None, now: datetime | None = None) -> list[JobState]:
-    """Every job of every scenario of the tenants (None: of all); raises EngineUnavailable."""
+    """The health of every job of every scenario of the tenants (None: all); raises EngineUnavailable."""
     moment = now or datetime.now(UTC)
     schedules = {(each.entry, each.scope): each for each in stores.schedules.list(followers=True)}
-    found: list[JobState] = []
+    states: list[JobState] = []
     for tenant_id in stores.tenants.list() if tenant_ids is None else tenant_ids:
         scenarios = {scenario.scenario_id: scenario.created_at for scenario in stores.scenarios.list(tenant_id)}
         if not scenarios:
@@ -88,8 +88,8 @@ def job_states(stores: Stores, tenant_ids: Iterable[str] | None = None, now: dat
             scope = Scope(tenant_id, scenario_id)
             for entry in JOBS:
                 schedule = schedules.get((entry, scope)) or schedules.get((entry, EVERYWHERE))
-                found.append(_state(entry, scope, moment, schedule, created_at, runs))
-    return found
+                states.append(_state(entry, scope, moment, schedule, created_at, runs))
+    return states
 
 
 def _state(
@@ -98,18 +98,18 @@ def _state(
     success = runs.last(entry, scope.scenario_id, "ok")
     failure = runs.last(entry, scope.scenario_id, "failed")
     ended = max((run for run in (success, failure) if run), key=_ended_at, default=None)
-    # Where no success is known, an older one may have been dropped with the history.
-    forgotten = moment - timedelta(days=runs.days)
+    # Without a success in the history, an older one may have been dropped with it.
+    history_start = moment - timedelta(days=runs.days)
     changed_at = schedule.changed_at if schedule else None
-    known = [created_at, _ended_at(success) if success else forgotten, changed_at or created_at]
+    starts = [created_at, _ended_at(success) if success else history_start, changed_at or created_at]
     return JobState(
         entry=entry,
         scope=scope,
-        asked_at=moment,
+        checked_at=moment,
         last_success=_ended_at(success) if success else None,
         last_ended=ended,
         schedule=schedule,
-        known_since=max(known),
+        waiting_since=max(starts),
     )
 
 
@@ -118,7 +118,7 @@ def _ended_at(run: Run) -> datetime:
 
 
 class _Runs:
-    """The newest runs of a tenant, read at once; older ones one by one, which is rare."""
+    """The newest runs of a tenant, read in one query; older ones one by one, which is rare."""
 
     def __init__(self, stores: Stores, tenant_id: str, limit: int) -> None:
         self._stores = stores
@@ -133,10 +133,10 @@ class _Runs:
                 self._newest[key] = run
 
     def last(self, entry: str, scenario_id: str, outcome: Outcome) -> Run | None:
-        """The newest run of the job that ended so."""
-        known = self._newest.get((entry, scenario_id, outcome))
-        # A success that is known makes older failures irrelevant, and an older success does matter.
-        if known or self._all or (outcome == "failed" and (entry, scenario_id, "ok") in self._newest):
-            return known
-        asked = self._stores.runs.list(self._tenant_id, entry, scenario_id, outcome, limit=1)
-        return asked[0] if asked else None
+        """The newest run of the job with the outcome."""
+        run = self._newest.get((entry, scenario_id, outcome))
+        # Older failures are irrelevant after a success.
+        if run or self._all or (outcome == "failed" and (entry, scenario_id, "ok") in self._newest):
+            return run
+        older = self._stores.runs.list(self._tenant_id, entry, scenario_id, outcome, limit=1)
+        return older[0] if older else None

@@ -1,4 +1,4 @@
-"""The jobs: which function each schedule entry runs, when, and on which queue."""
+"""The catalogue of jobs: the function that each schedule entry runs, when, and on which queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,15 @@ from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
 
+QUEUES = ("default", "model_training", "item_processing", "user_profile")
+"""Queues of the broker. A worker reads all of them, or those that it is started for."""
+
 Work = Callable[[Stores, Scope, Report], Done]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. `cron` is when it runs, in UTC, unless an operator says otherwise; None: when items arrive."""
+    """One job. `cron` is its default schedule in UTC; None: it runs when items arrive."""
 
     entry: str
     title: str
@@ -27,7 +30,7 @@ class Job:
     cron: str | None
 
     def work(self) -> Work:
-        """The job's function, imported now: each brings heavy libraries that other processes need not load."""
+        """The job's function, imported now: jobs import heavy libraries that other processes need not load."""
         return cast(Work, getattr(import_module(self.module), self.function))
 
 
@@ -88,7 +91,7 @@ SCHEDULED = tuple(job for job in JOBS.values() if job.cron)
 
 
 def job_of(entry: str) -> Job:
-    """The job of that name; raises NotFound that names the nearest ones and lists all."""
+    """The job of the entry; raises NotFound, which names similar entries and lists all."""
     if entry in JOBS:
         return JOBS[entry]
     raise NotFound(

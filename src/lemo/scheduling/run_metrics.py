@@ -1,4 +1,4 @@
-"""Counts and durations of runs for Prometheus, kept by each process that ends runs."""
+"""Counts and durations of runs for Prometheus, kept by each process that executes runs."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,18 +17,18 @@ BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 
 @dataclass(frozen=True, slots=True)
 class RunMetrics:
-    """What is measured. Labels are few by design: tenants and scenarios are in the history of runs."""
+    """The metrics. Labels are few by design: tenants and scenarios are in the history of runs."""
 
     runs: "Counter"
     seconds: "Histogram"
 
 
 @cache
-def measures() -> RunMetrics:
-    """The measures of this process.
+def run_metrics() -> RunMetrics:
+    """The metrics of this process.
 
-    The library is imported here and not above: it decides at its import whether it shares its numbers with other
-    processes, and the worker says so only when it starts.
+    prometheus_client is imported here, because it decides at import whether it shares its values with other processes,
+    and the worker sets that when it starts.
     """
     from prometheus_client import Counter, Histogram
 
@@ -38,16 +38,16 @@ def measures() -> RunMetrics:
     )
 
 
-def announce() -> None:
-    """Sets every count to 0 where there is none yet: a count that is born with 1 looks to Prometheus like no change."""
+def create_series() -> None:
+    """Creates every time series with 0. Prometheus sees no increase in a series that begins with 1."""
     for entry in JOBS:
-        measures().seconds.labels(entry)
+        run_metrics().seconds.labels(entry)
         for outcome in OUTCOMES:
-            measures().runs.labels(entry, outcome)
+            run_metrics().runs.labels(entry, outcome)
 
 
 def ended(run: Run) -> None:
     """Counts a run that has just ended."""
-    measures().runs.labels(run.entry, run.outcome).inc()
+    run_metrics().runs.labels(run.entry, run.outcome).inc()
     if run.outcome != "skipped" and run.seconds is not None:
-        measures().seconds.labels(run.entry).observe(max(0.0, run.seconds))
+        run_metrics().seconds.labels(run.entry).observe(max(0.0, run.seconds))

@@ -1,39 +1,39 @@
-"""The canary: a tiny task that whoever doubts the worker sends through each queue, and that must come back."""
+"""The worker check: a small task that the doctor sends through each queue, and that must complete."""
 
 from redis import Redis
 
 from lemo.stores.redis.client import Keys
 
 STATE = "lemo_state"
-"""Remote-control command that a worker answers with what it reads and what its slots do."""
+"""Remote-control command that a worker answers with its queues, slots and running tasks."""
 LIFE_SECONDS = 30
-"""A canary that was not started within this time is dropped, and another may be sent."""
+"""A check that was not started within this time expires, and another may be sent."""
 
 
-def back_key(keys: Keys, queue: str) -> str:
-    """The Redis key that counts the canaries which came back through a queue."""
-    return keys("canary", "back", queue)
+def completed_key(keys: Keys, queue: str) -> str:
+    """The Redis key that counts the completed checks of a queue."""
+    return keys("worker-check", "completed", queue)
 
 
 def sent_key(keys: Keys, queue: str) -> str:
-    """The Redis key that stands while a canary is under way, so that many who ask send no more than one."""
-    return keys("canary", "sent", queue)
+    """The Redis key that exists while a check is under way, so that many doctors send one together."""
+    return keys("worker-check", "sent", queue)
 
 
-def came_back(redis: Redis, keys: Keys, queue: str) -> None:
-    """Called by the task: one more has come back, and the next may be sent."""
+def complete(redis: Redis, keys: Keys, queue: str) -> None:
+    """Counts a completed check of a queue, and allows the next. The task calls it."""
     with redis.pipeline() as pipeline:
-        pipeline.incr(back_key(keys, queue))
+        pipeline.incr(completed_key(keys, queue))
         pipeline.delete(sent_key(keys, queue))
         pipeline.execute()
 
 
-def counts(redis: Redis, keys: Keys, queues: list[str]) -> dict[str, int]:
-    """How many have ever come back, by queue."""
-    found = redis.mget([back_key(keys, queue) for queue in queues])
+def completed(redis: Redis, keys: Keys, queues: list[str]) -> dict[str, int]:
+    """Number of completed checks, by queue."""
+    found = redis.mget([completed_key(keys, queue) for queue in queues])
     return {queue: int(count or 0) for queue, count in zip(queues, found, strict=True)}
 
 
 def may_send(redis: Redis, keys: Keys, queue: str) -> bool:
-    """Whether none is under way; if so it is noted that one is now."""
+    """Whether no check of the queue is under way. If so, the next counts as under way."""
     return bool(redis.set(sent_key(keys, queue), 1, nx=True, ex=LIFE_SECONDS))

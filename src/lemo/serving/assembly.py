@@ -1,4 +1,4 @@
-"""From scored items to an answer: new items mixed in, filled up with the latest, reasons in plain words."""
+"""Builds an answer from scored items: mixes in new items, fills up with the latest, and adds reasons."""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import uuid4
@@ -7,7 +7,7 @@ from lemo.domain.recommendation import Answer, RecommendedItem
 from lemo.recommenders.scored import Scored
 
 UNSCORED = 0.0
-"""Where nothing is known: neither a neighbour's score nor one made up. The blend gives it to an average item."""
+"""Score of an item that no model has scored. The hybrid gives it to an average item."""
 
 _WORDS = {
     "similar": "fits what you chose",
@@ -19,7 +19,7 @@ _WORDS = {
 
 
 def reason(scored: Scored) -> str:
-    """Why the item is there, in plain words."""
+    """Why the item is recommended, in plain words."""
     return f'because of "{scored.because}"' if scored.because is not None else _WORDS[scored.kind]
 
 
@@ -38,9 +38,9 @@ def recommended_items(items: Iterable[Scored]) -> list[RecommendedItem]:
     return [RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items]
 
 
-def newest(latest: Sequence[str], n: int, without: Collection[str]) -> list[Scored]:
-    """Up to n of the newest items, scored from 1 falling to 0 by their place."""
-    items = [item_id for item_id in latest if item_id not in without][:n]
+def newest(latest: Sequence[str], n: int, exclude: Collection[str]) -> list[Scored]:
+    """Up to n of the newest items. Their scores fall from 1 to 0 by position."""
+    items = [item_id for item_id in latest if item_id not in exclude][:n]
     return [Scored(item_id, 1 - place / len(items), None, "latest") for place, item_id in enumerate(items)]
 
 
@@ -49,24 +49,24 @@ def with_new_items(
     new: Sequence[str],
     latest: Sequence[str],
     n: int,
-    without: Collection[str],
+    exclude: Collection[str],
     share: float = 0.0,
 ) -> list[Scored]:
-    """The scored items, with new ones among them, made up to n with the latest, which need not be new.
+    """The best n scored items, with new items mixed in, filled up to n with the latest items.
 
-    An answer in which nothing is personal gives `share` of its places, evenly spread, to new items: they would never
-    become popular otherwise. No model has scored what is added: its score is `UNSCORED`.
+    An answer exclude a personal item gives `share` of its positions, evenly spread, to new items, which would never
+    become popular otherwise. Items that no model has scored have the score `UNSCORED`.
     """
     top = list(scored[:n])
     if not top:
-        return newest(latest, n, without)
+        return newest(latest, n, exclude)
     if share > 0 and all(each.kind == "popular" for each in top):
         shown = {each.item_id for each in top}
-        mixed = (item_id for item_id in new if item_id not in shown and item_id not in without)
+        mixed = (item_id for item_id in new if item_id not in shown and item_id not in exclude)
         places = [int((place + 1) / share) - 1 for place in range(int(n * share))]
         for at, item_id in zip(places, mixed, strict=False):
             top.insert(min(at, len(top)), Scored(item_id, UNSCORED, None, "latest"))
         top = top[:n]
     shown = {each.item_id for each in top}
-    fill = [item_id for item_id in latest if item_id not in shown and item_id not in without][: n - len(top)]
+    fill = [item_id for item_id in latest if item_id not in shown and item_id not in exclude][: n - len(top)]
     return top + [Scored(item_id, UNSCORED, None, "other") for item_id in fill]

@@ -1,11 +1,11 @@
-"""A circuit breaker: an engine that just failed is left alone for a moment, so that requests do not queue at it."""
+"""A circuit breaker: requests skip an engine for a moment after it failed, and do not wait for it."""
 
 import time
 from threading import Lock
 
 
 class Breaker:
-    """Says whether to try an engine: always while it works; after a failure one caller every `rest_seconds`."""
+    """Closed, it lets every call through. After a failure it lets one call through every `rest_seconds`."""
 
     def __init__(self, rest_seconds: float = 1.0) -> None:
         self._rest = rest_seconds
@@ -13,7 +13,7 @@ class Breaker:
         self._again_at: float | None = None
 
     def allows(self) -> bool:
-        """Whether this caller may try now. While the engine is away, a caller that may try books the next moment."""
+        """Whether a call may be made now. While open, an allowed call takes the slot of the next `rest_seconds`."""
         if self._again_at is None:
             return True
         with self._lock:
@@ -24,10 +24,10 @@ class Breaker:
             return True
 
     def worked(self) -> None:
-        """The engine answered."""
+        """Closes the breaker: the engine answered."""
         self._again_at = None
 
     def failed(self) -> None:
-        """The engine did not answer."""
+        """Opens the breaker: the engine did not answer."""
         with self._lock:
             self._again_at = time.monotonic() + self._rest

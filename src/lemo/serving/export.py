@@ -28,12 +28,12 @@ _ROW_GROUP = 4_096
 
 
 def export_row(user_id: str, answer: Answer) -> dict[str, Any]:
-    """What is exported of one user: `{"user_id", "items": [{"item_id", "score", "reason"}, ...]}`, best item first."""
+    """The exported row of a user: `{"user_id", "items": [{"item_id", "score", "reason"}, ...]}`, best item first."""
     return {"user_id": user_id, "items": [item.model_dump() for item in answer.items]}
 
 
 def checked_export_form(path: Path) -> Form:
-    """The form that an export file's name asks for; raises InvalidInput for another than JSONL and Parquet."""
+    """The file format by the name of an export file; raises InvalidInput unless it is JSONL or Parquet."""
     form = form_of(path)
     if form not in (Form.jsonl, Form.parquet) or path.suffix.lower() == ".gz":
         raise InvalidInput(f"{path}: an export cannot be written in this form.", "Name it .jsonl or .parquet.")
@@ -43,7 +43,7 @@ def checked_export_form(path: Path) -> Form:
 
 
 def write_export(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Writes the rows into a JSONL or Parquet file and returns their number; the file appears when it is whole."""
+    """Writes the rows into a JSONL or Parquet file, which appears when it is complete. Returns their number."""
     form = checked_export_form(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -83,27 +83,27 @@ def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_users(path: Path) -> list[str]:
-    """The users that a file names, each once, in its order.
+    """The users in a file, each once, in its order.
 
     CSV, JSONL and Parquet have a column `user_id`; any other file has one id a line. Raises NotFound and InvalidInput,
     with the line.
     """
-    users = _listed(path) if form_of(path) is None else _columned(path)
+    users = _lines(path) if form_of(path) is None else _column(path)
     found = list(dict.fromkeys(users))
     if not found:
         raise InvalidInput(f"{path} names no user.", "Write one user id a line, or a file with a column user_id.")
     return found
 
 
-def _columned(path: Path) -> Iterator[str]:
+def _column(path: Path) -> Iterator[str]:
     form = checked_form(path)
-    wanted = ("user_id",)
+    columns = ("user_id",)
     if form is Form.csv:
-        rows = csv_rows(path, wanted, _untold)
+        rows = csv_rows(path, columns, _ignore_progress)
     elif form is Form.jsonl:
-        rows = jsonl_rows(path, _untold)
+        rows = jsonl_rows(path, _ignore_progress)
     else:
-        rows = parquet_rows(path, wanted, wanted, _untold)
+        rows = parquet_rows(path, columns, columns, _ignore_progress)
     for line, row in rows:
         if isinstance(row, Unreadable):
             raise InvalidInput(f"{path}, line {line}: {row.reason}.", "Correct the line.")
@@ -113,7 +113,7 @@ def _columned(path: Path) -> Iterator[str]:
         yield str(user_id)
 
 
-def _listed(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[str]:
     with open_bytes(path) as file:
         for line, raw in enumerate(file, start=1):
             try:
@@ -126,5 +126,5 @@ def _listed(path: Path) -> Iterator[str]:
                 yield user_id
 
 
-def _untold(_done: int) -> None:
-    """Small files need no progress."""
+def _ignore_progress(_done: int) -> None:
+    """Files of users are small."""

@@ -1,4 +1,4 @@
-"""Makes whole what Redis keeps of a catalogue, from the documents, which are the truth, and the ids of snapshots."""
+"""Rebuilds the availability sets in Redis from the documents and the item ids of snapshots."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,40 +13,40 @@ from lemo.stores.connect import Stores
 
 log = structlog.get_logger()
 
-_QUEUED_AT_ONCE = 10_000
+_QUEUE_BATCH = 10_000
 _WAIT_SECONDS = 0.5
 
 
 def restore(stores: Stores, scope: Scope, also: Iterable[str] = ()) -> bool:
-    """Rebuilds which items of a scope may be shown; False where another process is at it.
+    """Rebuilds the availability of a scope's items. Returns False while another process does.
 
-    Ids that the snapshots in service, or `also`, hold and the catalogue does not are kept out of answers, as the
-    scenario's `catalogue` has it. Where all of it was lost, so was the queue of items that wait for their content
-    vector: all items are queued again, of which only those are embedded whose text has no vector yet.
+    Items of the snapshots in service, and of `also`, that are not in the catalogue become unavailable, as the
+    scenario's `catalogue` says. Where Redis lost the availability, it lost the embedding queue too. All items are
+    queued again then, and only texts without a vector are embedded.
     """
     scenario = stores.scenarios.get(scope)
     lost = stores.availability.built_at(scope) is None
     if lost:
         queue_all(stores, scope)
-    answered = set(also)
+    snapshot_ids = set(also)
     for kind in ("model", "similar"):
-        answered.update(snapshot_items(stores, scope, kind))
-    restored = stores.availability.rebuild(scope, stores.items.entries(scope), answered, scenario.catalogue)
+        snapshot_ids.update(snapshot_items(stores, scope, kind))
+    restored = stores.availability.rebuild(scope, stores.items.entries(scope), snapshot_ids, scenario.catalogue)
     if restored and lost:
-        log.info("which items may be shown was read again from the documents", scope=str(scope))
+        log.info("availability of items rebuilt from the documents", scope=str(scope))
     return restored
 
 
 def queue_all(stores: Stores, scope: Scope) -> None:
-    """Queues all items for their content vector: only those are embedded whose text has none yet."""
+    """Queues all items for embedding. Only texts without a vector are embedded."""
     for ids in _batches(entry.item_id for entry in stores.items.entries(scope)):
         stores.embedding_queue.add(scope, ids)
 
 
 def restore_for(stores: Stores, scope: Scope, item_ids: Iterable[str], check: Callable[[], None]) -> None:
-    """Before a snapshot with these items serves: keeps those out of answers that the catalogue does not know.
+    """Rebuilds the availability before a snapshot with these items is put in service.
 
-    Waits for another rebuild; `check` is called meanwhile.
+    Waits while another process rebuilds it, and calls `check` meanwhile.
     """
     ids = list(item_ids)
     while not restore(stores, scope, ids):
@@ -55,7 +55,7 @@ def restore_for(stores: Stores, scope: Scope, item_ids: Iterable[str], check: Ca
 
 
 def snapshot_items(stores: Stores, scope: Scope, kind: str) -> list[str]:
-    """The items of the snapshot in service; none where there is none, or where an older release wrote it."""
+    """The items of the snapshot in service; empty without one, or where its format has no item ids."""
     version = stores.snapshots.current(scope, kind)
     if version is None:
         return []
@@ -67,5 +67,5 @@ def snapshot_items(stores: Stores, scope: Scope, kind: str) -> list[str]:
 
 def _batches(ids: Iterable[str]) -> Iterable[list[str]]:
     rest = iter(ids)
-    while batch := list(islice(rest, _QUEUED_AT_ONCE)):
+    while batch := list(islice(rest, _QUEUE_BATCH)):
         yield batch

@@ -1,4 +1,4 @@
-"""What serves a scope right now: mapped snapshots, newest items, items to hide. Immutable, replaced whole."""
+"""The serving state of a scope: mapped snapshots and availability of items. Immutable, replaced as a whole."""
 
 import math
 import time
@@ -22,14 +22,14 @@ from lemo.stores.redis.availability import AvailabilitySets
 log = structlog.get_logger()
 
 Part = Literal["model", "similar items", "newest items"]
-"""What a state is read from; each may fail by itself."""
+"""Parts of a state, which are loaded independently."""
 PARTS: tuple[Part, ...] = get_args(Part)
 _ANY_RULES = {action: rule for rules in TEMPLATES.values() for action, rule in rules.items()}
 _Part = TypeVar("_Part")
 
 
 class Incomplete(EngineUnavailable):
-    """Redis was emptied, and what it holds of the catalogue is not whole again yet."""
+    """Redis was emptied, and the availability of items is not rebuilt yet."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -40,9 +40,9 @@ class Incomplete(EngineUnavailable):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapped:
-    """A model and its similar items, with the versions of the snapshots they are mapped from.
+    """A model and similar items, with the versions of their snapshots.
 
-    The versions say whether two are the same: the arrays are not compared, here and in every class that holds some.
+    Compare the versions: two instances are never equal (`eq=False`), because their arrays are large.
     """
 
     model: HybridRecommender | None = None
@@ -52,73 +52,73 @@ class Mapped:
 
     @property
     def versions(self) -> tuple[str | None, str | None]:
-        """The snapshots of model and similar items."""
+        """The versions of the snapshots of model and similar items."""
         return self.model_version, self.similar_version
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServingState:
-    """Everything that an answer is made of, besides what Redis knows of the user."""
+    """Everything that an answer depends on, besides the state of the user."""
 
     mapped: Mapped = field(default_factory=Mapped)
     availability: Availability = field(default_factory=Availability)
-    """Which items may be shown, and the newest ones."""
+    """The availability of items, and the newest items."""
     new: tuple[str, ...] = ()
-    """Which of the newest items are new (domain/newness.py); some of them may be hidden."""
+    """New items (domain/newness.py); some of them may be unavailable."""
     complete: bool = False
-    """Whether every part could be read when last asked; else parts are older, or missing."""
+    """Whether the last load read every part. Otherwise parts are older, or missing."""
     faults: Mapping[Part, Exception] = field(default_factory=dict)
-    """Why which part could not be read."""
+    """The errors of the parts that could not be read."""
     read_at: Mapping[Part, float] = field(default_factory=dict)
-    """When each part was last read (monotonic seconds); a part that never was is absent."""
+    """When each part was last read (monotonic seconds). A part that was never read is absent."""
 
     def as_of(self, *parts: Part) -> float:
-        """The monotonic moment at which the oldest of the parts was read; minus infinity where one never was."""
+        """When the oldest of the parts was read (monotonic seconds); minus infinity where one was never read."""
         return min(self.read_at.get(part, -math.inf) for part in parts)
 
     @property
     def latest(self) -> tuple[str, ...]:
-        """Newest items first; some of them may be hidden."""
+        """The newest items, newest first; some of them may be unavailable."""
         return self.availability.newest
 
     @property
     def unavailable(self) -> frozenset[str]:
-        """Items that are not to be shown now."""
+        """Items that must not be recommended now."""
         return self.availability.unavailable()
 
     @property
     def exploration(self) -> float:
-        """The part of an answer's places that show new items to users of whom nothing is known."""
+        """Share of the positions of a non-personal answer that go to new items."""
         return self.mapped.model.newness.share if self.mapped.model is not None else 0.0
 
     @property
     def rules(self) -> Mapping[str, ActionRule]:
-        """What actions mean: the model's rules, before there is a model those of the templates."""
+        """The rules of actions: those of the model, or of the templates before the first model."""
         return self.mapped.model.rules if self.mapped.model is not None else _ANY_RULES
 
 
 def load_state(scope: Scope, snapshots: Snapshots, sets: AvailabilitySets, before: ServingState) -> ServingState:
-    """The newest state; a part that cannot be read now stays as it was `before`."""
+    """Loads the newest state. A part that cannot be read now is taken from `before`."""
     faults: dict[Part, Exception] = {}
     read_at = dict(before.read_at)
 
-    def read(part: Part, ask: Callable[[], _Part], otherwise: _Part) -> _Part:
-        asked_at = time.monotonic()
+    def read(part: Part, load: Callable[[], _Part], fallback: _Part) -> _Part:
+        started = time.monotonic()
         try:
-            found = ask()
+            loaded = load()
         except (LemoError, OSError, ValueError, KeyError) as error:
             faults[part] = error
-            if str(error) != str(before.faults.get(part)):  # it is asked again every two seconds
+            if str(error) != str(before.faults.get(part)):  # it is loaded again every two seconds
                 log.warning("keeping what was loaded before", scope=str(scope), part=part, error=str(error))
-            return otherwise
-        read_at[part] = asked_at
-        return found
+            return fallback
+        read_at[part] = started
+        return loaded
 
-    had = before.mapped
-    model = had.model, had.model_version
-    model = read("model", lambda: _newest(scope, snapshots, "model", model, read_model), model)
-    similar = had.similar, had.similar_version
-    similar = read("similar items", lambda: _newest(scope, snapshots, "similar", similar, _read_similar), similar)
+    previous = before.mapped
+    model = previous.model, previous.model_version
+    model = read("model", lambda: _current(scope, snapshots, "model", model, read_model), model)
+    similar = previous.similar, previous.similar_version
+    similar = read("similar items", lambda: _current(scope, snapshots, "similar", similar, _read_similar), similar)
     availability = read("newest items", lambda: sets.read(scope), before.availability)
     if not availability.whole and "newest items" not in faults:
         faults["newest items"] = Incomplete()
@@ -127,23 +127,23 @@ def load_state(scope: Scope, snapshots: Snapshots, sets: AvailabilitySets, befor
             availability = before.availability
             read_at["newest items"] = before.read_at["newest items"]
     mapped = Mapped(*model, *similar)
-    if mapped.versions != had.versions:
+    if mapped.versions != previous.versions:
         log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)
-    new = _new(mapped, availability.arrivals)
+    new = _new_items(mapped, availability.arrivals)
     return ServingState(mapped, availability, new, complete=not faults, faults=faults, read_at=read_at)
 
 
-def _new(mapped: Mapped, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
-    """What is new where the model's activity ends: an item is neither new nor old while nothing happens."""
+def _new_items(mapped: Mapped, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
+    """The items that are new at the end of the model's activity. Time without activity makes no item older."""
     if mapped.model is None:
         return ()
-    related = len(mapped.similar.item_ids) if mapped.similar is not None else 0
-    catalogue = max(len(arrivals), len(mapped.model.item_ids), related)
+    compared = len(mapped.similar.item_ids) if mapped.similar is not None else 0
+    catalogue = max(len(arrivals), len(mapped.model.item_ids), compared)
     return mapped.model.newness.new_items(arrivals, catalogue, mapped.model.timeline.now)
 
 
 def read_model(scope: Scope, snapshots: Snapshots, version: str) -> HybridRecommender:
-    """The model of a snapshot, mapped; raises NotFound, and Outdated where this version of Lemo cannot read it."""
+    """Maps the model of a snapshot; raises NotFound, and Outdated where this version of Lemo cannot read it."""
     opened = snapshots.open(scope, "model", version)
     try:
         return HybridRecommender.from_arrays(opened.arrays, opened.manifest)
@@ -161,14 +161,14 @@ def _read_similar(scope: Scope, snapshots: Snapshots, version: str) -> SimilarIt
     return SimilarItems.from_arrays(opened.arrays, opened.manifest)
 
 
-def _newest(
+def _current(
     scope: Scope,
     snapshots: Snapshots,
     kind: str,
     before: tuple[_Part | None, str | None],
     read: Callable[[Scope, Snapshots, str], _Part],
 ) -> tuple[_Part | None, str | None]:
-    """What the pointer names, and its version; not opened again if it is mapped already."""
+    """The snapshot that the pointer names, and its version. A snapshot that is mapped already is not opened again."""
     version = snapshots.current(scope, kind)
     if version is None or (before[0] is not None and version == before[1]):
         return before if version is not None else (None, None)

@@ -1,4 +1,4 @@
-"""The Redis of a request: history, seen items and precomputed answer in one round trip, and no long wait."""
+"""Reads the state of users from Redis: history, seen items and precomputed answer in one round trip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from lemo.stores.redis.precomputed import Answers, PrecomputedAnswer
 from lemo.stores.redis.precomputed import parsed as parsed_answer
 from lemo.stores.seen import Seen
 
-PATIENCE_SECONDS = 0.25
+TIMEOUT_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """What Redis knows of a user; `history` (newest first) is None when Redis did not say."""
+    """The state of a user. `history` (newest first) is None where Redis did not answer."""
 
     history: Sequence[Interaction] | None
     precomputed: PrecomputedAnswer | None
     seen: frozenset[str] = frozenset()
-    """All items that are not to be answered, also those that the history has forgotten."""
+    """All items that must not be recommended to the user, also those older than the history."""
 
 
 UNKNOWN_USER = UserState(None, None)
 
 
-def impatient_redis(url: str) -> Redis:
-    """A client that gives up after a quarter of a second; its one retry replaces a connection that a restart cut."""
+def short_timeout_redis(url: str) -> Redis:
+    """A client with a time-out of a quarter of a second. Its one retry replaces a connection closed by a restart."""
     return Redis.from_url(
         url,
-        socket_timeout=PATIENCE_SECONDS,
-        socket_connect_timeout=PATIENCE_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), retries=1),
     )
 
@@ -61,26 +61,26 @@ def read_users(
 
 
 class RequestRedis:
-    """Reads for requests: after a failure nobody waits for Redis again for a second."""
+    """Reads for requests. After a failure, requests skip Redis for a second."""
 
     def __init__(self, url: str, history_length: int, history_days: int, keys: Keys | None = None) -> None:
-        self.redis = impatient_redis(url)
+        self.redis = short_timeout_redis(url)
         self._history = History(self.redis, history_length, history_days, keys)
         self._answers = Answers(self.redis, keys)
         self._seen = Seen(self.redis, keys)
         self.breaker = Breaker()
 
     def read(self, scope: Scope, user_id: str) -> UserState:
-        """What Redis knows of the user, or `UNKNOWN_USER` while it is away."""
+        """The state of the user, or `UNKNOWN_USER` while Redis does not answer."""
         if not self.breaker.allows():
             return UNKNOWN_USER
         try:
-            known = read_users(self.redis, self._history, self._answers, self._seen, scope, [user_id])[0]
+            user = read_users(self.redis, self._history, self._answers, self._seen, scope, [user_id])[0]
         except EngineUnavailable:
             self.breaker.failed()
             return UNKNOWN_USER
         self.breaker.worked()
-        return known
+        return user
 
     def ping(self) -> str:
         """Name and version of the server; raises EngineUnavailable."""
@@ -88,5 +88,5 @@ class RequestRedis:
             return f"Redis {self.redis.info('server')['redis_version']}"
 
     def close(self) -> None:
-        """Lets go of connections."""
+        """Closes connections."""
         self.redis.close()

@@ -48,13 +48,13 @@ KEPT_IN_REDIS = (
         "which run is at work, and the last fencing number",
         "the clock gives higher ones; ADR 0008",
     ),
-    Kept(0, "canary:*", "canaries under way", "the next one"),
+    Kept(0, "worker-check:*", "worker checks under way", "the next one"),
     Kept(0, "beats", "which beats live", "each tells again in its next round"),
     Kept(0, "installation", "whose Redis it is", "the leading beat claims it again within 10 s"),
-    Kept(0, "redbeat:*", "the schedule's entries", "`tasks/reconcile.py`, from the documents, within 10 s"),
+    Kept(0, "redbeat:*", "the schedule's entries", "`scheduling/redbeat_entries.py`, from the documents, within 10 s"),
     Kept(0, "log:*", "the ingest log", "nothing: it is no copy. Messages not taken in yet are lost; use AOF, or Kafka"),
     Kept(0, "log-topics", "the names of the log's topics", "readers and publishers write theirs again"),
-    Kept(1, "*", "Celery's queues", "runs that wait are sent again from their history (`tasks/recovery.py`)"),
+    Kept(1, "*", "Celery's queues", "runs that wait are sent again from their history (`scheduling/recovery.py`)"),
     Kept(2, "*", "Celery's results", "nothing needs them"),
 )
 

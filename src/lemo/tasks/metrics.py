@@ -1,4 +1,4 @@
-"""The worker's own `/metrics`: its processes write their counts into one folder, and the main one adds them up."""
+"""The worker's `/metrics`: its processes write their values into one folder, and the main process adds them up."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from lemo.settings import Settings
 from lemo.telemetry.scraping import serve_registry
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable that makes prometheus_client share its numbers between the processes of a worker."""
+"""Variable that makes prometheus_client share its values between the processes of a worker."""
 
 log = structlog.get_logger()
 
 
 def share_counts(settings: Settings, worker: str) -> None:
-    """Called before the worker starts its processes, and before anything imports prometheus_client.
+    """Prepares the shared folder, before the worker starts its processes and before prometheus_client is imported.
 
-    The folder starts empty, as Prometheus expects of a process that starts anew.
+    The folder starts empty: counters of a new process start at 0.
     """
     folder = settings.state / "metrics" / "".join(char if char.isalnum() or char in ".-" else "_" for char in worker)
     try:
@@ -36,9 +36,9 @@ def serve_metrics(settings: Settings) -> None:
     from prometheus_client import CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    from lemo.scheduling.run_metrics import announce
+    from lemo.scheduling.run_metrics import create_series
 
-    announce()
+    create_series()
     registry = CollectorRegistry()
     MultiProcessCollector(registry, os.environ[FOLDER])  # type: ignore[no-untyped-call]
     serve_registry(settings, "worker", registry)

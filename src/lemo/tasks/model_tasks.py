@@ -4,17 +4,17 @@ from typing import Any
 
 from celery import Task
 
-from lemo.tasks.celery_app import PATIENT, app
-from lemo.tasks.dispatch import fan_out_due, perform
+from lemo.tasks.celery_app import RETRY_WHILE_UNAVAILABLE, app
+from lemo.tasks.perform import fan_out_due, perform
 
 
-@app.task(name="lemo.fan_out.train-model-daily", **PATIENT)
+@app.task(name="lemo.fan_out.train-model-daily", **RETRY_WHILE_UNAVAILABLE)
 def train_model_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
-    """Starts it for one scenario, or for all that have no row of their own."""
+    """Sends a run to one scenario, or to all scenarios without a row of their own."""
     fan_out_due("train-model-daily", tenant_id, scenario_id, due)
 
 
 @app.task(name="lemo.run.train-model-daily", bind=True)
 def train_model(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
-    """One run for one scenario."""
+    """Performs one run of one scenario."""
     perform(self, "train-model-daily", tenant_id, scenario_id, run_id)

@@ -1,4 +1,4 @@
-"""What proves that a worker works: a task that completes on each queue, and what its slots do meanwhile."""
+"""What the doctor checks a worker by: a task for each queue, and a command that returns the worker's state."""
 
 import time
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 from celery.worker import state as requests
 from celery.worker.control import inspect_command
 
-from lemo.domain.schedule import CANARY
-from lemo.scheduling import worker_check as canary
+from lemo.domain.schedule import WORKER_CHECK
+from lemo.scheduling import worker_check
 from lemo.tasks.celery_app import app
-from lemo.tasks.dispatch import worker_stores
+from lemo.tasks.perform import worker_stores
 
 
-@app.task(name=CANARY)
-def sing(queue: str) -> None:
-    """Says that a task of this queue was taken, run and ended."""
+@app.task(name=WORKER_CHECK)
+def check_worker(queue: str) -> None:
+    """Counts that a task of this queue was received, started and completed."""
     stores = worker_stores()
-    canary.came_back(stores.redis, stores.keys, queue)
+    worker_check.complete(stores.redis, stores.keys, queue)
 
 
-@inspect_command(name=canary.STATE)
+@inspect_command(name=worker_check.STATE)
 def lemo_state(state: Any) -> dict[str, Any]:
-    """One answer to all questions: which queues the worker reads, its slots, what they do since when, and its clock."""
+    """The worker's queues, slots, running tasks with their durations, and clock, in one reply."""
     now = time.time()
     return {
         "queues": [queue.name for queue in state.consumer.task_consumer.queues],
@@ -29,7 +29,7 @@ def lemo_state(state: Any) -> dict[str, Any]:
         "active": [
             {"task": request.name, "seconds": round(now - (request.time_start or now), 1)}
             for request in list(requests.active_requests)
-            if request.name != CANARY
+            if request.name != WORKER_CHECK
         ],
         "time": now,
     }

@@ -14,26 +14,26 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from lemo.domain.schedule import CANARY
+from lemo.domain.schedule import WORKER_CHECK
 from lemo.settings import Settings
 from lemo.telemetry.secrets import MASK, mask, names_secret
 
 _CHATTY = ("httpx", "httpcore", "urllib3", "asyncio", "watchfiles", "kombu", "amqp", "redbeat.schedulers", "pymongo")
-"""Libraries whose INFO lines tell of every request or heartbeat."""
+"""Libraries that log an INFO line for every request or heartbeat."""
 _INTERNAL = ("event", "level", "timestamp", "service", "logger", "exception", "stack")
 
 
 def configure_command(name: str, settings: Settings) -> None:
-    """As `configure`, for a command whose standard output is what was asked for: warnings alone, on standard error."""
+    """As `configure`, for a command whose standard output is its result: only warnings, on standard error."""
     configure(name, settings, sys.stderr, logging.WARNING)
 
 
 def configure(service: str, settings: Settings, stream: TextIO | None = None, least: int = logging.DEBUG) -> None:
-    """Sends every log line of this process, structlog's and the standard library's, to standard output in one form.
+    """Writes every log line of this process, structlog's and the standard library's, in one format.
 
-    Or to another `stream`, and only those at least as severe as the level `least`.
-    `service` names the process in each line. Calling it again replaces the earlier configuration. Servers must be
-    told to leave logging alone: uvicorn by `log_config=None`, Celery by connecting to its `setup_logging` signal.
+    Lines go to `stream` (standard output by default) from the level `least` on. `service` names the process in each
+    line. A second call replaces the configuration. Servers must not configure logging themselves: uvicorn takes
+    `log_config=None`, Celery a handler of its `setup_logging` signal.
     """
     level = max(logging.getLevelNamesMapping()[settings.log_level], least)
 
@@ -82,17 +82,17 @@ def configure(service: str, settings: Settings, stream: TextIO | None = None, le
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logger = logging.getLogger(name)
-        if not any(isinstance(each, _CanariesAreDetail) for each in logger.filters):
-            logger.addFilter(_CanariesAreDetail())
+        if not any(isinstance(each, _WorkerChecksAreDetail) for each in logger.filters):
+            logger.addFilter(_WorkerChecksAreDetail())
     logging.captureWarnings(True)
 
 
-class _CanariesAreDetail(logging.Filter):
-    """Lowers Celery's lines about canaries to DEBUG: every open page of the console sends some."""
+class _WorkerChecksAreDetail(logging.Filter):
+    """Lowers Celery's lines about worker checks to DEBUG: every open page of the console sends some."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
-        if record.levelno == logging.INFO and isinstance(record.args, dict) and record.args.get("name") == CANARY:
+        if record.levelno == logging.INFO and isinstance(record.args, dict) and record.args.get("name") == WORKER_CHECK:
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
             return logging.getLogger().isEnabledFor(logging.DEBUG)
         return True

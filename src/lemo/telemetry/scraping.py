@@ -1,4 +1,4 @@
-"""A `/metrics` of its own for a service that speaks no HTTP otherwise."""
+"""A `/metrics` endpoint for a service without an HTTP server."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,9 +13,9 @@ log = structlog.get_logger()
 
 
 def serve_registry(settings: Settings, service: Literal["worker", "consumer"], registry: "CollectorRegistry") -> None:
-    """Serves the registry until the process ends, where the settings of the service say.
+    """Serves the registry on the service's metrics port until the process ends.
 
-    A port that is taken costs the metrics, not the service.
+    The service runs without metrics where the port is taken.
     """
     from prometheus_client import start_http_server
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from lemo.scheduling.crontab import crontab_of
-from lemo.scheduling.jobs import JOBS
+from lemo.scheduling.jobs import JOBS, QUEUES
+from lemo.scheduling.redbeat_entries import definition_of
 from lemo.stores.documents.schedules import Schedules
 from lemo.stores.documents.sqlite import SqliteDocuments
-from lemo.tasks.celery_app import QUEUES, app
-from lemo.tasks.reconcile import definition_of
+from lemo.tasks.celery_app import app
 
 DESIGN = {
     "train-model-daily": "0 3 * * *",

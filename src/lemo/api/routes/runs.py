@@ -9,7 +9,7 @@ from lemo.api.dependencies import Api, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.run import Outcome, Run
 from lemo.scheduling.jobs import job_of
-from lemo.tasks.schedule_service import run_now
+from lemo.scheduling.service import run_now
 
 router = APIRouter(prefix="/v1", tags=["schedules and runs"], responses=DOCUMENTED)
 

@@ -6,7 +6,7 @@ from lemo.api.dependencies import Api, Here, RawBody, TenantId, json_of, model_o
 from lemo.api.problems import DOCUMENTED
 from lemo.api.schemas import ChangedScenario, NewScenario, ScenarioList
 from lemo.domain.scenario import Scenario, scenario_from_template
-from lemo.tasks.scenario_changes import change_scenario
+from lemo.scheduling.scenario_changes import change_scenario
 
 router = APIRouter(prefix="/v1/scenarios", tags=["scenarios"])
 

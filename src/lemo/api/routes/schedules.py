@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from lemo.api.dependencies import Api, Operator, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.routes.runs import RunList
+from lemo.scheduling.overview import ScheduleRow, schedule_overview
+from lemo.scheduling.service import MOST_LINES, ScheduleService, run_now
 from lemo.stores.documents.schedules import Schedule, ScheduleChange, Setting
-from lemo.tasks.schedule_overview import ScheduleRow, schedule_overview
-from lemo.tasks.schedule_service import MOST_LINES, ScheduleService, run_now
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **DOCUMENTED,

@@ -17,11 +17,11 @@ from lemo.domain.errors import Conflict, LemoError
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
+from lemo.scheduling.dispatch import dispatch, request_embedding
 from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message, item_topic
-from lemo.tasks.dispatch import dispatch, request_embedding
 
 BATCH = 2_000
 ROUNDS = (

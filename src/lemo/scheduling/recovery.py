@@ -1,6 +1,6 @@
-"""Runs whose worker died come back within seconds, not after the broker's visibility timeout of hours.
+"""Sends lost runs again within seconds, not after the broker's visibility timeout of hours.
 
-So do runs that were put off because an engine was away: waiting on the broker, they would die with their worker.
+A run is lost when its worker died, when its message is gone, or when its retry is due.
 """
 
 import threading
@@ -13,22 +13,22 @@ from redis.exceptions import RedisError
 from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
+from lemo.scheduling.dispatch import send
 from lemo.scheduling.jobs import job_of
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.redis.client import connect_redis
 from lemo.stores.redis.lease import lease_key
-from lemo.tasks.dispatch import send
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 3
-PATIENCE_SECONDS = 20
-"""A run is sent again at most this often: a message that was only slow would otherwise pile up copies."""
+CHECK_SECONDS = 3
+RESEND_SECONDS = 20
+"""Shortest time between two messages of one attempt, so that a slow message does not pile up copies."""
 
 
 def start_recovery(settings: Settings) -> None:
-    """Looks for lost runs in a thread of the worker's main process for as long as it lives."""
+    """Starts the thread, in the worker's main process, for as long as that lives."""
     threading.Thread(target=_watch, args=(settings,), name="recovery", daemon=True).start()
 
 
@@ -37,7 +37,7 @@ def _watch(settings: Settings) -> None:
     sent: dict[tuple[str, int], float] = {}
     while True:
         try:
-            sent = {run: moment for run, moment in sent.items() if time.monotonic() - moment < PATIENCE_SECONDS}
+            sent = {run: moment for run, moment in sent.items() if time.monotonic() - moment < RESEND_SECONDS}
             for tenant_id in stores.tenants.list():
                 for run in lost_runs(stores, tenant_id):
                     attempt = (run.run_id, run.attempts)
@@ -46,14 +46,14 @@ def _watch(settings: Settings) -> None:
                         log.warning("a run is sent again", entry=run.entry, run_id=run.run_id, outcome=run.outcome)
                         send(run, tenant_id)
         except (LemoError, RedisError) as error:
-            log.warning("cannot look for lost runs now", error=str(error))
-        time.sleep(LOOK_SECONDS)
+            log.warning("cannot check for lost runs now", error=str(error))
+        time.sleep(CHECK_SECONDS)
 
 
 def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
-    """Runs that say `running` though nobody holds their lease, and queued ones that are due or that no queue holds.
+    """Runs marked `running` whose lease nobody holds, and queued runs whose retry is due or that no queue holds.
 
-    A queued run that a worker has reserved looks lost too; the second copy then finds the run finished and ends.
+    A queued run that a worker has reserved counts as lost too. Its second message finds the run finished and ends.
     """
     lost = [
         run
@@ -62,7 +62,7 @@ def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
     ]
     queued = stores.runs.list(tenant_id, outcome="queued", limit=1000)
     lost += [run for run in queued if run.retry_at and run.retry_at <= datetime.now(UTC)]
-    queued = [run for run in queued if run.retry_at is None and _waited(run)]
+    queued = [run for run in queued if run.retry_at is None and _overdue(run)]
     if not queued:
         return lost
     with connect_redis(stores.settings.redis(1)) as broker:
@@ -70,5 +70,5 @@ def lost_runs(stores: Stores, tenant_id: str) -> list[Run]:
     return lost + [run for run in queued if job_of(run.entry).queue in empty]
 
 
-def _waited(run: Run) -> bool:
-    return time.time() - run.queued_at.timestamp() >= PATIENCE_SECONDS
+def _overdue(run: Run) -> bool:
+    return time.time() - run.queued_at.timestamp() >= RESEND_SECONDS

@@ -1,4 +1,4 @@
-"""The schedules of a tenant with what really happened last, and when beat will start them next."""
+"""The schedules of a tenant with their last and next runs."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,11 +11,11 @@ from redis.exceptions import RedisError
 
 from lemo.domain.run import Outcome, Progress, Run
 from lemo.domain.scope import Scope
+from lemo.scheduling.broker import app
 from lemo.scheduling.jobs import JOBS
+from lemo.scheduling.redbeat_crontab import due_after
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import EVERYWHERE, Schedule
-from lemo.tasks.celery_app import app
-from lemo.tasks.redbeat_crontab import due_after
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ class ScheduleRow(BaseModel):
 
     entry: str
     scenario_id: str = ""
-    """Empty: all scenarios that have no row of their own."""
+    """Empty: all scenarios without a row of their own."""
     title: str
     cron: str
     timezone: str
@@ -35,36 +35,36 @@ class ScheduleRow(BaseModel):
     own: bool
     """Whether the scenario has a row of its own; false where it follows the default row."""
     last_run: datetime | None = None
-    """When its last run of this tenant really started, by schedule or by hand."""
+    """When the last run of this tenant started, by schedule or by hand."""
     seconds: float | None = None
     outcome: Outcome | None = None
     run_id: str = ""
     progress: Progress = Progress()
-    """How far that run is, while it runs."""
+    """Progress of that run, while it runs."""
     rows_written: int = 0
     error: str = ""
     failing: list[str] = []
     """Scenarios whose last run failed."""
     next_run: datetime | None = None
-    """When beat starts it next, in the past while it waits for beat; null: paused, or not with beat yet."""
+    """When beat starts it next; in the past while it waits for beat; null while it is paused or has no entry yet."""
     changed_at: datetime | None = None
     changed_by: str = ""
 
 
 def schedule_overview(stores: Stores, tenant_id: str, scenario_id: str = "") -> list[ScheduleRow]:
-    """The default rows and the tenant's own ones; with a scenario, what holds for that one.
+    """The default rows and the tenant's own rows; with a scenario, the rows in force for it.
 
     Raises EngineUnavailable without the documents, and NotFound for an unknown scenario. Without Redis the next runs
-    are unknown.
+    are null.
     """
     schedules = stores.schedules.list(tenant_id)
     own = {(each.entry, each.scope) for each in schedules if each.scope != EVERYWHERE}
     if scenario_id:
         scope = Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario_id)).scenario_id)
-        theirs = {each.entry: each for each in schedules if each.scope in (EVERYWHERE, scope)}
-        schedules = list(theirs.values())
-    due = _due(stores, schedules)
-    return [_row(stores, tenant_id, each, own, scenario_id, due.get(each.name)) for each in schedules]
+        in_force = {each.entry: each for each in schedules if each.scope in (EVERYWHERE, scope)}
+        schedules = list(in_force.values())
+    next_runs = _next_runs(stores, schedules)
+    return [_row(stores, tenant_id, each, own, scenario_id, next_runs.get(each.name)) for each in schedules]
 
 
 def _row(
@@ -75,15 +75,15 @@ def _row(
     scenario_id: str,
     next_run: datetime | None,
 ) -> ScheduleRow:
-    wanted = scenario_id or schedule.scenario_id
-    runs = stores.runs.list(tenant_id, schedule.entry, wanted or None, limit=_NEWEST_RUNS)
-    if not wanted:
+    row_scenario = scenario_id or schedule.scenario_id
+    runs = stores.runs.list(tenant_id, schedule.entry, row_scenario or None, limit=_NEWEST_RUNS)
+    if not row_scenario:
         runs = [run for run in runs if (run.entry, Scope(tenant_id, run.scenario_id)) not in own]
     started = [run for run in runs if run.outcome not in ("queued", "skipped")]
     last = max(started, key=_start, default=None)
     row = ScheduleRow(
         entry=schedule.entry,
-        scenario_id=wanted,
+        scenario_id=row_scenario,
         title=JOBS[schedule.entry].title,
         cron=schedule.cron,
         timezone=schedule.timezone,
@@ -111,8 +111,8 @@ def _failing(runs: Iterable[Run]) -> list[str]:
     return sorted(name for name, run in newest.items() if run.outcome == "failed")
 
 
-def _due(stores: Stores, schedules: Sequence[Schedule]) -> dict[str, datetime]:
-    """When RedBeat will start those that it holds, by name."""
+def _next_runs(stores: Stores, schedules: Sequence[Schedule]) -> dict[str, datetime]:
+    """The next run of each schedule that has an entry in RedBeat, by name."""
     conf = ensure_conf(app)
     try:
         with stores.redis.pipeline(transaction=False) as pipe:
@@ -122,7 +122,7 @@ def _due(stores: Stores, schedules: Sequence[Schedule]) -> dict[str, datetime]:
     except RedisError as error:
         log.warning("the next runs are unknown: Redis does not answer", error=str(error))
         return {}
-    due = {}
+    next_runs = {}
     for schedule, (definition, meta) in zip(schedules, found, strict=True):
         if not definition or not meta:
             continue
@@ -134,5 +134,5 @@ def _due(stores: Stores, schedules: Sequence[Schedule]) -> dict[str, datetime]:
             log.warning("beat holds a broken entry", name=schedule.name, error=str(error))
         else:
             if moment is not None:
-                due[schedule.name] = moment
-    return due
+                next_runs[schedule.name] = moment
+    return next_runs

@@ -105,7 +105,7 @@ def test_lines_about_canaries_are_detail(capsys: pytest.CaptureFixture[str]) -> 
 
     def tell() -> str:
         for name in ("celery.worker.strategy", "celery.app.trace"):
-            for task in ("lemo.canary", "lemo.run.train-model-daily"):
+            for task in ("lemo.worker-check", "lemo.run.train-model-daily"):
                 context = {"name": task, "id": "1"}
                 logging.getLogger(name).info("Task %(name)s[%(id)s] told", context, extra={"data": context})
         return capsys.readouterr().out

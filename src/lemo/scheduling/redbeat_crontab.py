@@ -1,4 +1,4 @@
-"""How RedBeat keeps our crontabs in Redis, time zone included, and when it will start what it holds."""
+"""RedBeat's JSON for crontabs with a time zone, and when an entry is due."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,20 +11,21 @@ from lemo.scheduling.crontab import ZonedCrontab
 
 
 def due_after(schedule: BaseSchedule, last_run: datetime | None, now: datetime) -> datetime | None:
-    """When any schedule of Celery is first due after a run, in UTC: the same whenever it is asked; None: never again.
+    """When a schedule of Celery is first due after its last run, in UTC; None: never again.
 
-    In the past where that was missed. What never ran is due now, to the second.
+    The result does not depend on `now`, and lies in the past where that run was missed. An entry that never ran is due
+    now, to the second.
     """
     if last_run is None:
         return now.astimezone(UTC).replace(microsecond=0)
-    # Celery estimates what remains from now on, and asks for the time itself: told the time, it is exact.
+    # Celery returns the time that remains from its own clock's now. With our `now` as its clock, the sum is exact.
     schedule.nowfun = lambda: now  # type: ignore[attr-defined]  # celery-stubs misspell it
     left: timedelta | None = schedule.remaining_estimate(last_run)
     return None if left is None else (now + left).astimezone(UTC)
 
 
 class Encoder(redbeat.decoder.RedBeatJSONEncoder):  # type: ignore[misc]
-    """RedBeat's, which would write a crontab without its time zone."""
+    """RedBeat's encoder, which drops the time zone, with the time zone."""
 
     def default(self, obj: Any) -> Any:
         """The JSON value of a schedule or moment."""
@@ -33,7 +34,7 @@ class Encoder(redbeat.decoder.RedBeatJSONEncoder):  # type: ignore[misc]
 
 
 class Decoder(redbeat.decoder.RedBeatJSONDecoder):  # type: ignore[misc]
-    """RedBeat's, for crontabs with a time zone too."""
+    """RedBeat's decoder, also for crontabs with a time zone."""
 
     def dict_to_object(self, d: dict[str, Any]) -> Any:
         """The schedule or moment of a JSON object."""
@@ -42,6 +43,6 @@ class Decoder(redbeat.decoder.RedBeatJSONDecoder):  # type: ignore[misc]
         return super().dict_to_object(d)
 
 
-# RedBeat names both in its module and has no setting for them; put there, its own scheduler reads our entries too.
+# RedBeat has no setting for these. Replaced in its module, its own scheduler reads our entries too.
 redbeat.schedulers.RedBeatJSONEncoder = Encoder
 redbeat.schedulers.RedBeatJSONDecoder = Decoder

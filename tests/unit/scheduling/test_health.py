@@ -11,10 +11,10 @@ from lemo.domain.run import Outcome
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.scheduling.health import JobState, job_states, period
+from lemo.scheduling.service import ScheduleService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import EVERYWHERE, Schedule, Setting
-from lemo.tasks.schedule_service import ScheduleService
 
 HOURLY = "compute-item-similarity-hourly"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -165,4 +165,4 @@ def test_the_default_row_holds_for_scenarios_without_their_own(stores: Stores) -
     assert own.schedule is not None
     assert (own.schedule.cron, own.schedule.timezone) == ("0 3 * * *", "Asia/Shanghai")
     # Less than a day until 19:00 UTC, then a day: twice a day after the change.
-    assert own.overdue_at == own.known_since + timedelta(days=2)
+    assert own.overdue_at == own.waiting_since + timedelta(days=2)

@@ -1,4 +1,4 @@
-"""RedBeat's entries as beat works on them: read in one go, checked one by one, moved on only by the leader."""
+"""RedBeat's entries that are due: read in one pipeline, checked one by one, advanced only by the leader."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -11,10 +11,10 @@ from celery.schedules import BaseSchedule
 from redbeat.decoder import to_timestamp
 from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
 
-from lemo.tasks.redbeat_crontab import Encoder, due_after
+from lemo.scheduling.redbeat_crontab import Encoder, due_after
 
-# KEYS: lock, entry, timetable. ARGV: token, the meta that was read, the new one, the new score.
-# Nothing is written for a beat that no longer leads, over somebody else's change, or to an entry that is gone.
+# KEYS: lock, entry, schedule set. ARGV: token, the meta that was read, the new meta, the new score.
+# Nothing is written without the lock, over a change by somebody else, or to an entry that was deleted.
 _ADVANCE = """
 if redis.call('get', KEYS[1]) ~= ARGV[1] then
     return 'lost'
@@ -32,17 +32,17 @@ return 'done'
 """
 
 _ENDED = -1
-"""Score of an entry that never comes due again; RedBeat looks at scores from 0 on."""
+"""Score of an entry that is never due again. RedBeat reads scores from 0 on."""
 _BATCH = 1000
 
 
 class BrokenEntry(Exception):
-    """An entry in Redis that cannot be started as it is."""
+    """An entry in Redis that cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
-    """An entry, when it is due (UTC; None: never again), and its meta as Redis holds it."""
+    """An entry, its due time (UTC; None: never again), and its meta as Redis holds it."""
 
     key: str
     entry: RedBeatSchedulerEntry
@@ -51,7 +51,7 @@ class DueEntry:
 
 
 class DueEntries:
-    """The entries of the timetable in Redis. Every call raises RedisError when Redis does not answer."""
+    """The entries of RedBeat's schedule set. Every call raises RedisError when Redis does not answer."""
 
     def __init__(self, app: Celery, lock_key: str, on_broken: Callable[[str, str], None]) -> None:
         self._app = app
@@ -60,9 +60,9 @@ class DueEntries:
         self._on_broken = on_broken
 
     def until(self, now: datetime, ahead: float) -> list[DueEntry]:
-        """The enabled entries that are due before `now` plus `ahead` seconds, in the order in which they are due.
+        """The enabled entries that are due before `now` plus `ahead` seconds, in order of their due times.
 
-        Those that cannot be read are handed to `on_broken` with the reason and left out.
+        Entries that cannot be read are left out and reported to `on_broken` with the reason.
         """
         client = get_redis(self._app)
         keys = client.zrangebyscore(self._conf.schedule_key, 0, now.timestamp() + ahead)
@@ -74,16 +74,16 @@ class DueEntries:
                     pipe.hmget(key, "definition", "meta")
                 answers = pipe.execute(raise_on_error=False)
             found += list(self._read(zip(batch, answers, strict=True), now))
-        return sorted(found, key=lambda timer: timer.due or datetime.max.replace(tzinfo=UTC))
+        return sorted(found, key=lambda each: each.due or datetime.max.replace(tzinfo=UTC))
 
-    def advance(self, timer: DueEntry, ran_at: datetime, token: str) -> str:
-        """Notes that the entry ran: `done`, `changed` (somebody else wrote it meanwhile) or `lost` (the lock is)."""
-        runs = timer.entry.total_run_count + 1
+    def advance(self, due_entry: DueEntry, ran_at: datetime, token: str) -> str:
+        """Records that the entry ran. Returns `done`, `changed` (by somebody else meanwhile) or `lost` (the lock)."""
+        runs = due_entry.entry.total_run_count + 1
         meta = json.dumps({"last_run_at": ran_at, "total_run_count": runs}, cls=Encoder)
-        following = due_after(timer.entry.schedule, ran_at, ran_at)
+        following = due_after(due_entry.entry.schedule, ran_at, ran_at)
         score = _ENDED if following is None else to_timestamp(following)
-        keys = (self._lock_key, timer.key, self._conf.schedule_key)
-        return str(get_redis(self._app).eval(_ADVANCE, len(keys), *keys, token, timer.meta, meta, score))
+        keys = (self._lock_key, due_entry.key, self._conf.schedule_key)
+        return str(get_redis(self._app).eval(_ADVANCE, len(keys), *keys, token, due_entry.meta, meta, score))
 
     def _read(self, answers: Iterable[tuple[str, Any]], now: datetime) -> Iterator[DueEntry]:
         for key, answer in answers:
@@ -97,24 +97,24 @@ class DueEntries:
                 due = due_after(entry.schedule, entry.last_run_at, now)
             except BrokenEntry as error:
                 self._on_broken(name, str(error))
-            except Exception as error:  # noqa: BLE001 - anybody may have written it, and libraries raise what they like
+            except Exception as error:  # noqa: BLE001 - anybody may have written it, and libraries raise any error
                 self._on_broken(name, f"it cannot be read ({type(error).__name__}: {str(error)[:200]})")
             else:
                 yield DueEntry(key, entry, due, answer[1] or "")
 
     def _entry(self, definition: str | None, meta: str | None) -> RedBeatSchedulerEntry:
         if not definition:
-            raise BrokenEntry("it stands in the timetable but has no definition")
-        said = RedBeatSchedulerEntry.decode_definition(definition)
+            raise BrokenEntry("it is in the schedule set but has no definition")
+        fields = RedBeatSchedulerEntry.decode_definition(definition)
         ran = RedBeatSchedulerEntry.decode_meta(meta)
-        if not isinstance(said, dict) or not isinstance(ran, dict):
+        if not isinstance(fields, dict) or not isinstance(ran, dict):
             raise BrokenEntry("its definition or meta is no JSON object")
-        entry = RedBeatSchedulerEntry(app=self._app, **{**said, **ran})
+        entry = RedBeatSchedulerEntry(app=self._app, **{**fields, **ran})
         entry.last_run_at = last_run = ran.get("last_run_at")
         entry.args = entry.args or []
         wrong = [
-            what
-            for what, right in (
+            name
+            for name, valid in (
                 ("task", isinstance(entry.task, str) and entry.task != ""),
                 ("schedule", isinstance(entry.schedule, BaseSchedule)),
                 ("args", isinstance(entry.args, list)),
@@ -123,7 +123,7 @@ class DueEntries:
                 ("last_run_at", last_run is None or (isinstance(last_run, datetime) and last_run.tzinfo is not None)),
                 ("total_run_count", isinstance(entry.total_run_count, int)),
             )
-            if not right
+            if not valid
         ]
         if wrong:
             raise BrokenEntry(f"wrong or missing: {', '.join(wrong)}")

@@ -1,4 +1,4 @@
-"""What Redis or the vector store has lost comes back by itself: a thread of each worker has it made anew."""
+"""Restores what Redis or the vector store has lost: a thread of each worker rebuilds it."""
 
 import threading
 import time
@@ -9,48 +9,51 @@ from redis.exceptions import RedisError
 from lemo.domain.errors import LemoError, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import KIND
+from lemo.scheduling.dispatch import request_embedding
 from lemo.serving.restore import queue_all, restore
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.tasks.dispatch import request_embedding
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 3
-CLOSE_SECONDS = 60
-"""How often it is asked what costs more: whether a list of newest items has run low, and whether vectors are there."""
+CHECK_SECONDS = 3
+COSTLY_CHECK_SECONDS = 60
+"""Interval between checks that cost more: whether newest items run low, and whether vectors exist."""
 
 
 def start_restoring(settings: Settings) -> None:
-    """Looks for what is lost in a thread of the worker's main process for as long as it lives."""
+    """Starts the thread, in the worker's main process, for as long as that lives."""
     threading.Thread(target=_watch, args=(settings,), name="restoring", daemon=True).start()
 
 
 def _watch(settings: Settings) -> None:
     stores = Stores(settings)
-    low_at = 0.0
+    next_costly_check = 0.0
     while True:
-        look_closely = time.monotonic() >= low_at
+        costly_checks = time.monotonic() >= next_costly_check
         try:
-            restore_all(stores, look_closely)
+            restore_all(stores, costly_checks)
         except (LemoError, RedisError) as error:
-            log.warning("cannot look for what Redis has lost now", error=str(error))
-        if look_closely:
+            log.warning("cannot check what Redis has lost now", error=str(error))
+        if costly_checks:
             try:
                 restore_vectors(stores)
             except (LemoError, RedisError) as error:
-                log.warning("cannot look whether vectors are lost now", error=str(error))
-            low_at = time.monotonic() + CLOSE_SECONDS
-        time.sleep(LOOK_SECONDS)
+                log.warning("cannot check now whether vectors are lost", error=str(error))
+            next_costly_check = time.monotonic() + COSTLY_CHECK_SECONDS
+        time.sleep(CHECK_SECONDS)
 
 
-def restore_all(stores: Stores, look_closely: bool = True) -> list[Scope]:
-    """Rebuilds what may be shown where it was lost, where a catalogue has begun, and where newest items run low."""
+def restore_all(stores: Stores, costly_checks: bool = True) -> list[Scope]:
+    """Rebuilds the availability of scopes where it was lost, is due, or where the newest items run low.
+
+    Returns the scopes that were rebuilt.
+    """
     scopes = _scopes(stores)
     lost, due = stores.availability.lost(scopes), stores.availability.due(scopes)
     low = (
         [scope for scope in stores.availability.cut(scopes) if stores.availability.runs_low(scope)]
-        if look_closely
+        if costly_checks
         else []
     )
     restored = [scope for scope in dict.fromkeys([*lost, *due, *low]) if restore(stores, scope)]

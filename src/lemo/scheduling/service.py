@@ -1,26 +1,26 @@
-"""What an operator may do to a schedule, whether by command line, API or console: checked, logged, put into effect."""
+"""Changes of schedules and manual runs, for the command line, the API and the console."""
 
 from dataclasses import dataclass
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed, NotFound
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
+from lemo.scheduling.broker import app
 from lemo.scheduling.crontab import crontab_of
+from lemo.scheduling.dispatch import dispatch, fan_out
 from lemo.scheduling.jobs import SCHEDULED, job_of
+from lemo.scheduling.redbeat_entries import write_entries
 from lemo.stores.bootstrap import DEFAULT_TENANT
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import EVERYWHERE, Schedule, ScheduleChange, Setting
 from lemo.stores.redis.client import ping_redis
-from lemo.tasks.celery_app import app
-from lemo.tasks.dispatch import dispatch, fan_out
-from lemo.tasks.reconcile import write_entries
 
 MOST_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:
-    """What became of a wish: what holds now, the change (None: it held before), and what is still to be known."""
+    """Result of a schedule change: the schedule in force, the change (None if nothing changed), and a warning."""
 
     schedule: Schedule
     change: ScheduleChange | None
@@ -28,7 +28,7 @@ class ScheduleResult:
 
 
 class ScheduleService:
-    """Changes schedules for the tenant of a key. `by` stands in the audit log."""
+    """Changes schedules for the tenant of a key. `by` is the author in the audit log."""
 
     def __init__(self, stores: Stores, tenant_id: str, by: str) -> None:
         self._stores = stores
@@ -37,14 +37,14 @@ class ScheduleService:
 
     @property
     def may_change_defaults(self) -> bool:
-        """Whether the tenant may change the rows that hold for all tenants."""
+        """Whether the tenant may change the default rows, which hold for all tenants."""
         return self._tenant_id == DEFAULT_TENANT
 
     def change(self, entry: str, scenario_id: str, setting: Setting) -> ScheduleResult:
-        """Changes when an entry runs, for one scenario or (empty) for all of all tenants.
+        """Changes when an entry runs, for one scenario or (empty) for all scenarios of all tenants.
 
-        Raises NotFound for an unknown entry or scenario, InvalidInput for a crontab or time zone that is none, and
-        NotAllowed where the key is not the `default` tenant's and the change is for all.
+        Raises NotFound for an unknown entry or scenario, InvalidInput for an invalid crontab or time zone, and
+        NotAllowed where another tenant than `default` would change a default row.
         """
         _check_scheduled(entry)
         scope = _scope(self._stores, self._tenant_id, scenario_id)
@@ -56,23 +56,25 @@ class ScheduleService:
         cron = None if setting.cron is None else " ".join(setting.cron.split())
         if cron is None and setting.timezone is None and setting.paused is None and not setting.reset:
             raise InvalidInput("This changes nothing.", "Give a crontab, a time zone, or whether it is paused.")
-        now = self._stores.schedules.of(entry, scope)
-        # Checked together, as a time zone means nothing without its crontab.
-        crontab_of(now.cron if cron is None else cron, now.timezone if setting.timezone is None else setting.timezone)
+        current = self._stores.schedules.of(entry, scope)
+        # Either may come from the current schedule.
+        crontab_of(
+            current.cron if cron is None else cron, current.timezone if setting.timezone is None else setting.timezone
+        )
         change = self._stores.schedules.set(entry, scope, setting.model_copy(update={"cron": cron}), self._by)
         return ScheduleResult(
-            change.after if change else self._stores.schedules.of(entry, scope), change, self._effect()
+            change.after if change else self._stores.schedules.of(entry, scope), change, self._write_entries()
         )
 
     def history(self, entry: str = "", scenario_id: str = "", limit: int = 100) -> list[ScheduleChange]:
-        """The changes that the tenant may see, newest first; those of one entry or scenario if given."""
+        """The changes that the tenant may see, newest first, of one entry or scenario if given."""
         if entry:
             _check_scheduled(entry)
         scope = _scope(self._stores, self._tenant_id, scenario_id) if scenario_id else None
         return list(self._stores.schedules.audit(entry or None, self._tenant_id, scope, min(limit, MOST_LINES)))
 
-    def _effect(self) -> str:
-        """Tells beat at once. The change stands in any case: beat reads it again by itself, and tasks ask it too."""
+    def _write_entries(self) -> str:
+        """Writes beat's entries. Returns a note where Redis does not answer: the leading beat writes them later."""
         try:
             ping_redis(self._stores.redis)
             write_entries(self._stores, app)
@@ -82,15 +84,13 @@ class ScheduleService:
 
 
 def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: bool = False) -> list[Run]:
-    """Starts a job now, paused or not, for one scenario or (empty) all of the tenant's.
+    """Starts a job now, paused or not, for one scenario or (empty) all scenarios of the tenant.
 
-    Raises NotFound, and EngineUnavailable where Redis does not answer.
-
-    `full`: one that goes by what changed since its last run starts from nothing.
+    `full`: an incremental job starts from nothing. Raises NotFound, and EngineUnavailable where Redis does not answer.
     """
     job = job_of(entry)
     scope = _scope(stores, tenant_id, scenario_id)
-    ping_redis(stores.redis)  # before anything is recorded that no queue takes
+    ping_redis(stores.redis)  # before a run is recorded that no queue would take
     if scope != EVERYWHERE:
         return [dispatch(stores, job, scope, "manual", full=full)]
     runs = fan_out(stores, job, "manual", [tenant_id], full)

@@ -15,8 +15,8 @@ from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 from lemo.domain.errors import InvalidInput
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.scheduling.crontab import ZonedCrontab, crontab_of
+from lemo.scheduling.redbeat_crontab import Decoder, Encoder
 from lemo.tasks.celery_app import app
-from lemo.tasks.redbeat_crontab import Decoder, Encoder
 
 BERLIN = "Europe/Berlin"
 
