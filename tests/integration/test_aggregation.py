@@ -90,7 +90,7 @@ def test_marks_of_who_never_came_back_are_taken_over(
     events: Events, aggregates: Aggregates, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ABANDONED_SECONDS", 0)
-    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_TAKE_OVER_SECONDS", 0.1)
     batch = some_events(10)
     Aggregation(aggregates, "gone").before(hours(scope, batch))
     events.insert([(scope, each) for each in batch])
@@ -104,7 +104,7 @@ def test_marks_of_who_never_came_back_are_taken_over(
 def test_a_consumer_that_is_never_idle_takes_over_too(
     events: Events, aggregates: Aggregates, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LOOK_SECONDS", 3.0)
+    monkeypatch.setattr(module, "_TAKE_OVER_SECONDS", 3.0)
     living = Aggregation(aggregates, "a")
     living.start()
     gone = f"{'0' * 12}-0"

@@ -14,8 +14,8 @@ from lemo.domain.errors import NotFound
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
+from lemo.ingest.batch import read_batch
 from lemo.ingest.scenario_cache import ScenarioCache
-from lemo.ingest.sorting import sort
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message, Record
@@ -95,7 +95,7 @@ def test_an_event_that_was_in_the_future_stays_refused(settings: Settings, store
     consume(settings, stores)
     assert stores.events.count(scope) == 1
     record = Record(settings.kafka_event_topic, 0, "1", 0, event_message(scope, early).value, b"", {})
-    (refused,) = sort([record], Topics(settings), ScenarioCache(stores.tenants, stores.scenarios)).dead
+    (refused,) = read_batch([record], Topics(settings), ScenarioCache(stores.tenants, stores.scenarios)).dead
     assert refused.headers["lemo-fault"] == b"implausible-time"
 
 

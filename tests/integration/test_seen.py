@@ -15,8 +15,8 @@ from lemo.domain.interaction import Interaction, filtered_items
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
+from lemo.ingest.batch import read_batch
 from lemo.ingest.scenario_cache import ScenarioCache
-from lemo.ingest.sorting import sort
 from lemo.jobs.cleanup import clean
 from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
@@ -60,11 +60,11 @@ def take_in(stores: Stores, scope: Scope, *events: Event) -> None:
     ]
     now = round(datetime.now(UTC).timestamp() * 1000)
     records = [Record(topics.events, 0, str(at), now, value.encode(), b"", {}) for at, value in enumerate(values)]
-    batch = sort(records, topics, ScenarioCache(stores.tenants, stores.scenarios))
+    batch = read_batch(records, topics, ScenarioCache(stores.tenants, stores.scenarios))
     assert not batch.dead
     stores.events.insert(batch.events)
     stores.history.add(batch.in_history)
-    stores.seen.add(batch.barring)
+    stores.seen.add(batch.filtering)
 
 
 def bought(user_id: str, item_id: str, second: int, action: str = "purchase") -> Event:

@@ -1,4 +1,4 @@
-"""The doctor: asks every dependency at once, each for five seconds at most, and lays the answers out per service."""
+"""The doctor: probes every dependency in parallel, within five seconds, and reports the findings per service."""
 
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -23,7 +23,7 @@ from lemo.telemetry.secrets import mask
 from lemo.threads import run_in_thread
 
 PROBE_SECONDS = 5.0
-"""The longest that the report waits for a probe."""
+"""Longest wait for a probe."""
 
 log = structlog.get_logger()
 
@@ -55,33 +55,33 @@ _PROBES: dict[Dependency, Callable[[Settings], Finding]] = {
 
 
 def examine(settings: Settings, service: Service | None = None, leave_out: Collection[Dependency] = ()) -> Report:
-    """Examines what all services need, or one of them; takes five seconds at most.
+    """Probes the dependencies of all services, or of one, within five seconds.
 
     With one service its own process is not required: the report then says whether the service could do its work.
     """
     started = time.monotonic()
     needs = [need for need in NEEDS if service in (None, need.service) and need.dependency not in leave_out]
-    asked: dict[tuple[Dependency, Service | None], Future[Finding]] = {}
+    probes: dict[tuple[Dependency, Service | None], Future[Finding]] = {}
     for need in needs:
-        if _question(need) not in asked:
-            asked[_question(need)] = run_in_thread(partial(_probe(need), settings), "doctor")
+        if _probe_key(need) not in probes:
+            probes[_probe_key(need)] = run_in_thread(partial(_probe(need), settings), "doctor")
     deadline = started + PROBE_SECONDS
-    found = {question: _answer(question[0], future, deadline) for question, future in asked.items()}
+    found = {key: _answer(key[0], future, deadline) for key, future in probes.items()}
     return Report(
         checked_at=datetime.now(UTC),
         seconds=round(time.monotonic() - started, 3),
-        rows=[_row(need, found[_question(need)], service) for need in needs],
+        rows=[_row(need, found[_probe_key(need)], service) for need in needs],
     )
 
 
 def states(report: Report, dependencies: Iterable[Dependency]) -> dict[Dependency, Finding]:
-    """What the report found of each of the dependencies, once each."""
+    """The findings of the report, once for each dependency."""
     wanted = set(dependencies)
     return {row.dependency: row for row in reversed(report.rows) if row.dependency in wanted}
 
 
-def _question(need: Need) -> tuple[Dependency, Service | None]:
-    """Packages differ by service; everything else is asked once for all."""
+def _probe_key(need: Need) -> tuple[Dependency, Service | None]:
+    """One probe serves all services, except for packages, which differ by service."""
     return need.dependency, need.service if need.dependency is _D.packages else None
 
 

@@ -1,4 +1,4 @@
-"""Whether the sentence model that the settings name can be used."""
+"""Probe of the sentence model that the settings name."""
 
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from lemo.stores.vectors.embedders import model_folder, onnx_file
 
 
 def probe_embedding(settings: Settings) -> Finding:
-    """Looks for the model's folder and packages, or asks its endpoint for a vector."""
+    """Checks the model's folder and packages, or requests a vector from its endpoint."""
     if settings.embedding_url:
         return _probe_endpoint(settings)
     if not settings.embedding_model:
@@ -47,7 +47,7 @@ def _probe_endpoint(settings: Settings) -> Finding:
         start=f"curl {urlsplit(url).scheme}://{urlsplit(url).hostname}:{urlsplit(url).port or ''}".rstrip(":"),
     )
 
-    def question() -> Finding:
+    def probe() -> Finding:
         from lemo.stores.vectors.embedders.http import HttpEmbedder
 
         embedder = HttpEmbedder(settings.model_copy(update={"embedding_timeout_seconds": 3.0}), tries=1)
@@ -59,4 +59,4 @@ def _probe_endpoint(settings: Settings) -> Finding:
             embedder.close()
         return Finding(state="ok", version=settings.embedding_model, detail=f"{dimensions} numbers each")
 
-    return probe_at(address, question)
+    return probe_at(address, probe)

@@ -1,4 +1,4 @@
-"""One bounded question to each engine: are you there, which version, and are you set up so that nothing is lost?"""
+"""Probes of the engines: whether each answers, its version, and whether it can be written to."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ LITTLE_SPACE, NO_SPACE = 2_000_000_000, 100_000_000
 
 
 def probe_documents(settings: Settings) -> Finding:
-    """Asks MongoDB, or looks at the SQLite file; never makes the file."""
+    """Pings MongoDB, or checks the SQLite file without creating it."""
     if settings.mongo_url:
         return _probe_mongo(settings)
     path = settings.state / "documents.sqlite"
@@ -56,7 +56,7 @@ def _probe_mongo(settings: Settings) -> Finding:
     tls = "tls=true" in url or "ssl=true" in url or url.startswith("mongodb+srv")
     address = Address(
         name="MongoDB",
-        # One seed is enough for the first question; a list of hosts is no URL that Python can split.
+        # The first host is enough here. Python cannot parse a URL with a list of hosts.
         url=url if len(seeds) == 1 else f"{urlsplit(url).scheme}://{seeds[0]}",
         variable="LEMO_MONGO_URL",
         schemes=("mongodb",),
@@ -67,10 +67,10 @@ def _probe_mongo(settings: Settings) -> Finding:
         authority="add &tlsCAFile=/path/to/ca.pem to LEMO_MONGO_URL",
     )
 
-    def question() -> Finding:
+    def probe() -> Finding:
         with brief_mongo(settings) as client:
             version = client.server_info()["version"]
-            # Anybody may ask for the version; this needs the right password.
+            # The version needs no password; this needs the right one.
             kinds = client[settings.mongo_database].list_collection_names()
             hello = client.admin.command("hello")
             if hello.get("isWritablePrimary", True):
@@ -88,12 +88,12 @@ def _probe_mongo(settings: Settings) -> Finding:
         return Finding(state="ok", version=f"MongoDB {version}", detail=said + kind)
 
     if url.startswith("mongodb+srv://"):
-        return timed_probe(question, address.explain)
-    return probe_at(address, question)
+        return timed_probe(probe, address.explain)
+    return probe_at(address, probe)
 
 
 def brief_mongo(settings: Settings) -> "MongoClient[dict[str, Any]]":
-    """The product's own client, which gives up within a probe's time; raises as pymongo does for a URL that is none."""
+    """The product's own client with short time-outs; raises pymongo's error for an invalid URL."""
     from lemo.stores.documents.mongo import mongo_client
 
     url = settings.mongo_url.get_secret_value() if settings.mongo_url else ""
@@ -101,7 +101,7 @@ def brief_mongo(settings: Settings) -> "MongoClient[dict[str, Any]]":
 
 
 def probe_events(settings: Settings) -> Finding:
-    """Asks ClickHouse's HTTP interface for its version and that of Lemo's tables."""
+    """Reads the version of ClickHouse and of Lemo's tables."""
     url = settings.clickhouse
     address = Address(
         name="ClickHouse",
@@ -114,7 +114,7 @@ def probe_events(settings: Settings) -> Finding:
         tls_scheme="https",
     )
 
-    def question() -> Finding:
+    def probe() -> Finding:
         from lemo.stores.clickhouse.events import SCHEMA_VERSION
 
         with closing(Stores(settings, interactive=True)) as stores:
@@ -136,11 +136,11 @@ def probe_events(settings: Settings) -> Finding:
             detail=f"schema {schema} of {settings.clickhouse_database}",
         )
 
-    return probe_at(address, question)
+    return probe_at(address, probe)
 
 
 def probe_vectors(settings: Settings) -> Finding:
-    """Asks Milvus for its version and its collections."""
+    """Reads the version and the collections of Milvus."""
     address = Address(
         name="Milvus",
         url=settings.milvus,
@@ -152,8 +152,8 @@ def probe_vectors(settings: Settings) -> Finding:
         tls_scheme="https",
     )
 
-    def question() -> Finding:
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines about TLS would stand in the report
+    def probe() -> Finding:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its log lines about TLS would appear in the report
         stores = Stores(settings, interactive=True)
         try:
             version = stores.vectors.ping()
@@ -164,11 +164,11 @@ def probe_vectors(settings: Settings) -> Finding:
         detail = f"{len(collections)} collections, {in_use} of them in use{': ' if shown else ''}{shown}"
         return Finding(state="ok", version=version, detail=detail)
 
-    return probe_at(address, question)
+    return probe_at(address, probe)
 
 
 def probe_snapshots(settings: Settings) -> Finding:
-    """Asks the object store, or looks whether the folder can be written."""
+    """Checks that the object store or the folder of snapshots can be written."""
     place = settings.snapshots
     if "://" in place and not place.startswith("file://"):
         if not settings.s3_endpoint:
@@ -189,16 +189,16 @@ def probe_snapshots(settings: Settings) -> Finding:
         return Finding(
             state="missing", detail=f"snapshots: {nearest} is not writable.", hint=f"chown -R $USER {nearest}"
         )
-    if folder.exists():  # it is made by the first training
+    if folder.exists():  # the first training creates it
         finding = timed_probe(_written(settings, "snapshots"), _as_it_says)
         return timed_probe(_whole_snapshots(settings), _as_it_says) if finding.state == "ok" else finding
     return Finding(state="ok", version="folder", detail=str(folder))
 
 
 def _whole_snapshots(settings: Settings) -> Callable[[], Finding]:
-    """A question whether what serves, or jobs go on from, can be opened; in a folder alone: S3 would send it all."""
+    """A probe that opens the snapshots in use. Only for a folder: S3 would send all of their data."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         damaged = []
         with closing(Stores(settings, interactive=True)) as stores:
             for tenant_id in stores.tenants.list():
@@ -222,11 +222,11 @@ def _whole_snapshots(settings: Settings) -> Callable[[], Finding]:
             hint=f"lemo jobs run {entry} --scenario {scope.scenario_id} --wait",
         )
 
-    return question
+    return probe
 
 
 def probe_home(settings: Settings) -> Finding:
-    """Looks whether the home folder can be written and has space."""
+    """Checks that the home folder can be written and has free space."""
     home = settings.state
     nearest = next((parent for parent in (home, *home.parents) if parent.exists()), home)
     if not os.access(nearest, os.W_OK):
@@ -265,19 +265,19 @@ def probe_home(settings: Settings) -> Finding:
 
 
 def _written(settings: Settings, name: Literal["documents", "snapshots"]) -> Callable[[], Finding]:
-    """A question that connects one store, writes to it, takes that back and lets it go."""
+    """A probe that connects to a store, writes to it, removes what it wrote, and closes the store."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         with closing(Stores(settings, interactive=True)) as stores:
             store = stores.documents if name == "documents" else stores.snapshots
             version = store.ping()
             store.check_writes()
         return Finding(state="ok", version=str(version or ""))
 
-    return question
+    return probe
 
 
 def _as_it_says(error: Exception) -> Finding:
-    """For what has no host and port to try first."""
+    """Explains errors of stores without host and port."""
     hint = error.hint if isinstance(error, LemoError) else "Look at the settings: lemo settings"
     return Finding(state="missing", detail=error.message if isinstance(error, LemoError) else str(error), hint=hint)

@@ -25,9 +25,9 @@ from lemo.streams.topics import Topics
 from lemo.threads import run_in_thread
 
 FRESH_SECONDS = 5.0
-"""Whoever asks again within this time gets the same numbers: a scrape must not become load."""
+"""Lifetime of the cached values, so that frequent scrapes cause no load."""
 ANSWER_SECONDS = 4.0
-"""What an engine has not told by then is left out; Prometheus itself waits 10 seconds by default."""
+"""Longest wait for an engine, whose values are then left out. Prometheus waits 10 seconds by default."""
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class Installation(Collector):
         }
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: a registry that asks for names must not ask the engines."""
+        """Nothing: a registration must not query the engines."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
@@ -61,9 +61,9 @@ class Installation(Collector):
 
     def _read(self) -> Iterator[Metric]:
         deadline = time.monotonic() + ANSWER_SECONDS
-        asked = {name: run_in_thread(source, "metrics") for name, source in self._sources.items()}
+        futures = {name: run_in_thread(source, "metrics") for name, source in self._sources.items()}
         up = GaugeMetricFamily("lemo_source_up", "Whether the source of these metrics answered.", labels=["source"])
-        for name, future in asked.items():
+        for name, future in futures.items():
             found = _answer(name, future, deadline)
             up.add_metric([name], float(found is not None))
             yield from found or ()
@@ -102,14 +102,14 @@ class Installation(Collector):
 
 
 class Serving(Collector):
-    """How old what this process serves is."""
+    """Gauges of the serving states of this process."""
 
-    def __init__(self, served: RecommendationService) -> None:
-        self._served = served
+    def __init__(self, service: RecommendationService) -> None:
+        self._service = service
 
     def collect(self) -> Iterator[Metric]:
-        """The age of the oldest state, how many are served and stale, and how many renewals failed."""
-        found = self._served.renewals()
+        """Age of the oldest state, number of states and of stale ones, and number of failed renewals."""
+        found = self._service.renewals()
         yield GaugeMetricFamily("lemo_serving_scopes", "Scenarios that this process serves.", value=found.scopes)
         yield GaugeMetricFamily(
             "lemo_serving_scopes_stale",
@@ -133,7 +133,7 @@ def _answer(name: str, future: "Future[Sequence[Metric]]", deadline: float) -> S
         return future.result(max(0.0, deadline - time.monotonic()))
     except Late:
         log.warning("metrics left out: no answer in time", source=name)
-    except Exception as error:  # noqa: BLE001 - told, and seen in lemo_source_up
+    except Exception as error:  # noqa: BLE001 - logged, and reported by lemo_source_up
         log.warning("metrics left out", source=name, error=str(error))
     return None
 

@@ -1,4 +1,4 @@
-"""Questions about the work itself: which jobs are overdue or keep failing, and do the machines' clocks agree?"""
+"""Probes of the jobs: overdue and failing jobs, ids unknown to the catalogue, and the clocks of the machines."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,29 +25,29 @@ _CLOCK_SECONDS = 3.0
 
 
 def probe_overdue(settings: Settings) -> Finding:
-    """Looks for jobs that have not succeeded for twice their period."""
+    """Finds jobs without a success for twice their period."""
 
-    def said(state: JobState) -> str:
+    def describe(state: JobState) -> str:
         since = f"since {_moment(state.last_success)}" if state.last_success else "ever"
         return f"{state.title} has not succeeded {since}"
 
-    return _of_jobs(settings, "overdue", lambda state: state.overdue, said)
+    return _of_jobs(settings, "overdue", lambda state: state.overdue, describe)
 
 
 def probe_failing(settings: Settings) -> Finding:
-    """Looks for jobs whose last run failed."""
+    """Finds jobs whose last run failed."""
 
-    def said(state: JobState) -> str:
+    def describe(state: JobState) -> str:
         run = state.last_ended
         return f"{state.title}: {run.error[:200].rstrip('.') if run else ''}"
 
-    return _of_jobs(settings, "failing", lambda state: state.failing, said)
+    return _of_jobs(settings, "failing", lambda state: state.failing, describe)
 
 
 def probe_unknown_items(settings: Settings) -> Finding:
-    """Looks for ids that users act on and the catalogue does not hold."""
+    """Finds ids in events that are not in the catalogue."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         if not settings.mongo_url and not (settings.state / "documents.sqlite").exists():
             return Finding(state="absent", detail="Nothing has been started yet.")
         stores = Stores(settings)
@@ -73,13 +73,13 @@ def probe_unknown_items(settings: Settings) -> Finding:
             f" lemo scenarios edit {worst.scenario_id} --set catalogue=none",
         )
 
-    return timed_probe(question, partial(_unknown, "unknown items"))
+    return timed_probe(probe, partial(_unknown, "unknown items"))
 
 
 def _of_jobs(
-    settings: Settings, word: str, concerned: Callable[[JobState], bool], said: Callable[[JobState], str]
+    settings: Settings, word: str, concerned: Callable[[JobState], bool], describe: Callable[[JobState], str]
 ) -> Finding:
-    def question() -> Finding:
+    def probe() -> Finding:
         if not settings.mongo_url and not (settings.state / "documents.sqlite").exists():
             return Finding(state="absent", detail="Nothing has been started yet.")
         stores = Stores(settings, interactive=True)
@@ -93,15 +93,15 @@ def _of_jobs(
         return Finding(
             state="warning",
             version=f"{len(found):,} of {len(states):,}",
-            detail=f"{word} jobs: {_listed([said(state) for state in found])}.",
+            detail=f"{word} jobs: {_listed([describe(state) for state in found])}.",
             hint=f"Run it and see: {found[0].hint}",
         )
 
-    return timed_probe(question, partial(_unknown, f"{word} jobs"))
+    return timed_probe(probe, partial(_unknown, f"{word} jobs"))
 
 
 def _unknown(what: str, error: Exception) -> Finding:
-    """The engine that holds the answer has a row of its own; this one only says that it is not known."""
+    """The finding when the engine that holds the data does not answer. That engine has a row of its own."""
     message = error.message if isinstance(error, LemoError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, LemoError) else ""
     return Finding(state="warning", version="unknown", detail=f"{what} are not known: {message}", hint=hint)
@@ -117,15 +117,15 @@ def _moment(moment: datetime) -> str:
 
 
 def probe_clocks(settings: Settings) -> Finding:
-    """Compares the clocks of Redis, ClickHouse, MongoDB and the workers with this machine's."""
+    """Compares the clocks of Redis, ClickHouse, MongoDB and the workers with this machine's clock."""
     started = time.perf_counter()
-    asked = {name: run_in_thread(question, "clock") for name, question in _clocks(settings).items()}
+    futures = {name: run_in_thread(probe, "clock") for name, probe in _clocks(settings).items()}
     skews: dict[str, float] = {}
-    for name, future in asked.items():
+    for name, future in futures.items():
         try:
             for whose, skew in future.result(max(0.0, _CLOCK_SECONDS + started - time.perf_counter())).items():
                 skews[name + whose] = skew
-        except Exception:  # noqa: BLE001, S112 - late, or who does not answer has a row that says so
+        except Exception:  # noqa: BLE001, S112 - an engine that does not answer has a row of its own
             continue
     shown = ", ".join(f"{name} {skew:+.2f} s" for name, skew in skews.items())
     if not skews:
@@ -143,7 +143,7 @@ def probe_clocks(settings: Settings) -> Finding:
 
 
 def _clocks(settings: Settings) -> dict[str, Callable[[], dict[str, float]]]:
-    """How many seconds each clock is ahead of ours, by whose it is."""
+    """Seconds that each clock is ahead of ours, by its owner."""
     clocks: dict[str, Callable[[], dict[str, float]]] = {
         "Redis": lambda: {"": _skew(lambda: _redis_time(settings))},
         "ClickHouse": lambda: {"": _skew(lambda: _clickhouse_time(settings))},

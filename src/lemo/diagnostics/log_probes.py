@@ -1,4 +1,4 @@
-"""Questions to the ingest log: its topics, how far the consumers are behind, who reads, and what they refused."""
+"""Probes of the ingest log: its topics, the lag of the consumer group, its members, and dead letters."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -18,9 +18,9 @@ MUCH_LAG = 100_000
 """Waiting messages from which the consumer counts as far behind."""
 READING_COMMANDS = ("xreadgroup", "xautoclaim", "xack")
 SILENT_SECONDS = 60
-"""A member of the consumer group that asked for nothing for so long counts as gone."""
+"""A member of the consumer group without a request for so long counts as gone."""
 FRESH = timedelta(days=1)
-"""Dead letters older than this are history: somebody has had the time to look at them."""
+"""Age from which dead letters are no warning: somebody has had the time to see them."""
 _SECONDS = 3.0
 
 
@@ -44,11 +44,11 @@ def log_address(settings: Settings, name: str = "") -> Address:
 
 
 def probe_log(settings: Settings) -> Finding:
-    """Asks the ingest log for its topics and partitions, and how far the consumer group is behind on each."""
+    """Reads the topics and partitions of the ingest log, and the lag of the consumer group on each."""
 
     topics = Topics(settings)
 
-    def question() -> Finding:
+    def probe() -> Finding:
         log = Stores(settings, interactive=True).log
         if settings.kafka_bootstrap_servers:
             version, partitions = _kafka(settings)
@@ -74,7 +74,7 @@ def probe_log(settings: Settings) -> Finding:
         shown = ", ".join(f"{topic} {lag[topic]:,} ({_partitions(partitions[topic])})" for topic in lag)
         return Finding(state="ok", version=version, detail=f"waiting for {settings.kafka_group}: {shown}")
 
-    return probe_at(log_address(settings), question)
+    return probe_at(log_address(settings), probe)
 
 
 def _partitions(count: int) -> str:
@@ -82,9 +82,9 @@ def _partitions(count: int) -> str:
 
 
 def probe_consumer(settings: Settings) -> Finding:
-    """Looks whether the ingest log's consumer group has a member that reads, and how far the group is behind."""
+    """Checks that the consumer group has a member that reads, and the lag of the group."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         members = consumers(settings)
         log = Stores(settings, interactive=True).log
         lag = lag_of(log, Topics(settings).read_of(log), settings.kafka_group)
@@ -97,58 +97,58 @@ def probe_consumer(settings: Settings) -> Finding:
             )
         return Finding(state="ok", version=f"{members} running", detail=f"group {settings.kafka_group}: {lag}")
 
-    return probe_at(log_address(settings, "consumer: the ingest log"), question)
+    return probe_at(log_address(settings, "consumer: the ingest log"), probe)
 
 
 def consumers(settings: Settings, silent_seconds: float = SILENT_SECONDS) -> int:
-    """How many read for the consumer group: on Redis Streams those connected now, or not silent for so long."""
+    """Members that read for the consumer group; on Redis Streams those connected or recently active."""
     if settings.kafka_bootstrap_servers:
         return _kafka_members(settings)
     return _stream_members(settings, silent_seconds)
 
 
 def probe_dead_letters(settings: Settings) -> Finding:
-    """Counts the dead letters that wait; a warning while the newest is less than a day old."""
+    """Counts the waiting dead letters. A warning while the newest is less than a day old."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         with closing(Stores(settings, interactive=True)) as stores:
             count, newest = stores.dead_letters.count_waiting(stores.tenants.list())
         if not count:
             return Finding(state="ok", version="none", detail=settings.kafka_dead_letter_topic)
         moment = datetime.fromtimestamp(newest / 1000, UTC)
-        said = f"dead letters: {count:,} refused messages wait, the newest of {moment:%Y-%m-%d %H:%M:%S} UTC."
+        detail = f"dead letters: {count:,} refused messages wait, the newest of {moment:%Y-%m-%d %H:%M:%S} UTC."
         if datetime.now(UTC) - moment > FRESH:
-            return Finding(state="ok", version=f"{count:,} old", detail=said)
+            return Finding(state="ok", version=f"{count:,} old", detail=detail)
         return Finding(
             state="warning",
             version=f"{count:,}",
-            detail=said,
+            detail=detail,
             hint="See why, mend the cause, and send them again: lemo dead-letters list, lemo dead-letters replay",
         )
 
-    return probe_at(log_address(settings, "dead letters: the ingest log"), question)
+    return probe_at(log_address(settings, "dead letters: the ingest log"), probe)
 
 
 def _admin(settings: Settings) -> tuple[Any, list[str]]:
-    """Kafka's client for questions, and a list that fills with what it complains of."""
+    """Kafka's admin client, and a list that receives its errors."""
     from confluent_kafka.admin import AdminClient
 
     errors: list[str] = []
     options: dict[str, Any] = {**kafka_config(settings), "log_level": 0}
-    # librdkafka writes to standard error by itself unless it is given somebody to tell.
+    # librdkafka writes errors to standard error unless it has a callback.
     options["error_cb"] = lambda error: errors.append(str(error))
     return AdminClient(options), errors
 
 
 def _metadata(client: Any, errors: list[str]) -> tuple[str, dict[str, int]]:
-    """How many brokers there are, and the topics with their number of partitions."""
+    """Number of brokers, and number of partitions by topic."""
     from confluent_kafka import KafkaException
 
     try:
         found = client.list_topics(timeout=_SECONDS)
     except KafkaException as error:
         client.poll(0.1)
-        # The exception says only that there was no answer; why, comes on the side.
+        # The exception has no cause. The callback receives it.
         if not errors:
             raise TimeoutError(str(error)) from None
         raise OSError(" ".join([*dict.fromkeys(errors), str(error)])) from None
@@ -166,7 +166,7 @@ def _kafka(settings: Settings) -> tuple[str, dict[str, int]]:
 
 def _kafka_members(settings: Settings) -> int:
     """Members of the Kafka consumer group."""
-    # The client must outlive the answer: its thread brings it.
+    # The client must live until the answer: its thread receives it.
     client, errors = _admin(settings)
     _metadata(client, errors)
     group = settings.kafka_group
@@ -175,7 +175,7 @@ def _kafka_members(settings: Settings) -> int:
 
 
 def _stream_members(settings: Settings, silent_seconds: float) -> int:
-    """Clients that read Redis Streams in a group, or members of our group that did lately."""
+    """Clients that read Redis Streams in a group now, or members of our group that did recently."""
     from redis.exceptions import ResponseError
 
     from lemo.streams.redis.client import reader_name, stream_key
@@ -190,7 +190,7 @@ def _stream_members(settings: Settings, silent_seconds: float) -> int:
             except ResponseError:
                 continue  # no such stream or group yet
             lately |= {member["name"] for member in members if member["idle"] < silent_seconds * 1000}
-        # Before Redis 7.2 a member that waits on an empty topic looks idle, but its connection tells.
+        # Before Redis 7.2 a member that waits on an empty topic looks idle, but its connection is open.
         clients: list[dict[str, str]] = client.client_list()
         waiting = sum(
             each.get("cmd") in READING_COMMANDS and each.get("name") == reader_name(settings.installation)

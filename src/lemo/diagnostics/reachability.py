@@ -1,4 +1,4 @@
-"""Why an engine does not answer: wrong URL, unknown host, refused connection, silence, TLS or refused password."""
+"""Explains why an engine does not answer: URL, host, refused connection, time-out, TLS or password."""
 
 import socket
 import ssl
@@ -36,16 +36,16 @@ class Address:
     """What a person does so that a certificate of one's own authority is trusted."""
 
     def missing(self, what: str, hint: str) -> Finding:
-        """The finding that the engine is not there."""
+        """The finding that the engine is unavailable."""
         return Finding(state="missing", detail=mask(f"{self.name}: {what}"), cause=mask(what), hint=mask(hint))
 
-    def _mend_away(self) -> str:
+    def _hint_refused(self) -> str:
         if self.embedded:
             return "Start the embedded engines: lemo up --detach"
         return f"Start it, or correct {self.variable}. Try it: {self.start}"
 
     def reach(self) -> Finding | None:
-        """None when something accepts a connection at the URL, else what is wrong with it."""
+        """None when something accepts a connection at the URL, else the finding with the reason."""
         try:
             parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port or self.default_port
@@ -74,12 +74,12 @@ class Address:
                 f"Look for a firewall in between, or correct {self.variable}. Try it: {self.start}",
             )
         except ConnectionRefusedError:
-            return self.missing(f"{where} refused the connection: nothing listens there.", self._mend_away())
+            return self.missing(f"{where} refused the connection: nothing listens there.", self._hint_refused())
         except OSError as error:
-            return self.missing(f"{where} is out of reach: {error.strerror or error}.", self._mend_away())
+            return self.missing(f"{where} is out of reach: {error.strerror or error}.", self._hint_refused())
         return None
 
-    def _mend_silent(self) -> str:
+    def _hint_silent(self) -> str:
         where = f"Look for an overloaded machine, or whether {self.variable} names the right port."
         return f"{where} Try it: {self.start}"
 
@@ -127,7 +127,7 @@ class Address:
         return f"openssl s_client -connect {host}:{port} </dev/null"
 
     def _speaks_tls(self) -> bool:
-        """Whether a TLS handshake succeeds at the address, of an engine that was asked without TLS."""
+        """Whether a TLS handshake succeeds at the address of an engine that was called without TLS."""
         if not self.tls_scheme or self.url.startswith(f"{self.tls_scheme}:"):
             return False
         context = ssl.create_default_context()
@@ -140,7 +140,7 @@ class Address:
             return False
 
     def explain(self, error: BaseException) -> Finding:
-        """The finding for an error that came after the connection stood: password, protocol, TLS, time-out."""
+        """The finding for an error after the connection: password, protocol, TLS or time-out."""
         text = _whole_text(error)
         lowered = text.lower()
         if any(sign in lowered for sign in _REFUSED):
@@ -161,7 +161,7 @@ class Address:
                 f"Write {self._tls_form()}. A certificate of your own: {self.authority}.",
             )
         if isinstance(error, TimeoutError) or any(sign in lowered for sign in _SILENT):
-            return self.missing("it accepted the connection and then was silent.", self._mend_silent())
+            return self.missing("it accepted the connection and then was silent.", self._hint_silent())
         if isinstance(error, LemoError) and error.hint:
             return self.missing(_short(error.message), error.hint)
         return self.missing(
@@ -232,7 +232,7 @@ def port_of(url: str, default: int) -> int:
 
 
 def _whole_text(error: BaseException) -> str:
-    """The error's text and that of everything it came from."""
+    """The texts of the error and of its causes."""
     parts: list[str] = []
     current: BaseException | None = error
     while current is not None and len(parts) < 10:

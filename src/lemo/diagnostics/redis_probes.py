@@ -1,4 +1,4 @@
-"""Questions to Redis: are its three databases there, and does it keep what it acknowledged?"""
+"""Probes of Redis: its three databases, and whether it keeps what it acknowledged."""
 
 import uuid
 from concurrent.futures import TimeoutError as Late
@@ -21,7 +21,7 @@ PROBE = Deadlines(connect=2.0, answer=2.8, retries=0)
 """How long the product's clients wait in a probe: a report takes five seconds in all."""
 
 _DOCUMENTS_SECONDS = 2.0
-"""Documents that do not answer must not make Redis look away."""
+"""Longest wait for the documents, so that they do not make Redis look unavailable."""
 
 
 def redis_address(settings: Settings, name: str = "Redis") -> Address:
@@ -42,18 +42,18 @@ def redis_address(settings: Settings, name: str = "Redis") -> Address:
 
 
 def brief_redis(settings: Settings, database: int) -> Redis:
-    """The product's own client, which gives up soon: a report must not wait for an engine to come back."""
+    """The product's own client with short time-outs: a report must not wait for an engine to restart."""
     return connect_redis(settings.redis(database), PROBE)
 
 
 def probe_redis(settings: Settings, database: int) -> Finding:
-    """Asks one of the three databases for a sign of life, and writes to it: a full one answers everything else."""
-    probe = Keys(settings.installation)("doctor", uuid.uuid4().hex)
+    """Pings one of the three databases, and writes to it: a full Redis still answers reads."""
+    probe_key = Keys(settings.installation)("doctor", uuid.uuid4().hex)
 
-    def question() -> Finding:
+    def probe() -> Finding:
         with brief_redis(settings, database) as client:
-            client.set(probe, 1, ex=10)
-            client.delete(probe)
+            client.set(probe_key, 1, ex=10)
+            client.delete(probe_key)
             facts: dict[str, Any] = client.info("server")
             keys = client.dbsize()
             other = _other_owner(settings, client) if database == 0 else None
@@ -64,11 +64,11 @@ def probe_redis(settings: Settings, database: int) -> Finding:
         version = f"Valkey {valkey}" if valkey else f"Redis {facts['redis_version']}"
         return Finding(state="ok", version=version, detail=f"{keys:,} keys in database {database}")
 
-    return probe_at(redis_address(settings, f"Redis database {database}"), question)
+    return probe_at(redis_address(settings, f"Redis database {database}"), probe)
 
 
 def _other_owner(settings: Settings, client: Redis) -> Owner | None:
-    """The installation that Redis belongs to, where that is not ours."""
+    """The installation that Redis belongs to, unless it is ours."""
     owner = owner_of(client, Keys(settings.installation))
     if owner is None:
         return None
@@ -82,16 +82,16 @@ def _other_owner(settings: Settings, client: Redis) -> Owner | None:
 
     try:
         mine = run_in_thread(ask, "doctor").result(timeout=_DOCUMENTS_SECONDS)
-    except (LemoError, Late):  # the documents' own probe tells of it
+    except (LemoError, Late):  # the probe of the documents reports it
         return None
     return owner if mine not in (None, owner.id) else None
 
 
 def probe_durability(settings: Settings) -> Finding:
-    """Looks whether Redis keeps what it acknowledged: append-only file, last write, eviction policy, replication."""
+    """Checks that Redis keeps what it acknowledged: append-only file, last write, eviction policy, replication."""
     address = redis_address(settings)
 
-    def question() -> Finding:
+    def probe() -> Finding:
         with brief_redis(settings, 0) as client:
             kept: dict[str, Any] = client.info("persistence")
             memory: dict[str, Any] = client.info("memory")
@@ -122,4 +122,4 @@ def probe_durability(settings: Settings) -> Finding:
             )
         return Finding(state="ok", version=version, detail="writes are kept, nothing is evicted")
 
-    return probe_at(address, question)
+    return probe_at(address, probe)

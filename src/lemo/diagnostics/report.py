@@ -1,4 +1,4 @@
-"""The dependency report: what was found, and its forms as table, Markdown and JSON."""
+"""The dependency report, as table, Markdown and JSON."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from rich.text import Text
 from lemo.diagnostics.dependencies import Dependency, Service
 
 State = Literal["ok", "warning", "missing", "absent"]
-"""`absent`: optional, and not set up, or nothing was there to look at."""
+"""`absent`: optional, and not set up or without data."""
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "missing": ("✗", "red"), "absent": ("–", "dim")}
 
 
 class Finding(BaseModel):
-    """What one probe found of one dependency: its state, what answered, and how to mend it (an exact command)."""
+    """The result of a probe of one dependency: its state, what answered, and a hint with the exact command."""
 
     model_config = ConfigDict(frozen=True)
 
     state: State
     version: str = ""
     latency_ms: float | None = None
-    """Milliseconds from the question to the answer, connecting included."""
+    """Milliseconds from the request to the answer, with the connection."""
     detail: str = ""
     cause: str = ""
-    """The detail without what was asked: the same for all that one engine keeps from answering."""
+    """The detail without the name of the probe, so that findings with one cause are equal."""
     hint: str = ""
 
 
@@ -42,33 +42,33 @@ class Row(Finding):
     dependency: Dependency
     required: bool
     without: str
-    """What stops while the dependency is away."""
+    """What stops without the dependency."""
 
     @property
     def fatal(self) -> bool:
-        """Whether the service does not do its work because of this row."""
+        """Whether the service cannot work because of this row."""
         return self.required and self.state == "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One cause, with the rows that suffer from it."""
+    """One cause, with all rows that it affects."""
 
     rows: tuple[Row, ...]
 
     @property
     def finding(self) -> Finding:
-        """What is wrong and how to mend it, the same for all rows."""
+        """The finding, which is the same for all rows."""
         return self.rows[0]
 
     @property
     def headline(self) -> str:
-        """What is away, and why."""
+        """What is unavailable, and why."""
         away = list(dict.fromkeys(row.dependency.value for row in self.rows))
         return self.finding.detail if len(away) == 1 else f"{'; '.join(away)}: {self.finding.cause}"
 
     def stops(self) -> Iterator[tuple[Service, str]]:
-        """For each service that suffers: what stops."""
+        """What stops, for each affected service."""
         for service in Service:
             stopped = [row.without for row in self.rows if row.service is service]
             if stopped:
@@ -84,21 +84,21 @@ class Report(BaseModel):
 
     @property
     def ok(self) -> bool:
-        """Whether everything required is there."""
+        """Whether every required dependency is available."""
         return not any(row.fatal for row in self.rows)
 
     @property
     def exit_code(self) -> int:
-        """0 when everything required is there, else 1."""
+        """0 when every required dependency is available, else 1."""
         return 0 if self.ok else 1
 
     def exit_code_if(self, strict: bool) -> int:
-        """The same, but 3 when something deserves a look and one is strict."""
+        """As `exit_code`, but 3 where `strict` and a row is a warning or missing."""
         weak = any(row.state in ("warning", "missing") for row in self.rows)
         return self.exit_code or (3 if strict and weak else 0)
 
     def problems(self) -> Iterator[Problem]:
-        """Each cause of trouble once, with the rows that suffer from it; the worst first."""
+        """Each problem once, with the rows that it affects; the worst first."""
         away = [row for row in self.rows if row.state in ("warning", "missing")]
         order = {dependency: place for place, dependency in enumerate(Dependency)}
 
@@ -111,7 +111,7 @@ class Report(BaseModel):
             yield Problem(tuple(suffering))
 
     def summary(self) -> str:
-        """One sentence: how the installation is."""
+        """The state of the installation in one sentence."""
         missing = sorted({row.dependency.value for row in self.rows if row.fatal})
         if missing:
             return f"{len(missing)} required missing: {', '.join(missing)}."
@@ -138,7 +138,7 @@ def _milliseconds(row: Finding) -> str:
 
 
 def as_table(report: Report) -> RenderableType:
-    """The report for a terminal: a table, then each trouble with its consequence and the way to mend it."""
+    """The report for a terminal: a table, then each problem with its consequences and a hint."""
     table = Table(title="Lemo doctor", title_justify="left")
     for name in ("service", "dependency", "need", "state", "version"):
         table.add_column(name, overflow="fold")
@@ -156,12 +156,12 @@ def as_table(report: Report) -> RenderableType:
             )
         table.add_section()
     lines: list[RenderableType] = [table]
-    for trouble in report.problems():
-        mark, colour = _MARKS[trouble.finding.state]
-        lines.append(Text(f"\n{mark} {trouble.headline}", style=colour))
-        lines.extend(Text(f"  {service.value}: {stops}", style="dim") for service, stops in trouble.stops())
-        if trouble.finding.hint:
-            lines.append(Text(f"  mend: {trouble.finding.hint}", style="bold"))
+    for problem in report.problems():
+        mark, colour = _MARKS[problem.finding.state]
+        lines.append(Text(f"\n{mark} {problem.headline}", style=colour))
+        lines.extend(Text(f"  {service.value}: {stops}", style="dim") for service, stops in problem.stops())
+        if problem.finding.hint:
+            lines.append(Text(f"  mend: {problem.finding.hint}", style="bold"))
     lines.append(Text(f"\n{report.summary()}", style="green" if report.ok else "red"))
     return Group(*lines)
 

@@ -1,4 +1,4 @@
-"""One bounded question to each service: does it run, and do its packages stand ready?"""
+"""Probes of the services: whether each runs, and whether its packages are installed."""
 
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,7 @@ from lemo.stores.redis.client import Keys
 
 
 def probe_packages(service: Service, settings: Settings) -> Finding:
-    """Looks the service's packages up in the environment, without importing them."""
+    """Checks that the service's packages are installed, without importing them."""
     found, absent = [], []
     for name in packages(service, settings):
         try:
@@ -36,18 +36,18 @@ def probe_packages(service: Service, settings: Settings) -> Finding:
 
 
 def probe_http(service: Service, settings: Settings) -> Finding:
-    """Asks the API or the console for `/health/live`."""
+    """Requests `/health/live` from the API or the console."""
     is_api = service is Service.api
     host = settings.api_host if is_api else settings.console_host
     port = settings.api_port if is_api else settings.console_port
-    # An address that means "every interface" is no address to call.
+    # The address of all interfaces is no address to connect to.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     variable = f"LEMO_{service.name.upper()}_PORT"
     name = "API" if is_api else "Console"
     address = Address(name, base, variable, ("http",), port, embedded=False, start=f"curl {base}/health/live")
 
-    def question() -> Finding:
+    def probe() -> Finding:
         answer = httpx.get(f"{base}/health/live", timeout=3, trust_env=False)
         if answer.status_code != 200:
             return Finding(
@@ -57,16 +57,16 @@ def probe_http(service: Service, settings: Settings) -> Finding:
             )
         return _renewal(base) if is_api else Finding(state="ok", version="running", detail=base)
 
-    finding = probe_at(address, question)
+    finding = probe_at(address, probe)
     if "refused the connection" in finding.detail:
         return finding.model_copy(update={"hint": f"lemo up --detach (or on its own: lemo {service.value})"})
     return finding
 
 
 def _renewal(base: str) -> Finding:
-    """Whether a running API reads anew what it serves, as it says itself."""
+    """Whether a running API renews its models, by its own readiness check."""
     try:
-        told = httpx.get(f"{base}/health/ready", timeout=3, trust_env=False).json()["checks"]["renewal"]
+        renewal = httpx.get(f"{base}/health/ready", timeout=3, trust_env=False).json()["checks"]["renewal"]
     except httpx.TimeoutException:
         return Finding(
             state="warning",
@@ -74,20 +74,20 @@ def _renewal(base: str) -> Finding:
             detail=f"API: {base}/health/ready does not answer within 3 s: an engine that it asks hangs.",
             hint="Look at the other rows for the engine",
         )
-    if told["works"]:
-        return Finding(state="ok", version="running", detail=f"{base}; {told['detail']}")
+    if renewal["works"]:
+        return Finding(state="ok", version="running", detail=f"{base}; {renewal['detail']}")
     return Finding(
         state="warning",
         version="running",
-        detail=f"API: {told['detail']}",
+        detail=f"API: {renewal['detail']}",
         hint="Look into the API's log for 'could not renew' and 'keeping what was loaded', then start it again",
     )
 
 
 def probe_beat(settings: Settings) -> Finding:
-    """Looks for the lock that the leading beat holds and renews, and for beats that stand by."""
+    """Checks that a beat holds the lock of the leader, and lists beats that stand by."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         keys = Keys(settings.installation)
         within = timedelta(seconds=settings.beat_lock_seconds)
         with brief_redis(settings, 0) as client:
@@ -106,11 +106,11 @@ def probe_beat(settings: Settings) -> Finding:
             state="ok", version="leading", detail=f"{leaders} holds the lock for {int(left) / 1000:.0f} s more{others}"
         )
 
-    return probe_at(redis_address(settings, "beat: the schedule's Redis"), question)
+    return probe_at(redis_address(settings, "beat: the schedule's Redis"), probe)
 
 
 def probe_flink(settings: Settings) -> Finding:
-    """Asks Flink's REST interface for its version and its running jobs; absent where no address is set."""
+    """Requests Flink's version and running jobs from its REST interface; absent without an address."""
     if not settings.flink_url:
         return Finding(
             state="absent",
@@ -129,7 +129,7 @@ def probe_flink(settings: Settings) -> Finding:
         tls_scheme="https",
     )
 
-    def question() -> Finding:
+    def probe() -> Finding:
         answer = httpx.get(f"{base}/overview", timeout=3)
         answer.raise_for_status()
         facts = answer.json()
@@ -145,4 +145,4 @@ def probe_flink(settings: Settings) -> Finding:
             )
         return Finding(state="ok", version=version, detail=f"{running} jobs run, {slots}")
 
-    return probe_at(address, question)
+    return probe_at(address, probe)

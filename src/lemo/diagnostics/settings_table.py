@@ -1,4 +1,4 @@
-"""Every setting with variable, value, default and meaning; secrets never shown."""
+"""The table of settings: variable, value, default and meaning. Secrets are masked."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from lemo.telemetry.secrets import MASK, mask
 
 
 class SettingRow(BaseModel):
-    """One setting as it is shown: the value is masked where it is secret, empty where there is none."""
+    """One setting for display. A secret value is masked, a missing value empty."""
 
     variable: str
     value: str
@@ -22,7 +22,7 @@ class SettingRow(BaseModel):
 
 
 def setting_rows(settings: Settings) -> list[SettingRow]:
-    """All settings, in the order in which they are written down."""
+    """All settings, in order of their definition."""
     return [
         SettingRow(
             variable=variable_of(name),
@@ -45,7 +45,7 @@ def shown(value: Any) -> str:
     if value is None or value == "":
         return ""
     if isinstance(value, SecretStr):
-        # Where an engine is may be shown; who may enter it may not.
+        # The address of an engine is shown, its password is not.
         secret = value.get_secret_value()
         return mask(secret) if "://" in secret else MASK if secret else ""
     if isinstance(value, list | tuple):

@@ -46,7 +46,7 @@ class WorkerState:
 def probe_worker(settings: Settings) -> Finding:
     """Whether every queue has a worker that completes a task now, or whose slots are all taken."""
 
-    def question() -> Finding:
+    def probe() -> Finding:
         states = worker_states(settings)
         if not states:
             return Finding(
@@ -66,7 +66,7 @@ def probe_worker(settings: Settings) -> Finding:
         silent = _silent_queues(settings)
         return _found(states, silent, time.monotonic() - started)
 
-    return probe_at(redis_address(settings, "worker: the broker"), question)
+    return probe_at(redis_address(settings, "worker: the broker"), probe)
 
 
 def _found(states: Sequence[WorkerState], silent: Sequence[str], seconds: float) -> Finding:

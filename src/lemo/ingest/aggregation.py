@@ -1,4 +1,4 @@
-"""Keeps the hourly aggregates up to date: marks hours before their events are written, refreshes them in a thread."""
+"""Keeps the hourly aggregates current: marks hours before their events are written, refreshes them in a thread."""
 
 import hashlib
 import queue
@@ -18,21 +18,21 @@ log = structlog.get_logger(__name__)
 REFRESH_SECONDS = 5.0
 """Shortest time between two refreshes."""
 SHARE = 0.1
-"""Largest part of the time that refreshes may take: the engine has other work."""
+"""Largest share of time for refreshes: the engine has other work."""
 ABANDONED_SECONDS = 600
-"""Marks that nobody has renewed for so long are taken over: their member died and did not come back."""
-_LOOK_SECONDS = 60.0
+"""Marks older than this are taken over: their member crashed and did not restart."""
+_TAKE_OVER_SECONDS = 60.0
 _RETRY_SECONDS = 2.0
 
 Hours = set[tuple[Scope, int]]
 
 
 class Aggregation:
-    """What one consumer does for the aggregates (docs/decisions/0011-aggregates.md).
+    """The aggregation of one consumer (docs/decisions/0011-aggregates.md).
 
-    The loop of the consumer calls `before` a write and `tick` when none is under way. The hours of a batch are marked,
-    in the present epoch, before its events are written. When it is time, `tick` hands the epoch over, whose events are
-    all written then, and begins another; the thread computes the epoch's hours and drops its marks.
+    The consumer calls `before` a write, and `tick` when no write is pending. The hours of a batch are marked in the
+    current epoch before its events are written. When a refresh is due, `tick` ends the epoch, whose events are all
+    written then. The thread computes the hours of the epoch and drops its marks.
     """
 
     def __init__(self, aggregates: Aggregates, member: str) -> None:
@@ -49,34 +49,34 @@ class Aggregation:
         self._thread = threading.Thread(target=self._run, name="aggregates", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread, which first takes up what this member left behind when it last died."""
+        """Starts the thread, which first takes over the marks that this member left when it last crashed."""
         self._thread.start()
 
     def before(self, hours: Iterable[tuple[Scope, int]]) -> None:
         """Marks the hours of events that are about to be written; raises EngineUnavailable."""
-        # A write that is tried again for long must not look abandoned.
-        known = self._marked if time.monotonic() - self._marked_at < ABANDONED_SECONDS / 5 else set()
-        fresh = set(hours) - known
-        if fresh:
-            self._aggregates.mark(self._epoch, fresh)
-            self._marked |= fresh
-            if not known:
+        # A write that is retried for long must not look abandoned.
+        marked = self._marked if time.monotonic() - self._marked_at < ABANDONED_SECONDS / 5 else set()
+        unmarked = set(hours) - marked
+        if unmarked:
+            self._aggregates.mark(self._epoch, unmarked)
+            self._marked |= unmarked
+            if not marked:
                 self._marked_at = time.monotonic()
 
     def tick(self) -> None:
-        """Hands the marked hours over if it is time; only while no write of events is under way."""
+        """Ends the epoch if a refresh is due. Call it only while no write of events is pending."""
         if self._marked and not self._busy.is_set() and time.monotonic() >= self._due:
             self._hand_over()
 
     def finish(self, seconds: float) -> None:
-        """A last refresh, if it takes no longer; what stays marked is taken up by whoever comes next."""
+        """A last refresh, within the seconds. Another member takes over what stays marked."""
         if self._marked:
             self._hand_over()
         self._handed.put(None)
         self._thread.join(seconds)
 
     def stop(self) -> None:
-        """Ends the thread after what it is at."""
+        """Ends the thread after its current refresh."""
         self._stopped.set()
         self._handed.put(None)
 
@@ -92,14 +92,14 @@ class Aggregation:
 
     def _run(self) -> None:
         self._take_over(0, self._member)
-        look = 0.0
+        next_take_over = 0.0
         while not self._stopped.is_set():
-            # By the clock: a consumer that is never idle looks too.
-            if time.monotonic() >= look:
+            # By the clock: a consumer that is never idle takes over too.
+            if time.monotonic() >= next_take_over:
                 self._take_over(ABANDONED_SECONDS)
-                look = time.monotonic() + _LOOK_SECONDS
+                next_take_over = time.monotonic() + _TAKE_OVER_SECONDS
             try:
-                handed = self._handed.get(timeout=max(0.0, look - time.monotonic()))
+                handed = self._handed.get(timeout=max(0.0, next_take_over - time.monotonic()))
             except queue.Empty:
                 continue
             if handed is None:
@@ -113,7 +113,7 @@ class Aggregation:
     def _persist(self, epoch: str, hours: Hours) -> None:
         while not self._stopped.is_set():
             try:
-                # Again, should somebody have taken us for dead and dropped our marks.
+                # Marks again, as another member may have taken the marks over.
                 self._aggregates.mark(epoch, hours)
                 self._aggregates.refresh(epoch)
             except EngineUnavailable as error:
@@ -123,11 +123,11 @@ class Aggregation:
                 return
 
     def _take_over(self, seconds: int, prefix: str = "") -> None:
-        """Refreshes what nobody else will: epochs without a sign of life for so long."""
+        """Refreshes the epochs of other processes whose marks are older than the seconds."""
         try:
             for epoch in self._aggregates.abandoned(seconds, prefix):
                 if not epoch.startswith(self._process):
                     hours = self._aggregates.refresh(epoch)
-                    log.info("took over aggregates of a member that died", hours=hours)
+                    log.info("took over aggregates of a crashed member", hours=hours)
         except EngineUnavailable as error:
-            log.warning("aggregates of members that died wait for an engine", error=error.message)
+            log.warning("aggregates of crashed members wait for an engine", error=error.message)

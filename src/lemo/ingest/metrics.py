@@ -1,4 +1,4 @@
-"""What one consumer tells Prometheus of its work: counted once a batch, never once a record."""
+"""Prometheus metrics of one consumer, updated once a batch, not once a record."""
 
 import time
 from collections import Counter as Counting
@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from lemo.ingest.sorting import Batch
+from lemo.ingest.batch import Batch
 from lemo.streams import Record
 from lemo.streams.dead_letters import fault_of
 from lemo.streams.messages import FAULTS
@@ -19,22 +19,22 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 BATCH_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000)
 """Upper limits of the histogram of batches, in records."""
 SECONDS_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Upper limits of the histogram of stages: from one message to a store that has trouble."""
-_LOOKS = 100
-"""Records of a batch whose age is looked at; in a partition they come in order, so the oldest is near one of them."""
+"""Upper limits of the histogram of stages: from one message to a slow store."""
+_SAMPLES = 100
+"""Records of a batch whose age is read. Records of a partition are in order, so one of them is near the oldest."""
 
 
 class ConsumerMetrics:
-    """The measures of one consumer. Labels are few by design: tenants and scenarios are in `lemo stats`.
+    """The metrics of one consumer. Labels are few by design: tenants and scenarios are in `lemo stats`.
 
-    A batch is counted when it is committed, so one that is read again after a crash counts once in each process. Safe
-    to use from the thread that reads and the one that writes.
+    A batch is counted when it is committed, so a process counts each batch once. Safe for the reading and the writing
+    thread.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._held: deque[int] = deque()
-        """Of each batch that is polled and not committed, in order: Unix ms of its oldest record."""
+        self._uncommitted: deque[int] = deque()
+        """Unix ms of the oldest record of each batch that is polled and not committed, in order."""
         self._batches = Histogram(
             "lemo_consumer_batch_records", "Records of a batch.", registry=self.registry, buckets=BATCH_BUCKETS
         )
@@ -53,7 +53,7 @@ class ConsumerMetrics:
             ("contents",),
             registry=self.registry,
         )
-        # Every label is there from the start: a count that is born with 1 looks to Prometheus like no change.
+        # Every time series begins with 0. Prometheus sees no increase in a series that begins with 1.
         self._seconds = {stage: seconds.labels(stage) for stage in STAGES}
         self._items, self._events = (records.labels(kind) for kind in ("items", "events"))
         self._same, self._other = (repeated.labels(contents) for contents in ("same", "other"))
@@ -66,21 +66,21 @@ class ConsumerMetrics:
 
     @contextmanager
     def stage(self, stage: Stage, work: Sized) -> Iterator[None]:
-        """Times a stage; one that had no work, or failed, is not counted."""
+        """Times a stage. A stage without work, or that failed, is not counted."""
         started = time.perf_counter()
         yield
         if len(work):
             self._seconds[stage].observe(time.perf_counter() - started)
 
     def polled(self, records: Sequence[Record], seconds: float) -> None:
-        """The log handed over records, after so long, waiting for the first one included."""
+        """Counts a poll, and its seconds, with the wait for the first record."""
         if records:
             self._seconds["read"].observe(seconds)
-            self._held.append(min(record.timestamp for record in records[:: max(1, len(records) // _LOOKS)]))
+            self._uncommitted.append(min(record.timestamp for record in records[:: max(1, len(records) // _SAMPLES)]))
 
     def committed(self, records: Sequence[Record], batch: Batch) -> None:
-        """The records polled first, of those not committed yet, are done with."""
-        self._held.popleft()
+        """Counts the oldest uncommitted batch as committed."""
+        self._uncommitted.popleft()
         self._batches.observe(len(records))
         self._events.inc(batch.event_records)
         self._items.inc(len(records) - batch.event_records)
@@ -90,6 +90,6 @@ class ConsumerMetrics:
             self._dead[fault].inc(count)
 
     def _oldest_age(self) -> float:
-        # A copy, because the consumer goes on while Prometheus asks.
-        held = self._held.copy()
-        return max(0.0, time.time() - min(held) / 1000) if held else 0.0
+        # A copy: the consumer changes the queue while Prometheus reads it.
+        uncommitted = self._uncommitted.copy()
+        return max(0.0, time.time() - min(uncommitted) / 1000) if uncommitted else 0.0

@@ -1,4 +1,4 @@
-"""What the consumer remembers of tenants and scenarios, so that not every message costs a read."""
+"""The consumer's cache of tenants and scenarios."""
 
 import re
 import time
@@ -12,14 +12,14 @@ from lemo.streams.messages import BadMessage
 
 _WELL_FORMED = re.compile(ACTION_PATTERN).fullmatch
 _SECONDS = 5.0
-"""How long a scenario is remembered, and so how long changed rules may go unnoticed. New ones are seen at once."""
+"""Lifetime of a cached scenario, and so the longest delay of changed rules. New scenarios are seen at once."""
 
 
 class ScenarioCache:
     """Tenants and scenarios as of the current batch.
 
-    What is not found is looked up again with each batch: all messages of a batch were published before it is read, so
-    a scenario that was created before its first message is always seen.
+    Missing ones are looked up again with each batch. Messages of a batch were published before it is read, so a
+    scenario that was created before its first message is always found.
     """
 
     def __init__(self, tenants: Tenants, scenarios: Scenarios) -> None:
@@ -28,32 +28,32 @@ class ScenarioCache:
         self._actions: dict[Scope, dict[str, ActionRule]] = {}
         self._read_in_batch: set[Scope] = set()
         self._missing: set[Scope] = set()
-        self._there: dict[str, bool] = {}
-        self._forget_at = 0.0
+        self._exists: dict[str, bool] = {}
+        self._expires_at = 0.0
 
     def begin_batch(self) -> None:
-        """Forgets what was not found, and now and then everything."""
+        """Drops entries of what was not found, and all entries when their lifetime ends."""
         self._read_in_batch.clear()
         self._missing.clear()
-        self._there = {tenant_id: True for tenant_id, there in self._there.items() if there}
-        if time.monotonic() >= self._forget_at:
+        self._exists = {tenant_id: True for tenant_id, exists in self._exists.items() if exists}
+        if time.monotonic() >= self._expires_at:
             self._actions.clear()
-            self._there.clear()
-            self._forget_at = time.monotonic() + _SECONDS
+            self._exists.clear()
+            self._expires_at = time.monotonic() + _SECONDS
 
     def has_tenant(self, tenant_id: str) -> bool:
         """Whether the tenant exists."""
-        there = self._there.get(tenant_id)
-        if there is None:
-            there = self._there[tenant_id] = self._tenants.exists(tenant_id)
-        return there
+        exists = self._exists.get(tenant_id)
+        if exists is None:
+            exists = self._exists[tenant_id] = self._tenants.exists(tenant_id)
+        return exists
 
     def check(self, scope: Scope) -> dict[str, ActionRule]:
         """The actions of the scenario; raises BadMessage unless tenant and scenario exist."""
         return self._actions.get(scope) or self._look_up(scope)
 
     def rule(self, scope: Scope, action: str) -> ActionRule:
-        """What the scenario makes of an action; raises BadMessage unless tenant, scenario and action exist."""
+        """The rule of an action in a scenario; raises BadMessage unless tenant, scenario and action exist."""
         actions = self.check(scope)
         if action not in actions and scope not in self._read_in_batch:
             actions = self._look_up(scope)
@@ -66,7 +66,7 @@ class ScenarioCache:
         return actions[action]
 
     def in_history(self, tenant_id: str, scenario_id: str, action: str) -> bool | None:
-        """Whether such events belong into recent histories; None for what is unknown or ill-formed."""
+        """Whether events of the action belong into recent histories; None for an unknown or ill-formed action."""
         try:
             rule = self.rule(Scope(tenant_id, scenario_id), action)
         except BadMessage:

@@ -1,4 +1,4 @@
-"""The loop of the consumer: poll, sort, write, commit; nothing is committed that is not written."""
+"""The loop of the consumer: poll, read, write, commit. Only what is written is committed."""
 
 import random
 import threading
@@ -13,10 +13,10 @@ import structlog
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.ingest.aggregation import Aggregation
+from lemo.ingest.batch import Batch, read_batch
 from lemo.ingest.metrics import ConsumerMetrics
+from lemo.ingest.pending_write import PendingWrite
 from lemo.ingest.scenario_cache import ScenarioCache
-from lemo.ingest.sorting import Batch, sort
-from lemo.ingest.writing import Writing
 from lemo.stores.connect import Stores
 from lemo.streams import Log, Reader, Record, nothing
 from lemo.streams.dead_letters import publish_dead_letters
@@ -27,33 +27,33 @@ log = structlog.get_logger(__name__)
 
 MOST_RECORDS = 20_000
 _FIRST_RECORDS = 100
-"""Polled at first, before it is known how large messages are."""
+"""Size of the first batch, before the size of messages is known."""
 _BATCH_BYTES = 16_000_000
-"""Of one batch; two are in memory at a time, one being written and one being read."""
+"""Size of a batch in bytes. Two are in memory: one is written while one is read."""
 _POLL_SECONDS = 1.0
 _POLL_WHILE_WRITING = 0.05
 _HOLD_EVERY = 0.5
-_LEAVING_SECONDS = 20.0
-"""How long what is under way may take when partitions are handed over or the service stops."""
+_HAND_OVER_SECONDS = 20.0
+"""Longest wait for the pending write when partitions are revoked or the service stops."""
 _LONGEST_WAIT = 10.0
-_TELL_EVERY = 10.0
+_LOG_SECONDS = 10.0
 _LAST_REFRESH_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
 
 class _Stopped(Exception):
-    """The service was told to stop while it waited for an engine."""
+    """The service was stopped while it waited for an engine."""
 
 
 class Consumer:
-    """Takes in items and events until `stop` is set.
+    """Writes items and events from the log to the stores until `stop` is set.
 
-    Every write may be repeated without effect, so a batch whose write failed half-way, or that is delivered again after
-    a crash, leads to the same state. `on_items` is called for each scope of which items were written.
+    Every write is idempotent. A batch whose write failed half-way, or that is delivered again after a crash, leads to
+    the same state. `on_items` is called for each scope whose items were written.
 
-    While one batch is written, the next one is read and sorted. A store that is away holds up both: then the reader
-    holds, which keeps its place in the group, until the store is back.
+    While one batch is written, the next one is polled and read. An unavailable store stops both. The reader then
+    holds, which keeps its membership of the group, until the store is back.
     """
 
     def __init__(
@@ -67,65 +67,65 @@ class Consumer:
         self._stop = stop or threading.Event()
         self._aggregation = Aggregation(stores.aggregates, member)
         self._topics = Topics(self._settings)
-        self._known = ScenarioCache(stores.tenants, stores.scenarios)
+        self._scenarios = ScenarioCache(stores.tenants, stores.scenarios)
         self._publisher = stores.log.publisher()
         self._reader: Reader | None = None
-        self._writing: Writing | None = None
-        self._uncommitted: list[Writing] = []
-        """Written, oldest first; committed together, because offsets would go back if one came after a newer one."""
+        self._pending: PendingWrite | None = None
+        self._uncommitted: list[PendingWrite] = []
+        """Written batches, oldest first. They are committed in order, as offsets must not go back."""
         self._limit = _FIRST_RECORDS
         self._done = {"items": 0, "events": 0, "dead_letters": 0, "ids_with_other_contents": 0}
-        self._told = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def run(self) -> None:
-        """Runs until `stop` is set; what is not committed then is delivered again to whoever comes next."""
+        """Runs until `stop` is set. Records that are not committed then are delivered again to the next member."""
         ingest: Log = self._stores.log
         topics, tenants = self._topics.fixed, self._topics.tenant_prefix
         try:
-            self._persist("start", self._prepare)
+            self._retry("start", self._prepare)
             self._aggregation.start()
             self._reader = ingest.reader(
                 topics, self._settings.kafka_group, self._member, self._finish_in_time, prefix=tenants
             )
-            engine = self._persist("start", ingest.ping)
+            engine = self._retry("start", ingest.ping)
             shown = [*topics, f"{tenants}*"]
             log.info("ready", log=engine, topics=shown, group=self._settings.kafka_group, member=self._member)
             while not self._stop.is_set():
                 self._step(self._reader)
             self._finish_in_time()
-            if self._writing is None:
+            if self._pending is None:
                 self._aggregation.finish(_LAST_REFRESH_SECONDS)
         except _Stopped:
             log.warning("stopped while an engine was away; the unfinished batch will be delivered again")
         finally:
             self._aggregation.stop()
-            self._writing, self._uncommitted = None, []  # what is not committed by now will not be
+            self._pending, self._uncommitted = None, []  # not committed: they are delivered again
             if self._reader is not None:
                 self._reader.close()
             self._publisher.close()
-            self._tell()
+            self._log_progress()
 
     def _prepare(self) -> None:
-        """Asks every engine for a sign of life, and makes what is missing in it."""
+        """Pings every engine, and creates missing tables and topics."""
         self._stores.documents.ping()
         self._stores.events.migrate()
         self._stores.log.create_topics([*self._topics.fixed, *self._topics.written])
 
     def _step(self, reader: Reader) -> None:
-        seconds = _POLL_WHILE_WRITING if self._writing else _POLL_SECONDS
-        records = self._persist("read the log", lambda: self._poll(reader, seconds))
+        seconds = _POLL_WHILE_WRITING if self._pending else _POLL_SECONDS
+        records = self._retry("read the log", lambda: self._poll(reader, seconds))
         if records:
-            batch = self._persist("read scenarios", lambda: self._sort(records))
+            batch = self._retry("read scenarios", lambda: self._read(records))
             self._await_written()
-            self._writing = Writing(records, batch, self._write_until_done)
+            self._pending = PendingWrite(records, batch, self._write_until_done)
             self._limit = _next_limit(records)
-            self._persist("commit", self._commit)
-        elif self._writing and self._writing.wait(0):
+            self._retry("commit", self._commit)
+        elif self._pending and self._pending.wait(0):
             self._finish()
-        elif self._writing is None:
+        elif self._pending is None:
             self._aggregation.tick()
-        if time.monotonic() - self._told > _TELL_EVERY:
-            self._tell()
+        if time.monotonic() - self._logged_at > _LOG_SECONDS:
+            self._log_progress()
 
     def _poll(self, reader: Reader, seconds: float) -> Sequence[Record]:
         started = time.perf_counter()
@@ -133,32 +133,32 @@ class Consumer:
         self.metrics.polled(records, time.perf_counter() - started)
         return records
 
-    def _sort(self, records: Sequence[Record]) -> Batch:
+    def _read(self, records: Sequence[Record]) -> Batch:
         with self.metrics.stage("sort", records):
-            return sort(records, self._topics, self._known)
+            return read_batch(records, self._topics, self._scenarios)
 
     def _finish(self) -> None:
-        """Waits until the batch under way is written, and commits it."""
+        """Waits until the pending batch is written, and commits it."""
         self._await_written()
-        self._persist("commit", self._commit)
+        self._retry("commit", self._commit)
 
     def _await_written(self) -> None:
-        """Waits for the batch under way, however long the stores take to write it."""
-        while (writing := self._writing) and not writing.wait(_HOLD_EVERY):
+        """Waits until the pending batch is written, however long that takes."""
+        while (pending := self._pending) and not pending.wait(_HOLD_EVERY):
             self._hold()
-        self._no_longer_writing()
+        self._mark_written()
 
-    def _no_longer_writing(self) -> None:
-        if self._writing:
-            self._uncommitted.append(self._writing)
-            self._writing = None
+    def _mark_written(self) -> None:
+        if self._pending:
+            self._uncommitted.append(self._pending)
+            self._pending = None
 
     def _finish_in_time(self) -> None:
-        """The same before partitions go to another member: in the middle of a poll, and not for ever."""
-        if self._writing and not self._writing.wait(_LEAVING_SECONDS):
-            log.warning("the batch under way is not written yet; whoever reads its partitions next does it again")
+        """Commits before partitions go to another member. Waits a limited time for the pending batch."""
+        if self._pending and not self._pending.wait(_HAND_OVER_SECONDS):
+            log.warning("the pending batch is not written yet; the next member reads it again")
         else:
-            self._no_longer_writing()
+            self._mark_written()
         try:
             self._commit()
         except EngineUnavailable as error:
@@ -178,13 +178,13 @@ class Consumer:
             self._uncommitted = []
 
     def _hold(self) -> None:
-        # A log that is away too is heard of when it is read again.
+        # An unavailable log is reported by the next poll.
         with suppress(EngineUnavailable):
             if self._reader:
                 self._reader.hold()
 
     def _hold_for(self, seconds: float) -> bool:
-        """Waits for the time, or until told to stop, and says which."""
+        """Waits for the time or the stop. Returns whether the service is stopped."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._hold()
@@ -193,8 +193,8 @@ class Consumer:
         return self._stop.is_set()
 
     def _write_until_done(self, batch: Batch) -> None:
-        # An engine that comes back may come back empty.
-        self._persist("write", lambda: self._write(batch), before_retry=self._prepare, wait=self._stop.wait)
+        # An engine may be empty after a restart.
+        self._retry("write", lambda: self._write(batch), before_retry=self._prepare, wait=self._stop.wait)
 
     def _write(self, batch: Batch) -> None:
         stores = self._stores
@@ -209,14 +209,14 @@ class Consumer:
                 stores.availability.add(scope, [item for item, _ in written], [moment for _, moment in written])
                 stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
         self._aggregation.before(batch.hours())
-        # Two engines work at once, each on what does not concern the other.
-        remembering = run_in_thread(lambda: self._remember(batch), "history")
+        # The event store and Redis are written in parallel.
+        history_write = run_in_thread(lambda: self._write_history(batch), "history")
         try:
             with stage("events", batch.events):
                 stores.events.insert(batch.events)
         finally:
-            wait([remembering])
-        remembering.result()
+            wait([history_write])
+        history_write.result()
         self._aggregation.tick()
         with stage("dead-letters", batch.dead):
             publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
@@ -227,21 +227,21 @@ class Consumer:
         for scope in batch.items:
             self._on_items(scope)
 
-    def _remember(self, batch: Batch) -> None:
+    def _write_history(self, batch: Batch) -> None:
         with self.metrics.stage("history", batch.in_history):
             self._stores.history.add(batch.in_history)
-            self._stores.seen.add(batch.barring)
+            self._stores.seen.add(batch.filtering)
 
-    def _persist(
+    def _retry(
         self,
         doing: str,
         call: Callable[[], Answer],
         before_retry: Callable[[], None] = nothing,
         wait: Callable[[float], bool] | None = None,
     ) -> Answer:
-        """Calls until the engines answer, waiting longer each time; raises _Stopped when told to stop meanwhile.
+        """Retries the call with backoff until the engines answer; raises _Stopped when the service is stopped.
 
-        `wait` waits for so many seconds and says whether it was told to stop; without it, the reader holds meanwhile.
+        `wait` waits some seconds and returns whether the service is stopped. Without it, the reader holds meanwhile.
         """
         attempt = 0
         while True:
@@ -250,7 +250,7 @@ class Consumer:
                     before_retry()
                 answer = call()
             except EngineUnavailable as error:
-                # Jitter, so that many consumers do not come back in the same moment.
+                # Jitter, so that many consumers do not retry at the same moment.
                 seconds = random.uniform(0.5, 1.0) * min(_LONGEST_WAIT, 0.5 * 2**attempt)
                 attempt = min(attempt + 1, 10)
                 log.warning("an engine is away, trying again", doing=doing, error=str(error), seconds=round(seconds, 1))
@@ -261,15 +261,15 @@ class Consumer:
                     log.info("the engines are back", doing=doing)
                 return answer
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         if any(self._done.values()):
-            log.info("taken in", **self._done, seconds=round(time.monotonic() - self._told, 1))
+            log.info("taken in", **self._done, seconds=round(time.monotonic() - self._logged_at, 1))
         self._done = dict.fromkeys(self._done, 0)
-        self._told = time.monotonic()
+        self._logged_at = time.monotonic()
 
 
 def _next_limit(records: Sequence[Record]) -> int:
-    """How many records to ask for, so that a batch of large messages still fits into memory."""
+    """Size of the next poll, so that a batch of large messages fits into memory."""
     sample = records[::10]
     mean = sum(len(record.value) for record in sample) / len(sample)
     return max(10, min(MOST_RECORDS, int(_BATCH_BYTES / max(mean, 1.0))))

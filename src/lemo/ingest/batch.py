@@ -1,4 +1,4 @@
-"""Sorts a batch of records into items, events and dead letters."""
+"""Reads and checks a batch of records: items, events and dead letters to write."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -23,28 +23,28 @@ from lemo.streams.topics import Topics
 
 @dataclass(slots=True)
 class Batch:
-    """What is to be written."""
+    """The contents of a batch, to be written."""
 
     items: dict[Scope, dict[str, tuple[Item, int]]] = field(default_factory=dict)
-    """By scope and item id: the newest version in the batch, and the Unix ms of its arrival."""
+    """By scope and item id: the newest version in the batch, and its arrival in Unix ms."""
     events: EventColumns = field(default_factory=EventColumns)
     in_history: EventColumns = field(default_factory=EventColumns)
-    """Those of the events that belong into their user's recent history."""
-    barring: EventColumns = field(default_factory=EventColumns)
-    """Those of the events after which their item is not to be recommended to the user again."""
+    """The events that belong into the recent history of their users."""
+    filtering: EventColumns = field(default_factory=EventColumns)
+    """The events whose items must not be recommended to their users again."""
     dead: list[Message] = field(default_factory=list)
     taken: list[tuple[Scope, Item, Record]] = field(default_factory=list)
-    """Every good item with the record that brought it, also those that a newer version in the batch outdid."""
+    """Every valid item with its record, also items with a newer version in the batch."""
     rejected: list[tuple[Scope, Result]] = field(default_factory=list)
-    """The results of items that were refused."""
+    """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
-    """Events left out because the batch brought their id before."""
+    """Events left out because their id is in the batch already."""
     event_records: int = 0
-    """How many of the records came from topics of events."""
+    """Number of records from topics of events."""
 
     @property
     def item_count(self) -> int:
-        """Items to write."""
+        """Number of items to write."""
         return sum(len(items) for items in self.items.values())
 
     def hours(self) -> set[tuple[Scope, int]]:
@@ -59,16 +59,16 @@ class Batch:
         return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
     def results(self, accepted: Mapping[Scope, Collection[str]]) -> list[Message]:
-        """What became of the items, when of those to write the ones with the `accepted` ids were stored."""
-        told = list(self.rejected)
+        """The results of all items, where the store accepted the items with the `accepted` ids."""
+        results = list(self.rejected)
         for scope, item, record in self.taken:
             stored = item is self.items[scope][item.item_id][0] and item.item_id in accepted[scope]
             version = item_version(item, record.timestamp)
-            told.append((scope, taken_result(record, item.item_id, version, accepted=stored)))
-        return result_messages(told)
+            results.append((scope, taken_result(record, item.item_id, version, accepted=stored)))
+        return result_messages(results)
 
     def add_item(self, scope: Scope, item: Item, record: Record) -> None:
-        """Takes the item in, unless the batch holds a newer version of it."""
+        """Adds the item, unless the batch has a newer version of it."""
         self.taken.append((scope, item, record))
         arrived_ms = record.timestamp
         items = self.items.setdefault(scope, {})
@@ -77,9 +77,9 @@ class Batch:
             items[item.item_id] = (item, arrived_ms)
 
 
-def sort(records: Sequence[Record], topics: Topics, known: ScenarioCache) -> Batch:
-    """Reads and checks every record. A bad one becomes a dead letter and touches no other."""
-    known.begin_batch()
+def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache) -> Batch:
+    """Reads and checks every record. An invalid record becomes a dead letter and affects no other."""
+    scenarios.begin_batch()
     batch = Batch()
     events: dict[str | None, list[Record]] = {}
     owners: dict[str, str | None] = {}
@@ -87,48 +87,50 @@ def sort(records: Sequence[Record], topics: Topics, known: ScenarioCache) -> Bat
         topic = record.topic
         if topic in topics.items:
             try:
-                _take_items(record, known, batch)
+                _take_items(record, scenarios, batch)
             except BadMessage as error:
-                batch.dead.append(_refused(record, error, known))
-                claimed = _shown_to(error, known)
-                # A name that nobody checked may be as long as the message.
-                scope = Scope(claimed.tenant_id, claimed.scenario_id[:LONGEST_ID])
+                batch.dead.append(_dead_letter(record, error, scenarios))
+                scope = _dead_letter_scope(error, scenarios)
+                # The claimed name is not checked, and may be as long as the message.
+                scope = Scope(scope.tenant_id, scope.scenario_id[:LONGEST_ID])
                 batch.rejected += ((scope, result) for result in refused_results(record, error))
         else:
             if topic not in owners:
-                # A topic by prefix whose ending cannot be a tenant's name carries nobody's events, not everybody's.
+                # A topic with an ending that no tenant can have carries no tenant's events.
                 owners[topic] = None if topic == topics.events else topic.removeprefix(topics.tenant_prefix)
             events.setdefault(owners[topic], []).append(record)
-    for owner, theirs in events.items():
-        batch.event_records += len(theirs)
-        batch.events.extend(_take_events(theirs, owner, known, batch.dead))
+    for owner, owned in events.items():
+        batch.event_records += len(owned)
+        batch.events.extend(_take_events(owned, owner, scenarios, batch.dead))
     batch.events, batch.repeats = batch.events.once()
     columns = batch.events
-    acts = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
-    in_history = {act: bool(known.in_history(*act)) for act in set(acts)}
-    batch.in_history = columns if all(in_history.values()) else columns.where([in_history[act] for act in acts])
-    rules = {act: known.rule_of(*act) for act in in_history}
+    actions = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
+    in_history = {action: bool(scenarios.in_history(*action)) for action in set(actions)}
+    batch.in_history = (
+        columns if all(in_history.values()) else columns.where([in_history[action] for action in actions])
+    )
+    rules = {action: scenarios.rule_of(*action) for action in in_history}
     if all(rule is not None and rule.seen for rule in rules.values()):
-        batch.barring = columns
+        batch.filtering = columns
     else:
-        batch.barring = columns.where(
-            [_bars(rules[act], value) for act, value in zip(acts, columns.value, strict=True)]
+        batch.filtering = columns.where(
+            [_filters(rules[action], value) for action, value in zip(actions, columns.value, strict=True)]
         )
     return batch
 
 
-def _bars(rule: ActionRule | None, value: float | None) -> bool:
-    """Whether the item is kept from the user, at least until the events say that a later opinion spoke for it."""
+def _filters(rule: ActionRule | None, value: float | None) -> bool:
+    """Whether the item is filtered for the user, at least until a later positive event is read from the event store."""
     return rule is not None and (rule.seen or interaction_weight(rule, value) < 0)
 
 
 def _take_events(
-    records: Sequence[Record], owner: str | None, known: ScenarioCache, dead: list[Message]
+    records: Sequence[Record], owner: str | None, scenarios: ScenarioCache, dead: list[Message]
 ) -> EventColumns:
-    """The good events of the records. Those of a tenant's own topic (`owner`) may be of no other tenant."""
+    """The valid events of the records. Records of a tenant's own topic (`owner`) must be of that tenant."""
 
     def is_known(tenant_id: str, scenario_id: str, action: str) -> bool:
-        return owner in (None, tenant_id) and known.in_history(tenant_id, scenario_id, action) is not None
+        return owner in (None, tenant_id) and scenarios.in_history(tenant_id, scenario_id, action) is not None
 
     def read_slowly(index: int) -> tuple[Scope, Event] | None:
         try:
@@ -141,9 +143,9 @@ def _take_events(
                     "other-tenant",
                 )
             check_arrival(scope, event, records[index].timestamp)
-            known.rule(scope, event.action)
+            scenarios.rule(scope, event.action)
         except BadMessage as error:
-            dead.append(_refused(records[index], error, known, owner))
+            dead.append(_dead_letter(records[index], error, scenarios, owner))
             return None
         return scope, event
 
@@ -156,9 +158,9 @@ def _take_events(
     )
 
 
-def _take_items(record: Record, known: ScenarioCache, batch: Batch) -> None:
+def _take_items(record: Record, scenarios: ScenarioCache, batch: Batch) -> None:
     message = read_item_message(record.value)
-    known.check(message.scope)
+    scenarios.check(message.scope)
     for item in message.items:
         batch.add_item(message.scope, item, record)
     batch.rejected += (
@@ -178,14 +180,14 @@ def _take_items(record: Record, known: ScenarioCache, batch: Batch) -> None:
     )
 
 
-def _refused(record: Record, error: BadMessage, known: ScenarioCache, owner: str | None = None) -> Message:
-    """The dead letter of the topic's tenant where the topic is one's own, else of the tenant that it claims."""
-    scope = _shown_to(error, known, owner)
+def _dead_letter(record: Record, error: BadMessage, scenarios: ScenarioCache, owner: str | None = None) -> Message:
+    """The dead letter of a record: of the tenant of the topic, else of the tenant that the record claims."""
+    scope = _dead_letter_scope(error, scenarios, owner)
     return dead_letter(record, error, tenant_id=scope.tenant_id, scenario_id=scope.scenario_id)
 
 
-def _shown_to(error: BadMessage, known: ScenarioCache, owner: str | None = None) -> Scope:
-    """The claimed scenario, of a tenant that exists: the topic's own, else the claimed one, else none."""
+def _dead_letter_scope(error: BadMessage, scenarios: ScenarioCache, owner: str | None = None) -> Scope:
+    """The claimed scenario, with the tenant of the topic, else the claimed tenant if it exists, else none."""
     claimed = error.scope or Scope("")
     tenant_id = owner or claimed.tenant_id
-    return Scope(tenant_id if tenant_id and known.has_tenant(tenant_id) else "", claimed.scenario_id)
+    return Scope(tenant_id if tenant_id and scenarios.has_tenant(tenant_id) else "", claimed.scenario_id)

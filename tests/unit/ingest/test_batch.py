@@ -4,7 +4,7 @@ import json
 
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.ingest.sorting import Batch
+from lemo.ingest.batch import Batch
 from lemo.streams import Record
 
 SCOPE = Scope("tenant", "shop")
