@@ -1,4 +1,4 @@
-"""How long it takes until a fault is mended: measured by fault tests, told at the end of the run."""
+"""Recovery times: measured by the fault tests, printed at the end of the run."""
 
 import time
 from collections.abc import Iterator

@@ -39,15 +39,15 @@ def lacking(name: str, servers: object) -> tuple[str, str]:
     """The URL of a server in the contents of servers.json, and why it cannot be used (empty: it can)."""
     known = servers.get(name) if isinstance(servers, dict) else None
     if not isinstance(known, dict) or not known:
-        return "", f"{name} was not started. Mend: scripts/services up"
+        return "", f"{name} was not started. Fix: scripts/services up"
     if "missing" in known:
-        return "", f"{name}: {known['missing']}. Mend: {known.get('mend') or 'scripts/services up'}"
+        return "", f"{name}: {known['missing']}. Fix: {known.get('hint') or 'scripts/services up'}"
     url = str(known["url"])
     if url.startswith("/"):
-        return url, "" if Path(url).exists() else f"{name}: {url} is gone. Mend: scripts/services up"
+        return url, "" if Path(url).exists() else f"{name}: {url} is gone. Fix: scripts/services up"
     address = urlsplit(url if "://" in url else f"tcp://{url}")
     if not listens(address.port or 0):
-        return "", f"{name} does not answer on {url}. Mend: scripts/services up"
+        return "", f"{name} does not answer on {url}. Fix: scripts/services up"
     return url, ""
 
 

@@ -49,7 +49,7 @@ class Lack:
 
 
 def debian(what: str, *packages: str) -> Lack:
-    """A lack that Debian's packages mend."""
+    """A missing program that Debian packages provide."""
     return Lack(what, f"apt-get install -y {' '.join(packages)}", packages)
 
 

@@ -19,7 +19,7 @@ class Failed(Exception):
     """An engine could not be had; `reason` says why and `hint` what to do."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
-        super().__init__(f"{reason}. Mend: {hint}" if hint else reason)
+        super().__init__(f"{reason}. Fix: {hint}" if hint else reason)
         self.reason = reason
         self.hint = hint
 

@@ -1,4 +1,4 @@
-"""What a power cut or a bad disk leaves behind: what can be made anew is, what cannot is mended, and both are told."""
+"""Damage by a power cut or a bad disk: derived data is made again, other data is repaired, and both are reported."""
 
 import random
 import subprocess

@@ -1,4 +1,4 @@
-"""Dead letters: every kind of bad message becomes one, and once its cause is mended it can be sent on its way again."""
+"""Dead letters: every kind of bad message becomes one, and can be replayed once its cause is fixed."""
 
 import json
 from collections.abc import Iterator

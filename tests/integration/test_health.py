@@ -8,28 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lemo.embedded.health import MISSES, Check, Patience
+from lemo.embedded.health import MISSES, Check, MissedAnswers
 
 LOOKS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 
 
 @given(LOOKS)
 def test_only_silence_in_a_row_after_an_answer_counts(looks: list[tuple[bool, bool]]) -> None:
-    patience = Patience(MISSES)
+    missed = MissedAnswers(MISSES)
     answered_once, silent = False, 0
     for answered, late in looks:
-        gave_up = patience.gave_up(7, answered, late)
+        gave_up = missed.gave_up(7, answered, late)
         silent = 0 if answered or late else silent + answered_once
         answered_once = answered_once or answered
         assert gave_up == (silent >= MISSES)
 
 
 def test_another_process_starts_with_a_clean_slate() -> None:
-    patience = Patience(2)
-    patience.gave_up(1, True, False)
-    assert not patience.gave_up(1, False, False)
-    assert not patience.gave_up(2, False, False)
-    assert not any(patience.gave_up(2, False, False) for _ in range(50))
+    missed = MissedAnswers(2)
+    missed.gave_up(1, True, False)
+    assert not missed.gave_up(1, False, False)
+    assert not missed.gave_up(2, False, False)
+    assert not any(missed.gave_up(2, False, False) for _ in range(50))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from workers import SWITCH, TRAINING, WorkerSite, worker_site
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 LIMIT = 30
-"""Seconds within which each of these faults is to be mended."""
+"""Seconds within which each of these faults must be over."""
 OUTAGE = timedelta(seconds=60)
 
 

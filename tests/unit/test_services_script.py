@@ -1,4 +1,4 @@
-"""`scripts/services`: says what is missing and how to mend it, and stops only what it started."""
+"""`scripts/services`: says what is missing and how to fix it, and stops only what it started."""
 
 import json
 import os
@@ -101,8 +101,8 @@ def test_an_unknown_engine_is_wrong_use(services: Services) -> None:
 @pytest.mark.parametrize(
     ("known", "why"),
     [
-        ({}, "redis was not started. Mend: scripts/services up"),
-        ({"redis": {"missing": "redis-server missing", "hint": "apt"}}, "redis: redis-server missing. Mend: apt"),
+        ({}, "redis was not started. Fix: scripts/services up"),
+        ({"redis": {"missing": "redis-server missing", "hint": "apt"}}, "redis: redis-server missing. Fix: apt"),
         ({"redis": {"url": "redis://127.0.0.1:1"}}, "redis does not answer on redis://127.0.0.1:1"),
         ({"redis": {"url": "/no/such"}}, "redis: /no/such is gone"),
     ],

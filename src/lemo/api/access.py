@@ -15,7 +15,7 @@ SCENARIO_SECONDS = 5.0
 
 
 class Access:
-    """Looks up keys and scenarios, remembers them for seconds, and longer while the document store is away."""
+    """Looks up keys and scenarios, caches them for seconds, and longer while the document store is away."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores

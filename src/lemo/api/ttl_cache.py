@@ -25,7 +25,7 @@ class _Entry(Generic[_Value]):
 class TtlCache(Generic[_Key, _Value]):
     """Values by key for `seconds`, at most `capacity` of them. Safe for threads.
 
-    What is not there (None) is not remembered, so that a key or scenario made a moment ago is found. Past its time a
+    What is not there (None) is not cached, so that a key or scenario made a moment ago is found. Past its time a
     value is asked for anew by one caller, and stays while the store cannot say.
     """
 

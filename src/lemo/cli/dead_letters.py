@@ -68,7 +68,7 @@ def replay_dead_letters(
     unassigned: Unassigned = False,
     format: FormatOption = Format.table,
 ) -> None:
-    """Publish dead letters again, as they came, to the topics they came from: once their cause is mended.
+    """Publish dead letters again, with their original bytes, to their original topics: once their cause is fixed.
 
     They are not listed any more then; what fails again comes back as a new one. Replaying twice is harmless, since
     items and events count once. Exit code 1 where all of them stay. E.g. `lemo dead-letters replay --scenario shop

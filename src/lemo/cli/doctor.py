@@ -1,4 +1,4 @@
-"""`lemo doctor`: what is missing, what stops without it, and how to mend it."""
+"""`lemo doctor`: what is missing, what stops without it, and how to fix it."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -41,7 +41,7 @@ def doctor(
     interval: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two reports of --watch.")] = 5,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 when something deserves a look.")] = False,
 ) -> None:
-    """Examine every service's dependencies: reachable or not, version, what stops without it, how to mend it.
+    """Examine every service's dependencies: reachable or not, version, what stops without it, how to fix it.
 
     A report takes five seconds at most. Exit code 0 when everything required is there (warnings do not count), 1 when
     something required is missing, 2 for wrong use or a wrong setting; with --strict 3 when there are warnings only.

@@ -32,7 +32,7 @@ from lemo.cli import (
 )
 from lemo.cli.demo.command import demo
 from lemo.cli.output import messages
-from lemo.cli.session import mend_of
+from lemo.cli.session import hint_of
 from lemo.diagnostics.unknown_settings import report_unknown_settings
 from lemo.domain.errors import LemoError
 from lemo.embedded.open_files import raise_limit
@@ -48,7 +48,7 @@ app = typer.Typer(
 
     Start with [bold]lemo up[/], then [bold]lemo scenarios create shop --template ecommerce[/],
     [bold]lemo import items items.csv --scenario shop[/] and [bold]lemo import events events.csv --scenario shop[/].
-    [bold]lemo doctor[/] says what is missing and how to mend it.""",
+    [bold]lemo doctor[/] says what is missing and how to fix it.""",
     epilog="Exit codes: 0 fine, 1 failed, 2 wrong use. Settings: lemo settings.",
 )
 
@@ -101,12 +101,12 @@ def options(
 
 
 def main() -> NoReturn:
-    """Runs the command line; an error that a person can mend is told in words, with exit code 1 (2: wrong use)."""
+    """Runs the command line; prints a LemoError as message and hint, with exit code 1 (2: wrong use)."""
     try:
         app()
     except LemoError as error:
         messages.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
-        if hint := mend_of(error):
+        if hint := hint_of(error):
             messages.print(f"[bold]What to do:[/] {escape(hint)}", soft_wrap=True)
         sys.exit(2 if isinstance(error, WrongSettingsFile) else 1)
     except ValidationError as error:

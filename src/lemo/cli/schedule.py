@@ -1,4 +1,4 @@
-"""`lemo schedule`: when the jobs run, and steering that."""
+"""`lemo schedule`: shows and changes when the jobs run."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,7 +112,7 @@ def run_entry(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and fail if it failed.")] = False,
     format: FormatOption = Format.table,
 ) -> None:
-    """Start an entry now, paused or not, without touching its times: the same as `lemo jobs run`."""
+    """Start an entry now, paused or not, without changing its times: the same as `lemo jobs run`."""
     jobs.run(entry, scenario, wait, format=format)
 
 
@@ -124,7 +124,7 @@ def history(
     format: FormatOption = Format.table,
 ) -> None:
     """Show who changed what and when, and what held before and after."""
-    changes = _steering(*_open()).history(entry, scenario, limit)
+    changes = _service(*_open()).history(entry, scenario, limit)
     if format is Format.json:
         show([change.model_dump(exclude={"row"}) for change in changes], format)
         return
@@ -142,12 +142,12 @@ def _line(change: "ScheduleChange") -> Row:
 
 
 def _change(entry: str, scenario: str, setting: "Setting", format: Format) -> None:
-    steered = _steering(*_open()).change(entry, scenario, setting)
-    if steered.change is None:
+    result = _service(*_open()).change(entry, scenario, setting)
+    if result.change is None:
         messages.print("Nothing to change: it is so already.")
-    if steered.note:
-        messages.print(steered.note)
-    show_one(steered.schedule.model_dump(), format, "Schedule")
+    if result.note:
+        messages.print(result.note)
+    show_one(result.schedule.model_dump(), format, "Schedule")
 
 
 def _open() -> "tuple[Stores, str]":
@@ -156,7 +156,7 @@ def _open() -> "tuple[Stores, str]":
     return connected()
 
 
-def _steering(stores: "Stores", tenant_id: str) -> "ScheduleService":
+def _service(stores: "Stores", tenant_id: str) -> "ScheduleService":
     from lemo.cli.operator import operator
     from lemo.scheduling.service import ScheduleService
 

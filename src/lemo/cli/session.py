@@ -1,4 +1,4 @@
-"""What a command begins with: the stores that it works on, whose key it is, and a first look whether all of it runs."""
+"""How a command starts: it opens the stores, reads the tenant of the key, and checks that the engines answer."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal
@@ -43,8 +43,8 @@ def is_kept(settings: "Settings", service: str) -> bool:
     return any(state.name == service for state in supervisor.status(settings))
 
 
-def mend_of(error: LemoError) -> str:
-    """What to do about an error. Where engines of this machine are away because nothing was started, that is said."""
+def hint_of(error: LemoError) -> str:
+    """What to do about an error; how to start the engines of this machine where nothing was started."""
     if not isinstance(error, EngineUnavailable):
         return error.hint
     from lemo.embedded import supervisor

@@ -20,9 +20,9 @@ SESSION_SECONDS = 12 * 3600
 class Access:
     """Decides for every page whose data it shows."""
 
-    def __init__(self, settings: Settings, facts: Queries) -> None:
+    def __init__(self, settings: Settings, queries: Queries) -> None:
         self._settings = settings
-        self._facts = facts
+        self._queries = queries
         self.needs_login = not is_loopback(settings.console_host)
 
     async def tenant(self) -> str | None:
@@ -40,7 +40,7 @@ class Access:
     async def visitor(self, path: str, **parameters: str) -> tuple[str, list[str]] | None:
         """The tenant of this visitor and the names of its scenarios, for the page at `path` with these parameters.
 
-        None when there is nothing to draw any more: he has been sent to the login page, or been told what is wrong,
+        None when there is nothing to draw any more: the visitor was sent to the login page, or saw an error,
         such as that the address names a scenario that does not exist, or a parameter that the page does not take.
         """
         tenant_id = None
@@ -48,7 +48,7 @@ class Access:
             tenant_id = await self.tenant()
             if tenant_id is None:
                 return None
-            scenarios = await run.io_bound(self._facts.scenario_names, tenant_id) or []
+            scenarios = await run.io_bound(self._queries.scenario_names, tenant_id) or []
             _check_address(parameters, scenarios)
             return tenant_id, scenarios
         except LemoError as error:
@@ -83,7 +83,7 @@ class Access:
             ui.button("Log in 登录", on_click=enter).props("unelevated no-caps").classes("mt-4")
 
     def _tenant_of(self, key: str) -> str:
-        tenant_id = self._facts.stores.tenants.tenant_of(key.strip())
+        tenant_id = self._queries.stores.tenants.tenant_of(key.strip())
         if tenant_id is None:
             raise WrongCredential("This key is unknown.", "Check it for a missing character.")
         return tenant_id

@@ -26,8 +26,8 @@ SETTLED_SECONDS = 0.25
 class ExplorePage:
     """The explorer of one visitor."""
 
-    def __init__(self, facts: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str, user: str) -> None:
-        self._facts = facts
+    def __init__(self, queries: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str, user: str) -> None:
+        self._queries = queries
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
         self._scenario = scenario or scenarios[0]
@@ -81,7 +81,7 @@ class ExplorePage:
     async def _offer(self, text: str) -> None:
         """Offers users whose id contains the text; what was typed meanwhile makes the answer void."""
         try:
-            users = await run.io_bound(self._facts.recent_users, self._scope, text)
+            users = await run.io_bound(self._queries.recent_users, self._scope, text)
         except LemoError:
             users = []  # any user may be typed; why the events are away stands on the overview
         if users is None or (self._input.value or "").strip() != text:
@@ -130,7 +130,7 @@ class ExplorePage:
         address = "/explore?" + urlencode({"scenario": self._scenario, "user": self._user})
         ui.navigate.history.replace(address)
         try:
-            self._found = await run.io_bound(self._facts.explore, self._scope, self._user, self._n)
+            self._found = await run.io_bound(self._queries.explore, self._scope, self._user, self._n)
         except LemoError as error:
             self._found = error
         self.answer.refresh()
@@ -209,7 +209,7 @@ class ExplorePage:
         self.similar.refresh()
         self._dialog.open()
         try:
-            self._similar = await run.io_bound(self._facts.similar, self._scope, shown.item_id, SIMILAR)
+            self._similar = await run.io_bound(self._queries.similar, self._scope, shown.item_id, SIMILAR)
         except LemoError as error:
             self._similar = error
         self.similar.refresh()
@@ -300,7 +300,7 @@ def _unseen(item: Item) -> str:
     return "not published yet 未发布" if item.published_at and item.published_at > now else "expired 已过期"
 
 
-async def explore_page(facts: Queries, access: Access, scenario: str, user: str) -> None:
+async def explore_page(queries: Queries, access: Access, scenario: str, user: str) -> None:
     """Draws the explorer for whoever asks."""
     visitor = await access.visitor("/explore", scenario=scenario, user=user)
     if visitor is None:
@@ -310,4 +310,4 @@ async def explore_page(facts: Queries, access: Access, scenario: str, user: str)
         if not scenarios:
             banner("There is no scenario yet.", "lemo scenarios create shop --template ecommerce", WEAK)
             return
-        ExplorePage(facts, tenant_id, scenarios, scenario, user).build()
+        ExplorePage(queries, tenant_id, scenarios, scenario, user).build()

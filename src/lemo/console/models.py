@@ -36,8 +36,8 @@ class _Seen:
 class ModelsPage:
     """The models of one visitor's scenario; the page renews itself every five seconds."""
 
-    def __init__(self, facts: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
-        self._facts = facts
+    def __init__(self, queries: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+        self._queries = queries
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
         self._scenario = scenario or scenarios[0]
@@ -86,7 +86,7 @@ class ModelsPage:
         self.changes.refresh()
 
     def _look(self) -> _Seen:
-        stores = self._facts.stores
+        stores = self._queries.stores
         return _Seen(
             attempt(lambda: registered(stores, self._scope, SHOWN)),
             attempt(lambda: stores.model_changes.history(self._scope, SHOWN)),
@@ -168,27 +168,27 @@ class ModelsPage:
                             ui.label(text).classes("break-words")
 
     def _ask_promote(self, version: str) -> None:
-        self._ask(f"Put {version} in service?", lambda: promote(self._facts.stores, self._scope, version, self._by))
+        self._ask(f"Put {version} in service?", lambda: promote(self._queries.stores, self._scope, version, self._by))
 
     def _ask_rollback(self) -> None:
         models = self._seen.models if self._seen else []
         target = next((each.version for each in models if each.rollback), "") if isinstance(models, list) else ""
-        self._ask(f"Roll back to {target}?", lambda: rollback(self._facts.stores, self._scope, self._by))
+        self._ask(f"Roll back to {target}?", lambda: rollback(self._queries.stores, self._scope, self._by))
 
-    def _ask(self, question: str, act: Callable[[], ModelChange | None]) -> None:
-        self._question.text, self._wanted = question, act
+    def _ask(self, question: str, action: Callable[[], ModelChange | None]) -> None:
+        self._question.text, self._wanted = question, action
         self._dialog.open()
 
     async def _confirm(self) -> None:
-        act = self._wanted
+        action = self._wanted
         self._dialog.close()
-        if act is None:
+        if action is None:
             return
-        told = await run.io_bound(lambda: attempt(act))
-        if isinstance(told, LemoError):
-            ui.notify(str(told), type="negative", multi_line=True, timeout=10_000)
+        result = await run.io_bound(lambda: attempt(action))
+        if isinstance(result, LemoError):
+            ui.notify(str(result), type="negative", multi_line=True, timeout=10_000)
         else:
-            text = f"{told.version} serves now 已上线" if told else "It served already 无变化"
+            text = f"{result.version} serves now 已上线" if result else "It served already 无变化"
             ui.notify(text, type="positive")
         await self.renew()
 
@@ -211,7 +211,7 @@ def _segments(model: RegisteredModel) -> str:
     )
 
 
-async def models_page(facts: Queries, access: Access, scenario: str) -> None:
+async def models_page(queries: Queries, access: Access, scenario: str) -> None:
     """Draws the models for whoever asks."""
     visitor = await access.visitor("/models", scenario=scenario)
     if visitor is None:
@@ -219,6 +219,6 @@ async def models_page(facts: Queries, access: Access, scenario: str) -> None:
     tenant_id, scenarios = visitor
     with frame("/models", tenant_id, may_leave=access.needs_login):
         if scenarios:
-            ModelsPage(facts, tenant_id, scenarios, scenario).build()
+            ModelsPage(queries, tenant_id, scenarios, scenario).build()
         else:
             nothing("There is no scenario yet: `lemo scenarios create` makes one. 尚无场景。")

@@ -8,7 +8,7 @@ from nicegui import run, ui
 
 from lemo.console.access import Access
 from lemo.console.health import Health
-from lemo.console.queries import Overview, Queries, ScenarioFacts
+from lemo.console.queries import Overview, Queries, ScenarioCounts
 from lemo.console.schedule import next_run
 from lemo.console.theme import (
     COLOURS,
@@ -62,8 +62,8 @@ _WORDS = {"ok": "fine", "warning": "look at it", "missing": "not there", "absent
 class OverviewPage:
     """The overview of one visitor; it renews itself every ten seconds, and draws only what has changed."""
 
-    def __init__(self, facts: Queries, health: Health, tenant_id: str) -> None:
-        self._facts = facts
+    def __init__(self, queries: Queries, health: Health, tenant_id: str) -> None:
+        self._queries = queries
         self._health = health
         self._tenant_id = tenant_id
         self._report: Report | None = None
@@ -88,7 +88,7 @@ class OverviewPage:
             self._asking = False
 
     async def _renew_data(self) -> None:
-        overview = await run.io_bound(self._facts.overview, self._tenant_id)
+        overview = await run.io_bound(self._queries.overview, self._tenant_id)
         if overview is not None:
             self._overview = overview
             self.data.refresh()
@@ -125,14 +125,14 @@ class OverviewPage:
                 for dependency, english, chinese in _ENGINES:
                     _engine(english, chinese, found[dependency])
         if report:
-            self._troubles(report)
+            self._problems(report)
 
-    def _troubles(self, report: Report) -> None:
+    def _problems(self, report: Report) -> None:
         problems = list(report.problems())
         if not problems:
             return
         with ui.element("section").classes("lemo-card w-full"):
-            heading("To mend", "待处理")
+            heading("To fix", "待处理")
             for trouble in problems:
                 with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
                     with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
@@ -193,7 +193,7 @@ def _scenarios(overview: Overview) -> None:
     with ui.element("section").classes("lemo-card w-full"):
         with ui.row().classes("items-center justify-between w-full"):
             heading("Scenarios", "推荐场景")
-            if not isinstance(overview.lag, LemoError):  # a log that does not answer is told of by the services
+            if not isinstance(overview.lag, LemoError):  # the services report a log that does not answer
                 with (
                     ui.row()
                     .classes("items-center gap-1 text-sm text-slate-500")
@@ -220,23 +220,23 @@ def _scenarios(overview: Overview) -> None:
             "",
         )
         with table(names, numbers=(1, 2, 3, 5)):
-            for facts in overview.scenarios:
-                _scenario(facts)
+            for scenario in overview.scenarios:
+                _scenario(scenario)
     if overview.counting:
         trouble(overview.counting)
 
 
-def _scenario(facts: ScenarioFacts) -> None:
+def _scenario(scenario: ScenarioCounts) -> None:
     with ui.element("tr"):
         with ui.element("td"), ui.row().classes("items-center gap-2"):
-            ui.label(facts.scenario_id).classes("font-medium")
-            ui.label(facts.template).classes("lemo-label")
-        for count in (facts.items, facts.users, facts.events):
+            ui.label(scenario.scenario_id).classes("font-medium")
+            ui.label(scenario.template).classes("lemo-label")
+        for count in (scenario.items, scenario.users, scenario.events):
             _number(count)
-        cell(stamp(facts.newest) or "–")
-        _number(facts.dead_letters)
+        cell(stamp(scenario.newest) or "–")
+        _number(scenario.dead_letters)
         with ui.element("td"):
-            ui.link("Explore 探索", f"/explore?scenario={facts.scenario_id}").classes(
+            ui.link("Explore 探索", f"/explore?scenario={scenario.scenario_id}").classes(
                 "text-amber-700 whitespace-nowrap"
             )
 
@@ -244,7 +244,7 @@ def _scenario(facts: ScenarioFacts) -> None:
 def _troubled(states: Sequence[JobState] | LemoError) -> None:
     """Jobs that are overdue or fail; nothing at all where all is well."""
     if isinstance(states, LemoError) or not states:
-        return  # the documents that do not answer are told of once, by the scenarios
+        return  # the scenarios already report documents that do not answer
     with ui.element("section").classes("lemo-card w-full"):
         with ui.row().classes("items-center gap-3 mb-1"):
             heading("Jobs in trouble", "任务告警")
@@ -337,7 +337,7 @@ def _number(count: int | None) -> None:
     cell("–" if count is None else f"{count:,}", number=True)
 
 
-async def overview_page(facts: Queries, health: Health, access: Access) -> None:
+async def overview_page(queries: Queries, health: Health, access: Access) -> None:
     """Draws the overview for whoever asks."""
     try:
         tenant_id = await access.tenant()
@@ -349,5 +349,5 @@ async def overview_page(facts: Queries, health: Health, access: Access) -> None:
     if tenant_id is None:
         return
     with frame("/", tenant_id, may_leave=access.needs_login):
-        page = OverviewPage(facts, health, tenant_id)
+        page = OverviewPage(queries, health, tenant_id)
         page.build()

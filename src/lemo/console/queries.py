@@ -1,4 +1,4 @@
-"""What the pages show, read from the stores of one tenant; plain calls, to be run outside the event loop."""
+"""Reads what the pages show from the stores of one tenant. The calls block, so run them outside the event loop."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
-class ScenarioFacts:
+class ScenarioCounts:
     """One scenario and its counts; a count is None while its engine is away."""
 
     scenario_id: str
@@ -51,7 +51,7 @@ class ScenarioFacts:
 class Overview:
     """All of the overview but the state of the services; a part that could not be read holds its error."""
 
-    scenarios: list[ScenarioFacts] | LemoError
+    scenarios: list[ScenarioCounts] | LemoError
     counting: LemoError | None
     """Why some counts are missing."""
     schedule: list[ScheduleRow] | LemoError
@@ -152,13 +152,13 @@ class Queries:
     def _troubled(self, tenant_id: str) -> list[JobState]:
         return [state for state in job_states(self.stores, [tenant_id]) if state.overdue or state.failing]
 
-    def _scenarios(self, tenant_id: str) -> tuple[list[ScenarioFacts], LemoError | None]:
+    def _scenarios(self, tenant_id: str) -> tuple[list[ScenarioCounts], LemoError | None]:
         asked = _begun(lambda: self._dead_letters(tenant_id))
-        facts = []
+        counts = []
         events_away: LemoError | None = None
         for scenario in self.stores.scenarios.list(tenant_id):
             scope = Scope(tenant_id, scenario.scenario_id)
-            # An engine that did not answer once is not asked again for every scenario.
+            # An engine that did not answer is not asked again for the next scenarios.
             users, events, newest = None, None, None
             if events_away is None:
                 behaviour = attempt(partial(self._behaviour, scope))
@@ -166,8 +166,8 @@ class Queries:
                     events_away = behaviour
                 else:
                     users, events, newest = behaviour
-            facts.append(
-                ScenarioFacts(
+            counts.append(
+                ScenarioCounts(
                     scenario_id=scenario.scenario_id,
                     template=scenario.template,
                     items=self.stores.items.count(scope),
@@ -179,8 +179,8 @@ class Queries:
             )
         dead = asked.result()
         if isinstance(dead, LemoError):
-            return facts, dead
-        return [replace(each, dead_letters=dead[each.scenario_id]) for each in facts], events_away
+            return counts, dead
+        return [replace(each, dead_letters=dead[each.scenario_id]) for each in counts], events_away
 
     def _behaviour(self, scope: Scope) -> tuple[int, int, int | None]:
         """Users, events, and Unix ms of the newest event."""
@@ -223,13 +223,13 @@ class Queries:
         return ShownItem(item_id, items.get(item_id)), _shown(answer, items), answer.degraded
 
     def _items(self, scope: Scope, ids: Sequence[str]) -> dict[str, Item]:
-        """Titles are a nicety: an answer without them is still an answer."""
+        """Where the documents are away, pages show ids instead of titles."""
         found = attempt(lambda: self.stores.items.get_many(scope, list(dict.fromkeys(ids))))
         return {} if isinstance(found, LemoError) else found
 
 
 def attempt(read: Callable[[], _Value]) -> _Value | LemoError:
-    """The value, or the error that a person can be told."""
+    """The value, or the LemoError."""
     try:
         return read()
     except LemoError as error:

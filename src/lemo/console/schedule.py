@@ -48,12 +48,12 @@ class _Seen:
 class SchedulePage:
     """The schedule of one visitor; it renews itself every five seconds."""
 
-    def __init__(self, facts: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
-        self._facts = facts
+    def __init__(self, queries: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+        self._queries = queries
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
         self._scenario = scenario
-        self._steering = ScheduleService(facts.stores, tenant_id, f"{tenant_id}, console")
+        self._service = ScheduleService(queries.stores, tenant_id, f"{tenant_id}, console")
         self._seen: _Seen | None = None
         self._edited: ScheduleRow | None = None
 
@@ -87,8 +87,8 @@ class SchedulePage:
 
     def _look(self) -> _Seen:
         return _Seen(
-            attempt(lambda: schedule_overview(self._facts.stores, self._tenant_id, self._scenario)),
-            attempt(lambda: self._steering.history(scenario_id=self._scenario, limit=CHANGES)),
+            attempt(lambda: schedule_overview(self._queries.stores, self._tenant_id, self._scenario)),
+            attempt(lambda: self._service.history(scenario_id=self._scenario, limit=CHANGES)),
         )
 
     async def _chose(self, event: ValueChangeEventArguments[str]) -> None:
@@ -110,7 +110,7 @@ class SchedulePage:
         with table(names, numbers=(4,)):
             for row in self._seen.rows:
                 self._entry(row)
-        if not self._scenario and not self._steering.may_change_defaults:
+        if not self._scenario and not self._service.may_change_defaults:
             nothing("These times hold for all tenants. Choose a scenario to change its own. 选择场景以修改其时间。")
 
     def _entry(self, row: ScheduleRow) -> None:
@@ -136,18 +136,18 @@ class SchedulePage:
                 self._buttons(row)
 
     def _buttons(self, row: ScheduleRow) -> None:
-        steers = bool(row.scenario_id) or self._steering.may_change_defaults
+        may_change = bool(row.scenario_id) or self._service.may_change_defaults
         word = "Resume 恢复" if row.paused else "Pause 暂停"
 
         async def pause() -> None:
             await self._change(row, Setting(paused=not row.paused))
 
-        for icon, text, act, allowed in (
-            ("edit", "Edit 编辑", lambda: self._edit(row), steers),
-            ("play_arrow" if row.paused else "pause", word, pause, steers),
+        for icon, text, action, allowed in (
+            ("edit", "Edit 编辑", lambda: self._edit(row), may_change),
+            ("play_arrow" if row.paused else "pause", word, pause, may_change),
             ("bolt", "Run now 立即运行", lambda: self._run(row), True),
         ):
-            button: ui.button = ui.button(icon=icon, on_click=act).props("flat round dense color=secondary")
+            button: ui.button = ui.button(icon=icon, on_click=action).props("flat round dense color=secondary")
             button.props["aria-label"] = f"{text}: {row.entry}"
             button.tooltip(text)
             button.set_enabled(allowed)
@@ -239,27 +239,27 @@ class SchedulePage:
 
     async def _change(self, row: ScheduleRow, setting: Setting) -> bool:
         def change() -> str:
-            steered = self._steering.change(row.entry, row.scenario_id, setting)
-            return steered.note or ("Saved 已保存" if steered.change else "It was so already 无变化")
+            result = self._service.change(row.entry, row.scenario_id, setting)
+            return result.note or ("Saved 已保存" if result.change else "It was so already 无变化")
 
         return await self._tell(change)
 
     async def _run(self, row: ScheduleRow) -> None:
         def start() -> str:
-            count = len(run_now(self._facts.stores, self._tenant_id, row.entry, row.scenario_id))
+            count = len(run_now(self._queries.stores, self._tenant_id, row.entry, row.scenario_id))
             return f"Queued for {count} scenario{'' if count == 1 else 's'} 已加入队列"
 
         await self._tell(start)
 
-    async def _tell(self, act: Callable[[], str]) -> bool:
-        """Does it outside the event loop, and says what became of it; whether it worked."""
-        told = await run.io_bound(lambda: attempt(act))
-        if isinstance(told, LemoError):
-            ui.notify(str(told), type="negative", multi_line=True, timeout=10_000)
-        elif told:
-            ui.notify(told, type="positive")
+    async def _tell(self, action: Callable[[], str]) -> bool:
+        """Runs the action outside the event loop and shows its result; returns whether it succeeded."""
+        result = await run.io_bound(lambda: attempt(action))
+        if isinstance(result, LemoError):
+            ui.notify(str(result), type="negative", multi_line=True, timeout=10_000)
+        elif result:
+            ui.notify(result, type="positive")
         await self.renew()
-        return not isinstance(told, LemoError)
+        return not isinstance(result, LemoError)
 
 
 def _last(row: ScheduleRow) -> None:
@@ -285,11 +285,11 @@ def next_run(row: ScheduleRow) -> str:
     return ago(row.next_run) if row.next_run > datetime.now(UTC) else "now"
 
 
-async def schedule_page(facts: Queries, access: Access, scenario: str) -> None:
+async def schedule_page(queries: Queries, access: Access, scenario: str) -> None:
     """Draws the schedule for whoever asks."""
     visitor = await access.visitor("/schedule", scenario=scenario)
     if visitor is None:
         return
     tenant_id, scenarios = visitor
     with frame("/schedule", tenant_id, may_leave=access.needs_login):
-        SchedulePage(facts, tenant_id, scenarios, scenario).build()
+        SchedulePage(queries, tenant_id, scenarios, scenario).build()

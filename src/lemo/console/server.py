@@ -27,27 +27,27 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Serves the console until the process is told to stop; raises Conflict when the port is taken."""
+    """Serves the console until the process is stopped; raises Conflict when the port is taken."""
     check_port(settings.console_host, settings.console_port)
-    facts = Queries(settings)
+    queries = Queries(settings)
     health = Health(settings)
-    access = Access(settings, facts)
+    access = Access(settings, queries)
 
     @ui.page("/", title="Lemo")
     async def overview() -> None:
-        await overview_page(facts, health, access)
+        await overview_page(queries, health, access)
 
     @ui.page("/explore", title="Explore · Lemo")
     async def explore(scenario: str = "", user: str = "") -> None:
-        await explore_page(facts, access, scenario, user)
+        await explore_page(queries, access, scenario, user)
 
     @ui.page("/schedule", title="Schedule · Lemo")
     async def schedule(scenario: str = "") -> None:
-        await schedule_page(facts, access, scenario)
+        await schedule_page(queries, access, scenario)
 
     @ui.page("/models", title="Models · Lemo")
     async def models(scenario: str = "") -> None:
-        await models_page(facts, access, scenario)
+        await models_page(queries, access, scenario)
 
     if access.needs_login:
         ui.page("/login", title="Log in · Lemo")(access.login_page)
@@ -60,7 +60,7 @@ def serve(settings: Settings) -> None:
         return {"status": "ok"}
 
     app.on_startup(_expect_departures)
-    app.on_shutdown(facts.close)
+    app.on_shutdown(queries.close)
     log.info("console listens", address=f"http://{settings.console_host}:{settings.console_port}")
     ui.run(
         host=settings.console_host,

@@ -123,7 +123,7 @@ def probe_dead_letters(settings: Settings) -> Finding:
             state="warning",
             version=f"{count:,}",
             detail=detail,
-            hint="See why, mend the cause, and send them again: lemo dead-letters list, lemo dead-letters replay",
+            hint="See why, fix the cause, and send them again: lemo dead-letters list, lemo dead-letters replay",
         )
 
     return probe_at(log_address(settings, "dead letters: the ingest log"), probe)

@@ -161,7 +161,7 @@ def as_table(report: Report) -> RenderableType:
         lines.append(Text(f"\n{mark} {problem.headline}", style=colour))
         lines.extend(Text(f"  {service.value}: {stops}", style="dim") for service, stops in problem.stops())
         if problem.finding.hint:
-            lines.append(Text(f"  mend: {problem.finding.hint}", style="bold"))
+            lines.append(Text(f"  fix: {problem.finding.hint}", style="bold"))
     lines.append(Text(f"\n{report.summary()}", style="green" if report.ok else "red"))
     return Group(*lines)
 

@@ -23,12 +23,12 @@ class RecommendedItem(BaseModel):
 
     @property
     def because(self) -> str | None:
-        """The id of the touched item in the reason, where it names one."""
+        """The id of the item of the history in the reason, where it names one."""
         found = _BECAUSE.match(self.reason)
         return found[1] if found else None
 
     def reason_by_title(self, titles: Mapping[str, str]) -> str:
-        """The reason for people: with the title of the touched item where it has one."""
+        """The reason with the title in place of the id, where the item has one."""
         title = titles.get(self.because, "") if self.because else ""
         return f'because of "{title}"' if title else self.reason
 

@@ -18,34 +18,34 @@ Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
 
 
 class Weighing(NamedTuple):
-    """A rule as four numbers: see `interaction_weight`."""
+    """A rule as four numbers, read by `interaction_weight`."""
 
     weight: float
     liked_from: float
-    """From this value on the event says `weight`."""
+    """From this value on the event has the weight `weight`."""
     disliked_to: float
-    """Otherwise, up to this value, it says the opposite of `weight`; between the two it says nothing."""
+    """Otherwise, up to this value, it has the weight `-weight`; between the two it has 0."""
     without_value: float
-    """What an event without a value says."""
+    """The weight of an event without a value."""
 
 
 class ActionRule(BaseModel):
-    """What an action says about a user's taste."""
+    """How interactions of one action are weighed."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     weight: Annotated[float, Field(ge=-100, le=100)]
-    """How much one such event says: 0 nothing (an impression), below 0 dislike."""
+    """Weight of one such event: 0 for neutral ones (an impression), below 0 for dislikes."""
     min_value: float | None = None
-    """Below this `value` the event does not speak for the item (a play under 30 s), but the item counts as seen."""
+    """Below this `value` the event has no positive weight (a play under 30 s), but the item counts as seen."""
     dislike_value: float | None = None
-    """At or below this `value` the event speaks against the item, with the weight turned round."""
+    """At or below this `value` the event has the negative of the weight."""
     scale: Scale | Literal["auto"] | None = None
     """For ratings: the least and the greatest `value` there is, or `auto` to learn them from the scenario's ratings.
-    The upper part of the scale speaks for the item, the lower against it, the middle and no value say nothing.
+    The upper part of the scale is positive, the lower part negative; the middle and a missing value are neutral.
     `min_value` and `dislike_value`, where given, take the place of the scale's own limits."""
     learnt: Scale | None = None
-    """What `auto` stands for; set by the jobs, and absent before the first ratings: then they say nothing."""
+    """What `auto` stands for; set by the jobs, and absent before the first ratings, which are neutral then."""
     seen: bool = True
     """Whether the item counts as seen, and so is not recommended to the user again."""
 

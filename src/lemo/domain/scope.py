@@ -10,7 +10,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Scope:
-    """A (tenant, scenario) pair, the first argument of everything that touches data.
+    """A (tenant, scenario) pair, the first argument of everything that reads or writes data.
 
     What belongs to a whole tenant (its scenarios, its runs) has an empty scenario; what belongs to
     the installation (the tenants, the keys) is in `SYSTEM`.

@@ -1,4 +1,4 @@
-"""Mends the end of Valkey's append-only file: after a power cut it may end in NUL bytes or other blocks never written.
+"""Repairs the end of Valkey's append-only file, which after a power cut may hold NUL bytes or other unwritten blocks.
 
 Valkey itself cuts off a last command that is not whole. Of bytes that are no command it only says to use
 `valkey-check-aof`, which its wheel lacks, and ends. What stands behind the last whole command was never acknowledged:
@@ -101,12 +101,12 @@ def _command_end(data: mmap.mmap, at: int) -> int | None:
 def _number(data: mmap.mmap, mark: bytes, at: int) -> tuple[int, int] | None:
     """The number in the line at `at`, and where the next line begins; None where the file ends first."""
     line = data.find(b"\r\n", at, at + _LONGEST_NUMBER)
-    said = data[at:line] if line >= 0 else data[at : at + _LONGEST_NUMBER].removesuffix(b"\r")
-    if said and (said[:1] != mark or not (said[1:].isdigit() or (line < 0 and said == mark))):
+    text = data[at:line] if line >= 0 else data[at : at + _LONGEST_NUMBER].removesuffix(b"\r")
+    if text and (text[:1] != mark or not (text[1:].isdigit() or (line < 0 and text == mark))):
         raise _NoCommandError
     if line < 0 and len(data) - at >= _LONGEST_NUMBER:
         raise _NoCommandError
-    return (int(said[1:]), line + 2) if line >= 0 else None
+    return (int(text[1:]), line + 2) if line >= 0 else None
 
 
 def _last_increment(folder: Path) -> Path | None:

@@ -51,7 +51,7 @@ def _open(path: str) -> Session:
 
 
 _CONFIGURATION = """<clickhouse><merge_tree>
-  <!-- Damaged parts keep no table from loading: they are detached, set aside and told. -->
+  <!-- Damaged parts keep no table from loading: they are detached, set aside and reported. -->
   <max_suspicious_broken_parts>1000000</max_suspicious_broken_parts>
   <max_suspicious_broken_parts_bytes>1000000000000000</max_suspicious_broken_parts_bytes>
   <!-- An insert is on the disk when it is acknowledged. -->
@@ -156,7 +156,7 @@ class Engine:
         try:
             yield file
         finally:
-            with suppress(OSError):  # of a full disk, which has been told already
+            with suppress(OSError):  # of a full disk, which was reported already
                 file.close()
 
     def session(self, url: Mapping[str, str], read_only: bool) -> Session:

@@ -1,4 +1,4 @@
-"""Damaged definitions of chDB's tables, any of which keeps the whole engine from starting: mended from copies.
+"""Damaged definitions of chDB's tables, any of which keeps the whole engine from starting: repaired from copies.
 
 The engine keeps a copy of each definition beside its data, from its last good start and each change of a table on.
 """

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-# https://clickhouse.com/docs/interfaces/http: parameters that steer the transport; every other one is a setting.
+# https://clickhouse.com/docs/interfaces/http: parameters of the transport; every other one is a setting.
 # Each request stands alone here, so sessions (and their temporary tables) are not among what is offered.
 TRANSPORT_PARAMETERS = frozenset(
     {"query", "database", "query_id", "user", "password", "quota_key", "role", "default_format"}

@@ -1,4 +1,4 @@
-"""Damaged parts of chDB's tables: set aside, so that all other rows can be read, and told with what was lost.
+"""Damaged parts of chDB's tables: set aside, so that all other rows can be read, and reported with what was lost.
 
 chDB itself detaches at its start parts whose files are missing or too short. Bytes that changed in place it notices
 when a query reads them, and then fails that query, each time.

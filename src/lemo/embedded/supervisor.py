@@ -61,7 +61,7 @@ class Supervised:
 
 
 Watch = Callable[[Program, str], None]
-"""Told of each program's state while the start waits: `ready`, or the supervisor's word for it."""
+"""Called with each program's state while the start waits: `ready`, or the supervisor's word for it."""
 
 
 def running(settings: Settings) -> int | None:
@@ -183,8 +183,8 @@ def launch(
             deadline = time.monotonic() + _ANSWER_SECONDS
             while not status(settings):
                 if child.poll() is not None or time.monotonic() > deadline:
-                    said = output.read_text(errors="replace").strip()
-                    raise LemoError(f"The supervisor did not start. {said}", f"See {folder.log}.")
+                    text = output.read_text(errors="replace").strip()
+                    raise LemoError(f"The supervisor did not start. {text}", f"See {folder.log}.")
                 time.sleep(_POLL_SECONDS)
         except BaseException:
             child.terminate()
@@ -236,7 +236,7 @@ def last_lines(supervised: Supervised, name: str, count: int = 15) -> list[str]:
 def start(
     settings: Settings, programs: Sequence[Program] | None = None, watch: Watch = lambda _program, _state: None
 ) -> Supervised:
-    """Starts everything and returns when all of it is ready; what cannot become ready is stopped again, and told."""
+    """Starts everything and returns when all of it is ready; stops and reports what does not become ready."""
     supervised = launch(settings, programs)
     try:
         wait_ready(supervised, watch)

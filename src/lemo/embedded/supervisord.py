@@ -1,4 +1,4 @@
-"""The supervisor process: the `supervisor` package's own server, with a log for each and patience without end.
+"""The supervisor process: the `supervisor` package's own server, with one log per program and endless restarts.
 
 What differs from the package as it comes, all by subclassing what its configuration makes:
 every child's output goes to a rotated file of its own, and lines that a full disk refuses are lost and counted; the

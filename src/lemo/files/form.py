@@ -1,4 +1,4 @@
-"""What form a file has: told by its name, checked against its first bytes."""
+"""The format of a file: taken from its name, checked against its first bytes."""
 
 import codecs
 import gzip
@@ -130,4 +130,4 @@ def _check_text(path: Path, sample: bytes) -> None:
             how.format("GB18030") + " Put WINDOWS-1252 for Western European text.",
         ) from error
     if b"\n" not in sample and sample.count(b"\r") > 1:
-        raise InvalidInput(f"{path} ends its lines with CR alone.", "`tr '\\r' '\\n' < FILE > NEW` mends that.")
+        raise InvalidInput(f"{path} ends its lines with CR alone.", "`tr '\\r' '\\n' < FILE > NEW` converts it.")

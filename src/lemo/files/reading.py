@@ -163,7 +163,7 @@ class Reading(Generic[T]):
 
 
 def _started(rows: Iterator[Row]) -> Iterator[Row]:
-    """Reads up to the first row at once, so that a bad header is told when the file is opened."""
+    """Reads up to the first row at once, so that a bad header fails when the file is opened."""
     first = next(rows, None)
 
     def all_rows() -> Iterator[Row]:

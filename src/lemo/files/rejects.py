@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from lemo.domain.reasons import shortened
 
 FIRST = 10
-"""Rejects that are remembered for the summary."""
+"""Rejects kept for the summary."""
 _LONGEST_CELL = 1_000
 """Characters of a cell that the rejects file repeats; longer ones are cut, as the original still has them."""
 

@@ -29,7 +29,7 @@ class Unreadable:
 Row = tuple[int, dict[str, Any] | Unreadable]
 """Line (or row) number from 1, and what stands there."""
 Tell = Callable[[int], None]
-"""Is told now and then how many bytes (rows, for Parquet) have been read."""
+"""Called now and then with the bytes (rows, for Parquet) read so far."""
 
 _TOO_LONG = f"the line is longer than {LONGEST_LINE:,} bytes"
 _NUL = "holds a NUL byte; remove it"
@@ -156,7 +156,7 @@ def _leniently(line: str, delimiter: str) -> tuple[list[str], str]:
 
 
 class _Source:
-    """Feeds lines to `csv.reader`, remembers those of the current row, and can hand them out again."""
+    """Feeds lines to `csv.reader`, keeps those of the current row, and can hand them out again."""
 
     def __init__(self, lines: Iterator[tuple[str, str]]) -> None:
         self._lines = lines

@@ -1,1 +1,1 @@
-"""A small world for demonstrations and tests: items, users with tastes that drift, and what they do. By seed alone."""
+"""A small world for demonstrations and tests: items, users whose tastes drift, and their events, all from one seed."""

@@ -2,7 +2,7 @@
 
 Each session shows a short list, drawn from what the user might like, what is popular and what is new. A shown item is
 looked at the less the lower it stands (the examination hypothesis; Craswell et al., "An Experimental Comparison of
-Click Position-Bias Models", WSDM 2008), and clicked when it is looked at and suits the taste of the moment.
+Click Position-Bias Models", WSDM 2008), and clicked when it is looked at and suits the user's taste at that moment.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class FollowUp:
 
     action: str
     after: str
-    """The act it follows: click, or an earlier follow-up."""
+    """The action it follows: click, or an earlier follow-up."""
     chance: float
     """For an item that suits the user as most clicked ones do."""
     delay_ms: int
@@ -102,7 +102,7 @@ def simulate(
         rows, places = np.nonzero(clicked & there)
         known[who[rows], lists[rows, places]] = True
         shown.append((who, when, lists, np.where(there, clicked, False), there))
-    return _acts(random, catalogue, habits, tastes, shown, end_ms)
+    return _interactions(random, catalogue, habits, tastes, shown, end_ms)
 
 
 def _make_tastes(random: np.random.Generator, catalogue: Catalogue, users: int, start_ms: int, end_ms: int) -> _Tastes:
@@ -150,7 +150,7 @@ def _session_moments(random: np.random.Generator, counts: Array, start_ms: int, 
 def _display(
     random: np.random.Generator, catalogue: Catalogue, habits: Habits, suits: Array, known: Array, when: Array
 ) -> Array:
-    """int (sessions, SHOWN): items by a half-wise recommender that knows taste a little, popularity and freshness."""
+    """int (sessions, SHOWN): items of a weak recommender that knows some of the taste, popularity and freshness."""
     ages = (when[:, None] - catalogue.published_ms[None, :]) / DAY_MS
     pull = 0.55 * suits + 0.8 * catalogue.appeal[None, :]
     if habits.half_life_days is not None:
@@ -178,7 +178,7 @@ def _click_chances(affinity: Array, share: float) -> Array:
     return np.asarray(examined / (1 + np.exp(-(2.0 * affinity + low))))
 
 
-def _acts(
+def _interactions(
     random: np.random.Generator,
     catalogue: Catalogue,
     habits: Habits,
@@ -201,11 +201,11 @@ def _acts(
         moments = when[rows] + 5_000 + order * STEP_MS // max(width, 1)
         suits = tastes.at(users, moments)[np.arange(len(users)), items]
         done = {"click": np.ones(len(rows), dtype=bool)}
-        acts = [("click", "", 5_000)] + [(step.action, step.value, step.delay_ms) for step in habits.follow_ups]
+        steps = [("click", "", 5_000)] + [(step.action, step.value, step.delay_ms) for step in habits.follow_ups]
         for step in habits.follow_ups:
             lean = 1 / (1 + np.exp(-(suits - 1.0)))
             done[step.action] = done[step.after] & (random.random(len(rows)) < np.minimum(2 * step.chance * lean, 0.97))
-        for code, (action, value, delay) in enumerate(acts, start=1):
+        for code, (action, value, delay) in enumerate(steps, start=1):
             took = done[action]
             values = np.full(len(rows), np.nan)
             if value == "price":

@@ -112,15 +112,23 @@ class World:
 
     def _events(self, place: _Place, catalogue: Catalogue, random: np.random.Generator) -> Iterator[Event]:
         users = max(round(USERS * self.scale), 20)
-        acts = simulate(random, catalogue, place.habits, users, self._start, self._end)
+        interactions = simulate(random, catalogue, place.habits, users, self._start, self._end)
         ids = [item.item_id for item in catalogue.items]
-        columns = (acts.users, acts.items, acts.actions, acts.timestamps, acts.values, acts.positions, acts.sessions)
+        columns = (
+            interactions.users,
+            interactions.items,
+            interactions.actions,
+            interactions.timestamps,
+            interactions.values,
+            interactions.positions,
+            interactions.sessions,
+        )
         for user, item, action, moment, value, position, session in zip(*(c.tolist() for c in columns), strict=True):
             yield Event.model_validate(
                 {
                     "user_id": f"{place.scenario_id}-user-{user + 1:04d}",
                     "item_id": ids[item],
-                    "action": acts.names[action],
+                    "action": interactions.names[action],
                     "timestamp": moment,
                     "value": None if value != value else value,
                     "request_id": f"{place.scenario_id}-{user + 1:04d}-{session}",

@@ -36,7 +36,7 @@ def test_what_differs_from_its_default_is_marked(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_reference_page_is_up_to_date() -> None:
-    """Mend: lemo settings --format markdown > docs/settings.md"""
+    """Fix: lemo settings --format markdown > docs/settings.md"""
     assert PAGE.read_text(encoding="utf-8") == as_markdown()
 
 

@@ -125,7 +125,7 @@ def show_dead_letter(
     },
 )
 def replay_dead_letters(services: Api, tenant_id: TenantId, body: RawBody) -> ReplayDone:
-    """Publishes refused messages again, as they came, to the topics they came from: after their cause was mended.
+    """Publishes dead letters again, with their original bytes, to their original topics: once their cause is fixed.
 
     What fails again comes back as a new dead letter. Replaying twice is harmless: items and events count once.
     """

@@ -40,7 +40,7 @@ def recommendations(
     """The best items for a user, best first, each with its reason. A click of a second ago counts already.
 
     A user of whom nothing is known gets popular items and some new ones. `degraded` is true while there is no model
-    yet, or the user's history is out of reach: then the answer is the best that can be said without.
+    yet, or the user's history is unavailable: then the answer is the best without it.
     """
     return services.served.recommend(here.scope, user_id, n, frozenset(exclude))
 
@@ -77,7 +77,7 @@ def _check_exists(stores: Stores, scope: Scope, item_id: str) -> None:
 
 @router.get("/popular", responses=_EXAMPLE)
 def popular(services: Api, here: Here, n: Count = 10) -> Answer:
-    """The items that most users act on now."""
+    """The items that most users interact with now."""
     return services.served.popular(here.scope, n)
 
 

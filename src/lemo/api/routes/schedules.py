@@ -76,12 +76,12 @@ class History(BaseModel):
     changes: list[Change]
 
 
-def _steering(services: Api, tenant_id: TenantId, operator: Operator) -> ScheduleService:
-    """Steering in the name of the key."""
+def _service(services: Api, tenant_id: TenantId, operator: Operator) -> ScheduleService:
+    """The schedule service in the name of the key."""
     return ScheduleService(services.stores, tenant_id, operator)
 
 
-ScheduleResult = Annotated[ScheduleService, Depends(_steering)]
+Service = Annotated[ScheduleService, Depends(_service)]
 Entry = Annotated[str, Path(description="Name of the entry.", examples=["train-model-daily"])]
 Scenario = Annotated[str, Query(description="Name of a scenario.", examples=["shop"])]
 
@@ -97,13 +97,13 @@ def list_schedules(services: Api, tenant_id: TenantId, scenario: Scenario = "") 
 
 @router.get("/history")
 def history(
-    steering: ScheduleResult,
+    service: Service,
     entry: Annotated[str, Query(description="Only this entry.")] = "",
     scenario: Scenario = "",
     limit: Annotated[int, Query(ge=1, le=MOST_LINES, description="How many, newest first.")] = 100,
 ) -> History:
     """Who changed what, when, and what held before and after: default rows and the tenant's own."""
-    return History(changes=[_line(change) for change in steering.history(entry, scenario, limit)])
+    return History(changes=[_line(change) for change in service.history(entry, scenario, limit)])
 
 
 def _line(change: ScheduleChange) -> Change:
@@ -119,15 +119,15 @@ def _line(change: ScheduleChange) -> Change:
         }
     },
 )
-def change_schedule(steering: ScheduleResult, entry: Entry, body: RawBody) -> Changed:
+def change_schedule(service: Service, entry: Entry, body: RawBody) -> Changed:
     """Changes crontab or time zone, pauses (`"paused": true`), resumes, or forgets all changes (`"reset": true`).
 
     It takes effect at once, and holds whatever is restarted. Without `scenario` it is for all tenants, which needs a
     key of the tenant `default`.
     """
     wanted = model_of(body, ScheduleEdit)
-    steered = steering.change(entry, wanted.scenario, Setting(**wanted.model_dump(exclude={"scenario"})))
-    return Changed(schedule=steered.schedule, changed=steered.change is not None, note=steered.note)
+    result = service.change(entry, wanted.scenario, Setting(**wanted.model_dump(exclude={"scenario"})))
+    return Changed(schedule=result.schedule, changed=result.change is not None, note=result.note)
 
 
 @router.post(

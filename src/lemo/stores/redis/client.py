@@ -42,7 +42,7 @@ def translate_errors() -> Iterator[None]:
             "Start it with `lemo up` or check LEMO_REDIS_URL; `lemo doctor` shows what is reachable.",
         ) from error
     except ResponseError as error:
-        # A full disk, or too few replicas: it takes no writes until somebody mends that.
+        # A full disk, or too few replicas: it takes no writes until somebody fixes that.
         if "MISCONF" not in str(error) and "NOREPLICAS" not in str(error):
             raise
         raise EngineUnavailable(
