@@ -90,7 +90,7 @@ def test_real_engines_are_found_with_their_versions(
     assert "celery-redbeat" in engines[Dependency.packages].detail + "".join(row.detail for row in report.rows)
 
 
-def test_the_schema_is_told_whatever_the_database_is_called(
+def test_the_schema_is_reported_whatever_the_database_is_called(
     settings: Callable[..., Settings], clickhouse_url: str
 ) -> None:
     made = settings(clickhouse_url=clickhouse_url, clickhouse_database=f"it's `{uuid.uuid4().hex[:8]}`")
@@ -101,7 +101,7 @@ def test_the_schema_is_told_whatever_the_database_is_called(
     assert (finding.state, finding.detail) == ("ok", f"schema {SCHEMA_VERSION} of {made.clickhouse_database}")
 
 
-def test_kafka_is_asked_for_lag_and_members(settings: Callable[..., Settings], kafka_servers: str) -> None:
+def test_kafka_reports_lag_and_members(settings: Callable[..., Settings], kafka_servers: str) -> None:
     made = settings(kafka_bootstrap_servers=kafka_servers, kafka_group=f"group-{uuid.uuid4().hex[:8]}")
     report = examine(made, Service.consumer)
     rows = states(report, Dependency)

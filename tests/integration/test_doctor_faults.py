@@ -63,7 +63,7 @@ def test_each_fault_has_its_own_line_for_each_engine(
             assert finding.hint, (fault, name)
 
 
-def test_tls_asked_of_a_plain_engine_is_told_as_tls(
+def test_tls_to_an_engine_without_it_is_reported_as_tls(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str, clickhouse_url: str
 ) -> None:
     redis, clickhouse = (

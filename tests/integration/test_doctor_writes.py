@@ -16,7 +16,7 @@ from lemo.stores.connect import Stores
 as_user = pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 
 
-def test_a_redis_at_its_memory_limit_is_told(own_redis: servers.OwnEngine, tmp_path: Path) -> None:
+def test_a_redis_at_its_memory_limit_is_reported(own_redis: servers.OwnEngine, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, redis_url=own_redis.url)
     assert [probe_redis(settings, database).state for database in range(3)] == ["ok"] * 3
     with Redis.from_url(own_redis.url) as client:
@@ -29,7 +29,7 @@ def test_a_redis_at_its_memory_limit_is_told(own_redis: servers.OwnEngine, tmp_p
         assert client.info("keyspace") == {}, "the probe cleans up"
 
 
-def test_a_redis_that_is_a_replica_is_told(own_redis: servers.OwnEngine, tmp_path: Path, free_port: int) -> None:
+def test_a_redis_that_is_a_replica_is_reported(own_redis: servers.OwnEngine, tmp_path: Path, free_port: int) -> None:
     with Redis.from_url(own_redis.url) as client:
         client.replicaof("127.0.0.1", free_port)
         finding = probe_redis(Settings(home=tmp_path, redis_url=own_redis.url), 0)
@@ -62,7 +62,7 @@ def test_documents_snapshots_and_home_are_written_to_and_nothing_stays(tmp_path:
     assert set(after) - set(before) <= {"documents.sqlite-wal", "documents.sqlite-shm"}
 
 
-def test_documents_that_take_no_writes_are_told(tmp_path: Path) -> None:
+def test_documents_that_take_no_writes_are_reported(tmp_path: Path) -> None:
     """Another process holds the write lock, as a full or read-only disk does: reading goes on."""
     import sqlite3
 
@@ -81,6 +81,6 @@ def test_documents_that_take_no_writes_are_told(tmp_path: Path) -> None:
 
 
 @as_user
-def test_a_home_that_is_read_only_is_told(tmp_path: Path) -> None:
+def test_a_home_that_is_read_only_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert probe_home(Settings(home=tmp_path)).state == "missing"

@@ -61,7 +61,7 @@ def test_a_run_leaves_its_row(stores: Stores, scope: Scope) -> None:
     assert not stores.redis.exists(lease_key("entry-of-test", scope))
 
 
-def test_the_wish_to_start_from_nothing_reaches_the_job(stores: Stores, scope: Scope) -> None:
+def test_a_full_run_is_full_for_the_job(stores: Stores, scope: Scope) -> None:
     asked: list[bool] = []
 
     def work(_: Stores, __: Scope, report: Report) -> Done:
@@ -233,9 +233,7 @@ def test_a_scheduled_run_is_skipped_while_another_works(
     assert stores.runs.get(scope.tenant_id, run.run_id).outcome == "skipped"
 
 
-def test_a_run_that_somebody_asked_for_comes_after_the_one_at_work(
-    stores: Stores, scope: Scope, at_work: Callable[[], None]
-) -> None:
+def test_a_manual_run_waits_for_the_run_at_work(stores: Stores, scope: Scope, at_work: Callable[[], None]) -> None:
     run = new_run(stores, scope, "manual")
     assert execute(stores, job(lambda *_: Done()), scope, run.run_id) is Ending.busy
     at_work()

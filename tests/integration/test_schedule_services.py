@@ -173,7 +173,7 @@ def test_the_api_lists_changes_and_remembers(http: Installation) -> None:
     assert http.keys["default"] not in changes[0]["changed_by"]
 
 
-def test_a_tenant_steers_its_own_scenarios_only(http: Installation) -> None:
+def test_a_tenant_changes_the_schedules_of_its_own_scenarios_only(http: Installation) -> None:
     shop = http.api("shop")
     problem(shop.patch(f"/v1/schedules/{DAILY}", json={"paused": True}), 403, "Name a scenario of yours")
     answer = shop.patch(f"/v1/schedules/{DAILY}", json={"scenario": "a", "paused": True})
@@ -190,7 +190,7 @@ def test_a_tenant_steers_its_own_scenarios_only(http: Installation) -> None:
     problem(anybody.post("/v1/jobs/run", json={"entry": DAILY}), 401)
 
 
-def test_wrong_wishes_are_answered_with_what_would_be_right(http: Installation) -> None:
+def test_invalid_changes_are_refused_with_a_valid_example(http: Installation) -> None:
     api = http.api()
     for path, body, status, words in (
         ("train-model", {"paused": True}, 404, "Did you mean train-model-daily?"),
@@ -241,7 +241,7 @@ def test_runs_are_started_listed_and_watched(http: Installation) -> None:
     assert http.api("shop").get("/v1/runs").json()["runs"] == []
 
 
-def test_the_command_line_steers_and_tells(installation: Installation) -> None:
+def test_the_command_line_changes_schedules_and_reports_it(installation: Installation) -> None:
     lemo, said = installation.lemo, installation.said
     assert said("schedule", "edit", DAILY, "--cron", "30 2 * * *")["cron"] == "30 2 * * *"
     assert said("schedule", "edit", DAILY, "-s", "a", "--timezone", "Europe/Berlin")["timezone"] == "Europe/Berlin"

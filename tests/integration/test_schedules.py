@@ -146,7 +146,7 @@ def test_other_peoples_entries_stay(redis: Redis, stores: Stores) -> None:
 @pytest.mark.parametrize(
     "broken", [{"definition": "{"}, {"meta": "[]"}, {"meta": "{}"}, {"definition": '{"schedule": 5}', "meta": "nul"}]
 )
-def test_broken_entries_are_mended(redis: Redis, stores: Stores, broken: dict[str, str]) -> None:
+def test_broken_entries_are_written_again(redis: Redis, stores: Stores, broken: dict[str, str]) -> None:
     write_entries(stores, app)
     good = redis.hget(PREFIX + ENTRY, "definition")
     for field, text in broken.items():
@@ -244,7 +244,7 @@ def test_only_the_default_tenant_changes_what_holds_for_all(redis: Redis, stores
     assert len(by(stores, "shop").history(DAILY, "b")) == 1
 
 
-def test_wrong_wishes_teach_and_leave_no_trace(redis: Redis, stores: Stores) -> None:
+def test_invalid_changes_are_refused_with_a_hint_and_change_nothing(redis: Redis, stores: Stores) -> None:
     with pytest.raises(NotFound, match="Did you mean train-model-daily"):
         by(stores).change("train-model", "", Setting(paused=True))
     with pytest.raises(InvalidInput, match="runs when items arrive"):
@@ -284,7 +284,7 @@ def row_of(stores: Stores, entry: str, tenant_id: str = "default", scenario_id: 
     return next(row for row in schedule_overview(stores, tenant_id, scenario_id) if row.entry == entry)
 
 
-def test_before_beat_has_started_no_time_is_known(redis: Redis, stores: Stores) -> None:
+def test_before_beat_has_started_there_is_no_next_run(redis: Redis, stores: Stores) -> None:
     row = row_of(stores, ENTRY)
     assert (row.last_run, row.next_run, row.outcome, row.seconds) == (None, None, None, None)
 

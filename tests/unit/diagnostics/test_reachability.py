@@ -14,7 +14,7 @@ REDIS = Address("Redis", "redis://127.0.0.1:1", "LEMO_REDIS_PORT", ("redis",), 6
         "OOM command not allowed when used memory > 'maxmemory'.",
     ],
 )
-def test_a_full_engine_is_told_to_be_full_and_not_to_be_another(text: str) -> None:
+def test_a_full_engine_is_reported_as_full_and_not_as_another(text: str) -> None:
     finding = REDIS.explain(RuntimeError(text))
     assert "refuses writes" in finding.detail
     assert "Free disk space or memory" in finding.hint

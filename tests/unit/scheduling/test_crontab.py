@@ -48,7 +48,7 @@ def following(text: str, zone: str, start: str, count: int) -> list[str]:
      "0 3 * * 7", "-1 * * * *", "1-99999999999 * * * *", "0 0 0 * *", "0,,1 * * * *", "@daily", "0 3 * * \0",
      "9" * 5000 + " * * * *", "٣ ٣ * * xyz"],
 )  # fmt: skip
-def test_what_is_no_crontab_is_told_with_an_example(text: str) -> None:
+def test_an_invalid_crontab_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidInput, match="is no crontab") as told:
         crontab_of(text)
     assert "0 3 * * *" in told.value.hint
@@ -57,7 +57,7 @@ def test_what_is_no_crontab_is_told_with_an_example(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("0123456789*/-, abmonfrijan@#?.LW\n"), max_size=30))
-def test_any_text_is_a_crontab_or_told_to_be_none(text: str) -> None:
+def test_any_text_is_a_crontab_or_invalid_input(text: str) -> None:
     try:
         assert isinstance(crontab_of(text), crontab)
         assert isinstance(crontab_of(text, BERLIN), ZonedCrontab)

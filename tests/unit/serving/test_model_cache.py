@@ -36,7 +36,7 @@ class Loads:
         return ServingState(availability=Availability((*before.latest, str(self.of[scope]))))
 
 
-def test_a_scope_is_loaded_once_however_many_ask_first() -> None:
+def test_a_scope_is_loaded_once_for_concurrent_first_requests() -> None:
     loads = Loads()
     loads.gate.clear()
     scopes = ModelCache(loads, 10, watch=False)
@@ -65,7 +65,7 @@ def test_states_are_renewed_behind_the_requests() -> None:
     scopes.close()
 
 
-def test_the_scope_that_nobody_asked_for_longest_is_dropped() -> None:
+def test_the_least_recently_requested_scope_is_dropped() -> None:
     loads = Loads()
     scopes = ModelCache(loads, 2, watch=False)
     for scope in (A, B, A, C, A, B):
