@@ -14,7 +14,7 @@ from lemo.domain.scope import SYSTEM, Scope
 from lemo.stores.documents import SCHEDULE_CHANGES, Body, Documents
 from lemo.stores.documents.bodies import body_of
 from lemo.stores.documents.mongo import MongoDocuments
-from lemo.stores.documents.schedules import EVERYWHERE, Schedule, ScheduleChange, Schedules, Setting
+from lemo.stores.documents.schedules import ALL_SCOPES, Schedule, ScheduleChange, Schedules, Setting
 from lemo.stores.documents.sqlite import SqliteDocuments
 
 ENTRY = "train-model-daily"
@@ -59,8 +59,8 @@ def test_untouched_schedules_are_the_designs(schedules: Schedules) -> None:
 
 
 def test_a_change_holds_for_whoever_opens_the_store_next(schedules: Schedules, documents: Documents) -> None:
-    schedules.set(ENTRY, EVERYWHERE, Setting(cron="30 2 * * *", timezone="Asia/Shanghai"), BY)
-    schedules.set(ENTRY, EVERYWHERE, Setting(paused=True), "bob")
+    schedules.set(ENTRY, ALL_SCOPES, Setting(cron="30 2 * * *", timezone="Asia/Shanghai"), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(paused=True), "bob")
     again = of(Schedules(documents), ENTRY)
     assert (again.cron, again.timezone, again.paused, again.changed_by) == ("30 2 * * *", "Asia/Shanghai", True, "bob")
     assert of(schedules, OTHER).paused is False
@@ -68,7 +68,7 @@ def test_a_change_holds_for_whoever_opens_the_store_next(schedules: Schedules, d
 
 def test_a_scenarios_row_says_only_what_was_said_of_it(schedules: Schedules, scope: Scope) -> None:
     schedules.set(ENTRY, scope, Setting(timezone="Europe/Berlin"), BY)
-    schedules.set(ENTRY, EVERYWHERE, Setting(cron="0 5 * * *"), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(cron="0 5 * * *"), BY)
     assert schedules.of(ENTRY, scope).cron == "0 5 * * *"
     assert schedules.of(ENTRY, scope).timezone == "Europe/Berlin"
     assert schedules.of(ENTRY).timezone == "UTC"
@@ -79,32 +79,32 @@ def test_a_scenarios_row_says_only_what_was_said_of_it(schedules: Schedules, sco
 
 
 def test_pauses_of_all_and_of_one(schedules: Schedules, scope: Scope) -> None:
-    schedules.set(ENTRY, EVERYWHERE, Setting(paused=True), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(paused=True), BY)
     assert schedules.of(ENTRY, scope).paused is True
     schedules.set(ENTRY, scope, Setting(paused=False), BY)
     assert schedules.of(ENTRY, scope).paused is False, "one may run while the others pause"
-    schedules.set(ENTRY, EVERYWHERE, Setting(paused=False), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(paused=False), BY)
     schedules.set(ENTRY, scope, Setting(paused=True), BY)
     assert (schedules.of(ENTRY, scope).paused, schedules.of(ENTRY).paused) == (True, False)
-    schedules.set(ENTRY, EVERYWHERE, Setting(paused=True), BY)
-    schedules.set(ENTRY, EVERYWHERE, Setting(paused=False), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(paused=True), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(paused=False), BY)
     assert schedules.of(ENTRY, scope).paused is True, "resuming all does not resume what was paused by itself"
     schedules.set(ENTRY, scope, Setting(paused=False), BY)
     assert schedules.own_scopes(ENTRY) == set(), "one that differs in nothing follows again"
 
 
 def test_a_reset_brings_the_first_times_back(schedules: Schedules, scope: Scope) -> None:
-    schedules.set(ENTRY, EVERYWHERE, Setting(cron="0 5 * * *", paused=True), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(cron="0 5 * * *", paused=True), BY)
     schedules.set(ENTRY, scope, Setting(cron="0 6 * * *"), BY)
     schedules.set(ENTRY, scope, Setting(reset=True), BY)
     assert schedules.own_scopes(ENTRY) == set()
     assert schedules.of(ENTRY, scope).cron == "0 5 * * *"
-    schedules.set(ENTRY, EVERYWHERE, Setting(reset=True), BY)
+    schedules.set(ENTRY, ALL_SCOPES, Setting(reset=True), BY)
     assert (of(schedules, ENTRY).cron, of(schedules, ENTRY).paused) == (DEFAULT_CRONS[ENTRY], False)
 
 
 def test_each_change_leaves_one_line(schedules: Schedules, scope: Scope) -> None:
-    schedules.set(ENTRY, EVERYWHERE, Setting(cron="0 5 * * *"), "ann")
+    schedules.set(ENTRY, ALL_SCOPES, Setting(cron="0 5 * * *"), "ann")
     schedules.set(ENTRY, scope, Setting(paused=True), "bob")
     assert schedules.set(ENTRY, scope, Setting(paused=True), "bob") is None
     schedules.set(OTHER, Scope("another", "scenario"), Setting(paused=True), "eve")
@@ -128,7 +128,7 @@ def test_changes_made_at_once_are_all_kept_and_all_logged(schedules: Schedules) 
 
     def change(number: int) -> None:
         start.wait()
-        schedules.set(ENTRY, EVERYWHERE, settings[number], f"operator {number}")
+        schedules.set(ENTRY, ALL_SCOPES, settings[number], f"operator {number}")
 
     threads = [threading.Thread(target=change, args=(number,)) for number in range(len(settings))]
     for thread in threads:
@@ -144,12 +144,12 @@ def test_changes_made_at_once_are_all_kept_and_all_logged(schedules: Schedules) 
 
 
 def test_a_change_whose_writer_died_after_its_line_is_completed(schedules: Schedules, documents: Documents) -> None:
-    change = schedules.set(ENTRY, EVERYWHERE, Setting(cron="0 5 * * *"), "ann")
+    change = schedules.set(ENTRY, ALL_SCOPES, Setting(cron="0 5 * * *"), "ann")
     assert change is not None
     row = change.row.model_copy(update={"revision": 2, "paused": True, "changed_by": "bob"})
     died = change.model_copy(update={"row": row, "changed_by": "bob", "action": "pause"})
     assert documents.put_new(SCHEDULE_CHANGES, SYSTEM, f"{ENTRY}#000000002", body_of(died))
-    schedules.set(ENTRY, EVERYWHERE, Setting(timezone="Asia/Tokyo"), "eve")
+    schedules.set(ENTRY, ALL_SCOPES, Setting(timezone="Asia/Tokyo"), "eve")
     now = of(schedules, ENTRY)
     assert (now.cron, now.paused, now.timezone, now.changed_by) == ("0 5 * * *", True, "Asia/Tokyo", "eve")
     assert len(schedules.audit()) == 3

@@ -27,7 +27,7 @@ from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.simulator.world import World
 from lemo.stores.connect import Stores
-from lemo.stores.kept_in_redis import KEPT_IN_REDIS, kept
+from lemo.stores.redis.key_patterns import KEY_PATTERNS, key_pattern
 
 Site = tuple[Stores, Scope]
 
@@ -98,7 +98,7 @@ def state_of(stores: Stores, scope: Scope) -> dict[str, Any]:
             "soon expired": found.unavailable(time.time_ns() // 1_000_000 + 4 * 3_600_000),
             "histories": dict(zip(users, stores.history.read_many(scope, users), strict=True)),
             "seen": dict(zip(users, stores.seen.read_many(scope, users), strict=True)),
-            "precomputed": {user: stores.answers.read(scope, user) is not None for user in users},
+            "precomputed": {user: stores.precomputed.read(scope, user) is not None for user in users},
             "answers": answers,
             "popular": [item.item_id for item in served.popular(scope, 50).items],
             "latest": [item.item_id for item in served.latest(scope, 50).items],
@@ -166,7 +166,7 @@ def test_every_key_that_is_found_in_redis_is_listed(site: Site) -> None:
     stores, scope = site
     every_run(stores, scope)
     names = [name.decode().removeprefix(stores.keys.prefix) for name in stores.redis.scan_iter(count=10_000)]
-    assert {name for name in names if kept(0, name) is None} == set()
+    assert {name for name in names if key_pattern(0, name) is None} == set()
 
 
 def test_every_key_that_the_code_makes_is_listed() -> None:
@@ -178,10 +178,10 @@ def test_every_key_that_the_code_makes_is_listed() -> None:
                 if called in ("keys", "self._keys", "stores.keys", "Keys()") and isinstance(node.args[0].value, str):
                     made.add(node.args[0].value)
     assert made >= {"answer", "embed"}
-    assert {name for name in made if kept(0, name) is None and kept(0, f"{name}:x") is None} == set()
+    assert {name for name in made if key_pattern(0, name) is None and key_pattern(0, f"{name}:x") is None} == set()
 
 
 def test_the_documentation_lists_every_key() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
     rows = set(re.findall(r"^\| (\d) \| `([^`]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE))
-    assert rows == {(str(each.database), each.pattern, each.holds, each.comes_back) for each in KEPT_IN_REDIS}
+    assert rows == {(str(each.database), each.pattern, each.holds, each.comes_back) for each in KEY_PATTERNS}

@@ -490,7 +490,7 @@ def test_precomputed_answers_are_those_that_requests_get(stores: Stores, world: 
         fresh = {user: answer.items for user, answer in served.recommend_many(world, users, 10)}
         done = precompute(stores, world, unattended())
         assert done.rows_written == len(users) == stores.events.count_users(world)
-        assert all(stores.answers.read(world, user) is not None for user in users)
+        assert all(stores.precomputed.read(world, user) is not None for user in users)
         assert {user: served.recommend(world, user, 10).items for user in users} == fresh
 
 
@@ -498,7 +498,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     train(stores, world, unattended())
     users = stores.events.active_users(world)
     assert precompute(stores, world, unattended()).detail == {"unchanged": 0}
-    before = {user: stores.answers.read(world, user) for user in users}
+    before = {user: stores.precomputed.read(world, user) for user in users}
     name = stores.keys("answer", world.tenant_id, world.scenario_id, users[0])
     stores.redis.expire(name, 60)
     done = precompute(stores, world, unattended())
@@ -509,7 +509,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     stores.redis.delete(name)
     done = precompute(stores, world, unattended())
     assert done.rows_written == 2
-    changed = {user for user in users if stores.answers.read(world, user) != before[user]}
+    changed = {user for user in users if stores.precomputed.read(world, user) != before[user]}
     assert changed == {users[1]}
 
     answer = before[users[2]]
@@ -518,7 +518,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
         world, [Item(item_id=answer.items[0].item_id, is_active=False)], [time.time_ns() // 1_000_000]
     )
     assert precompute(stores, world, unattended()).rows_written == len(users), "what is hidden concerns everybody"
-    again = stores.answers.read(world, users[2])
+    again = stores.precomputed.read(world, users[2])
     assert again is not None
     assert answer.items[0].item_id not in {item.item_id for item in again.items}
     assert precompute(stores, world, unattended()).rows_written == 0

@@ -22,7 +22,7 @@ from lemo.domain.scope import Scope
 from lemo.scheduling.redbeat_crontab import Encoder
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Setting
+from lemo.stores.documents.schedules import ALL_SCOPES, Setting
 from lemo.stores.redis.client import connect_redis
 from servers import free_port
 from sites import wait_for
@@ -304,7 +304,7 @@ def test_beat_starts_what_is_due_and_nothing_that_is_paused(installation: Instal
     installation.stores.runs.save("shop", run)
     run.entry = HOURLY
     installation.stores.runs.save("shop", run.model_copy(update={"run_id": f"{run.run_id}-2"}))
-    installation.stores.schedules.set(DAILY, EVERYWHERE, Setting(paused=True), "test")
+    installation.stores.schedules.set(DAILY, ALL_SCOPES, Setting(paused=True), "test")
     # What an older beat, which knew of no pause, left in Redis.
     definition = {"name": "x", "task": f"lemo.fan_out.{DAILY}", "args": [], "kwargs": {}, "options": {}}
     installation.redis.hset(PREFIX + DAILY, "definition", json.dumps(definition))

@@ -24,7 +24,7 @@ from lemo.scheduling.redbeat_entries import write_entries
 from lemo.scheduling.service import ScheduleService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Setting
+from lemo.stores.documents.schedules import ALL_SCOPES, Setting
 from lemo.stores.redis.client import connect_redis
 from lemo.tasks.celery_app import app
 from servers import free_port
@@ -167,7 +167,7 @@ def test_a_pause_takes_the_entry_away_and_holds_whatever_is_restarted(redis: Red
     beat.setup_schedule()
     write_entries(again, app)
     assert names(redis) == set(DEFAULT_CRONS) - {ENTRY}
-    assert due_scopes(again, ENTRY, EVERYWHERE) == [], "nor does a message that beat had sent before"
+    assert due_scopes(again, ENTRY, ALL_SCOPES) == [], "nor does a message that beat had sent before"
     again.close()
 
 
@@ -179,7 +179,7 @@ def test_what_was_resumed_starts_at_its_next_time(redis: Redis, stores: Stores) 
     by(stores).change(ENTRY, "", Setting(paused=False))
     assert names(redis) == set(DEFAULT_CRONS)
     assert not runs_now(ENTRY)
-    assert len(due_scopes(stores, ENTRY, EVERYWHERE)) == 4
+    assert len(due_scopes(stores, ENTRY, ALL_SCOPES)) == 4
 
 
 def test_what_was_missed_is_caught_up_once_also_when_redis_forgot_it(redis: Redis, stores: Stores) -> None:
@@ -217,14 +217,14 @@ def test_a_scenario_with_its_own_times_leaves_the_others_alone(redis: Redis, sto
     assert held(name).task == f"lemo.fan_out.{DAILY}"
     assert due_scopes(stores, DAILY, own) == [own]
     everywhere = {Scope(tenant, scenario) for tenant in ("default", "shop") for scenario in "ab"}
-    assert set(due_scopes(stores, DAILY, EVERYWHERE)) == everywhere - {own}
+    assert set(due_scopes(stores, DAILY, ALL_SCOPES)) == everywhere - {own}
     by(stores, "shop").change(DAILY, "a", Setting(paused=True))
     assert names(redis) == set(DEFAULT_CRONS)
     assert due_scopes(stores, DAILY, own) == []
-    assert own not in due_scopes(stores, DAILY, EVERYWHERE)
+    assert own not in due_scopes(stores, DAILY, ALL_SCOPES)
     by(stores, "shop").change(DAILY, "a", Setting(reset=True))
     assert names(redis) == set(DEFAULT_CRONS)
-    assert set(due_scopes(stores, DAILY, EVERYWHERE)) == everywhere
+    assert set(due_scopes(stores, DAILY, ALL_SCOPES)) == everywhere
     assert due_scopes(stores, DAILY, own) == [], "a message of a row that is gone starts nothing"
 
 
@@ -323,7 +323,7 @@ def test_a_paused_entry_has_no_next_time_and_one_that_waits_for_beat_has_a_past_
 def test_a_pause_that_beat_has_not_heard_of_has_no_next_time_either(redis: Redis, stores: Stores) -> None:
     write_entries(stores, app)
     assert row_of(stores, ENTRY).next_run is not None
-    stores.schedules.set(ENTRY, EVERYWHERE, Setting(paused=True), "test")
+    stores.schedules.set(ENTRY, ALL_SCOPES, Setting(paused=True), "test")
     assert row_of(stores, ENTRY).next_run is None
 
 

@@ -76,7 +76,7 @@ def answered(stores: Stores, scope: Scope, user_id: str = "u") -> dict[str, list
     with RecommendationService(stores, watch=False) as served:
         computed = served.recommend(scope, user_id, 10)
         precompute(stores, scope, unattended())
-        assert stores.answers.read(scope, user_id) is not None
+        assert stores.precomputed.read(scope, user_id) is not None
         answers = {
             "computed": computed,
             "precomputed": served.recommend(scope, user_id, 10),
@@ -208,7 +208,7 @@ def test_redis_events_and_history_bar_the_same(stores: Stores, acts: list[tuple[
     if events:
         take_in(stores, scope, *events)
         take_in(stores, scope, *events[::-1])  # again, and in another order
-    assert stores.events.barred(scope, rules, ["u"]).get("u", set()) == expected
+    assert stores.events.filtered_items(scope, rules, ["u"]).get("u", set()) == expected
     # What a later opinion takes back waits for the next comparison.
     assert stores.seen.read_many(scope, ["u"])[0] >= expected
     profile(stores, scope, unattended())

@@ -172,7 +172,7 @@ def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
     stores.availability.add(scope, items, [now] * 4)
     with RecommendationService(stores, watch=False) as batch:
         ((_, ready),) = batch.precompute(scope, ["known"])
-    stores.answers.write_many(scope, ready)
+    stores.precomputed.write_many(scope, ready)
     wait_for(lambda: "item/2" in ids(served.latest(scope, 40)))
     before = every_path(served, stores, scope)
     if time.time_ns() // 1_000_000 < soon:
@@ -244,7 +244,7 @@ def test_a_model_of_another_version_is_told_once_and_the_last_answers_go_on(stor
     add_new(stores, scope, "new")
     with RecommendationService(stores, watch=False) as batch:
         ((_, ready),) = batch.precompute(scope, ["u"])
-    stores.answers.write_many(scope, ready)
+    stores.precomputed.write_many(scope, ready)
     of_another_version(stores, scope, "2")
     # A process that starts now has no former model.
     with capture_logs() as logs, RecommendationService(stores, refresh_seconds=0.05) as served:
@@ -286,7 +286,7 @@ def test_a_batch_answers_what_requests_are_answered(
     with RecommendationService(stores, watch=False) as batch:
         answers = dict(batch.recommend_many(scope, users, 12))
         for _, ready in batch.precompute(scope, users[:400]):
-            stores.answers.write_many(scope, ready)
+            stores.precomputed.write_many(scope, ready)
         again = dict(batch.recommend_many(scope, users, 12))
     assert list(answers) == users
     for user in users:
@@ -308,7 +308,7 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
     marked = ready["u"].model_copy(
         update={"items": [item._replace(score=1000.0 - place) for place, item in enumerate(ready["u"].items)]}
     )
-    stores.answers.write_many(scope, {"u": marked})
+    stores.precomputed.write_many(scope, {"u": marked})
     answer = served.recommend(scope, "u", 5)
     assert answer.items[0].score == 1000.0
     assert ids(answer) == [item.item_id for item in ready["u"].items[:5]]
@@ -324,9 +324,9 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
     wait_for(lambda: served.recommend(scope, "u", 5).model_version == "2")
     assert served.recommend(scope, "u", 5).items[0].score < 100
 
-    assert stores.answers.delete_stale(scope, "1") == 0
-    assert stores.answers.delete_stale(scope, "2") == 1
-    assert stores.answers.read(scope, "u") is None
+    assert stores.precomputed.delete_stale(scope, "1") == 0
+    assert stores.precomputed.delete_stale(scope, "2") == 1
+    assert stores.precomputed.read(scope, "u") is None
 
 
 def test_similar_items(stores: Stores, served: RecommendationService, scope: Scope) -> None:

@@ -21,9 +21,9 @@ from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.identity import claim, own_id, owner_of
+from lemo.stores.installation import claim, own_id, owner_of
 from lemo.stores.redis.lease import Lease
-from lemo.stores.redis.precomputed import PrecomputedAnswer
+from lemo.stores.redis.precomputed import PrecomputedRecommendations
 from lemo.streams import Message
 from servers import OwnEngine
 from sites import wait_for
@@ -77,8 +77,8 @@ def use_all(stores: Stores, item_id: str) -> None:
     item = Item(item_id=item_id, published_at=datetime(2026, 1, 1, tzinfo=UTC))
     off = Item(item_id=f"{item_id}-off", is_active=False)
     stores.availability.add(SHOP, [item, off], [1, 1])
-    stores.answers.write_many(
-        SHOP, {"u": PrecomputedAnswer(version=item_id, history_version="m", cache_key="b", items=[])}
+    stores.precomputed.write_many(
+        SHOP, {"u": PrecomputedRecommendations(version=item_id, history_version="m", cache_key="b", items=[])}
     )
     stores.embedding_queue.add(SHOP, [item_id])
     publisher = stores.log.publisher()
@@ -95,7 +95,7 @@ def test_installations_of_different_names_share_nothing_in_redis(two: tuple[Stor
         assert [touch.item_id for touch in stores.history.read(SHOP, "u")] == [item_id]
         assert stores.availability.latest(SHOP, 10) == [item_id]
         assert stores.availability.inactive(SHOP) == {f"{item_id}-off"}
-        answer = stores.answers.read(SHOP, "u")
+        answer = stores.precomputed.read(SHOP, "u")
         assert answer is not None
         assert answer.version == item_id
         assert stores.embedding_queue.begin(SHOP) == [item_id]

@@ -12,7 +12,7 @@ def api() -> None:
     from lemo.api.server import listen, server_of
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
-    from lemo.stores.identity import claim_at_start
+    from lemo.stores.installation import claim_at_start
     from lemo.telemetry.logging import configure
 
     settings = Settings()

@@ -10,7 +10,7 @@ def console() -> None:
     import os
 
     from lemo.settings import Settings
-    from lemo.stores.identity import claim_at_start
+    from lemo.stores.installation import claim_at_start
     from lemo.telemetry.logging import configure
 
     settings = Settings()

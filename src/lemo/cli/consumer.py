@@ -29,7 +29,7 @@ def consumer(
     from lemo.scheduling.dispatch import request_embedding
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
-    from lemo.stores.identity import claim_at_start
+    from lemo.stores.installation import claim_at_start
     from lemo.telemetry.logging import configure
     from lemo.telemetry.scraping import serve_registry
 

@@ -23,7 +23,7 @@ def installation(
     """
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
-    from lemo.stores.identity import claim, own_id, owner_of
+    from lemo.stores.installation import claim, own_id, owner_of
 
     settings = Settings()
     stores = Stores(settings, interactive=True)

@@ -13,7 +13,7 @@ from lemo.domain.deadlines import Deadlines
 from lemo.domain.errors import LemoError
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.identity import Owner, known_id, owner_of, refusal
+from lemo.stores.installation import Owner, known_id, owner_of, refusal
 from lemo.stores.redis.client import Keys, connect_redis
 from lemo.threads import run_in_thread
 

@@ -161,7 +161,7 @@ def launch(
         _check(settings, table)
         if programs is None:
             from lemo.stores.bootstrap import ensure_admin
-            from lemo.stores.identity import claim_at_start
+            from lemo.stores.installation import claim_at_start
 
             ensure_admin(settings)
             if settings.redis_url:  # the embedded one is asked by each service

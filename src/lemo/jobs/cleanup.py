@@ -41,7 +41,7 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     dropped["snapshots"] = sum(drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
     report.stage("answers")
     champion = stores.snapshots.current(scope, "model")
-    dropped["answers"] = stores.answers.delete_stale(scope, champion or "")
+    dropped["answers"] = stores.precomputed.delete_stale(scope, champion or "")
     dropped["seen"] = drop_users_without_events(stores, scope, stores.scenarios.get(scope))
     report.stage("vectors of items that are gone")
     now = milliseconds(datetime.now(UTC))

@@ -26,7 +26,7 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     with RecommendationService(stores, watch=False) as service:
         for count, answers in service.precompute(scope, users, renew=not report.full):
             report.check()
-            written += stores.answers.write_many(scope, answers)
+            written += stores.precomputed.write_many(scope, answers)
             done += count
             report.advance(count)
     if stores.snapshots.current(scope, KIND) is None:

@@ -27,7 +27,7 @@ def restore_seen(stores: Stores, scope: Scope, scenario: Scenario, report: Repor
     or lost its last writes, events were deleted), and for all users after a change of rules, as counts may be equal.
     """
     report.stage("comparing what users have seen")
-    counts = stores.events.barred_counts(scope, scenario.actions)
+    counts = stores.events.filtered_counts(scope, scenario.actions)
     rules_digest = _rules_digest(scenario)
     same_rules = stores.seen.basis(scope) == rules_digest
     differing: list[str] = []
@@ -48,7 +48,7 @@ def restore_seen(stores: Stores, scope: Scope, scenario: Scenario, report: Repor
 
 def drop_users_without_events(stores: Stores, scope: Scope, scenario: Scenario) -> int:
     """Clears the sets of users without events (past their retention). Returns their number."""
-    counts = stores.events.barred_counts(scope, scenario.actions)
+    counts = stores.events.filtered_counts(scope, scenario.actions)
     without_events = sorted({user for user in stores.seen.users(scope) if user not in counts})
     for batch in _batches(without_events, WRITE_BATCH):
         _restore(stores, scope, scenario, batch)
@@ -62,7 +62,7 @@ def _rules_digest(scenario: Scenario) -> str:
 
 
 def _restore(stores: Stores, scope: Scope, scenario: Scenario, users: Sequence[str]) -> None:
-    expected = stores.events.barred(scope, scenario.actions, users)
+    expected = stores.events.filtered_items(scope, scenario.actions, users)
     held = dict(zip(users, stores.seen.read_many(scope, users), strict=True))
     # The consumer writes to Redis and to the event store in parallel: the newest interactions may be only in Redis.
     recent = dict(zip(users, stores.history.read_many(scope, users), strict=True))

@@ -9,7 +9,7 @@ from lemo.domain.scope import Scope
 from lemo.scheduling.broker import app
 from lemo.scheduling.jobs import JOBS, Job, job_of
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE
+from lemo.stores.documents.schedules import ALL_SCOPES
 
 
 def send(run: Run, tenant_id: str, countdown: float = 0) -> None:
@@ -59,11 +59,11 @@ def due_scopes(stores: Stores, entry: str, row: Scope) -> list[Scope]:
     The default row (an empty scope) is for all scenarios without a row of their own. Any other row is for its scenario.
     """
     own = stores.schedules.own_scopes(entry)
-    if stores.schedules.of(entry, row).paused or (row != EVERYWHERE and row not in own):
+    if stores.schedules.of(entry, row).paused or (row != ALL_SCOPES and row not in own):
         return []
-    tenant_ids = stores.tenants.list() if row == EVERYWHERE else [row.tenant_id]
+    tenant_ids = stores.tenants.list() if row == ALL_SCOPES else [row.tenant_id]
     scopes = [Scope(tenant, each.scenario_id) for tenant in tenant_ids for each in stores.scenarios.list(tenant)]
-    return [scope for scope in scopes if (scope not in own if row == EVERYWHERE else scope == row)]
+    return [scope for scope in scopes if (scope not in own if row == ALL_SCOPES else scope == row)]
 
 
 def lacks_similar_items(stores: Stores, scope: Scope) -> bool:

@@ -11,7 +11,7 @@ from lemo.domain.scope import Scope
 from lemo.scheduling.crontab import next_times
 from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Schedule
+from lemo.stores.documents.schedules import ALL_SCOPES, Schedule
 
 PERIODS = 2
 """A job is overdue when it has not succeeded for this many of its periods."""
@@ -87,7 +87,7 @@ def job_states(stores: Stores, tenant_ids: Iterable[str] | None = None, now: dat
         for scenario_id, created_at in scenarios.items():
             scope = Scope(tenant_id, scenario_id)
             for entry in JOBS:
-                schedule = schedules.get((entry, scope)) or schedules.get((entry, EVERYWHERE))
+                schedule = schedules.get((entry, scope)) or schedules.get((entry, ALL_SCOPES))
                 states.append(_state(entry, scope, moment, schedule, created_at, runs))
     return states
 

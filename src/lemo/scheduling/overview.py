@@ -15,7 +15,7 @@ from lemo.scheduling.broker import app
 from lemo.scheduling.jobs import JOBS
 from lemo.scheduling.redbeat_crontab import due_after
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Schedule
+from lemo.stores.documents.schedules import ALL_SCOPES, Schedule
 
 log = structlog.get_logger()
 
@@ -58,10 +58,10 @@ def schedule_overview(stores: Stores, tenant_id: str, scenario_id: str = "") -> 
     are null.
     """
     schedules = stores.schedules.list(tenant_id)
-    own = {(each.entry, each.scope) for each in schedules if each.scope != EVERYWHERE}
+    own = {(each.entry, each.scope) for each in schedules if each.scope != ALL_SCOPES}
     if scenario_id:
         scope = Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario_id)).scenario_id)
-        in_force = {each.entry: each for each in schedules if each.scope in (EVERYWHERE, scope)}
+        in_force = {each.entry: each for each in schedules if each.scope in (ALL_SCOPES, scope)}
         schedules = list(in_force.values())
     next_runs = _next_runs(stores, schedules)
     return [_row(stores, tenant_id, each, own, scenario_id, next_runs.get(each.name)) for each in schedules]
@@ -88,7 +88,7 @@ def _row(
         cron=schedule.cron,
         timezone=schedule.timezone,
         paused=schedule.paused,
-        own=schedule.scope != EVERYWHERE,
+        own=schedule.scope != ALL_SCOPES,
         failing=_failing(started),
         next_run=None if schedule.paused else next_run,
         changed_at=schedule.changed_at,

@@ -16,7 +16,7 @@ from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.scheduling.crontab import crontab_of, next_times
 from lemo.scheduling.redbeat_crontab import Decoder, Encoder
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Schedule
+from lemo.stores.documents.schedules import ALL_SCOPES, Schedule
 from lemo.stores.redis.client import translate_errors
 
 log = structlog.get_logger()
@@ -128,7 +128,7 @@ def _missed_since(stores: Stores, schedule: Schedule, last_run: datetime | None)
 def _scheduled_runs(stores: Stores, schedule: Schedule) -> Iterable[datetime]:
     """When the schedule started runs, by the history of runs. Redis may have lost the last run."""
     scope = schedule.scope
-    tenants = stores.tenants.list()[:_MOST_READ] if scope == EVERYWHERE else [scope.tenant_id]
+    tenants = stores.tenants.list()[:_MOST_READ] if scope == ALL_SCOPES else [scope.tenant_id]
     for tenant_id in tenants:
         runs = stores.runs.list(tenant_id, schedule.entry, scope.scenario_id or None, limit=_MOST_READ)
         yield from (run.queued_at for run in runs if run.trigger == "schedule")

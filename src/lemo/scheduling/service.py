@@ -12,7 +12,7 @@ from lemo.scheduling.jobs import SCHEDULED, job_of
 from lemo.scheduling.redbeat_entries import write_entries
 from lemo.stores.bootstrap import DEFAULT_TENANT
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Schedule, ScheduleChange, Setting
+from lemo.stores.documents.schedules import ALL_SCOPES, Schedule, ScheduleChange, Setting
 from lemo.stores.redis.client import ping_redis
 
 MOST_LINES = 1000
@@ -48,7 +48,7 @@ class ScheduleService:
         """
         _check_scheduled(entry)
         scope = _scope(self._stores, self._tenant_id, scenario_id)
-        if scope == EVERYWHERE and not self.may_change_defaults:
+        if scope == ALL_SCOPES and not self.may_change_defaults:
             raise NotAllowed(
                 f"A key of the tenant {self._tenant_id!r} may not change when {entry} runs for all tenants.",
                 "Name a scenario of yours, or use a key of the tenant `default`.",
@@ -91,7 +91,7 @@ def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: 
     job = job_of(entry)
     scope = _scope(stores, tenant_id, scenario_id)
     ping_redis(stores.redis)  # before a run is recorded that no queue would take
-    if scope != EVERYWHERE:
+    if scope != ALL_SCOPES:
         return [dispatch(stores, job, scope, "manual", full=full)]
     runs = fan_out(stores, job, "manual", [tenant_id], full)
     if not runs:
@@ -101,7 +101,7 @@ def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: 
 
 def _scope(stores: Stores, tenant_id: str, scenario_id: str) -> Scope:
     if not scenario_id:
-        return EVERYWHERE
+        return ALL_SCOPES
     return Scope(tenant_id, stores.scenarios.get(Scope(tenant_id, scenario_id)).scenario_id)
 
 

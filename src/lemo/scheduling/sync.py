@@ -11,7 +11,7 @@ from lemo.domain.errors import LemoError
 from lemo.scheduling.broker import settings
 from lemo.scheduling.redbeat_entries import write_entries
 from lemo.stores.connect import Stores
-from lemo.stores.identity import claim
+from lemo.stores.installation import claim
 
 log = structlog.get_logger()
 

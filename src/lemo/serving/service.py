@@ -20,7 +20,7 @@ from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, UserState, read_users
 from lemo.stores.connect import Stores
 from lemo.stores.redis.availability import AvailabilitySets
-from lemo.stores.redis.precomputed import PrecomputedAnswer, history_version
+from lemo.stores.redis.precomputed import PrecomputedRecommendations, history_version
 
 PRECOMPUTED_ITEMS = 50
 """Items of a precomputed answer: more than most requests ask for, as some become unavailable."""
@@ -67,13 +67,13 @@ class RecommendationService:
         state = self._complete_state(scope)
         for batch in _batches(users):
             stores = self._stores
-            states = read_users(stores.redis, stores.history, stores.answers, stores.seen, scope, batch)
+            states = read_users(stores.redis, stores.history, stores.precomputed, stores.seen, scope, batch)
             yield from zip(batch, _answers(state, states, n, (), exploration=0), strict=True)
 
     def precompute(
         self, scope: Scope, users: Sequence[str], renew: bool = True
-    ) -> Iterator[tuple[int, dict[str, PrecomputedAnswer]]]:
-        """The batches of users: their number, and the answers that `Answers.write_many` stores for them.
+    ) -> Iterator[tuple[int, dict[str, PrecomputedRecommendations]]]:
+        """The batches of users: their number, and the answers that `PrecomputedStore.write_many` stores for them.
 
         With `renew`, the stored answers that are still current are kept longer and not computed again. Yields nothing
         without a model. The next batches are computed while the caller handles one.
@@ -86,23 +86,23 @@ class RecommendationService:
         gone = state.availability.gone()
         cache_key = _cache_key(gone)
 
-        def compute(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedAnswer]]:
+        def compute(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedRecommendations]]:
             histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
             seen = dict(zip(batch, self._stores.seen.read_many(scope, batch), strict=True))
             history_versions = {user: history_version(history, len(seen[user])) for user, history in histories.items()}
-            renewed = self._stores.answers.renew(scope, version, cache_key, history_versions) if renew else set()
+            renewed = self._stores.precomputed.renew(scope, version, cache_key, history_versions) if renew else set()
             pending = [user for user in batch if user not in renewed]
             scored = model.recommend(
                 [histories[user] for user in pending], PRECOMPUTED_ITEMS, gone, [seen[user] for user in pending]
             )
             # Values computed here need no validation.
-            build = PrecomputedAnswer.model_construct
+            build = PrecomputedRecommendations.model_construct
             return len(batch), {
                 user: build(version=version, history_version=history_versions[user], cache_key=cache_key, items=items)
                 for user, items in zip(pending, scored, strict=True)
             }
 
-        under_way: deque[Future[tuple[int, dict[str, PrecomputedAnswer]]]] = deque()
+        under_way: deque[Future[tuple[int, dict[str, PrecomputedRecommendations]]]] = deque()
         with ThreadPoolExecutor(_THREADS) as pool:
             for batch in _batches(users):
                 under_way.append(pool.submit(compute, batch))

@@ -13,9 +13,8 @@ from lemo.domain.scope import Scope
 from lemo.serving.breaker import Breaker
 from lemo.stores.redis.client import Keys, translate_errors
 from lemo.stores.redis.history import History
-from lemo.stores.redis.precomputed import Answers, PrecomputedAnswer
-from lemo.stores.redis.precomputed import parsed as parsed_answer
-from lemo.stores.seen import Seen
+from lemo.stores.redis.precomputed import PrecomputedRecommendations, PrecomputedStore, parse_precomputed
+from lemo.stores.redis.seen_items import SeenItems
 
 TIMEOUT_SECONDS = 0.25
 
@@ -25,7 +24,7 @@ class UserState:
     """The state of a user. `history` (newest first) is None where Redis did not answer."""
 
     history: Sequence[Interaction] | None
-    precomputed: PrecomputedAnswer | None
+    precomputed: PrecomputedRecommendations | None
     seen: frozenset[str] = frozenset()
     """All items that must not be recommended to the user, also those older than the history."""
 
@@ -44,7 +43,7 @@ def short_timeout_redis(url: str) -> Redis:
 
 
 def read_users(
-    redis: Redis, history: History, answers: Answers, seen: Seen, scope: Scope, users: Sequence[str]
+    redis: Redis, history: History, answers: PrecomputedStore, seen: SeenItems, scope: Scope, users: Sequence[str]
 ) -> list[UserState]:
     """History, precomputed answer and seen items of each user, in one pipeline; raises EngineUnavailable."""
     pipeline = redis.pipeline(transaction=False)
@@ -55,7 +54,7 @@ def read_users(
     with translate_errors():
         replies = pipeline.execute()
     return [
-        UserState(history.decode(replies[at]), parsed_answer(replies[at + 1]), seen.decode(replies[at + 2]))
+        UserState(history.decode(replies[at]), parse_precomputed(replies[at + 1]), seen.decode(replies[at + 2]))
         for at in range(0, len(replies), 3)
     ]
 
@@ -66,8 +65,8 @@ class RequestRedis:
     def __init__(self, url: str, history_length: int, history_days: int, keys: Keys | None = None) -> None:
         self.redis = short_timeout_redis(url)
         self._history = History(self.redis, history_length, history_days, keys)
-        self._answers = Answers(self.redis, keys)
-        self._seen = Seen(self.redis, keys)
+        self._answers = PrecomputedStore(self.redis, keys)
+        self._seen = SeenItems(self.redis, keys)
         self.breaker = Breaker()
 
     def read(self, scope: Scope, user_id: str) -> UserState:

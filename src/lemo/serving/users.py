@@ -56,7 +56,7 @@ def user_overview(stores: Stores, scope: Scope, user_id: str, limit: int) -> Use
 
     Raises NotFound for a user without events, and EngineUnavailable where an engine does not answer.
     """
-    state = read_users(stores.redis, stores.history, stores.answers, stores.seen, scope, [user_id])[0]
+    state = read_users(stores.redis, stores.history, stores.precomputed, stores.seen, scope, [user_id])[0]
     history = (state.history or _history_of_events(stores, scope, user_id, limit))[:limit]
     profile = user_profile(stores, scope, user_id)
     if not (history or profile or state.seen or state.precomputed):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lemo.stores.redis.client import Keys
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
     from lemo.stores.redis.history import History
-    from lemo.stores.redis.precomputed import Answers
-    from lemo.stores.seen import Seen
+    from lemo.stores.redis.precomputed import PrecomputedStore
+    from lemo.stores.redis.seen_items import SeenItems
     from lemo.stores.vectors.milvus import Vectors
     from lemo.streams import Log
 
@@ -112,11 +112,11 @@ class Stores:
         return History(self.redis, self.settings.history_length, self.settings.history_days, self.keys)
 
     @cached_property
-    def seen(self) -> "Seen":
+    def seen(self) -> "SeenItems":
         """All items that each user has seen."""
-        from lemo.stores.seen import Seen
+        from lemo.stores.redis.seen_items import SeenItems
 
-        return Seen(self.redis, self.keys)
+        return SeenItems(self.redis, self.keys)
 
     @cached_property
     def availability(self) -> "AvailabilitySets":
@@ -126,11 +126,11 @@ class Stores:
         return AvailabilitySets(self.redis, self.keys)
 
     @cached_property
-    def answers(self) -> "Answers":
+    def precomputed(self) -> "PrecomputedStore":
         """Precomputed recommendations."""
-        from lemo.stores.redis.precomputed import Answers
+        from lemo.stores.redis.precomputed import PrecomputedStore
 
-        return Answers(self.redis, self.keys)
+        return PrecomputedStore(self.redis, self.keys)
 
     @cached_property
     def embedding_queue(self) -> "EmbeddingQueue":

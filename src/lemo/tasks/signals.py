@@ -8,7 +8,7 @@ from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 
 from lemo.diagnostics.unknown_settings import report_unknown_settings
 from lemo.domain.errors import Conflict
-from lemo.stores.identity import claim_at_start
+from lemo.stores.installation import claim_at_start
 from lemo.tasks.celery_app import settings
 from lemo.tasks.metrics import serve_metrics, share_counts
 from lemo.telemetry.logging import configure

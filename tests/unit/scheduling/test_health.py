@@ -14,7 +14,7 @@ from lemo.scheduling.health import JobState, job_states, period
 from lemo.scheduling.service import ScheduleService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.documents.schedules import EVERYWHERE, Schedule, Setting
+from lemo.stores.documents.schedules import ALL_SCOPES, Schedule, Setting
 
 HOURLY = "compute-item-similarity-hourly"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -145,7 +145,7 @@ def test_a_crontab_that_never_comes_spoils_no_other_state(stores: Stores) -> Non
     scope = scenario(stores, timedelta(days=30))
     with pytest.raises(InvalidInput, match="never occurs"):
         ScheduleService(stores, "default", "a test").change(HOURLY, "", Setting(cron="0 0 30 2 *"))
-    stores.schedules.set(HOURLY, EVERYWHERE, Setting(cron="0 0 30 2 *"), "by hand")
+    stores.schedules.set(HOURLY, ALL_SCOPES, Setting(cron="0 0 30 2 *"), "by hand")
     states = {state.entry: state for state in job_states(stores, now=NOW) if state.scope == scope}
     assert states[HOURLY].overdue_at is None
     assert states["train-model-daily"].overdue
@@ -155,7 +155,7 @@ def test_the_default_row_holds_for_scenarios_without_their_own(stores: Stores) -
     scope = scenario(stores, timedelta(days=20))
     other = scenario_from_template("news", "news").model_copy(update={"created_at": NOW - timedelta(days=20)})
     stores.scenarios.create(scope.tenant_id, other)
-    stores.schedules.set(HOURLY, EVERYWHERE, Setting(paused=True), "an operator")
+    stores.schedules.set(HOURLY, ALL_SCOPES, Setting(paused=True), "an operator")
     stores.schedules.set(
         HOURLY, scope, Setting(cron="0 3 * * *", timezone="Asia/Shanghai", paused=False), "an operator"
     )

@@ -274,40 +274,45 @@ class Events(ClickHouse):
             actions=list(actions),
         )
 
-    def barred_counts(self, scope: Scope, rules: Mapping[str, ActionRule]) -> dict[str, int]:
-        """How many items each user is not to be answered (`barred`), for users with an event that may bar one."""
-        pairs, parameters = self._barred(rules, "")
+    def filtered_counts(self, scope: Scope, rules: Mapping[str, ActionRule]) -> dict[str, int]:
+        """The number of `filtered_items` of each user with an event that may filter one."""
+        pairs, parameters = self._filtered_pairs(rules, "")
         table = self._table_of(
-            f"SELECT user_id, countIf(is_barred) AS items FROM ({pairs}) GROUP BY user_id", scope, **parameters
+            f"SELECT user_id, countIf(is_filtered) AS items FROM ({pairs}) GROUP BY user_id", scope, **parameters
         )
         return dict(zip(table["user_id"].to_pylist(), table["items"].to_pylist(), strict=True))
 
-    def barred(self, scope: Scope, rules: Mapping[str, ActionRule], users: Sequence[str]) -> dict[str, set[str]]:
-        """The items that these users are not answered: `lemo.domain.interaction.filtered_items` of all their events."""
-        pairs, parameters = self._barred(rules, "AND user_id IN {users:Array(String)}")
+    def filtered_items(
+        self, scope: Scope, rules: Mapping[str, ActionRule], users: Sequence[str]
+    ) -> dict[str, set[str]]:
+        """The items that these users are never recommended: `domain.interaction.filtered_items` of all their events."""
+        pairs, parameters = self._filtered_pairs(rules, "AND user_id IN {users:Array(String)}")
         table = self._table_of(
-            f"SELECT user_id, item_id FROM ({pairs}) WHERE is_barred", scope, users=list(users), **parameters
+            f"SELECT user_id, item_id FROM ({pairs}) WHERE is_filtered", scope, users=list(users), **parameters
         )
         found: dict[str, set[str]] = {}
         for user_id, item_id in zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True):
             found.setdefault(user_id, set()).add(item_id)
         return found
 
-    def _barred(self, rules: Mapping[str, ActionRule], where: str) -> tuple[str, dict[str, Parameter]]:
-        """The query of pairs of user and item, with whether they are barred, and its parameters."""
+    def _filtered_pairs(self, rules: Mapping[str, ActionRule], where: str) -> tuple[str, dict[str, Parameter]]:
+        """The query of pairs of user and item, with whether they are filtered, and its parameters.
+
+        It follows `domain.interaction.filtered_items`; tests compare the two.
+        """
         seen = [action for action, rule in rules.items() if rule.seen]
-        # Opinions matter only where an act does not count as seen: else the item is barred in any case.
+        # An action that counts as seen filters its item whatever its opinion.
         open_rules = {action: rule for action, rule in rules.items() if not rule.seen and rule.weights}
         if all(min(rule.weights) > 0 for rule in open_rules.values()):
             open_rules = {}
         numbers = [rule.weighing for rule in open_rules.values()]
-        # The first element is what an action without an opinion finds.
+        # Element 1 is for actions without an opinion.
         weighed = """multiIf(isNull(value), {without:Array(Float64)}[place], value >= {liked:Array(Float64)}[place],
                              {weights:Array(Float64)}[place], value <= {disliked:Array(Float64)}[place],
                              -{weights:Array(Float64)}[place], 0)"""
         query = f"""
             SELECT user_id, item_id,
-                   max(is_seen) OR argMaxIf(weight < 0, (moment, weight < 0), weight != 0) AS is_barred
+                   max(is_seen) OR argMaxIf(weight < 0, (moment, weight < 0), weight != 0) AS is_filtered
             FROM (
                 SELECT user_id, item_id, events.timestamp AS moment, value,
                        action IN {{seen:Array(String)}} AS is_seen,

@@ -14,7 +14,7 @@ from lemo.stores.documents.bodies import body_of
 
 Action = Literal["edit", "pause", "resume", "reset"]
 
-EVERYWHERE = Scope("")
+ALL_SCOPES = Scope("")
 """The scope of a default row: all scenarios of all tenants that have no row of their own."""
 _MOST = 1_000_000
 _TRIES = 50
@@ -36,7 +36,7 @@ class Schedule(BaseModel):
 
     @property
     def scope(self) -> Scope:
-        """The scenario that it is for, or `EVERYWHERE`."""
+        """The scenario that it is for, or `ALL_SCOPES`."""
         return Scope(self.tenant_id, self.scenario_id)
 
     @property
@@ -108,7 +108,7 @@ class Schedules:
         schedules = []
         for entry in DEFAULT_CRONS:
             mine = {Scope(row.tenant_id, row.scenario_id): row for row in rows if row.entry == entry}
-            default = _resolved(mine.pop(EVERYWHERE, Row(entry=entry)), None)
+            default = _resolved(mine.pop(ALL_SCOPES, Row(entry=entry)), None)
             schedules.append(default)
             schedules += [
                 _resolved(mine[scope], default)
@@ -117,13 +117,13 @@ class Schedules:
             ]
         return schedules
 
-    def of(self, entry: str, scope: Scope = EVERYWHERE) -> Schedule:
+    def of(self, entry: str, scope: Scope = ALL_SCOPES) -> Schedule:
         """What holds for a scenario: its own row, else the default row under the scenario's name."""
-        names = [_name(entry, EVERYWHERE), _name(entry, scope)]
+        names = [_name(entry, ALL_SCOPES), _name(entry, scope)]
         bodies = self._documents.get_many(SCHEDULES, SYSTEM, names)
         rows = [Row.model_validate(bodies[name]) if name in bodies else Row(entry=entry) for name in names]
         default = _resolved(rows[0], None)
-        if scope == EVERYWHERE:
+        if scope == ALL_SCOPES:
             return default
         row = rows[1].model_copy(update={"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id})
         return _resolved(row, default)
@@ -132,7 +132,7 @@ class Schedules:
         """The scenarios with a row of their own, which the default row leaves out."""
         found = self._documents.find(SCHEDULES, SYSTEM, {"entry": entry}, limit=_MOST)
         rows = [Row.model_validate(body) for _, body in found]
-        return {Scope(row.tenant_id, row.scenario_id) for row in rows if row.own} - {EVERYWHERE}
+        return {Scope(row.tenant_id, row.scenario_id) for row in rows if row.own} - {ALL_SCOPES}
 
     def set(self, entry: str, scope: Scope, setting: Setting, by: str) -> ScheduleChange | None:
         """Changes a schedule and logs who (`by`) did; None where it held already, which leaves no line.
@@ -145,7 +145,7 @@ class Schedules:
             body = self._documents.get(SCHEDULES, SYSTEM, name)
             row = Row(entry=entry, tenant_id=scope.tenant_id, scenario_id=scope.scenario_id)
             row = row if body is None else Row.model_validate(body)
-            default = None if scope == EVERYWHERE else self.of(entry)
+            default = None if scope == ALL_SCOPES else self.of(entry)
             change = _changed(row, default, setting, by)
             if change is None:
                 return None
@@ -185,7 +185,7 @@ class Schedules:
 
 
 def _name(entry: str, scope: Scope) -> str:
-    return entry if scope == EVERYWHERE else f"{entry}@{scope}"
+    return entry if scope == ALL_SCOPES else f"{entry}@{scope}"
 
 
 def _resolved(row: Row, default: Schedule | None) -> Schedule:

@@ -1,4 +1,4 @@
-"""Precomputed recommendations in Redis: what the model thinks of a user's history, until either changes."""
+"""Precomputed recommendations in Redis: valid until the user's history or the model changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -14,56 +14,56 @@ from lemo.recommenders.scored import Scored
 from lemo.stores.redis.client import Keys, translate_errors
 
 LIFETIME_SECONDS = 12 * 3600
-"""Three rounds of the four-hourly job: an answer outlives a missed round, and a user who left is forgotten soon."""
+"""Three rounds of the four-hourly job: they outlive a missed round, and those of inactive users expire."""
 _BATCH = 500
 _Value = TypeVar("_Value")
 
 
-class PrecomputedAnswer(BaseModel):
-    """The best items of one user, best first, and what they were computed from."""
+class PrecomputedRecommendations(BaseModel):
+    """The recommendations of one user, best first, and the state from which they were computed."""
 
     version: str
     """The model snapshot."""
     history_version: str
-    """The history: `history_version` of the touches that the model saw, and of the items that it left out."""
+    """`history_version` of the interactions in the query and of the seen items."""
     cache_key: str
-    """Names whatever else the answer depends on: a request does not ask for it, a job does, to see whether it holds."""
+    """Names everything else that the recommendations depend on. The job compares it; requests do not."""
     items: list[Scored]
 
 
-def history_version(touches: Sequence[Interaction], seen: int) -> str:
-    """Names a history and how many items are seen: any new, late or forgotten touch gives another marker."""
+def history_version(history: Sequence[Interaction], seen: int) -> str:
+    """A digest of a history and the number of seen items: any new, late or deleted interaction changes it."""
     digest = blake2b(f"{seen}\x1f".encode(), digest_size=12)
-    for touch in touches:
+    for interaction in history:
         digest.update(
-            f"{touch.timestamp_ms}\x1f{touch.action}\x1f{touch.value!r}\x1f{len(touch.item_id)}\x1f{touch.item_id}".encode(
+            f"{interaction.timestamp_ms}\x1f{interaction.action}\x1f{interaction.value!r}\x1f{len(interaction.item_id)}\x1f{interaction.item_id}".encode(
                 errors="surrogatepass"
             )
         )
     return digest.hexdigest()
 
 
-class Answers:
-    """Precomputed answers by user. Calls that reach Redis raise EngineUnavailable when it does not answer."""
+class PrecomputedStore:
+    """Precomputed recommendations by user. Calls raise EngineUnavailable when Redis does not answer."""
 
     def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
         self._redis = redis
         self._keys = keys or Keys()
 
-    def write_many(self, scope: Scope, answers: Mapping[str, PrecomputedAnswer]) -> int:
-        """Writes or replaces the answers of these users, for twelve hours; returns their number."""
+    def write_many(self, scope: Scope, recommendations: Mapping[str, PrecomputedRecommendations]) -> int:
+        """Writes or replaces the recommendations of these users, for twelve hours; returns their number."""
         with translate_errors():
-            for users in _batches(list(answers)):
+            for users in _batches(list(recommendations)):
                 pipeline = self._redis.pipeline(transaction=False)
                 for user in users:
-                    pipeline.set(self._key(scope, user), answers[user].model_dump_json(), ex=LIFETIME_SECONDS)
+                    pipeline.set(self._key(scope, user), recommendations[user].model_dump_json(), ex=LIFETIME_SECONDS)
                 pipeline.execute()
-        return len(answers)
+        return len(recommendations)
 
     def renew(self, scope: Scope, version: str, cache_key: str, history_versions: Mapping[str, str]) -> set[str]:
-        """Keeps the answers that would come out the same for another twelve hours; returns their users.
+        """Renews the unchanged recommendations for another twelve hours; returns their users.
 
-        `history_versions` names each user's history. An answer stays if version, cache key and history are the same.
+        They are unchanged if version, cache key and `history_versions` of the user are the same.
         """
         renewed: set[str] = set()
         with translate_errors():
@@ -79,24 +79,24 @@ class Answers:
         return renewed
 
     def queue_read(self, pipeline: Pipeline, scope: Scope, user_id: str) -> None:
-        """Adds the read of one user's answer to a pipeline; hand its reply to `parsed`."""
+        """Adds the read of one user's recommendations to a pipeline; `parse_precomputed` decodes the reply."""
         pipeline.get(self._key(scope, user_id))
 
-    def read(self, scope: Scope, user_id: str) -> PrecomputedAnswer | None:
-        """The answer of one user, if there is one."""
+    def read(self, scope: Scope, user_id: str) -> PrecomputedRecommendations | None:
+        """The recommendations of one user; None where there are none."""
         with translate_errors():
-            return parsed(self._redis.get(self._key(scope, user_id)))
+            return parse_precomputed(self._redis.get(self._key(scope, user_id)))
 
     def delete_stale(self, scope: Scope, version: str) -> int:
-        """Drops the scope's answers that another snapshot than `version` gave; returns how many it dropped."""
+        """Deletes the scope's recommendations of other snapshots than `version`; returns their number."""
         dropped = 0
         with translate_errors():
             # Names of tenants and scenarios hold no glob characters, so the pattern matches this scope alone.
             for keys in _batches(list(self._redis.scan_iter(match=self._key(scope, "*"), count=1000))):
                 stale = []
                 for name, raw in zip(keys, self._redis.mget(keys), strict=True):
-                    answer = parsed(raw)
-                    if raw is not None and (answer is None or answer.version != version):
+                    precomputed = parse_precomputed(raw)
+                    if raw is not None and (precomputed is None or precomputed.version != version):
                         stale.append(name)
                 if stale:
                     dropped += int(self._redis.unlink(*stale))
@@ -106,19 +106,19 @@ class Answers:
         return self._keys("answer", scope.tenant_id, scope.scenario_id, user_id)
 
 
-def parsed(raw: bytes | str | None) -> PrecomputedAnswer | None:
-    """The answer of a reply of Redis; None where there is none, or one that an older release wrote differently."""
+def parse_precomputed(raw: bytes | str | None) -> PrecomputedRecommendations | None:
+    """The recommendations in a reply of Redis; None where it has none, or those of an older format."""
     if raw is None:
         return None
     try:
-        return PrecomputedAnswer.model_validate_json(raw)
+        return PrecomputedRecommendations.model_validate_json(raw)
     except ValidationError:
         return None
 
 
 def _head(version: str, history_version: str, cache_key: str) -> bytes:
-    """How a stored answer begins that was made of this."""
-    empty = PrecomputedAnswer.model_construct(
+    """The first bytes of stored recommendations with these names."""
+    empty = PrecomputedRecommendations.model_construct(
         version=version, history_version=history_version, cache_key=cache_key, items=[]
     )
     return empty.model_dump_json().removesuffix("]}").encode()

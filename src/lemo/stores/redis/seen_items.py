@@ -1,4 +1,4 @@
-"""What each user is never to be answered again, in Redis: every item seen or turned against, however long ago."""
+"""The items that each user is never recommended again, in Redis: all that were ever seen or turned against."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,12 +23,12 @@ end
 """
 
 
-class Seen:
-    """A set of item ids per user, written by the consumer beside the history and complete where that is cut.
+class SeenItems:
+    """A set of item ids per user. The consumer writes it beside the history, and it is never shortened.
 
-    Adding again, late or out of order changes nothing. The sets do not expire: a user may come back after years. They
-    say what the events say (jobs/seen.py compares them), and go with the events. An id takes 50 to 65 bytes. Every call
-    raises EngineUnavailable when Redis does not answer.
+    Adding is idempotent and independent of order. The sets do not expire, since a user may come back after years.
+    jobs/seen.py compares them with the events, and deletes those of users without events. An id takes 50 to 65 bytes.
+    Every call raises EngineUnavailable when Redis does not answer.
     """
 
     def __init__(self, redis: Redis, keys: Keys | None = None) -> None:
@@ -42,16 +42,16 @@ class Seen:
         return f"{self._prefix}{scope.tenant_id}:{scope.scenario_id}:{user_id}"
 
     def queue_read(self, pipeline: Any, scope: Scope, user_id: str) -> None:
-        """Adds the command that reads a user's set to a pipeline; its answer is for `decode`."""
+        """Adds the command that reads a user's set to a pipeline; `decode` reads the reply."""
         pipeline.smembers(self.key(scope, user_id))
 
     @staticmethod
     def decode(raw: Iterable[bytes]) -> frozenset[str]:
-        """The items in what `queue_read` answered."""
+        """The items in the reply of `queue_read`."""
         return frozenset(member.decode() for member in raw)
 
     def add(self, events: EventColumns) -> None:
-        """Adds the items of events, all of which bar their item."""
+        """Adds the items of events, each of which filters its item."""
         by_user: dict[str, set[str]] = {}
         for tenant_id, scenario_id, user_id, item_id in zip(
             events.tenant_id, events.scenario_id, events.user_id, events.item_id, strict=True
@@ -85,13 +85,13 @@ class Seen:
             return [int(count) for count in pipeline.execute()]
 
     def basis(self, scope: Scope) -> str | None:
-        """What the sets were last compared by; None where they have not been."""
+        """The rules by which the sets were last compared with the events; None before the first time."""
         with translate_errors():
             raw: Any = self._redis.get(self._basis_key(scope))
         return None if raw is None else raw.decode()
 
     def set_basis(self, scope: Scope, basis: str) -> None:
-        """Notes what the sets have been compared by."""
+        """Stores the rules by which the sets were compared."""
         with translate_errors():
             self._redis.set(self._basis_key(scope), basis)
 
@@ -104,7 +104,7 @@ class Seen:
                 yield name.decode().removeprefix(prefix)
 
     def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
-        """Forgets what the users have seen."""
+        """Deletes the sets of the users."""
         with translate_errors():
             for start in range(0, len(user_ids), _PIPELINE):
                 self._redis.unlink(*(self.key(scope, user_id) for user_id in user_ids[start : start + _PIPELINE]))
