@@ -227,7 +227,7 @@ def test_moments_from_decades_keep_their_milliseconds(events: Events, scope: Sco
     assert [one.timestamp for one in events.history(scope, "u", 10)] == moments[::-1]
 
 
-def test_histories_hold_each_act_once_newest_first(events: Events, scope: Scope) -> None:
+def test_histories_hold_each_interaction_once_newest_first(events: Events, scope: Scope) -> None:
     rows = [
         *[event(second, user_id="often", item_id="same") for second in range(5)],
         event(10, user_id="often", item_id="rated", action="rate", value=3),

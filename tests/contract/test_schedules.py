@@ -49,7 +49,7 @@ def of(schedules: Schedules, name: str) -> Schedule:
     return next(each for each in schedules.list() if each.name == name)
 
 
-def test_untouched_schedules_are_the_designs(schedules: Schedules) -> None:
+def test_schedules_without_changes_are_the_designs(schedules: Schedules) -> None:
     found = schedules.list()
     assert {each.name: each.cron for each in found} == DEFAULT_CRONS
     assert {(each.timezone, each.paused, each.changed_at, each.changed_by) for each in found} == {
@@ -66,7 +66,7 @@ def test_a_change_holds_for_whoever_opens_the_store_next(schedules: Schedules, d
     assert of(schedules, OTHER).paused is False
 
 
-def test_a_scenarios_row_says_only_what_was_said_of_it(schedules: Schedules, scope: Scope) -> None:
+def test_a_scenarios_row_holds_only_its_own_settings(schedules: Schedules, scope: Scope) -> None:
     schedules.set(ENTRY, scope, Setting(timezone="Europe/Berlin"), BY)
     schedules.set(ENTRY, ALL_SCOPES, Setting(cron="0 5 * * *"), BY)
     assert schedules.of(ENTRY, scope).cron == "0 5 * * *"

@@ -36,7 +36,7 @@ class Source(Protocol):
     Config: ClassVar[type[SourceConfig]]
     """Its parameters; the default of `source` is its name."""
     personal: ClassVar[bool]
-    """Whether scores depend on the user; where not, `scores` is asked once, with one empty query."""
+    """Whether scores depend on the user; where not, `scores` is called once, with one empty query."""
 
     @property
     def config(self) -> SourceConfig:
@@ -47,7 +47,7 @@ class Source(Protocol):
     def fit_many(cls, interactions: Interactions, configs: Sequence[Any]) -> Iterator[Self]:
         """One fitted source per configuration, in order; sources that share work between configurations do it here.
 
-        Any data will do, none too: a source without evidence scores nothing.
+        It accepts any data, also none: a source without evidence gives no scores.
         """
         ...
 
@@ -59,7 +59,7 @@ class Source(Protocol):
         ...
 
     def because(self, items: Array, queried: Array, weights: Array) -> Array:
-        """Per item (codes) the item of the user's history that speaks most for it, or -1.
+        """Per item (codes) the item of the user's history that contributes most to its score, or -1.
 
         `queried` (codes) and `weights` are one row of the queries.
         """
@@ -76,11 +76,11 @@ class Source(Protocol):
 
 
 class Recommender(Protocol):
-    """Answers users with items, best first."""
+    """Recommends items to users, best first."""
 
     @property
     def query_half_life_ms(self) -> float | None:
-        """Half-life (milliseconds) by which a user's interactions are weighted when the model is asked."""
+        """Half-life (milliseconds) by which a user's interactions decay in queries."""
         ...
 
     def recommend(

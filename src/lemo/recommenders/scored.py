@@ -1,4 +1,4 @@
-"""Scored: one recommended item before it becomes part of an answer."""
+"""One recommended item with its score."""
 
 from typing import NamedTuple
 
@@ -6,10 +6,10 @@ from lemo.domain.recommendation import ReasonKind
 
 
 class Scored(NamedTuple):
-    """An item, its score (higher is better, comparable within one answer) and why it is there."""
+    """An item, its score (higher is better, comparable within one answer) and its reason."""
 
     item_id: str
     score: float
     because: str | None
-    """The touched item that speaks most for it, where `kind` is `similar`."""
+    """The item of the history that contributes most to the score, where `kind` is `similar`."""
     kind: ReasonKind

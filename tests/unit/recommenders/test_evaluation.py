@@ -36,12 +36,12 @@ def test_a_perfect_answer_is_1_however_many_are_relevant() -> None:
     assert ndcg(hits, np.array([1, 10, 50])).tolist() == pytest.approx([1, 1, 1])
 
 
-def test_nobody_asked() -> None:
+def test_no_queries() -> None:
     metrics = measured(np.zeros((0, 20), dtype=np.int32), sparse.csr_matrix(np.zeros((0, 5), dtype=bool)), 5)
     assert (metrics.ndcg_at_10, metrics.users) == (0, 0)
 
 
-def test_the_model_is_asked_about_the_users_of_the_split() -> None:
+def test_the_users_of_the_split_are_evaluated() -> None:
     parts = split(groups_world())
     model = HybridRecommender.fit(parts.train, mixture(half_life_ms=5 * DAY, share=0.7), RULES)
     metrics = evaluate(model, parts)

@@ -12,7 +12,7 @@ def touch(item: str, action: str, when: int, value: float | None = None) -> Inte
     return Interaction(item, action, value, when)
 
 
-def test_touches_say_what_the_same_events_say() -> None:
+def test_histories_are_encoded_as_the_same_events_are() -> None:
     history = [
         touch("a", "click", 1 * DAY),
         touch("a", "like", 2 * DAY),
@@ -26,29 +26,29 @@ def test_touches_say_what_the_same_events_say() -> None:
         touch("e", "click", 3 * DAY),
     ]
     events = read(*[("u", act.item_id, act.action, act.timestamp_ms, act.value) for act in history])
-    tastes, seen = Encoder("abcde", RULES, 2 * DAY).encode([history, history[::-1]])
-    assert tastes.toarray()[0, 3:].tolist() == pytest.approx([-3, 2**-1.5])
-    assert tastes.toarray() == pytest.approx(np.repeat(events.query_matrix(2 * DAY).toarray(), 2, axis=0))
+    queries, seen = Encoder("abcde", RULES, 2 * DAY).encode([history, history[::-1]])
+    assert queries.toarray()[0, 3:].tolist() == pytest.approx([-3, 2**-1.5])
+    assert queries.toarray() == pytest.approx(np.repeat(events.query_matrix(2 * DAY).toarray(), 2, axis=0))
     assert np.array_equal(seen.toarray()[0], events.seen_csr().toarray()[0])
 
 
-def test_repeats_count_once() -> None:
+def test_repeated_interactions_count_once() -> None:
     encoder = Encoder(ITEMS, RULES, None)
     once, _ = encoder.encode([[touch("a", "like", 1), touch("b", "click", 1)]])
     often, _ = encoder.encode([[touch("a", "like", 1), *[touch("b", "click", 1)] * 9]])
     assert same(once, often)
 
 
-def test_the_newest_opinion_counts() -> None:
-    tastes, seen = Encoder(ITEMS, RULES, None).encode(
+def test_a_newest_negative_interaction_cancels() -> None:
+    queries, seen = Encoder(ITEMS, RULES, None).encode(
         [[touch("a", "dislike", 2), touch("a", "like", 1), touch("b", "like", 2), touch("b", "dislike", 1)]]
     )
-    assert tastes.toarray().tolist() == [[-3, 3, 0]]
+    assert queries.toarray().tolist() == [[-3, 3, 0]]
     assert seen.toarray().tolist() == [[True, True, False]]
 
 
-def test_unknown_items_and_actions_are_left_out() -> None:
-    tastes, seen = Encoder(ITEMS, RULES, DAY).encode([[touch("z", "like", 9), touch("a", "gone", 9)], []])
-    assert tastes.shape == seen.shape == (2, 3)
-    assert tastes.nnz == seen.nnz == 0
+def test_unknown_items_and_actions_are_ignored() -> None:
+    queries, seen = Encoder(ITEMS, RULES, DAY).encode([[touch("z", "like", 9), touch("a", "gone", 9)], []])
+    assert queries.shape == seen.shape == (2, 3)
+    assert queries.nnz == seen.nnz == 0
     assert Encoder(ITEMS, RULES, DAY).rows(["z", "c"]).tolist() == [2]

@@ -40,9 +40,9 @@ def test_weights_are_summed_and_decayed_by_age() -> None:
     assert weights.has_sorted_indices
 
 
-def test_the_taste_of_a_pair_is_its_strongest_act() -> None:
-    tastes = read(*ACTS).user_item_matrix(DAY).toarray()
-    assert tastes[0].tolist() == pytest.approx([3 / 16, 1 / 2, 0])
+def test_the_strongest_interaction_of_a_pair_counts() -> None:
+    user_items = read(*ACTS).user_item_matrix(DAY).toarray()
+    assert user_items[0].tolist() == pytest.approx([3 / 16, 1 / 2, 0])
     assert read(*ACTS).user_item_matrix().toarray()[0].tolist() == [3, 1, 0]
 
 
@@ -69,7 +69,7 @@ def test_seen_is_what_the_rules_say() -> None:
     assert read(*ACTS).seen_csr().toarray().tolist() == [[True, True, False], [False, True, False], [True, False, True]]
 
 
-def test_items_of_the_catalogue_need_no_act() -> None:
+def test_items_of_the_catalogue_need_no_interaction() -> None:
     data = read(*ACTS, item_ids=["a new one", "y"])
     assert data.item_ids == ["a new one", "x/ 猫", "y", "z"]
     assert data.shape == (3, 4)
@@ -90,7 +90,7 @@ def test_cutting_keeps_the_codes() -> None:
     assert old.csr().toarray()[0].tolist() == [3, 1, 0]
 
 
-def test_nan_weights_say_nothing() -> None:
+def test_nan_weights_are_ignored() -> None:
     data = read(*ACTS)
     data.weights[:] = np.nan
     assert data.csr(DAY).nnz == data.user_item_matrix().nnz == 0

@@ -5,13 +5,13 @@ from lemo.recommenders.sources.popularity import popularity, z_scores
 from recommender_worlds import DAY, read
 
 
-def test_recent_acts_count_more() -> None:
+def test_recent_interactions_count_more() -> None:
     data = read(("a", "x", "like", 0), ("b", "x", "click", DAY), ("a", "y", "click", 2 * DAY), item_ids=["z"])
     assert popularity(data).tolist() == [4, 1, 0]
     assert popularity(data, DAY).tolist() == pytest.approx([3 / 4 + 1 / 2, 1, 0])
 
 
-def test_ancient_acts_still_order_items_and_vanish_not() -> None:
+def test_very_old_interactions_still_order_items() -> None:
     data = read(("a", "old", "click", 0), ("a", "new", "click", 10_000 * DAY), item_ids=["never"])
     values = popularity(data, DAY)
     assert values[data.item_ids.index("new")] > values[data.item_ids.index("old")] > 0

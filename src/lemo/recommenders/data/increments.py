@@ -1,7 +1,7 @@
-"""Acts: what is remembered of all events so that the tastes of today follow from those of yesterday and the new events.
+"""The incremental state of the hourly similarity: from it and the new events follows today's user-item matrix.
 
-For each user, item and weight that speaks for or against, the newest such act. That is a maximum, so the same event may
-be added twice, late or out of order, and nothing of it depends on the half-life.
+It holds the newest interaction of each user, item and weight. That is a maximum, so an event may be added twice, late
+or out of order. The state does not depend on the half-life.
 """
 
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 WEIGHT_BITS, ITEM_BITS, USER_BITS = 10, 25, 28
-"""How a key is made of a user's, an item's and a weight's number: up to 268 million users and 33 million items."""
+"""Bits of each code in a key: up to 268 million users and 33 million items."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatestInteractions:
-    """n acts by user, then item, then weight."""
+    """n interactions by user, then item, then weight."""
 
     user_ids: pa.LargeStringArray
     item_ids: pa.LargeStringArray
-    """Ids in the order in which they came; an item may have no act."""
+    """Ids in order of arrival; an item may have no interaction."""
     weights: Array
-    """float64: the weights that the rules know, without 0, sorted."""
+    """float64: the possible weights of the rules, without 0, sorted."""
     keys: Array
-    """int64 (n,), rising: user, item and weight as numbers in one."""
+    """int64 (n,), rising: the codes of user, item and weight in one number."""
     times: Array
-    """int64 (n,): Unix milliseconds of the newest such act."""
+    """int64 (n,): Unix milliseconds of the newest such interaction."""
 
     @classmethod
     def none(cls, rules: Mapping[str, ActionRule]) -> "LatestInteractions":
-        """No acts yet, under these rules."""
+        """The empty state under these rules."""
         ids = pa.array([], pa.large_string())
         weights = np.array(sorted({weight for rule in rules.values() for weight in rule.weights}), dtype=np.float64)
         return cls(ids, ids, weights, np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -52,19 +52,19 @@ class LatestInteractions:
 
     @property
     def timeline(self) -> Timeline:
-        """From when to when users act, and the pauses between: of these acts, so that it follows from the state."""
+        """The timeline of these interactions."""
         return Timeline.of(self.keys >> (WEIGHT_BITS + ITEM_BITS), self.times)
 
     def with_items(self, item_ids: pa.Array) -> "LatestInteractions":
-        """The same acts, with items that may have none."""
+        """The same interactions, with further items that have none."""
         return LatestInteractions(self.user_ids, _joined(self.item_ids, item_ids), self.weights, self.keys, self.times)
 
     def with_events(self, table: pa.Table, rules: Mapping[str, ActionRule]) -> "LatestInteractions":
-        """With more events: columns user_id, item_id, action, timestamp (ms) and value (nullable), in any order."""
+        """The state with more events: columns user_id, item_id, action, timestamp (ms) and value (nullable)."""
         item_ids = _joined(self.item_ids, table.column("item_id"))
         weights, _ = event_weights(table, rules)
-        telling = weights != 0
-        table, codes = table.filter(pa.array(telling)), np.searchsorted(self.weights, weights[telling])
+        weighted = weights != 0
+        table, codes = table.filter(pa.array(weighted)), np.searchsorted(self.weights, weights[weighted])
         user_ids = _joined(self.user_ids, table.column("user_id"))
         if len(user_ids) >= 1 << USER_BITS or len(item_ids) >= 1 << ITEM_BITS or len(self.weights) >= 1 << WEIGHT_BITS:
             raise ValueError(f"{len(user_ids):,} users and {len(item_ids):,} items are more than fit into a key")
@@ -77,7 +77,7 @@ class LatestInteractions:
         return LatestInteractions(user_ids, item_ids, self.weights, *self._merged(keys[last], times[last]))
 
     def _merged(self, keys: Array, times: Array) -> tuple[Array, Array]:
-        """Our keys and times with others (rising, each key once)."""
+        """The keys and times, merged with others (rising, each key once)."""
         places = np.searchsorted(self.keys, keys)
         known = np.zeros(len(keys), dtype=bool)
         inside = places < len(self.keys)
@@ -88,7 +88,7 @@ class LatestInteractions:
         return np.insert(self.keys, new, keys[~known]), np.insert(kept, new, times[~known])
 
     def user_item_matrix(self, half_life_ms: float | None) -> tuple[CSR, float]:
-        """Users x items (float64, sorted), and the mean weight of the acts that count.
+        """Users x items (float64, sorted), and the mean weight of the interactions that count.
 
         Cells follow the weighting rule (`data/weighting.py`). The mean weight, undecayed, is the unit of shrinkage.
         """
@@ -136,14 +136,14 @@ class LatestInteractions:
 
 
 def _joined(ids: pa.LargeStringArray, more: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """The ids, then those of `more` that are not among them, sorted."""
+    """The ids, then the other ids of `more`, sorted."""
     others = pc.unique(more.cast(pa.large_string()))
     new = others.filter(pc.invert(pc.is_in(others, value_set=ids)))
     return pa.concat_arrays([ids, new.take(pc.array_sort_indices(new))]) if len(new) else ids
 
 
 def _codes(column: pa.ChunkedArray, ids: pa.LargeStringArray) -> Array:
-    """int64: where each text stands among the ids, all of which are there."""
+    """int64: the index of each text among the ids, which hold all of them."""
     found = pc.index_in(column.cast(pa.large_string()), value_set=ids)
     codes: Array = found.to_numpy().astype(np.int64)
     return codes

@@ -1,4 +1,4 @@
-"""Interactions: who touched what, when, and what it says about taste, as columns of numbers."""
+"""The interactions of users with items, as columns of numbers, and the matrices made of them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ CSR = sparse.csr_matrix
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """n acts of users on items. Codes index the sorted id lists; ids without an act are allowed in both lists."""
+    """n interactions. Codes index the sorted id lists; both lists may hold ids without an interaction."""
 
     user_ids: list[str]
     item_ids: list[str]
@@ -31,11 +31,11 @@ class Interactions:
     timestamps: Array
     """int64 (n,), Unix milliseconds."""
     weights: Array
-    """float32 (n,): above 0 the act speaks for the item, below 0 against it, 0 (or NaN) says nothing."""
+    """float32 (n,): above 0 for the item, below 0 against it, 0 (or NaN) without an opinion."""
     seen: Array
-    """bool (n,): whether the act means that the user has seen the item."""
+    """bool (n,): whether the interaction counts as seen."""
     catalogue: Catalogue = field(default_factory=no_catalogue, compare=False, repr=False)
-    """What is known of the items besides interactions."""
+    """The catalogue of the items."""
 
     @classmethod
     def from_table(
@@ -47,7 +47,7 @@ class Interactions:
     ) -> "Interactions":
         """Reads columns user_id, item_id, action, timestamp (ms) and value (nullable).
 
-        Acts without a rule say nothing. `item_ids` adds items of the catalogue that may have no act.
+        Actions without a rule have weight 0. `item_ids` adds items of the catalogue without an interaction.
         Codes do not depend on the order of rows.
         """
         user_ids, users = _encode(table.column("user_id"), ())
@@ -69,17 +69,17 @@ class Interactions:
 
     @cached_property
     def newest(self) -> int:
-        """The newest timestamp (ms); 0 without acts. What is new and old is measured from `timeline.now`."""
+        """The newest timestamp (ms); 0 without interactions. Ages are measured from `timeline.now`, not from here."""
         return int(self.timestamps.max()) if len(self) else 0
 
     @cached_property
     def oldest(self) -> int:
-        """The oldest timestamp (ms); 0 without acts."""
+        """The oldest timestamp (ms); 0 without interactions."""
         return int(self.timestamps.min()) if len(self) else 0
 
     @cached_property
     def timeline(self) -> Timeline:
-        """From when to when users act, and the pauses between."""
+        """The beginning and the end of activity, and its pauses."""
         return Timeline.of(self.users, self.timestamps)
 
     @cached_property
@@ -88,7 +88,7 @@ class Interactions:
         return self.timeline.span
 
     def where(self, mask: Array) -> "Interactions":
-        """The acts that `mask` (bool (n,) or indices) keeps; ids and codes stay as they are."""
+        """The interactions of `mask` (bool (n,) or indices); ids and codes stay the same."""
         return replace(
             self,
             users=self.users[mask],
@@ -100,15 +100,15 @@ class Interactions:
 
     @cached_property
     def positive(self) -> Array:
-        """bool (n,): acts that speak for an item that the user has not turned against since.
+        """bool (n,): interactions with a positive weight whose item the user has not turned against.
 
-        A pair whose newest act with an opinion is negative (an order, then its refund) has no positive act.
+        A pair whose newest weighted interaction is negative (an order, then its refund) has none.
         """
         return np.asarray((self.weights > 0) & ~self._against)
 
     @cached_property
     def _against(self) -> Array:
-        """bool (n,): acts with an item that the user has turned against since, or with the act."""
+        """bool (n,): interactions with an item that the user has turned against."""
         negative = self.weights < 0
         if not negative.any():
             return negative
@@ -131,7 +131,7 @@ class Interactions:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(users, items), those without acts included."""
+        """(users, items), including those without interactions."""
         return len(self.user_ids), len(self.item_ids)
 
     @cached_property
@@ -163,14 +163,14 @@ class Interactions:
         return self._joined(np.add, self.positives, self._decayed(self.positives, half_life_ms))
 
     def user_item_matrix(self, half_life_ms: float | None = None) -> CSR:
-        """Users x items (float64, sorted): the strongest positive act per pair, decayed by its age."""
+        """Users x items (float64, sorted): the strongest positive interaction per pair, decayed by its age."""
         return self._joined(np.maximum, self._counted, self._decayed(self._counted, half_life_ms))
 
     def query_matrix(self, half_life_ms: float | None = None) -> CSR:
         """Users x items (float64, sorted): `user_item_matrix`, and dislikes with a weight below 0.
 
-        A model that is asked with these rows answers what it answers for the histories of the same users. Age is
-        measured from each user's newest interaction.
+        These are the query vectors that `Encoder` makes of the same users' histories. Age is measured from each
+        user's newest interaction.
         """
         lived = self.timeline.lived(self.timestamps)
         last = np.full(len(self.user_ids), np.iinfo(np.int64).min)
@@ -193,7 +193,7 @@ class Interactions:
         return both
 
     def seen_csr(self) -> CSR:
-        """Users x items (bool, sorted): what each user has seen, or turned against."""
+        """Users x items (bool, sorted): the items that each user has seen or turned against."""
         return self._seen
 
     def _decayed(self, rows: "Interactions", half_life_ms: float | None) -> Array:
@@ -217,7 +217,7 @@ class Interactions:
         return self._matrix(np.ones(len(pairs), dtype=bool), pairs)
 
     def _matrix(self, values: Array, pairs: Array) -> CSR:
-        """Users x items with these values in the cells of these pairs, which rise."""
+        """Users x items with these values in the cells of these pairs, which are sorted."""
         users, items = self.shape
         starts = np.searchsorted(pairs, np.arange(users + 1) * max(items, 1))
         matrix = sparse.csr_matrix((values, (pairs % max(items, 1)).astype(np.int32), starts), shape=self.shape)
@@ -226,7 +226,7 @@ class Interactions:
 
 
 def _starts(numbers: Array) -> Array:
-    """Where each different one of sorted numbers comes first."""
+    """The first index of each distinct value of sorted numbers."""
     return np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)])
 
 

@@ -1,7 +1,7 @@
-"""The time of a scenario: where its activity begins and ends, and pauses in which time hardly passes.
+"""The time of a scenario: the beginning and the end of its activity, and the pauses in between.
 
-Decay and half-lives are measured on it (docs/decisions/0003-now-is-where-activity-is.md). It follows from the events
-alone, and no user has more than a small, bounded part in it.
+Decay and half-lives are measured on it (docs/decisions/0003-now-is-where-activity-is.md). It depends on the events
+alone, and the influence of each user is bounded.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lemo.domain.activity import strays
 Array = np.ndarray[Any, Any]
 
 POINTS = 10
-"""Events of one user, evenly spread over the user's own, that tell when the scenario is active."""
+"""Events of one user, evenly spread over all of the user's, that count for pauses."""
 LONGEST = 0.05
 """A longer part of all time is a pause; at most 1 / LONGEST pauses can be found."""
 LEAST_MS = 86_400_000
@@ -24,18 +24,18 @@ LEAST_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Timeline:
-    """Moments are Unix milliseconds; what `lived` gives are milliseconds without the pauses."""
+    """Times are Unix milliseconds; `lived` gives milliseconds without the pauses."""
 
     since: int = 0
-    """Where activity begins: all but a few users begin later."""
+    """The beginning of activity: all but a few users begin later."""
     now: int = 0
-    """Where activity ends: all but a few users end before."""
+    """The end of activity: all but a few users end before."""
     pauses: tuple[tuple[int, int], ...] = ()
-    """From when time stands still, and for how many milliseconds."""
+    """The start of each pause, and the milliseconds that do not count."""
 
     @classmethod
     def of(cls, users: Array, timestamps: Array) -> "Timeline":
-        """That of events, of these users (codes) at these moments, in any order."""
+        """The timeline of events by these users (codes) at these times, in any order."""
         if not len(users):
             return cls()
         order = np.lexsort((timestamps, users))
@@ -53,14 +53,14 @@ class Timeline:
         return max(self.lived_at(self.now) - self.lived_at(self.since), 0)
 
     def lived(self, timestamps: Array) -> Array:
-        """int64: the moments on a clock that stands still in pauses; their order stays."""
+        """int64: the times on a clock that stops in pauses; their order stays the same."""
         still = np.zeros(np.shape(timestamps), dtype=np.int64)
         for start, length in self.pauses:
             still += np.clip(timestamps - start, 0, length)
         return np.asarray(timestamps - still)
 
     def lived_at(self, timestamp_ms: int) -> int:
-        """`lived` of one moment."""
+        """`lived` of one time."""
         if not self.pauses:
             return timestamp_ms
         return timestamp_ms - sum(min(max(timestamp_ms - start, 0), length) for start, length in self.pauses)
@@ -71,7 +71,7 @@ class Timeline:
 
 
 def _points(starts: Array, counts: Array) -> Array:
-    """Places of each user's events that tell: all of a few, else `POINTS`, with the first and the last."""
+    """Indices of at most `POINTS` events of each user, including the first and the last."""
     rank = np.arange(counts.sum()) - np.repeat(starts, counts)
     steps = np.repeat(np.maximum(counts - 1, 1), counts)
     part = rank * (POINTS - 1) // steps
@@ -82,7 +82,7 @@ def _points(starts: Array, counts: Array) -> Array:
 def _pauses(times: Array) -> tuple[tuple[int, int], ...]:
     """The gaps that are longer than `LONGEST` of all gaps together, each of which counts at most so much itself.
 
-    So far an event alone is from all others is of no account. With few moments every gap is long, and none a pause.
+    A single event far from all others therefore changes nothing. With few times there is no pause.
     """
     moments = np.unique(times)
     gaps = np.diff(moments)
@@ -101,5 +101,5 @@ def _pauses(times: Array) -> tuple[tuple[int, int], ...]:
 
 
 def pauses_from(stored: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
-    """Pauses as JSON keeps them."""
+    """The pauses of their JSON form."""
     return tuple((int(start), int(length)) for start, length in stored)

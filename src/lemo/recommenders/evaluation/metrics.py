@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 DEPTH = 20
-"""Places of an answer that are looked at; MRR and recall use all, the other metrics the first 10."""
+"""Length of the measured lists; MRR and recall@20 use all, the other metrics the first 10."""
 LIGHT = 10
 """Users who liked fewer items than this before the test are light, the others heavy."""
 NEW = 5
@@ -27,7 +27,7 @@ ACCURACY = ("ndcg_at_10", "recall_at_10", "recall_at_20", "map_at_10", "mrr")
 
 
 class Metrics(BaseModel):
-    """Means over the users who were asked about; 0 to 1 but for novelty, higher is better."""
+    """Means over the users of the queries. All but novelty are within 0 and 1; higher is better."""
 
     ndcg_at_10: float
     recall_at_10: float
@@ -38,7 +38,7 @@ class Metrics(BaseModel):
     coverage: float
     """Share of all items that are in somebody's first 10."""
     novelty: float | None = None
-    """Mean self-information of the first 10, in bits; None where the past was not told."""
+    """Mean self-information of the first 10, in bits; None without the past interactions."""
     diversity: float | None = None
     """Mean distance of two of the first 10."""
     users: int
@@ -47,7 +47,7 @@ class Metrics(BaseModel):
 
 
 class Scorecard(Metrics):
-    """Metrics with what they leave open: how certain they are, and for whom they hold."""
+    """Metrics with their confidence intervals, and for segments of users and items."""
 
     intervals: dict[str, tuple[float, float]] = {}
     """95 % confidence interval of each accuracy metric, by bootstrap over the users."""
@@ -58,7 +58,7 @@ class Scorecard(Metrics):
 
 @dataclass(frozen=True, eq=False)
 class _ByUser:
-    """What each user's answer is worth: float64 (users, metrics)."""
+    """The metrics of each user's list: float64 (users, metrics)."""
 
     accuracy: Array
     novelty: Array
@@ -108,8 +108,8 @@ def scorecard(answers: Array, split: Split, to_cold_start: Array | None = None) 
     new = np.bincount(liked.indices, minlength=items) < NEW
     to_new = sparse.csr_matrix(split.relevant.multiply(new[None, :]))
     to_new.eliminate_zeros()
-    asked = np.diff(to_new.indptr) > 0
-    segments["new_items"] = _by_user(answers[asked], to_new[asked], split.train).metrics(items)
+    queried = np.diff(to_new.indptr) > 0
+    segments["new_items"] = _by_user(answers[queried], to_new[queried], split.train).metrics(items)
     return Scorecard(
         **by_user.metrics(items).model_dump(),
         ndcg_by_user=by_user.accuracy[:, 0].tolist(),

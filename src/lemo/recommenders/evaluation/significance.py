@@ -1,4 +1,4 @@
-"""How far figures can be trusted: confidence intervals by bootstrap, and a paired test of two recommenders."""
+"""Confidence intervals by bootstrap, and a paired test of two recommenders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ class Comparison(BaseModel):
     high: float
     """95 % confidence interval of the difference."""
     p_value: float
-    """How probable such a difference is where ours is no better; 1 where it cannot be told."""
+    """The probability of such a difference if ours is no better; 1 where it cannot be computed."""
     users: int
 
     @property
@@ -36,7 +36,7 @@ class Comparison(BaseModel):
 def compare(ours: Sequence[float] | Array, theirs: Sequence[float] | Array) -> Comparison:
     """One-sided paired t-test of a metric's values for the same users in the same order.
 
-    Among the paired tests it is the one that keeps its promises with per-query metrics and is the most powerful
+    Among paired tests of per-query metrics it keeps its error rate and is the most powerful
     (Smucker et al., CIKM 2007; Urbano et al., SIGIR 2019), and it needs no random numbers.
     """
     differences = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)

@@ -12,15 +12,15 @@ Array = np.ndarray[Any, Any]
 
 
 class TreeRanker(BaseModel):
-    """A taught ranker: part of a configuration, as it knows no item and no user, only what makes a candidate good."""
+    """A trained ranker. It depends on features alone, not on users or items, and so it is part of a configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     half_lives: HalfLives
-    """Of the evidence that the trees were taught on."""
+    """Half-lives of the ranking features that the trees were trained on."""
     trees: Trees
     start: float = 0.0
-    """How much the blend's own score counts, among the candidates of a user, before the trees are asked."""
+    """Weight of the normalised hybrid score, to which the trees add."""
 
     def scores(self, candidates: Candidates) -> Array:
         """float64 (rows,): the larger, the better."""

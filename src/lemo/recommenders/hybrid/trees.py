@@ -1,4 +1,4 @@
-"""Boosted trees as plain numbers: what LightGBM has learnt, asked without LightGBM."""
+"""Boosted trees as arrays: trained by LightGBM, evaluated without it."""
 
 import base64
 from functools import cached_property

@@ -38,7 +38,7 @@ def evaluate_mixtures(
     count = popular.shape[1]
     sums = np.zeros(count, np.float64)
     scored, filtered, chosen = np.full(count, -1), np.full(count, -1), np.full(count, -1)
-    touched = np.zeros(count, np.int64)
+    nonzero = np.zeros(count, np.int64)
     keys = np.zeros(count, np.uint64)
     cell = np.zeros(1, np.float32)
     bits = cell.view(np.uint32)
@@ -53,21 +53,21 @@ def evaluate_mixtures(
                 column = columns[other]
                 if scored[column] != user:
                     scored[column] = user
-                    touched[found_items] = column
+                    nonzero[found_items] = column
                     found_items += 1
                     sums[column] = 0
                 sums[column] += weight * values[other]
         total, squares = 0.0, 0.0
         for place in range(found_items):
-            total += sums[touched[place]]
-            squares += sums[touched[place]] ** 2
+            total += sums[nonzero[place]]
+            squares += sums[nonzero[place]] ** 2
         mean = total / count
         variance = squares / count - mean * mean
         for place in range(seen_starts[user], seen_starts[user + 1]):
             filtered[seen[place]] = user
         size = 0
         for place in range(found_items):
-            column = touched[place]
+            column = nonzero[place]
             if sums[column] > 0 and filtered[column] != user:
                 keys[size] = key_of(sums[column], column, cell, bits)
                 size += 1

@@ -97,7 +97,7 @@ def nearest(
     for column in range(count):
         if norms[column] > 0:  # of an item that nobody likes any length will do but 0
             lengths[column] = norms[column]
-    touched = np.zeros(count + 1, np.uint32)
+    nonzero = np.zeros(count + 1, np.uint32)
     capacity = 4 * k + 2 * BLOCK
     passing = np.zeros(capacity, np.uint32)
     keys = np.zeros(capacity, np.uint64)
@@ -110,7 +110,7 @@ def nearest(
         cost = 0
         for place in range(item_starts[item], item_starts[item + 1]):
             cost += user_starts[users[place] + 1] - user_starts[users[place]]
-        # Where most items are touched, looking at all is cheaper than to note which.
+        # If most sums are nonzero, a scan of all is cheaper than a list of them.
         dense = 4 * cost >= count
         candidates = count if dense else 0
         for place in range(item_starts[item], item_starts[item + 1]):
@@ -124,7 +124,7 @@ def nearest(
                 for other in range(len(theirs)):
                     column = theirs[other]
                     before = sums[column]
-                    touched[candidates] = column
+                    nonzero[candidates] = column
                     candidates += before == 0
                     sums[column] = before + weight * values[other]
         sums[item] = 0
@@ -134,7 +134,7 @@ def nearest(
             step = max(candidates // SAMPLES, 8)
             size = 0
             for place in range(0, candidates, step):
-                column = place if dense else touched[place]
+                column = place if dense else nonzero[place]
                 value = np.float32(sums[column] / (norm * lengths[column] + shrinkage))
                 sample[size] = key_of(value, 0, cell, bits)
                 size += 1
@@ -154,7 +154,7 @@ def nearest(
                         continue
                 # Whether one passes is anybody's guess, the processor's too: no branches.
                 for place in range(start, start + BLOCK if dense else min(start + BLOCK, candidates)):
-                    column = place if dense else touched[place]
+                    column = place if dense else nonzero[place]
                     passing[size] = column
                     size += sums[column] > slope * lengths[column] + offset
                 if size > capacity - BLOCK:
@@ -180,7 +180,7 @@ def nearest(
             sums[:] = 0
         else:
             for place in range(candidates):
-                sums[touched[place]] = 0
+                sums[nonzero[place]] = 0
 
 
 @compiled

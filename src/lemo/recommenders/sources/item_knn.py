@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 LONGEST_ROW = 500
-"""Items of one user that count: a pair costs what it costs to multiply, and who likes everything says little."""
+"""Items of one user that count. It bounds the number of pairs; users who like everything carry little information."""
 VANISHED = 1e-9
 """Weights below this many units count as absent."""
 PARTS = 8

@@ -1,4 +1,4 @@
-"""Which beats live: who leads, who stands by, and since when, for people and the doctor to read."""
+"""The beat processes in Redis: which one leads, which stand by, and since when."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -12,7 +12,7 @@ _FORGOTTEN_AFTER = timedelta(days=1)
 
 
 class Beat(BaseModel):
-    """One beat process as it last told of itself. Times are UTC, by the clock of its machine."""
+    """The last report of one beat process. Times are UTC, by the clock of its machine."""
 
     name: str
     """`host:pid`."""
@@ -20,12 +20,12 @@ class Beat(BaseModel):
     since: datetime
     """When that state began."""
     seen: datetime
-    """When it last told of itself; every loop interval while it lives and reaches Redis."""
+    """The time of the report: one in each loop interval while it lives and reaches Redis."""
     fired: int = 0
     """Entries that it has started since it began to lead."""
 
     def alive(self, within: timedelta) -> bool:
-        """Whether it has told of itself within that time and was not stopped in an orderly way."""
+        """Whether its last report is newer than that and not of an orderly stop."""
         return self.state != "stopped" and datetime.now(UTC) - self.seen <= within
 
 
@@ -38,19 +38,19 @@ class Beats:
         self._key = (keys or Keys())("beats")
 
     def tell(self, beat: Beat) -> None:
-        """Writes what a beat says of itself."""
+        """Writes the report of a beat."""
         with translate_errors():
             self._redis.hset(self._key, beat.name, beat.model_dump_json())
 
     def list(self) -> list[Beat]:
         """The beats of the last day, the one seen last first; older ones are forgotten."""
         with translate_errors():
-            told = self._redis.hgetall(self._key)
+            reports = self._redis.hgetall(self._key)
             beats, old = [], []
-            for name, text in told.items():
+            for name, text in reports.items():
                 try:
                     beat = Beat.model_validate_json(text)
-                except ValidationError:  # a newer version's, or somebody's hand
+                except ValidationError:  # written by a newer version or by hand
                     old.append(name)
                     continue
                 if datetime.now(UTC) - beat.seen > _FORGOTTEN_AFTER:

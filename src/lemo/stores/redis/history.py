@@ -1,4 +1,4 @@
-"""Recent history of users in Redis: what serving reads to answer with a click seen a second ago."""
+"""The recent history of users in Redis. Serving reads it with each request, so that the newest click counts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -42,7 +42,7 @@ end
 
 
 class History:
-    """The newest `length` touches of each user, kept `days` after the user's last write.
+    """The newest `length` interactions of each user, kept `days` after the user's last write.
 
     A sorted set per user: the member is action, value and item, the score is when it last happened, so that writing an
     event twice, or an older one late, changes nothing. Every call raises EngineUnavailable when Redis does not answer.
@@ -60,17 +60,17 @@ class History:
         return f"{self._prefix}{scope.tenant_id}:{scope.scenario_id}:{user_id}"
 
     def queue_read(self, pipeline: Any, scope: Scope, user_id: str) -> None:
-        """Adds the command that reads a user's history to a pipeline; its answer is for `decode`."""
+        """Adds the command that reads a user's history to a pipeline; `decode` reads the reply."""
         pipeline.zrevrange(self.key(scope, user_id), 0, self._length - 1, withscores=True)
 
     @staticmethod
     def decode(raw: Sequence[Sequence[Any]]) -> list[Interaction]:
-        """The touches in what `queue_read` answered, newest first."""
-        touches = []
+        """The interactions in the reply of `queue_read`, newest first."""
+        history = []
         for member, score in raw:
             action, value, item_id = member.decode().split(_SEPARATOR, 2)
-            touches.append(Interaction(item_id, action, float(value) if value else None, int(score)))
-        return touches
+            history.append(Interaction(item_id, action, float(value) if value else None, int(score)))
+        return history
 
     def add(self, events: EventColumns | Sequence[tuple[Scope, Event]]) -> None:
         """Remembers events; the same ones again change nothing."""
@@ -94,11 +94,11 @@ class History:
         self._write(by_user)
 
     def read(self, scope: Scope, user_id: str) -> list[Interaction]:
-        """The user's touches, newest first."""
+        """The user's interactions, newest first."""
         return self.read_many(scope, [user_id])[0]
 
     def read_many(self, scope: Scope, user_ids: Sequence[str]) -> list[list[Interaction]]:
-        """The touches of each user, newest first, in one round trip."""
+        """The interactions of each user, newest first, in one round trip."""
         with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for user_id in user_ids:
                 self.queue_read(pipeline, scope, user_id)
@@ -107,9 +107,9 @@ class History:
     def replace_missing(self, scope: Scope, histories: Mapping[str, Iterable[Interaction]]) -> int:
         """Writes the histories of which Redis holds less (emptied, or expired); returns how many those are.
 
-        Less, and not nothing: a user who acted since Redis was emptied has a history of that act alone.
+        A user with an interaction since Redis was emptied has a history of that one alone.
         """
-        whole = {user_id: _whole(touches, self._length) for user_id, touches in histories.items()}
+        whole = {user_id: _whole(history, self._length) for user_id, history in histories.items()}
         users = list(histories)
         missing: list[str] = []
         with translate_errors():
@@ -130,7 +130,7 @@ class History:
         return len(missing)
 
     def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
-        """Forgets the users' histories."""
+        """Deletes the users' histories."""
         with translate_errors():
             if user_ids:
                 self._redis.delete(*(self.key(scope, user_id) for user_id in user_ids))
@@ -147,12 +147,12 @@ class History:
                     pipeline.execute()
 
 
-def _whole(touches: Iterable[Interaction], length: int) -> dict[str, int]:
-    """What Redis holds of these touches: the newest, each once, with the moment it last happened."""
+def _whole(history: Iterable[Interaction], length: int) -> dict[str, int]:
+    """The members and times that Redis holds of this history: the newest, each once."""
     moments: dict[str, int] = {}
-    for touch in touches:
-        member = _member(touch.action, touch.value, touch.item_id)
-        moments[member] = max(moments.get(member, touch.timestamp_ms), touch.timestamp_ms)
+    for interaction in history:
+        member = _member(interaction.action, interaction.value, interaction.item_id)
+        moments[member] = max(moments.get(member, interaction.timestamp_ms), interaction.timestamp_ms)
     newest = sorted(moments, key=lambda member: moments[member], reverse=True)[:length]
     return {member: moments[member] for member in newest}
 

@@ -1,4 +1,4 @@
-"""What all clients of Kafka share: their configuration, the form of a record, and how errors are told."""
+"""The shared part of all Kafka clients: configuration, records and errors."""
 
 import time
 from collections.abc import Mapping
@@ -82,6 +82,6 @@ def unavailable(error: KafkaException) -> EngineUnavailable:
     cause = error.args[0]
     detail = f"{cause.name()}: {cause.str()}" if isinstance(cause, KafkaError) else str(cause)
     return EngineUnavailable(
-        f"Kafka did not do what it was asked ({detail[:200]}).",
+        f"Kafka refused or did not finish the call ({detail[:200]}).",
         "Check LEMO_KAFKA_* and that the brokers are reachable (`lemo doctor`); the call may be repeated.",
     )

@@ -1,4 +1,4 @@
-"""What all clients of the log on Redis share: keys, connections, and how errors are told."""
+"""The shared part of all clients of the log on Redis: keys, connections and errors."""
 
 from typing import Any
 

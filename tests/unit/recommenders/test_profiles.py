@@ -36,7 +36,7 @@ def test_only_the_top_labels_stay() -> None:
     assert [taste.label for taste in profile.tags] == ["ball"]
 
 
-def test_users_without_touches_and_a_catalogue_without_items() -> None:
+def test_users_without_interactions_and_a_catalogue_without_items() -> None:
     empty, other = Profiler([], RULES).profiles(["u", "v"], [[], [Interaction("a", "like", None, 5)]])
     assert (empty.interactions, empty.categories, empty.last_event_at) == (0, [], None)
     assert (other.interactions, other.categories) == (1, [])

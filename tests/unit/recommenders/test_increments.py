@@ -39,39 +39,39 @@ def table(rows: list[Row]) -> pa.Table:
     return pa.table({n: pa.array(c, t) for n, c, t in zip(names, columns, types, strict=True)})
 
 
-def named(acts: LatestInteractions, half_life: float | None) -> dict[tuple[str, str], float]:
-    cells = acts.user_item_matrix(half_life)[0].tocoo()
-    users, items = acts.user_ids.to_pylist(), acts.item_ids.to_pylist()
+def named(state: LatestInteractions, half_life: float | None) -> dict[tuple[str, str], float]:
+    cells = state.user_item_matrix(half_life)[0].tocoo()
+    users, items = state.user_ids.to_pylist(), state.item_ids.to_pylist()
     return {(users[u], items[i]): w for u, i, w in zip(cells.row, cells.col, cells.data, strict=True)}
 
 
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.integers(0, 30), st.sampled_from([None, 7_200_000.0]), st.randoms())
-def test_tastes_are_those_of_all_events_whatever_comes_first(
+def test_the_user_item_matrix_is_that_of_all_events_in_any_order(
     rows: list[Row], cut: int, half_life: float | None, random: Random
 ) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
     # In two parts, of which the second holds some of the first again.
     first, second = shuffled[:cut], shuffled[max(cut - 5, 0) :]
-    acts = LatestInteractions.from_arrays(LatestInteractions.none(RULES).with_events(table(first), RULES).to_arrays())
-    acts = acts.with_events(table(second), RULES)
+    state = LatestInteractions.from_arrays(LatestInteractions.none(RULES).with_events(table(first), RULES).to_arrays())
+    state = state.with_events(table(second), RULES)
     whole = Interactions.from_table(table(rows), RULES)
     telling = whole.where(whole.weights != 0)
     cells = telling.user_item_matrix(half_life).tocoo()
     expected = {
         (whole.user_ids[u], whole.item_ids[i]): w for u, i, w in zip(cells.row, cells.col, cells.data, strict=True)
     }
-    assert named(acts, half_life) == pytest.approx(expected)
-    assert sorted(acts.item_ids.to_pylist()) == whole.item_ids
+    assert named(state, half_life) == pytest.approx(expected)
+    assert sorted(state.item_ids.to_pylist()) == whole.item_ids
 
 
-def test_events_again_change_nothing() -> None:
+def test_repeated_events_change_nothing() -> None:
     rows: list[Row] = [("u1", "a", "like", 5, None), ("u2", "a", "view", 7, None), ("u1", "b", "rate", 9, 8.0)]
-    acts = LatestInteractions.none(RULES).with_events(table(rows), RULES)
-    again = acts.with_events(table(rows[::-1]), RULES).with_items(pa.array(["b", "a"]))
+    state = LatestInteractions.none(RULES).with_events(table(rows), RULES)
+    again = state.with_events(table(rows[::-1]), RULES).with_items(pa.array(["b", "a"]))
     assert {name: array.tolist() for name, array in again.to_arrays().items()} == {
-        name: array.tolist() for name, array in acts.to_arrays().items()
+        name: array.tolist() for name, array in state.to_arrays().items()
     }
 
 

@@ -28,20 +28,22 @@ def histories(world: Interactions, users: range) -> list[list[Interaction]]:
 
 
 def test_one_request_and_a_batch_answer_the_same_bit_for_bit(world: Interactions, model: HybridRecommender) -> None:
-    asked = [*histories(world, range(40)), []]
-    batch = model.recommend(asked, 15)
-    assert [model.recommend([history], 15)[0] for history in asked] == batch
-    assert [model.recommend([history[::-1]], 15)[0] for history in asked] == batch
+    queried = [*histories(world, range(40)), []]
+    batch = model.recommend(queried, 15)
+    assert [model.recommend([history], 15)[0] for history in queried] == batch
+    assert [model.recommend([history[::-1]], 15)[0] for history in queried] == batch
 
 
 def test_chunks_change_nothing(world: Interactions, model: HybridRecommender, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = histories(world, range(20))
-    whole = model.recommend(asked, 10)
+    queried = histories(world, range(20))
+    whole = model.recommend(queried, 10)
     monkeypatch.setattr("lemo.recommenders.hybrid.hybrid.CHUNK_CELLS", 600)
-    assert model.recommend(asked, 10) == whole
+    assert model.recommend(queried, 10) == whole
 
 
-def test_encoded_users_get_the_answers_of_their_touches(world: Interactions, model: HybridRecommender) -> None:
+def test_encoded_users_get_the_recommendations_of_their_histories(
+    world: Interactions, model: HybridRecommender
+) -> None:
     items, scores = model.rank(world.query_matrix(10 * DAY), world.seen_csr(), 10)
     for row, answer in enumerate(model.recommend(histories(world, range(50)), 10)):
         assert [one.item_id for one in answer] == [world.item_ids[code] for code in items[row]]
@@ -49,31 +51,31 @@ def test_encoded_users_get_the_answers_of_their_touches(world: Interactions, mod
 
 
 def test_scores_are_the_mixed_z_scores(world: Interactions, model: HybridRecommender) -> None:
-    tastes = world.user_item_matrix(10 * DAY)[:1]
+    queries = world.user_item_matrix(10 * DAY)[:1]
     weights = popularity_of(model).weights
-    own = (tastes @ similarity_of(model).similar.T).toarray()[0]
+    own = (queries @ similarity_of(model).similar.T).toarray()[0]
     expected = 0.5 * (own - own.mean()) / own.std()
     expected += 0.5 * (weights - weights.mean()) / weights.std()
     expected[world.seen_csr()[0].indices] = -np.inf
-    items, scores = model.rank(tastes, world.seen_csr()[:1], 10)
+    items, scores = model.rank(queries, world.seen_csr()[:1], 10)
     assert scores[0] == pytest.approx(np.sort(expected)[::-1][:10], rel=1e-4)
     assert expected[items[0]] == pytest.approx(scores[0], rel=1e-4)
 
 
-def test_answers_fall_and_hold_nothing_seen_or_hidden(world: Interactions, model: HybridRecommender) -> None:
-    asked = histories(world, range(30))
-    hidden = {item.item_id for item in model.popular(5)}
-    for history, answer in zip(asked, model.recommend(asked, 20, hidden | {"unknown"}), strict=True):
+def test_scores_fall_and_seen_or_unavailable_items_are_left_out(world: Interactions, model: HybridRecommender) -> None:
+    queried = histories(world, range(30))
+    unavailable = {item.item_id for item in model.popular(5)}
+    for history, answer in zip(queried, model.recommend(queried, 20, unavailable | {"unknown"}), strict=True):
         ids = [one.item_id for one in answer]
         assert len(set(ids)) == 20
-        assert not set(ids) & ({touch.item_id for touch in history} | hidden)
+        assert not set(ids) & ({touch.item_id for touch in history} | unavailable)
         assert [one.score for one in answer] == sorted((one.score for one in answer), reverse=True)
 
 
-def test_reasons_name_a_touched_item(world: Interactions, model: HybridRecommender) -> None:
-    asked = histories(world, range(30))
+def test_reasons_name_an_item_of_the_history(world: Interactions, model: HybridRecommender) -> None:
+    queried = histories(world, range(30))
     kinds = set()
-    for history, answer in zip(asked, model.recommend(asked, 20), strict=True):
+    for history, answer in zip(queried, model.recommend(queried, 20), strict=True):
         for one in answer:
             kinds.add(one.kind)
             assert (one.because is None) == (one.kind == "popular")
@@ -81,7 +83,7 @@ def test_reasons_name_a_touched_item(world: Interactions, model: HybridRecommend
     assert kinds == {"similar", "popular"}
 
 
-def test_the_reason_is_what_speaks_most_for_the_item() -> None:
+def test_the_reason_is_the_item_that_contributes_most() -> None:
     both = [(f"u{user}", item, "like", user) for user in range(20) for item in ("a", "b")]
     some = [(f"u{user}", "c", "like", user) for user in range(2)]
     model = HybridRecommender.fit(
@@ -93,7 +95,7 @@ def test_the_reason_is_what_speaks_most_for_the_item() -> None:
     assert [(one.item_id, one.because, one.kind) for one in answer] == [("b", "a", "similar")]
 
 
-def test_users_without_a_known_taste_get_popularity(model: HybridRecommender) -> None:
+def test_users_without_a_known_interaction_get_popular_items(model: HybridRecommender) -> None:
     most = np.argsort(-popularity_of(model).weights, kind="stable")[:10]
     expected = [model.item_ids[code] for code in most]
     unknown = [Interaction("never heard of", "click", None, 1)]
@@ -102,7 +104,7 @@ def test_users_without_a_known_taste_get_popularity(model: HybridRecommender) ->
         assert {one.kind for one in answer} == {"popular"}
 
 
-def test_a_new_touch_changes_the_answer(model: HybridRecommender) -> None:
+def test_a_new_interaction_changes_the_recommendations(model: HybridRecommender) -> None:
     before = model.recommend([[Interaction("item-0000", "click", None, DAY)]], 10)
     after = model.recommend(
         [[Interaction("item-0000", "click", None, DAY), Interaction("item-0003", "click", None, DAY)]], 10
@@ -115,13 +117,13 @@ def test_arrays_hold_the_whole_model(world: Interactions, model: HybridRecommend
     for array in arrays.values():
         array.flags.writeable = False
     again = HybridRecommender.from_arrays(arrays, manifest)
-    asked = histories(world, range(10))
-    assert again.recommend(asked, 10) == model.recommend(asked, 10)
+    queried = histories(world, range(10))
+    assert again.recommend(queried, 10) == model.recommend(queried, 10)
     assert (again.timeline, again.config, again.rules) == (world.timeline, CONFIG, RULES)
     assert np.shares_memory(similarity_of(again).transpose.data, arrays["source_0_transposed_data"])
 
 
-def test_items_nobody_touched_may_be_answered() -> None:
+def test_items_without_interactions_may_be_recommended() -> None:
     model = HybridRecommender.fit(read(("u", "a", "click", 1), item_ids=["b", "c"]), HybridConfig(), RULES)
     assert [one.item_id for one in model.recommend([[Interaction("a", "click", None, 1)]], 5)[0]] == ["b", "c"]
 

@@ -5,7 +5,7 @@ from lemo.recommenders.evaluation.splits import folds_by_user, folds_in_time, sp
 from recommender_worlds import DAY, Act, groups_world, read, same
 
 
-def test_the_first_part_trains_and_the_rest_asks() -> None:
+def test_the_first_part_trains_and_the_rest_tests() -> None:
     old = [("a", f"o{n}", "click", n) for n in range(8)]
     parts = split(read(*old, ("a", "new", "click", 8), ("b", "o1", "click", 9)))
     assert parts.protocol == "time"
@@ -15,7 +15,7 @@ def test_the_first_part_trains_and_the_rest_asks() -> None:
     assert [parts.train.item_ids[item] for item in parts.relevant.indices] == ["new"]
 
 
-def test_only_new_and_liked_items_of_known_users_are_asked_for() -> None:
+def test_only_new_liked_items_of_known_users_are_relevant() -> None:
     old = [("a", "x", "like", n) for n in range(12)]
     later = [
         ("a", "x", "like", 20),
@@ -30,7 +30,7 @@ def test_only_new_and_liked_items_of_known_users_are_asked_for() -> None:
     assert parts.relevant.nnz == 1
 
 
-def test_what_was_seen_is_not_asked_for_even_if_liked_later() -> None:
+def test_seen_items_are_not_relevant_even_if_liked_later() -> None:
     acts: list[Act] = [("a", "x", "like", 1), ("a", "seen", "rate", 2, 3.0), ("a", "seen", "like", 9)]
     assert len(split_at(read(*acts), 5, 10).users) == 0
 
@@ -67,7 +67,7 @@ def test_parts_keep_codes_and_lose_nothing() -> None:
     assert parts.train.newest < 10 * DAY
 
 
-def test_the_protocol_by_user_can_be_asked_for_where_there_is_time() -> None:
+def test_the_protocol_user_may_be_chosen_where_there_is_time() -> None:
     data = groups_world()
     parts = split(data, protocol="user")
     assert parts.protocol == "user"
@@ -78,7 +78,7 @@ def test_the_protocol_by_user_can_be_asked_for_where_there_is_time() -> None:
     assert (data.timestamps[later] >= ends[data.users[later]]).all()
 
 
-def test_newcomers_are_the_users_who_liked_nothing_before() -> None:
+def test_cold_start_users_liked_nothing_in_the_training_part() -> None:
     old = [("a", f"o{n}", "click", n) for n in range(8)]
     later = [("refuser", "o2", "like", 9), ("b", "o1", "click", 10)]
     parts = split_at(read(*old, ("refuser", "o1", "dislike", 3), *later), 9, 20)
@@ -88,7 +88,7 @@ def test_newcomers_are_the_users_who_liked_nothing_before() -> None:
     assert len(parts.users) == 0
 
 
-def test_windows_are_as_long_beside_their_past_as_the_test_is_beside_the_training_part() -> None:
+def test_folds_are_to_their_past_as_the_test_is_to_the_training_part() -> None:
     data = read(*[(f"u{act % 9}", f"i{act // 20}", "like", act) for act in range(1_000)])
     first, last = folds_in_time(data, (0.3, 0.75))
     assert len(first.train) == 300
@@ -100,7 +100,7 @@ def test_windows_are_as_long_beside_their_past_as_the_test_is_beside_the_trainin
     assert asked == [{f"i{place}" for place in range(15, 28)}, {f"i{place}" for place in range(38, 50)}]
 
 
-def test_windows_of_users_ask_about_the_last_fifth_of_what_each_had_done() -> None:
+def test_folds_by_user_test_on_the_last_fifth() -> None:
     data = read(*[(f"u{user}", f"i{act}", "like", act) for user in range(3) for act in range(50)])
     half, whole = folds_by_user(data, (0.5, 1.0))
     for window, known, asked in ((half, 20, range(20, 25)), (whole, 40, range(40, 50))):

@@ -26,13 +26,13 @@ def test_pairs_count_not_sums() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"), [([], []), ([0.5], [0.1]), ([0.5, 0.5], [0.5, 0.5]), ([0.0] * 9, [0.0] * 9)]
 )
-def test_what_cannot_be_told_is_not_better(ours: list[float], theirs: list[float]) -> None:
+def test_a_difference_that_cannot_be_computed_is_not_better(ours: list[float], theirs: list[float]) -> None:
     found = compare(ours, theirs)
     assert not found.better
     assert (found.p_value, found.users) == (1.0, len(ours))
 
 
-def test_intervals_hold_the_mean_as_often_as_they_say() -> None:
+def test_intervals_hold_the_mean_as_often_as_their_confidence() -> None:
     random = np.random.default_rng(5)
     held = 0
     for seed in range(200):
