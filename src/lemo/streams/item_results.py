@@ -1,4 +1,4 @@
-"""What became of each item that was sent: messages for whoever sends items and wants to know."""
+"""Item results: messages that tell the senders of items which were accepted, stale or rejected."""
 
 from collections.abc import Iterable
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Sources that score by a matrix of similar items: what most sources are, and the easiest to write."""
+"""The base of sources that score by an item-item similarity matrix."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self

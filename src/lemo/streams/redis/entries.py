@@ -1,4 +1,4 @@
-"""The form of a message as an entry of a stream."""
+"""Encodes messages as entries of a Redis stream, and decodes them."""
 
 from collections.abc import Mapping
 

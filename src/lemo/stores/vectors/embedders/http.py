@@ -1,4 +1,4 @@
-"""Embeddings over HTTP, as OpenAI's interface gives them and vLLM, Ollama, TEI and many others do too."""
+"""Embeddings from an OpenAI-compatible HTTP endpoint, such as those of vLLM, Ollama and TEI."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
