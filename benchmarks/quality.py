@@ -30,7 +30,7 @@ from lemo.recommenders.evaluation.splits import Protocol, Split, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.selection.hyperparameter_search import assess
 from lemo.recommenders.selection.search_space import Mixture
-from lemo.recommenders.sources.item_knn import ItemKnnConfig, item_similarity
+from lemo.recommenders.sources.item_knn import ItemKnnConfig, Ranked, counting
 from lemo.recommenders.sources.ridge import RidgeConfig, neighbourhood_ridges
 
 Array = np.ndarray[Any, Any]
@@ -115,7 +115,8 @@ def item_knn(split: Split, _seed: int) -> Array:
 def ridge(split: Split, _seed: int) -> Array:
     """Neighbourhood ridge, undecayed, 100 neighbours."""
     likes = likes_of(split)
-    (found,) = neighbourhood_ridges(likes, item_similarity(likes, 20.0, 100), 100, [20.0])
+    near, _ = Ranked.of(counting(likes)).nearest(np.arange(likes.shape[1]), 20.0, 100)
+    (found,) = neighbourhood_ridges(counting(likes), near, [100], [(20.0, 0.0)])
     return by_matrix(split, likes, found.T.tocsr())
 
 
@@ -196,7 +197,7 @@ def ours(folder: Path, protocol: Protocol) -> list[Row]:
     seconds = time.perf_counter() - started
     if assessment is None:
         raise ValueError(f"{folder}: nobody can be asked")
-    best, promoted = assessment.best()
+    best, promoted = assessment.config, assessment.model
     parts = split(data, protocol=protocol)
     chosen = assessment.validation.config
     rows = [

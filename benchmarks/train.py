@@ -73,9 +73,12 @@ def item_knn(matrix: CSR) -> Any:
 
 def ridge(matrix: CSR) -> Any:
     """The neighbourhood ridge that the ranker's evidence holds, with the similarity that finds the neighbours."""
+    from lemo.recommenders.sources.item_knn import Ranked, counting
     from lemo.recommenders.sources.ridge import neighbourhood_ridges
 
-    return neighbourhood_ridges(matrix, item_knn(matrix), 30, [100.0])
+    likes = counting(matrix)
+    near, _ = Ranked.of(likes).nearest(np.arange(likes.shape[1]), 20.0, 30)
+    return neighbourhood_ridges(likes, near, [30], [(100.0, 0.0)])
 
 
 def als(matrix: CSR) -> Any:

@@ -24,7 +24,6 @@ from lemo.recommenders.data.increments import LatestInteractions
 from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.similar_items import similar_items
 from lemo.recommenders.sources.item_knn import ItemKnnConfig, Ranked, counting
-from lemo.recommenders.sources.ridge import RidgeConfig
 from lemo.serving.restore import restore_for
 from lemo.stores.connect import Stores
 
@@ -110,14 +109,14 @@ def _serves(stores: Stores, scope: Scope) -> bool:
         return False
 
 
-def _champion_config(stores: Stores, scope: Scope) -> ItemKnnConfig | RidgeConfig:
-    """The parameters of the champion's personal source."""
+def _champion_config(stores: Stores, scope: Scope) -> ItemKnnConfig:
+    """Decay, shrinkage and neighbours: those of the champion's item-kNN, or the decay of its ridge."""
     version = stores.snapshots.current(scope, "model")
     if version is None:
         return ItemKnnConfig()
     config = config_of(stores, scope, version) or HybridConfig()
-    found: ItemKnnConfig | RidgeConfig = config.of("item-knn") or config.of("ridge") or ItemKnnConfig()
-    return found
+    found: ItemKnnConfig | None = config.of("item-knn")
+    return found or ItemKnnConfig(half_life_ms=config.query_half_life_ms)
 
 
 def _content(stores: Stores, scope: Scope, interactions: LatestInteractions, before: State | None) -> tuple[Array, str]:

@@ -134,15 +134,15 @@ def _nothing_to_learn(scenario: Scenario, count: int) -> str:
 
 
 def challenger(assessment: Assessment | None) -> tuple[HybridConfig, Scorecard | None]:
-    """The configuration to serve with its metrics: the chosen one, or a part of it that was better."""
-    return (HybridConfig(), None) if assessment is None else assessment.best()
+    """The configuration to serve, and what the choice reached in the test."""
+    return (HybridConfig(), None) if assessment is None else (assessment.served, assessment.model)
 
 
 def _recorded_metrics(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
     """The metrics for the registry: `model` of what is served, `chosen` of what was best in validation."""
     if assessment is None or metrics is None:
         return {}
-    recorded = assessment.model_dump(mode="json", exclude={"config"})
+    recorded = assessment.model_dump(mode="json", exclude={"config", "served"})
     return recorded | {"model": metrics.model_dump(mode="json"), "chosen": recorded["model"]}
 
 

@@ -75,7 +75,7 @@ def taught() -> HybridConfig:
 def test_a_model_is_chosen_measured_and_answers(name: str, protocol: str | None, taught: HybridConfig) -> None:
     data = read(*SCENARIOS[name])
     assessment = assess(data, RULES, protocol=protocol)  # type: ignore[arg-type]
-    config = HybridConfig() if assessment is None else assessment.best()[0]
+    config = HybridConfig() if assessment is None else assessment.served
     if assessment is not None:
         for card in (assessment.model, assessment.hybrid, assessment.popularity, assessment.decayed_popularity):
             assert 0 <= card.ndcg_at_10 <= 1
@@ -122,7 +122,7 @@ def test_weights_at_the_ends_of_what_rules_may_say(weight: float) -> None:
     rules = {"like": ActionRule(weight=weight)}
     data = Interactions.from_table(table(everybody(SIX)), rules)
     assessment = assess(data, rules)
-    config = HybridConfig() if assessment is None else assessment.best()[0]
+    config = HybridConfig() if assessment is None else assessment.served
     for answer in HybridRecommender.fit(data, config, rules).recommend([[Interaction("i0", "like", None, DAY)]], 10):
         assert len(answer) == 5
         assert np.all(np.isfinite([one.score for one in answer]))
@@ -167,7 +167,7 @@ def test_one_user_with_very_many_events_costs_what_their_number_costs() -> None:
         np.ones(n, dtype=np.float32),
         np.ones(n, dtype=bool),
     )
-    config = Mixture(RidgeConfig(neighbours=20), None, 0.5).config()
+    config = Mixture(RidgeConfig(neighbours=(20,)), None, 0.5).config()
     HybridRecommender.fit(read(*everybody(SIX)), config, rules)  # compiles
     started = time.process_time()
     model = HybridRecommender.fit(data, config, rules)

@@ -12,7 +12,7 @@ def test_mixtures_are_evaluated_as_the_models_they_stand_for(source: str) -> Non
     parts = split(groups_world(users=120, items=100))
     space = SearchSpace.of(parts.train.span)
     if source == "ridge":
-        space = space.ridges(0.3 * parts.train.span)
+        space = SearchSpace.ridges(parts.train, space.popularity, 0.3 * parts.train.span, wide=True)
     values = evaluate_space(parts, space)
     assert len(values) == len(space.popularity) * (1 + len(space.personal) * len(SHARES))
     for mixture in list(values)[::23]:

@@ -60,6 +60,6 @@ def test_what_would_serve_is_ahead(
         pytest.skip(f"no {folder} in {DATASETS.name}: the folder of real data is absent")
     assessment = read(folder, part)
     assert assessment is not None
-    assert assessment.best()[1].ndcg_at_10 > floor
+    assert assessment.model.ndcg_at_10 > floor
     assert assessment.model.ndcg_at_10 > assessment.popularity.ndcg_at_10
     assert assessment.model.ndcg_at_10 >= assessment.decayed_popularity.ndcg_at_10

@@ -1,32 +1,64 @@
+"""The neighbourhood ridge beside the linear systems that it stands for."""
+
 import numpy as np
 import pytest
 from scipy import sparse
 
-from lemo.recommenders.sources import ridge
-from lemo.recommenders.sources.item_knn import item_similarity
-from lemo.recommenders.sources.ridge import neighbourhood_ridges
+from lemo.recommenders.sources.item_knn import Ranked, counting
+from lemo.recommenders.sources.ridge import Ridge, RidgeConfig, neighbourhood_ridges
 from recommender_worlds import groups_world
 
 
-@pytest.mark.parametrize("cells", [ridge.CHUNK_CELLS, 500])
-def test_each_row_solves_the_ridge_of_its_item_on_its_neighbours(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
-    monkeypatch.setattr(ridge, "CHUNK_CELLS", cells)
-    tastes = groups_world(users=80, items=40).user_item_matrix(None) * 3
-    similarity = item_similarity(tastes, 5, 40, unit=3)
-    small, large = neighbourhood_ridges(tastes, similarity, 7, [2.0, 50.0], unit=3)
-    users = tastes.toarray() / 3
-    for item in range(40):
-        near = small.indices[small.indptr[item] : small.indptr[item + 1]]
-        assert item not in near
-        assert len(near) == 7
-        for matrix, penalty in ((small, 2.0), (large, 50.0)):
-            explaining = users[:, near]
-            expected = np.linalg.solve(explaining.T @ explaining + penalty * np.eye(7), explaining.T @ users[:, item])
-            assert matrix[item].toarray().ravel()[near] == pytest.approx(expected, abs=1e-4)
+def solved(likes: np.ndarray, near: np.ndarray, sizes: list[int], penalty: float, dropout: float) -> np.ndarray:
+    """The mean over the sizes of each item's coefficients, by dense linear algebra."""
+    gram = likes.T @ likes
+    items = len(gram)
+    found = np.zeros((items, items))
+    for item in range(items):
+        for size in sizes:
+            chosen = near[item][near[item] >= 0][:size]
+            if len(chosen):
+                system = gram[np.ix_(chosen, chosen)].copy()
+                system[np.diag_indices(len(chosen))] += penalty + dropout * np.diag(system)
+                found[item, chosen] += np.linalg.solve(system, gram[chosen, item]) / len(sizes)
+    return found
 
 
-def test_no_neighbours_no_coefficients() -> None:
-    nothing = sparse.csr_matrix((3, 4))
-    (found,) = neighbourhood_ridges(nothing, item_similarity(nothing, 1, 5), 5, [1.0])
-    assert found.shape == (4, 4)
+@pytest.mark.parametrize(("penalty", "dropout"), [(2.0, 0.0), (20.0, 0.3)])
+def test_coefficients_are_those_of_the_linear_systems(penalty: float, dropout: float) -> None:
+    random = np.random.default_rng(0)
+    likes = counting(sparse.csr_matrix((random.random((60, 25)) < 0.2) * random.integers(1, 4, (60, 25))))
+    near, _ = Ranked.of(likes).nearest(np.arange(25), 5.0, 9)
+    (found,) = neighbourhood_ridges(likes, near, [9, 4], [(penalty, dropout)])
+    expected = solved(likes.toarray().astype(np.float64), near, [9, 4], penalty, dropout)
+    assert found.toarray() == pytest.approx(expected, abs=1e-5)
+
+
+def test_parameters_that_share_systems_give_what_each_gives_alone() -> None:
+    world = groups_world(users=60, items=40)
+    configs = [
+        RidgeConfig(penalty=penalty, dropout=dropout, popularity_exponent=exponent, neighbours=(5, 12))
+        for penalty in (5.0, 50.0)
+        for dropout in (0.3, 1.0)
+        for exponent in (0.0, 0.2)
+    ]
+    for config, together in zip(configs, Ridge.fit_many(world, configs), strict=True):
+        (alone,) = Ridge.fit_many(world, [config])
+        assert np.array_equal(together.similar.toarray(), alone.similar.toarray())
+
+
+def test_a_popularity_exponent_divides_by_the_users_of_an_item() -> None:
+    world = groups_world(users=60, items=40)
+    plain, scaled = Ridge.fit_many(world, [RidgeConfig(), RidgeConfig(popularity_exponent=0.5)])
+    users = np.maximum(np.diff(world.user_item_matrix().tocsc().indptr), 1)
+    expected = plain.similar.toarray() / np.sqrt(users)[:, None]
+    assert scaled.similar.toarray() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0), (3, 1), (3, 4)])
+def test_without_interactions_nothing_is_similar(shape: tuple[int, int]) -> None:
+    nothing = sparse.csr_matrix(np.zeros(shape, dtype=np.float32))
+    near = np.full((shape[1], 5), -1, dtype=np.int32)
+    (found,) = neighbourhood_ridges(nothing, near, [5], [(1.0, 0.0)])
+    assert found.shape == (shape[1], shape[1])
     assert found.nnz == 0

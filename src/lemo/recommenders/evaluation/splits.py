@@ -46,6 +46,13 @@ def split(interactions: Interactions, share: float = 0.8, protocol: Protocol | N
     return _queries(interactions, test, protocol)
 
 
+def held_out(interactions: Interactions, share: float) -> Split:
+    """Holds out this share of each user's interactions, at least one of a user with two or more."""
+    counts = np.bincount(interactions.users, minlength=len(interactions.user_ids))
+    kept = np.minimum(np.ceil((1 - share) * counts), np.maximum(counts - 1, 1))
+    return _queries(interactions, _from_rank(interactions, kept), "user")
+
+
 def split_at(interactions: Interactions, moment_ms: int, until_ms: int) -> Split:
     """Trains before the moment; the queries are from there up to (not including) `until_ms`."""
     within = interactions.where(interactions.timestamps < until_ms)
@@ -90,7 +97,14 @@ def _dividing_times(interactions: Interactions) -> Array:
 
 
 def _last_of_each_user(interactions: Interactions, share: float) -> Array:
-    """Each user's newest interactions; equal times are shuffled by a fixed hash, which no order of rows can bias."""
+    """bool (n,): each user's newest interactions behind the first `share` of them."""
+    return _from_rank(
+        interactions, np.ceil(share * np.bincount(interactions.users, minlength=len(interactions.user_ids)))
+    )
+
+
+def _from_rank(interactions: Interactions, ranks: Array) -> Array:
+    """bool (n,): each user's interactions from this rank on, oldest first; equally old ones in a fixed shuffle."""
     mixed = (interactions.pairs.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(31)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -98,7 +112,7 @@ def _last_of_each_user(interactions: Interactions, share: float) -> Array:
     counts = np.bincount(interactions.users, minlength=len(interactions.user_ids))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(rank >= np.ceil(share * counts)[interactions.users])
+    return np.asarray(rank >= ranks[interactions.users])
 
 
 def _queries(interactions: Interactions, test: Array, protocol: Protocol) -> Split:

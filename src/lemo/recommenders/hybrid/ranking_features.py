@@ -18,7 +18,7 @@ from lemo.recommenders.data.source_scores import SourceScores
 from lemo.recommenders.hybrid.hybrid_scores import HybridScores
 from lemo.recommenders.sources.item_knn import ItemKnnConfig, item_similarity
 from lemo.recommenders.sources.popularity import popularity, z_scores
-from lemo.recommenders.sources.ridge import MOST_ITEMS, RidgeConfig, neighbourhood_ridges
+from lemo.recommenders.sources.ridge import MOST_ITEMS, Ridge, RidgeConfig
 from lemo.recommenders.sources.similarity import SimilaritySource
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +30,7 @@ POPULARITY_SPANS = (None, 0.3, 0.1, 0.03, 0.01, 0.005, 0.0025)
 CANDIDATE_SPANS = (3, 4, 6)
 """The popularities, by place, whose first items are candidates."""
 SHRINKAGE, NEIGHBOURS = 20.0, 100
-REGRESSORS, PENALTY = 30, 100.0
+REGRESSORS, PENALTY = 30, 20.0
 DEPTH = 30
 """Candidates of each source."""
 TOP_POPULAR = 300
@@ -106,8 +106,8 @@ class RankingFeatures:
             similarity = item_similarity(user_items, SHRINKAGE, NEIGHBOURS, unit)
             sources.append(SimilaritySource(ItemKnnConfig(), similarity))
             if similarity.shape[0] <= MOST_ITEMS:
-                (ridge,) = neighbourhood_ridges(user_items, similarity, REGRESSORS, [PENALTY], unit)
-                sources.append(SimilaritySource(RidgeConfig(), ridge))
+                config = RidgeConfig(half_life_ms=half_life, neighbours=(REGRESSORS,), penalty=PENALTY)
+                sources += Ridge.fit_many(interactions, [config])
         counts = [popularity(interactions, half_life) / unit for half_life in half_lives.popularity]
         orders = [np.argsort(-values, kind="stable") for values in counts]
         top_popular = np.stack([orders[place][:TOP_POPULAR] for place in CANDIDATE_SPANS]).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Loops that numba compiles to fit sources: each item's nearest items, common weights, the largest cells of a row.
+"""Loops that numba compiles to fit sources: each item's nearest items, the largest cells of a row.
 
 Compiling takes some seconds, once for a machine: the code is kept beside this file, in NUMBA_CACHE_DIR, or in the
 user's cache folder, whichever can be written. Nothing here holds Python's global lock, so plain threads may run it side
@@ -201,45 +201,3 @@ def mark_largest(starts: Array, columns: Array, values: Array, k: int, kept: Arr
         least = narrow(keys, size, k) if size > k else np.uint64(0)
         for place in range(starts[row], starts[row + 1]):
             kept[place] = values[place] > 0 and key_of(values[place], columns[place], cell, bits) >= least
-
-
-@compiled
-def common_weights(
-    starts: Array,
-    cells: Array,
-    explaining: Array,
-    first: int,
-    user_starts: Array,
-    items: Array,
-    weights: Array,
-    item_starts: Array,
-    users: Array,
-    own_weights: Array,
-    systems: Array,
-    wanted: Array,
-) -> None:
-    """Writes what the users of two items weigh together, for all pairs of the items that explain an item.
-
-    `explaining` (int64 (rows, k)) names the items that explain item `first` + row, -1 for none; `cells` (int64) are the
-    places in it of item i, from `starts[i]` to `starts[i + 1]`. Users x items and items x users are as for `nearest`.
-    `systems` (float32 (rows, k, k), zeros) and `wanted` (float32 (rows, k), zeros) are the results: each explaining
-    item with the others, and with the item.
-    """
-    width = explaining.shape[1]
-    sums = np.zeros(len(item_starts) - 1, np.float64)
-    for item in range(len(sums)):
-        if starts[item] == starts[item + 1]:
-            continue
-        for place in range(item_starts[item], item_starts[item + 1]):
-            weight = np.float64(own_weights[place])
-            for other in range(user_starts[users[place]], user_starts[users[place] + 1]):
-                sums[items[other]] += weight * weights[other]
-        for which in range(starts[item], starts[item + 1]):
-            row, place = cells[which] // width, cells[which] % width
-            for other in range(width):
-                if explaining[row, other] >= 0:
-                    systems[row, place, other] = sums[explaining[row, other]]
-            wanted[row, place] = sums[first + row]
-        for place in range(item_starts[item], item_starts[item + 1]):
-            for other in range(user_starts[users[place]], user_starts[users[place] + 1]):
-                sums[items[other]] = 0

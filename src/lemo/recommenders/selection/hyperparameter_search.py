@@ -12,14 +12,14 @@ from lemo.domain.scenario import SOURCES, ActionRule
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
 from lemo.recommenders.evaluation.significance import compare
-from lemo.recommenders.evaluation.splits import Protocol, Split, folds_in_time, sampled, split
+from lemo.recommenders.evaluation.splits import Protocol, Split, folds_in_time, held_out, sampled, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.interfaces import SourceConfig
 from lemo.recommenders.registry import source_class
 from lemo.recommenders.selection.ranker_training import train_ranker
 from lemo.recommenders.selection.search_space import Mixture, SearchSpace, evaluate_space
 from lemo.recommenders.sources.popularity import PopularityConfig
-from lemo.recommenders.sources.ridge import MOST_ITEMS
+from lemo.recommenders.sources.ridge import MOST_ITEMS, RidgeConfig
 
 Array = np.ndarray[Any, Any]
 Report = Callable[[str, int, int], None]
@@ -30,9 +30,15 @@ STARTS = (0.45, 0.6, 0.75)
 RECENCY = 1.5
 """How much more each fold counts than the one before: the near past is most like the future."""
 NEAR_BEST = 0.99
-"""Mixtures this close to the best are as good as the best; the one of the median share is chosen, not the luckiest."""
+"""In time, mixtures this close to the best are as good: of these the best of the median share is chosen."""
+RIDGE_NEAR = 0.98
+"""In time, a ridge this close to the best is preferred to item-kNN: it gains more from the data that folds lack."""
 MOST_USERS = 800
-"""Users per fold: more change the choice little, and cost time."""
+"""Users per fold in time: more change the choice little, and cost time."""
+HELD_OUT = 0.1
+"""Part of each user's interactions that is held out to choose by, where users are asked about their own last part: so
+little that what is best on the rest is best on everything."""
+MOST_HELD_OUT_USERS = 2_500
 EXTRA_WEIGHTS = (0.1, 0.3, 1.0)
 """Weights that are tried for a source besides item-kNN, ridge and popularity."""
 FEWEST_USERS = 10
@@ -50,6 +56,8 @@ class Selection(BaseModel):
     users: int
     """Users over all folds."""
     folds: int
+    alone: dict[str, float] = {}
+    """NDCG@10 of the best configuration of each source alone, by the name of the source."""
 
 
 class Assessment(BaseModel):
@@ -71,14 +79,8 @@ class Assessment(BaseModel):
     """Why no ranker could be trained, where something is missing for it."""
     seconds: float
 
-    def best(self) -> tuple[HybridConfig, Scorecard]:
-        """The configuration to serve: the chosen one, or what it is made of where that did better in the test."""
-        return max(
-            (self.config, self.model),
-            (self.validation.config, self.hybrid),
-            (self.validation.popularity, self.decayed_popularity),
-            key=lambda each: each[1].ndcg_at_10,
-        )
+    served: HybridConfig
+    """What to fit on everything and to serve; without time chosen once more, on all interactions."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -94,7 +96,7 @@ def assess(
 ) -> Assessment | None:
     """Chooses and fits on the first 80 % of all interactions, measures on the rest; None without users to ask about.
 
-    The model to serve is then `HybridRecommender.fit(interactions, assessment.best()[0], rules)`, on everything.
+    The test judges and chooses nothing: hybrid, ranker and popularity alone are chosen among on validation.
     """
     started = time.perf_counter()
     test = split(interactions, protocol=protocol)
@@ -106,6 +108,12 @@ def assess(
         ranked = train_ranker(test.train, selection.config, rules, report, test.protocol)
     except EngineUnavailable as error:
         without = f"{error.message} {error.hint}"
+    config = ranked or selection.config
+    served = config
+    if test.protocol == "user":
+        # Users' own last parts can be held out of everything, which chooses at nearly the density that is served.
+        chosen = select(interactions, report, test.protocol, sources).config
+        served = chosen.model_copy(update={"ranker": config.ranker})
     undecayed = HybridConfig(sources=(PopularityConfig(),))
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []
@@ -114,7 +122,8 @@ def assess(
         report("measuring", done, len(contenders))
         metrics.append(evaluate(HybridRecommender.fit(test.train, config, rules), test))
     return Assessment(
-        config=ranked or selection.config,
+        config=config,
+        served=served,
         protocol=test.protocol,
         validation=selection,
         model=metrics[-1] if ranked else metrics[0],
@@ -135,13 +144,13 @@ def select(
     """Chooses on validation folds inside the interactions, which ask as the protocol does; deterministic.
 
     Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
-    of all half-lives comes first, then ridges of the best of these half-lives, which must be better beyond noise. Other
+    of all half-lives comes first, then ridges of the best of these half-lives. Other
     sources are added one by one where they make the hybrid better beyond noise.
     """
     folds = [
-        (RECENCY**place, some)
+        (RECENCY**place, fold)
         for place, fold in enumerate(_folds(interactions, protocol))
-        if len((some := sampled(fold, MOST_USERS)).users) >= FEWEST_USERS
+        if len(fold.users) >= FEWEST_USERS
     ]
     if not folds:
         popular = HybridConfig(sources=(PopularityConfig(),))
@@ -159,15 +168,16 @@ def select(
         return {mixture: np.concatenate(values) for mixture, values in found.items()}
 
     users = sum(len(fold.users) for _, fold in folds)
-    space = SearchSpace.of(interactions.span)
+    in_time = len(folds) > 1 or folds[0][1].protocol == "time"
+    space = SearchSpace.of(interactions.span if in_time else 0)
     gains = evaluated(space)
     if "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
         similar = _best(gains)
-        ridges = evaluated(space.ridges(similar.personal.half_life_ms if similar.personal else None))
-        if compare(ridges[_best(ridges)], gains[similar]).better:
-            gains |= ridges
+        half_life = similar.personal.half_life_ms if similar.personal else None
+        ridges = evaluated(SearchSpace.ridges(interactions, space.popularity, half_life, wide=not in_time))
+        gains |= ridges
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
-    best = _median_of_near_best(means)
+    best = _median_of_near_best(_ridges_if_near(means)) if in_time else max(means, key=means.__getitem__)
     config = best.config()
     for name in sources:
         if name not in SOURCES:
@@ -179,7 +189,18 @@ def select(
         ndcg_at_10=means[best],
         users=users,
         folds=len(folds),
+        alone=_alone(means),
     )
+
+
+def _alone(means: Mapping[Mixture, float]) -> dict[str, float]:
+    """NDCG@10 of the best configuration of each source where it has the whole weight."""
+    found: dict[str, float] = {}
+    for mixture, mean in means.items():
+        if mixture.share in (0.0, 1.0):
+            name = mixture.personal.source if mixture.personal else "popularity"
+            found[name] = max(found.get(name, 0.0), mean)
+    return found
 
 
 def _with_source(config: HybridConfig, name: str, folds: Sequence[Split]) -> HybridConfig:
@@ -206,6 +227,13 @@ def _best(gains: Mapping[Mixture, Array]) -> Mixture:
     return max(mixtures, key=lambda mixture: float(gains[mixture].mean(dtype=np.float64)))
 
 
+def _ridges_if_near(means: Mapping[Mixture, float]) -> Mapping[Mixture, float]:
+    """The mixtures with a ridge where one of them is nearly as good as the best mixture, else all."""
+    ridges = {mixture: mean for mixture, mean in means.items() if isinstance(mixture.personal, RidgeConfig)}
+    near = max(ridges.values(), default=0.0) >= RIDGE_NEAR * max(means.values())
+    return ridges if near else means
+
+
 def _median_of_near_best(means: Mapping[Mixture, float]) -> Mixture:
     """The best mixture among those with the median share of all mixtures that are nearly as good as the best."""
     least = NEAR_BEST * max(means.values())
@@ -217,6 +245,7 @@ def _median_of_near_best(means: Mapping[Mixture, float]) -> Mixture:
 
 def _folds(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:
     if interactions.span == 0 or protocol == "user":
-        yield split(interactions, protocol="user")
+        yield sampled(held_out(interactions, HELD_OUT), MOST_HELD_OUT_USERS)
         return
-    yield from folds_in_time(interactions, STARTS)
+    for fold in folds_in_time(interactions, STARTS):
+        yield sampled(fold, MOST_USERS)

@@ -12,6 +12,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scenario import ActionRule
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import ndcg
+from lemo.recommenders.evaluation.significance import compare
 from lemo.recommenders.evaluation.splits import Protocol, Split, folds_by_user, folds_in_time, sampled
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.hybrid.ranker import TreeRanker
@@ -28,8 +29,14 @@ PARTS = (0.5, 0.65, 0.8, 1.0)
 """Parts of each user's interactions on which such folds are made where there is no time."""
 MOST_USERS: Mapping[Protocol, int] = {"time": 300, "user": 800}
 """Users per fold: without time hybrid and ranker are closer, and it takes more users to tell."""
+MOST_JUDGING_USERS = 800
+"""Users of the last fold, on which the ranker is judged."""
 FEWEST_USERS = 100
 """Fewest users to train a ranker on; below it, LambdaRank overfits to individual users."""
+LEAST_GAIN = 1.01
+"""How many times the NDCG@10 of the hybrid a ranker must reach on users it has not seen."""
+MOST_NOISE = 0.2
+"""Largest p-value of that gain: the hybrid was chosen on the same days, so that the comparison favours the hybrid."""
 START = 0.3
 """Weight of the normalised hybrid score before the first tree, so that trees need not learn it from few users."""
 SEEDS = (0, 1)
@@ -69,8 +76,8 @@ class RankingDataSet:
         self.positives = np.isin(users * width + found.items, asked * width + fold.relevant.indices)
         self._relevant = np.diff(fold.relevant.indptr)
 
-    def ndcg_at_10(self, values: Array) -> float:
-        """NDCG@10 of the candidates in the order of these values."""
+    def ndcg_at_10(self, values: Array) -> Array:
+        """float64 (users,): NDCG@10 of the candidates in the order of these values."""
         sizes = self.candidates.sizes
         rows = np.repeat(np.arange(len(sizes)), sizes)
         order = np.lexsort((-values, rows))
@@ -78,7 +85,7 @@ class RankingDataSet:
         hits = np.zeros((len(sizes), 10), dtype=bool)
         first = places < 10
         hits[rows[first], places[first]] = self.positives[order][first]
-        return float(ndcg(hits, self._relevant).mean())
+        return ndcg(hits, self._relevant)
 
 
 def train_ranker(
@@ -97,7 +104,8 @@ def train_ranker(
         return None
     half_lives = HalfLives.of(interactions.span)
     found = folds_in_time(interactions, STARTS) if protocol == "time" else folds_by_user(interactions, PARTS)
-    some = [sampled(fold, MOST_USERS[protocol]) for fold in found]
+    whole = list(found)
+    some = [sampled(fold, MOST_USERS[protocol]) for fold in whole[:-1]] + [sampled(whole[-1], MOST_JUDGING_USERS)]
     folds = [fold for fold in some if len(fold.users)]
     if len(folds) < 2 or sum(len(fold.users) for fold in folds) < FEWEST_USERS:
         return None
@@ -109,7 +117,10 @@ def train_ranker(
     report("training the ranker", 0, 2)
     trained = _trained(data_sets[:-1], SEEDS, half_lives)
     unseen = last.candidates
-    if trained is None or last.ndcg_at_10(trained.scores(unseen)) <= last.ndcg_at_10(unseen.hybrid):
+    if trained is None:
+        return None
+    ours, theirs = last.ndcg_at_10(trained.scores(unseen)), last.ndcg_at_10(unseen.hybrid)
+    if ours.mean() < LEAST_GAIN * theirs.mean() or compare(ours, theirs).p_value > MOST_NOISE:
         return None
     report("training the ranker", 1, 2)
     ranker = _trained(data_sets, SEEDS, half_lives)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import hits_of, ideal, ndcg
 from lemo.recommenders.evaluation.splits import Split
 from lemo.recommenders.hybrid.hybrid import HybridConfig
@@ -27,9 +28,18 @@ PERSONAL_SPANS = (1.0, 0.3, 0.1, 0.05)
 """Half-lives of personal sources as parts of the span of time."""
 SHRINKAGE = 20.0
 NEIGHBOURS = (100, 20)
-REGRESSORS = 30
-"""Neighbours of a ridge: more cost their third power and were no better on any public data set tried."""
+COMMITTEE = (30, 50, 100)
+"""Neighbourhoods of a ridge; their mean was within .3 % of the best single one on every public data set tried."""
+WIDE = 300
+"""One more neighbourhood where the catalogue is small: dense data wants it, and it costs its third power."""
+SMALL_CATALOGUE = 4_000
 PENALTIES = (5.0, 20.0, 100.0)
+DROPOUTS = (0.3, 1.0)
+EXPONENTS = (0.0, 0.1, 0.2)
+PENALTIES_IN_TIME = (20.0, 100.0)
+EXPONENTS_IN_TIME = (0.0, 0.1)
+DENSE = 0.02
+"""Part of all user-item pairs above which popular items may be worth more than their scores say."""
 SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the personal source, besides 0."""
 LARGEST_SHARE = 0.999
@@ -83,13 +93,32 @@ class SearchSpace:
             ],
         )
 
-    def ridges(self, half_life_ms: float | None) -> "SearchSpace":
-        """The same popularities with ridges of one half-life: a ridge costs many times what a similarity does."""
-        return SearchSpace(
-            self.popularity,
+    @classmethod
+    def ridges(
+        cls, interactions: Interactions, popularity: list[float | None], half_life_ms: float | None, wide: bool
+    ) -> "SearchSpace":
+        """Ridges of one half-life, as a ridge costs many times what a similarity does; `wide`: more parameters."""
+        users, items = interactions.shape
+        neighbours = (*COMMITTEE, WIDE) if items <= SMALL_CATALOGUE else COMMITTEE
+        dense = interactions.user_item_matrix().nnz > DENSE * users * items
+        penalties = PENALTIES if wide else PENALTIES_IN_TIME
+        if wide and WIDE in neighbours:
+            penalties = (*penalties[1:], 300.0)
+        exponents = EXPONENTS if wide else EXPONENTS_IN_TIME
+        return cls(
+            popularity,
             [
-                RidgeConfig(half_life_ms=half_life_ms, penalty=penalty, neighbours=REGRESSORS, shrinkage=SHRINKAGE)
-                for penalty in PENALTIES
+                RidgeConfig(
+                    half_life_ms=half_life_ms,
+                    penalty=penalty,
+                    dropout=dropout,
+                    popularity_exponent=exponent,
+                    neighbours=neighbours,
+                    shrinkage=SHRINKAGE,
+                )
+                for penalty in penalties
+                for dropout in (DROPOUTS if wide else DROPOUTS[:1])
+                for exponent in ((-0.1, *exponents) if dense else exponents)
             ],
         )
 

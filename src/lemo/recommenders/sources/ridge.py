@@ -1,7 +1,8 @@
-"""Neighbourhood ridge: each item regressed on its nearest neighbours alone, which is SLIM in closed form.
+"""Neighbourhood ridge: each item regressed on its nearest items, which is SLIM in closed form.
 
-Ning, Karypis, 2011 (SLIM); Steck, 2019 (EASE, the closed form over all items). With k neighbours an item costs k**3, so
-a catalogue costs in proportion to its items, where EASE costs their number to the third.
+Ning, Karypis, 2011 (SLIM); Steck, 2019 (EASE, the closed form over all items); Steck, 2020 (EDLAE: dropout as a part of
+each item's own norm on the diagonal). With k neighbours an item costs k**3, so that a catalogue costs in proportion to
+its items, where EASE costs their number to the third.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,16 +17,15 @@ from threadpoolctl import threadpool_limits
 
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.interfaces import SourceConfig
-from lemo.recommenders.sources.item_knn import flat, item_similarity, largest, processors
-from lemo.recommenders.sources.similarity import SimilaritySource
+from lemo.recommenders.sources.item_knn import Ranked, counting, processors
+from lemo.recommenders.sources.similarity import SimilaritySource, without_neighbours
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
 MOST_ITEMS = 30_000
 """Above, item-kNN serves instead: solving would cost training minutes."""
-CHUNK_CELLS = 2_000_000
-"""Cells of the systems that a thread solves at once."""
+Neighbours = Annotated[int, Field(ge=1, le=300)]
 
 
 class RidgeConfig(SourceConfig):
@@ -36,10 +36,14 @@ class RidgeConfig(SourceConfig):
     """Half-life (milliseconds) of interactions; None does not decay."""
     penalty: Annotated[float, Field(gt=0)] = 20.0
     """Added to each item's squared norm; the larger, the less a coefficient counts that rests on few users."""
-    neighbours: Annotated[int, Field(ge=1, le=300)] = 30
-    """Nearest items on which each item is regressed."""
+    dropout: Annotated[float, Field(ge=0)] = 0.3
+    """Part of each item's own squared norm that is added too: p / (1 - p) of a dropout p."""
+    popularity_exponent: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    """An item's scores are divided by its number of users to this power; above 0, rare items gain."""
+    neighbours: tuple[Neighbours, ...] = (30, 50, 100)
+    """Numbers of nearest items on which each item is regressed; the coefficients are the mean over these."""
     shrinkage: Annotated[float, Field(ge=0)] = 20.0
-    """Shrinkage of the similarity that finds the nearest items."""
+    """Shrinkage of the undecayed similarity that finds the nearest items."""
 
 
 class Ridge(SimilaritySource):
@@ -49,72 +53,70 @@ class Ridge(SimilaritySource):
 
     @classmethod
     def fit_many(cls, interactions: Interactions, configs: Sequence[RidgeConfig]) -> Iterator[Self]:
-        """Configurations that differ only in their penalty share similarities and systems."""
+        """Configurations with the same half-life and neighbours share nearest items and their systems."""
         unit = interactions.mean_weight
+        undecayed = counting(interactions.user_item_matrix(), unit)
+        users = np.maximum(np.bincount(undecayed.indices, minlength=undecayed.shape[1]), 1)
         alike = groupby(configs, lambda config: (config.half_life_ms, config.shrinkage, config.neighbours))
         for (half_life, shrinkage, neighbours), group in alike:
             members = list(group)
-            user_items = interactions.user_item_matrix(half_life)
-            similarity = item_similarity(user_items, shrinkage, neighbours, unit)
-            if similarity.shape[0] > MOST_ITEMS:
-                found = [similarity] * len(members)
+            ranked = Ranked.of(undecayed)
+            near, values = ranked.nearest(np.arange(ranked.items), shrinkage, max(neighbours))
+            settings = list(dict.fromkeys((config.penalty, config.dropout) for config in members))
+            if undecayed.shape[1] > MOST_ITEMS:
+                found = [_matrix(near, values)] * len(settings)
             else:
-                penalties = [config.penalty for config in members]
-                found = neighbourhood_ridges(user_items, similarity, neighbours, penalties, unit)
-            for config, matrix in zip(members, found, strict=True):
-                yield cls(config, matrix)
+                weighted = counting(interactions.user_item_matrix(half_life), unit) if half_life else undecayed
+                found = neighbourhood_ridges(weighted, near, neighbours, settings)
+            matrices = dict(zip(settings, found, strict=True))
+            for config in members:
+                factors = users.astype(np.float64) ** -config.popularity_exponent
+                yield cls(config, _scaled(matrices[config.penalty, config.dropout], factors))
 
 
 def neighbourhood_ridges(
-    user_items: CSR, similarity: CSR, neighbours: int, penalties: Sequence[float], unit: float = 1.0
+    user_items: CSR, near: Array, sizes: Sequence[int], settings: Sequence[tuple[float, float]]
 ) -> list[CSR]:
-    """Per penalty, items x items (float32, sorted, empty diagonal): what a taste for a neighbour says of an item.
+    """Per setting (penalty, dropout), items x items (float32): row j holds what a liked item says of j.
 
-    `user_items` is users x items with positive weights, `similarity` items x items as `item_similarity` gives it; of
-    each row the `neighbours` most similar items explain the row's item. A penalty is added to the squared norm of every
-    item, weights measured in `unit`. Coefficients may be negative.
+    `user_items` is users x items (float32, positive, in units of a typical weight), `near` int32 (items, k): each
+    item's most similar items, best first, -1 where there are no more. Coefficients may be negative; they are the mean
+    over the neighbourhoods of these `sizes`.
     """
+    from lemo.recommenders.kernels.ridge import regress
+
     items = int(user_items.shape[1])
-    near = largest(similarity, neighbours)
-    near.sort_indices()
-    lengths = np.diff(near.indptr)
-    width = int(lengths.max(initial=0))
-    if width == 0:
-        return [near.astype(np.float32) for _ in penalties]
-    there = np.arange(width) < lengths[:, None]
-    explaining = np.full((items, width), -1, dtype=np.int64)
-    explaining[there] = near.indices
-    by_user = (user_items.astype(np.float32) / np.float32(unit)).tocsr()
-    by_item = by_user.T.tocsr()
-    found = [np.empty((items, width), dtype=np.float32) for _ in penalties]
-    height = max(CHUNK_CELLS // (width * width), 1)
-
-    def solve(start: int) -> None:
-        block = slice(start, start + height)
-        systems, wanted = _systems(explaining[block], start, by_user, by_item)
-        diagonal = systems[:, np.arange(width), np.arange(width)]
-        for values, penalty in zip(found, penalties, strict=True):
-            systems[:, np.arange(width), np.arange(width)] = diagonal + np.float32(penalty)
-            values[block] = np.linalg.solve(systems, wanted[:, :, None])[:, :, 0]
-
-    # Each system is far too small to share between threads; blocks of them are not.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(processors()) as threads:
-        list(threads.map(solve, range(0, items, height)))
-    return [sparse.csr_matrix((values[there], near.indices, near.indptr), shape=(items, items)) for values in found]
+    if not near.size or items < 2:
+        return [without_neighbours(items) for _ in settings]
+    common = (user_items.T @ user_items).tocsr()
+    common.sort_indices()
+    penalties, dropouts = (np.array(values, dtype=np.float32) for values in zip(*settings, strict=True))
+    found = np.zeros((len(settings), items, near.shape[1]), dtype=np.float32)
+    gram = common.indptr.astype(np.int64), common.indices, common.data.astype(np.float32)
+    norms = common.diagonal().astype(np.float32)
+    about = near, *gram, norms, penalties, dropouts, np.array(sorted(sizes), dtype=np.int64)
+    threads = processors()
+    # Dealt out in turns: popular items, whose rows are long, may have neighbouring numbers.
+    shares = [np.arange(first, items, 8 * threads) for first in range(8 * threads)]
+    # Each system is far too small to share between threads; items are not.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda share: regress(share, *about, found), shares))
+    return [_matrix(near, values) for values in found]
 
 
-def _systems(explaining: Array, first: int, by_user: CSR, by_item: CSR) -> tuple[Array, Array]:
-    """For items from `first` on: common weights of those that explain each (rows, k, k), and theirs with it (rows, k).
+def _matrix(near: Array, values: Array) -> CSR:
+    """Items x items (float32, sorted) with these values at the nearest items of each row."""
+    there = near >= 0
+    starts = np.append(0, np.cumsum(there.sum(axis=1)))
+    cells = values[there].astype(np.float32), near[there], starts
+    matrix = sparse.csr_matrix(cells, shape=(len(near), len(near)))
+    matrix.sort_indices()
+    return matrix
 
-    Absent ones (-1) have nothing in common with any.
-    """
-    from lemo.recommenders.kernels.similarity import common_weights
 
-    rows, width = explaining.shape
-    cells = np.flatnonzero(explaining.ravel() >= 0)
-    cells = cells[np.argsort(explaining.ravel()[cells], kind="stable")]
-    starts = np.searchsorted(explaining.ravel()[cells], np.arange(by_item.shape[0] + 1))
-    systems = np.zeros((rows, width, width), dtype=np.float32)
-    wanted = np.zeros((rows, width), dtype=np.float32)
-    common_weights(starts, cells, explaining, first, *flat(by_user), *flat(by_item), systems, wanted)
-    return systems, wanted
+def _scaled(matrix: CSR, factors: Array) -> CSR:
+    """The matrix with each row times its factor."""
+    data = matrix.data * np.repeat(factors, np.diff(matrix.indptr)).astype(np.float32)
+    scaled = sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    scaled.has_sorted_indices = True
+    return scaled
