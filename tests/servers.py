@@ -35,6 +35,15 @@ def free_port() -> int:
         return port
 
 
+def environment(home: Path) -> dict[str, str]:
+    """The machine's environment with a home folder and ports that nobody else uses."""
+    names = ("REDIS", "CLICKHOUSE", "MILVUS", "API", "CONSOLE", "WORKER_METRICS", "CONSUMER_METRICS")
+    ports = {f"LEMO_{name}_PORT": str(free_port()) for name in names}
+    # NiceGUI behaves differently where it sees pytest's variables.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEMO_", "PYTEST_"))}
+    return kept | ports | {"LEMO_HOME": str(home)}
+
+
 def lacking(name: str, servers: object) -> tuple[str, str]:
     """The URL of a server in the contents of servers.json, and why it cannot be used (empty: it can)."""
     known = servers.get(name) if isinstance(servers, dict) else None

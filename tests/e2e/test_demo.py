@@ -15,18 +15,9 @@ import pytest
 from pymongo import MongoClient
 
 import servers
+from servers import environment
 
 SUPERVISED = ("redis", "clickhouse", "milvus", "consumer", "worker", "api", "beat", "console")
-
-
-def environment(home: Path) -> dict[str, str]:
-    """The machine's environment with a home folder and ports that nobody else uses."""
-    ports = {
-        f"LEMO_{name}_PORT": str(servers.free_port()) for name in ("REDIS", "CLICKHOUSE", "MILVUS", "API", "CONSOLE")
-    }
-    # NiceGUI behaves differently where it sees pytest's variables.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEMO_", "PYTEST_"))}
-    return kept | ports | {"LEMO_HOME": str(home)}
 
 
 def summary(output: str) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def evaluate(
     if format is Format.json:
         show_json(found.model_dump(mode="json"))
         return
+    if found.without:
+        messages.print(found.without, markup=False)
     show(_rows(found), format, f"{scenario}: full ranking, split by {found.protocol}")
     show(_segments(found), format, "NDCG@10 by segment")
 

@@ -81,8 +81,10 @@ def edit(
 ) -> None:
     """Change a scenario's rules, e.g. `lemo scenarios edit shop --set actions.rate.min_value=4`.
 
-    Fields: `active_days`, and `actions.NAME.` with `weight`, `min_value`, `dislike_value`, `scale` ([1, 5], auto or
-    null) and `seen`. A new NAME becomes a new action, `actions.NAME=null` removes one.
+    Fields: `active_days`, `catalogue`, `new_days`, `exploration`, `sources` (names with commas between them, such as
+    item-knn,popularity; `lemo sources list` shows them), and `actions.NAME.` with `weight`, `min_value`,
+    `dislike_value`, `scale` ([1, 5], auto or null) and `seen`. A new NAME becomes a new action, `actions.NAME=null`
+    removes one.
     """
     from lemo.scheduling.scenario_changes import change_scenario
 
@@ -113,6 +115,8 @@ def _changes(settings: Sequence[str]) -> dict[str, Any]:
             value = json.loads(text)
         except ValueError:
             value = text
+        if steps == ["sources"] and isinstance(value, str):
+            value = [name.strip() for name in value.split(",")]
         place = changes
         for step in steps[:-1]:
             if not isinstance(place.setdefault(step, {}), dict):
@@ -148,5 +152,6 @@ def _row(scenario: "Scenario") -> dict[str, Any]:
         "template": scenario.template,
         "actions": ", ".join(actions),
         "active_days": scenario.active_days,
+        "sources": ", ".join(scenario.sources),
         "created_at": f"{scenario.created_at:%Y-%m-%d %H:%M}",
     }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lemo.cli.output import Format, FormatOption, messages, show
+from lemo.cli.output import Format, FormatOption, Row, messages, show
 
 app = typer.Typer(no_args_is_help=True, help="Sources of candidates: Lemo's own and those of installed packages.")
 
@@ -12,11 +12,15 @@ app = typer.Typer(no_args_is_help=True, help="Sources of candidates: Lemo's own 
 @app.command("list")
 def list_sources(format: FormatOption = Format.table) -> None:
     """List the installed sources; a scenario's `sources` name those among which its training chooses."""
-    from lemo.recommenders.registry import origin, source_class, source_names
+    from lemo.recommenders.registry import MissingSource, origin, source_class, source_names
 
-    rows = []
+    rows: list[Row] = []
     for name in source_names():
-        source = source_class(name)
+        try:
+            source = source_class(name)
+        except MissingSource as error:
+            rows.append({"source": name, "personal": None, "from": origin(name), "about": error.message})
+            continue
         about = (source.__doc__ or "").strip().splitlines() or [""]
         rows.append({"source": name, "personal": source.personal, "from": origin(name), "about": about[0]})
     show(rows, format, "Sources")

@@ -121,6 +121,13 @@ class Scenario(BaseModel):
     """Names of the sources among which training chooses; `lemo sources list` shows those that are installed."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(sources)) < len(sources):
+            raise ValueError("names a source twice")
+        return sources
+
     def needs_catalogue(self, there_is_one: bool) -> bool:
         """Whether ids that the catalogue does not hold are kept out of answers."""
         return self.catalogue == "required" or (self.catalogue == "auto" and there_is_one)
@@ -184,7 +191,7 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     )
 
 
-EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration")
+EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration", "sources")
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
 """The fields of an action's rule that may be changed."""

@@ -1,7 +1,6 @@
 """Which processes this machine runs: the engines that have no URL, and Lemo's services."""
 
 import http.client
-import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -39,10 +38,9 @@ class Program:
 
 
 def lemo(*words: str) -> tuple[str, ...]:
-    """The command line of a `lemo` sub-command, by the script that belongs to this interpreter."""
+    """The command line of a `lemo` sub-command in this interpreter's environment, which has the same packages."""
     script = Path(sys.executable).with_name("lemo")
-    found = str(script) if script.exists() else shutil.which("lemo")
-    return (found, *words) if found else (sys.executable, "-m", "lemo.cli.main", *words)
+    return (str(script), *words) if script.exists() else (sys.executable, "-m", "lemo.cli.main", *words)
 
 
 def _reachable(host: str) -> str:

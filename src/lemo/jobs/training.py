@@ -114,7 +114,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     if refused:
         detail["refused"] = refused
     if assessment and assessment.without:
-        log.warning("training without a ranker", scope=str(scope), why=assessment.without)
+        log.warning("training without a part", scope=str(scope), why=assessment.without)
         detail["without"] = assessment.without
     if assessment and metrics:
         detail |= {

@@ -7,6 +7,7 @@ from lemo.domain.errors import NotFound
 from lemo.domain.scope import Scope
 from lemo.recommenders.evaluation.metrics import Metrics
 from lemo.recommenders.evaluation.significance import Comparison, compare
+from lemo.recommenders.registry import source_class
 from lemo.stores.connect import Stores
 from lemo.stores.documents.model_changes import ModelChange
 from lemo.stores.documents.models import KIND
@@ -62,11 +63,12 @@ def judge(stores: Stores, scope: Scope, challenger: Metrics | None, floor: float
 
 
 def promote(stores: Stores, scope: Scope, version: str, by: str) -> ModelChange | None:
-    """Puts a version in service for a person; None where it is in service already. Raises NotFound.
+    """Puts a version in service for a person; None where it is in service already.
 
-    A training run at work loses its fence: it starts over, and is compared with this version.
+    A training run at work loses its fence: it starts over, and is compared with this version. Raises NotFound, also
+    where a source of the model is not installed.
     """
-    stores.models.get(scope, version)
+    _check_sources(stores, scope, version)
     if stores.snapshots.current(scope, KIND) == version:
         return None
     fence = next_fence(stores.redis, TRAINING, scope, stores.keys)
@@ -84,5 +86,11 @@ def rollback(stores: Stores, scope: Scope, by: str) -> ModelChange:
             f"No earlier model of {scope.scenario_id!r} is kept that served before the present one.",
             "`lemo models list` shows what there is; `lemo models promote VERSION` puts any of them in service.",
         )
+    _check_sources(stores, scope, before[0])
     fence = next_fence(stores.redis, TRAINING, scope, stores.keys)
     return stores.model_changes.put_in_service(scope, before[0], fence, "rollback", by)
+
+
+def _check_sources(stores: Stores, scope: Scope, version: str) -> None:
+    for source in stores.models.get(scope, version).config.get("sources", ()):
+        source_class(source["source"])

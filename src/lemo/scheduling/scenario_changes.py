@@ -3,8 +3,9 @@
 from typing import Any
 
 from lemo.domain.errors import EngineUnavailable
-from lemo.domain.scenario import Scenario
+from lemo.domain.scenario import Scenario, edited
 from lemo.domain.scope import Scope
+from lemo.recommenders.registry import require_sources
 from lemo.scheduling.dispatch import dispatch
 from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
@@ -14,6 +15,8 @@ APPLIED_SECONDS = 10
 """Longest time until the API and the consumer apply changed rules. They cache a scenario for five seconds."""
 DEPENDENT_JOBS = ("train-model-daily", "compute-item-similarity-hourly", "update-user-profiles-2hours")
 """Jobs whose results depend on the rules of actions."""
+AFTER_TRAINING = ("new_days", "exploration", "sources")
+"""Fields that training reads, and whose change starts none."""
 
 
 def change_scenario(stores: Stores, scope: Scope, changes: Any) -> tuple[Scenario, list[str]]:
@@ -22,6 +25,9 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any) -> tuple[Scenari
     A model in service keeps the rules that it was fitted with. The runs that fit a new one are sent here. Raises
     NotFound and InvalidInput.
     """
+    known = stores.scenarios.get(scope)
+    # A source whose package was removed since stays as it is when something else is changed.
+    require_sources(name for name in edited(known, changes).sources if name not in known.sources)
     before, after = stores.scenarios.edit(scope, changes)
     effects = []
     if before.actions != after.actions:
@@ -32,6 +38,11 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any) -> tuple[Scenari
     if before.catalogue != after.catalogue:
         stores.availability.ask_rebuild(scope)
         effects.append("catalogue holds as soon as a worker has looked, which is within seconds.")
+    after_training = [name for name in AFTER_TRAINING if getattr(before, name) != getattr(after, name)]
+    if after_training:
+        names, hold = " and ".join(after_training), "holds" if len(after_training) == 1 else "hold"
+        now = f"now: `lemo jobs run train-model-daily --scenario {scope.scenario_id}`"
+        effects.append(f"{names} {hold} from the next training on; {now}.")
     return after, effects or ["This was so before; nothing has changed."]
 
 

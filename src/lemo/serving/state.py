@@ -15,6 +15,7 @@ from lemo.domain.newness import Arrival
 from lemo.domain.scenario import TEMPLATES, ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
+from lemo.recommenders.registry import MissingSource
 from lemo.recommenders.similar_items import SimilarItems
 from lemo.stores.objects.snapshots import Snapshots
 from lemo.stores.redis.availability import AvailabilitySets
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 Part = Literal["model", "similar items", "newest items"]
 """Parts of a state, which are loaded independently."""
 PARTS: tuple[Part, ...] = get_args(Part)
+LAST_ANSWERS = "Until then users get the last answers that were computed for them, and the newest items."
 _ANY_RULES = {action: rule for rules in TEMPLATES.values() for action, rule in rules.items()}
 _Part = TypeVar("_Part")
 
@@ -143,16 +145,21 @@ def _new_items(mapped: Mapped, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
 
 
 def read_model(scope: Scope, snapshots: Snapshots, version: str) -> HybridRecommender:
-    """Maps the model of a snapshot; raises NotFound, and Outdated where this version of Lemo cannot read it."""
+    """Maps the model of a snapshot; raises NotFound, and Outdated where this installation cannot read it."""
     opened = snapshots.open(scope, "model", version)
     try:
         return HybridRecommender.from_arrays(opened.arrays, opened.manifest)
+    except MissingSource as error:
+        raise Outdated(
+            f"The model {version} of {scope} cannot be used: {error.message}",
+            "Install the package that brings the source and start Lemo again, or train a model without it:"
+            f" `lemo jobs run train-model-daily`. {LAST_ANSWERS}",
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise Outdated(
             f"The model {version} of {scope} was written by a version of Lemo that this one cannot read"
             f" ({type(error).__name__}: {str(error).splitlines()[0]}).",
-            "Train a new one: `lemo jobs run train-model-daily`. Until then users get the last answers that were"
-            " computed for them, and the newest items.",
+            f"Train a new one: `lemo jobs run train-model-daily`. {LAST_ANSWERS}",
         ) from error
 
 

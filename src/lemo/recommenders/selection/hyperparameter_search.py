@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.scenario import SOURCES, ActionRule
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
@@ -58,6 +58,8 @@ class Selection(BaseModel):
     folds: int
     alone: dict[str, float] = {}
     """NDCG@10 of the best configuration of each source alone, by the name of the source."""
+    left_out: list[str] = []
+    """Why sources could not be tried, in sentences."""
 
 
 class Assessment(BaseModel):
@@ -76,7 +78,7 @@ class Assessment(BaseModel):
     decayed_popularity: Scorecard
     """Popularity with the half-life that was best on validation."""
     without: str = ""
-    """Why no ranker could be trained, where something is missing for it."""
+    """Which sources or ranker were left out because something is missing for them, in sentences."""
     seconds: float
 
     served: HybridConfig
@@ -103,11 +105,11 @@ def assess(
     if len(test.users) == 0:
         return None
     selection = select(test.train, report, test.protocol, sources)
-    ranked, without = None, ""
+    ranked, without = None, list(selection.left_out)
     try:
         ranked = train_ranker(test.train, selection.config, rules, report, test.protocol)
     except EngineUnavailable as error:
-        without = f"{error.message} {error.hint}"
+        without.append(str(error))
     config = ranked or selection.config
     served = config
     if test.protocol == "user":
@@ -130,7 +132,7 @@ def assess(
         hybrid=metrics[0],
         popularity=metrics[1],
         decayed_popularity=metrics[2],
-        without=without,
+        without=" ".join(without),
         seconds=time.perf_counter() - started,
     )
 
@@ -145,7 +147,7 @@ def select(
 
     Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
     of all half-lives comes first, then ridges of the best of these half-lives. Other
-    sources are added one by one where they make the hybrid better beyond noise.
+    sources are added one by one where they make the hybrid better beyond noise; one that raises is left out.
     """
     folds = [
         (RECENCY**place, fold)
@@ -179,10 +181,15 @@ def select(
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
     best = _median_of_near_best(_ridges_if_near(means)) if in_time else max(means, key=means.__getitem__)
     config = best.config()
+    left_out = []
     for name in sources:
         if name not in SOURCES:
             report(f"trying {name}", 0, 1)
-            config = _with_source(config, name, [fold for _, fold in folds])
+            try:
+                config = _with_source(config, name, [fold for _, fold in folds])
+            except Exception as error:  # noqa: BLE001 - a source of another package must not stop all training
+                why = str(error) if isinstance(error, LemoError) else f"{type(error).__name__}: {error}"
+                left_out.append(f"The source {name!r} was left out. {why.rstrip('.')}.")
     return Selection(
         config=config,
         popularity=max((mixture for mixture in means if mixture.share == 0), key=means.__getitem__).config(),
@@ -190,6 +197,7 @@ def select(
         users=users,
         folds=len(folds),
         alone=_alone(means),
+        left_out=left_out,
     )
 
 
