@@ -1,10 +1,12 @@
 """The application: routes, errors, documentation, and what they work with."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
+import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
@@ -30,8 +32,11 @@ from lemo.api.routes import (
     users,
 )
 from lemo.diagnostics.installation_metrics import Installation, Serving
+from lemo.recommenders.hybrid.warm_up import warm_up
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
+
+log = structlog.get_logger()
 
 THREADS = 64
 """Requests worked on at once; a quarter of them at most are ingest requests."""
@@ -42,6 +47,14 @@ Every request below `/v1` needs `Authorization: Bearer KEY`; the key says which 
 [RFC 9457] problem (`application/problem+json`): `detail` says what happened and what to do about it.
 Query parameters that a route does not list are refused with 422.
 """
+
+
+def _warm_up() -> None:
+    try:
+        warm_up()
+    except Exception:
+        log.exception("the compiled loops of the recommenders cannot be loaded")
+        raise
 
 
 def create_app(stores: Stores) -> FastAPI:
@@ -58,11 +71,14 @@ def create_app(stores: Stores) -> FastAPI:
             anyio.CapacityLimiter(INGESTS_AT_ONCE),
         )
         app.state.services = services
-        app.state.health = health.Health(services)
+        # Behind the start, since compiling takes seconds where there is no cache: it lives, and is not ready yet.
+        background = ThreadPoolExecutor(1, thread_name_prefix="warm-up")
+        app.state.health = health.Health(services, background.submit(_warm_up))
         app.state.metrics = CollectorRegistry()
         app.state.metrics.register(Installation(stores))
         app.state.metrics.register(Serving(services.served))
         yield
+        await anyio.to_thread.run_sync(background.shutdown)
         await anyio.to_thread.run_sync(services.close)
 
     app: FastAPI = FastAPIOffline(

@@ -87,7 +87,7 @@ def test_the_largest_cells_of_each_row_stay() -> None:
     assert largest(sparse.csr_matrix(np.array([[2.0, 2, 2]])), 2).toarray().tolist() == [[2, 2, 0]]
 
 
-def test_what_only_serves_does_not_load_the_compiler() -> None:
+def test_importing_a_service_does_not_load_the_compiler() -> None:
     code = "import sys, lemo.api.app, lemo.serving.export, lemo.ingest.service; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -15,6 +16,8 @@ from lemo.serving.model_cache import Renewals
 router = APIRouter(prefix="/health", tags=["health"])
 
 CHECK_SECONDS = 1.0
+LOOPS = "compiled loops"
+"""The check of what numba compiles (`recommenders/kernels`)."""
 
 
 @dataclass
@@ -22,6 +25,8 @@ class Health:
     """What was last seen of the engines, looked at again at most once a second, however many ask."""
 
     services: Services
+    warm_up: Future[None]
+    """Ends when the compiled loops are loaded."""
     _lock: Lock = field(default_factory=Lock)
     _seen: Readiness | None = None
     _until: float = 0.0
@@ -30,7 +35,8 @@ class Health:
     def look(self) -> Readiness:
         """Asks the engines, or says what it saw a moment ago."""
         with self._lock:
-            if self._seen is None or time.monotonic() >= self._until:
+            loaded = self.warm_up.done()
+            if self._seen is None or time.monotonic() >= self._until or (loaded and LOOPS in self._seen.missing):
                 self._seen = self._ask()
                 self._until = time.monotonic() + CHECK_SECONDS
             return self._seen
@@ -49,6 +55,7 @@ class Health:
             ),
         }
         checks["renewal"] = _renewal(self.services.served.renewals())
+        checks[LOOPS] = _warm_up(self.warm_up)
         missing = [name for name, check in checks.items() if not check.works]
         # Once ready it stays ready: it answers from its snapshot, and taking every API out of the load balancer
         # because an engine they share is away would turn worse answers into none.
@@ -61,6 +68,16 @@ def _check(ask: Callable[[], str], without: str) -> Check:
         return Check(works=True, detail=ask())
     except EngineUnavailable as error:
         return Check(works=False, detail=f"{error.message} {without}")
+
+
+def _warm_up(under_way: Future[None]) -> Check:
+    """Whether the first request would have to wait for a compiler."""
+    if not under_way.done():
+        return Check(works=False, detail="They are being loaded; where they were never compiled, that takes seconds.")
+    error = under_way.exception()
+    if error is not None:
+        return Check(works=False, detail=f"They cannot be loaded ({type(error).__name__}); the API's log says more.")
+    return Check(works=True, detail="loaded")
 
 
 def _renewal(found: Renewals) -> Check:
@@ -86,9 +103,10 @@ def live() -> Alive:
 def ready(request: Request, response: Response) -> Readiness:
     """Whether to send requests here, and what is missing.
 
-    Ready (200) from the moment that Redis and the document store answered for the first time. When one of them goes
-    away later it stays ready, `degraded`, since it goes on answering from its last snapshot; `missing` names which.
-    `renewal` is among them when what serves could not be read anew for half a minute; its detail says how old it is.
+    Ready (200) from the moment that Redis and the document store answered for the first time and the compiled loops of
+    the recommenders were loaded. When an engine goes away later it stays ready, `degraded`, since it goes on answering
+    from its last snapshot; `missing` names which. `renewal` is among them when what serves could not be
+    read anew for half a minute; its detail says how old it is.
     """
     health: Health = request.app.state.health
     seen = health.look()
