@@ -139,11 +139,10 @@ def challenger(assessment: Assessment | None) -> tuple[HybridConfig, Scorecard |
 
 
 def _recorded_metrics(assessment: Assessment | None, metrics: Scorecard | None) -> dict[str, Any]:
-    """The metrics for the registry: `model` of what is served, `chosen` of what was best in validation."""
+    """The metrics for the registry: `model` is what the choice reached in the test."""
     if assessment is None or metrics is None:
         return {}
-    recorded = assessment.model_dump(mode="json", exclude={"config", "served"})
-    return recorded | {"model": metrics.model_dump(mode="json"), "chosen": recorded["model"]}
+    return assessment.model_dump(mode="json", exclude={"config", "served"})
 
 
 def _fit(report: Report, scenario: Scenario, interactions: Interactions, config: HybridConfig) -> HybridRecommender:
