@@ -253,7 +253,7 @@ def test_events_are_in_the_log_and_belong_to_the_keys_tenant(own_site: Site) -> 
     event = {"user_id": "u", "item_id": "i", "action": "like", "timestamp": "2026-01-01T00:00:00Z", "tenant_id": "evil"}
     with own_site.client() as http:
         answer = http.post(own_site.path("events"), json={"events": [event] * 3}).json()
-    assert answer == {"accepted": 3, "rejected": []}
+    assert answer == {"accepted": 3, "rejected": [], "repeated": 2}
     found = [read_event_message(value) for value in own_site.published(own_site.stores.settings.kafka_event_topic)]
     assert {scope for scope, _ in found} == {own_site.scope}
     assert len({event.event_id for _, event in found}) == 1, "the same event counts once"
