@@ -167,7 +167,7 @@ def test_engines_that_accept_and_then_are_silent_do_not_hold_the_report_up(setti
         report = examine(
             settings(redis_port=port, clickhouse_port=port, milvus_port=port, api_port=port, console_port=port)
         )
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 15, "each probe is bounded, and all are asked at once"
     findings = states(report, Dependency)
     assert "silent" in findings[Dependency.cache].detail
     assert all(findings[each].state == "missing" for each in (Dependency.events, Dependency.vectors, Dependency.api))

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
 from lemo.jobs.report import Report, unattended
 from lemo.jobs.similarity import compute_similarity
-from lemo.jobs.training import challenger, train
+from lemo.jobs.training import challenger, read_interactions, train
 from lemo.recommenders.data.timeline import Array, Timeline
 from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.selection.hyperparameter_search import assess
@@ -117,14 +118,14 @@ def test_a_challenger_below_the_champion_does_not_serve(
     # A chooser gone wrong: the challenger is plain popularity, which this world's champion beats by far.
     poor = mixture(share=0.0)
 
-    def choose_badly(*arguments: object) -> object:
-        found = assess(*arguments)  # type: ignore[arg-type]
+    def choose_badly(*arguments: Any, **named: Any) -> object:
+        found = assess(*arguments, **named)
         assert found is not None
         return found.model_copy(
             update={
-                "config": poor,
+                "served": poor,
                 "model": found.popularity,
-                "blend": found.popularity,
+                "hybrid": found.popularity,
                 "decayed_popularity": found.popularity,
             }
         )
@@ -149,10 +150,10 @@ def test_the_champions_parameters_are_fitted_again_on_new_events(
     arrived = Event(user_id="just came", item_id="just made", action="purchase", timestamp=moment + timedelta(hours=1))
     stores.events.insert([(world, arrived)])
 
-    def choose_otherwise(*arguments: object) -> object:
-        found = assess(*arguments)  # type: ignore[arg-type]
+    def choose_otherwise(*arguments: Any, **named: Any) -> object:
+        found = assess(*arguments, **named)
         assert found is not None
-        return found.model_copy(update={"config": mixture(share=0.0), "model": found.popularity})
+        return found.model_copy(update={"served": mixture(share=0.0), "model": found.popularity})
 
     monkeypatch.setattr("lemo.jobs.training.assess", choose_otherwise)
     done = train(stores, world, unattended())
@@ -234,19 +235,13 @@ def test_a_refresh_that_collapses_is_refused_and_no_metric_is_anothers(
     assert serving.soundness is not None
 
 
-def test_popularity_takes_over_where_the_model_is_below_it(stores: Stores, world: Scope) -> None:
-    from lemo.jobs.training import read_interactions
-
+def test_the_test_judges_what_was_chosen_and_chooses_nothing(stores: Stores, world: Scope) -> None:
     scenario = stores.scenarios.get(world)
     found = assess(read_interactions(stores, world, scenario), scenario.actions)
     assert found is not None
-    assert challenger(found) == (found.config, found.model)
-    ahead = found.model_copy(update={"model": found.popularity, "blend": found.model})
-    assert challenger(ahead) == (found.validation.config, found.model)
-    behind = found.model_copy(
-        update={"model": found.popularity, "blend": found.popularity, "decayed_popularity": found.model}
-    )
-    assert challenger(behind) == (found.validation.popularity, found.model)
+    assert challenger(found) == (found.served, found.model)
+    behind = found.model_copy(update={"model": found.popularity, "decayed_popularity": found.model})
+    assert challenger(behind) == (found.served, found.popularity)
     assert challenger(None) == (HybridConfig(), None)
 
 

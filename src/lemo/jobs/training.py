@@ -41,9 +41,10 @@ def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Inter
 def train(stores: Stores, scope: Scope, report: Report) -> Done:
     """Trains a challenger, and promotes it if it is better than the champion on the test data.
 
-    Both are fitted on the first 80 % of the events and measured on the rest. A challenger below decayed popularity is
-    replaced by it. Where the champion stays, its parameters are fitted again on all events, if there are new ones. In
-    both cases the model to be served was measured in this run, and its soundness is checked on all events.
+    Both are fitted on the first 80 % of the events and measured on the rest. A champion below decayed popularity gives
+    way to a challenger that is not. Where the champion stays, its parameters are fitted again on all events, if there
+    are new ones. In both cases the model to be served was measured in this run, and its soundness is checked on all
+    events.
     """
     started = time.monotonic()
     report.stage("reading events")
