@@ -451,7 +451,7 @@ def test_training_replaces_a_champion_that_this_version_cannot_read(stores: Stor
     if lost == "config":
         manifest["config"] = manifest["config"] | {"of_another_version": 1}
     else:
-        del arrays["popularity"]
+        del arrays["item_ids_bytes"]
     stores.snapshots.publish(world, "model", "9-of-another-version", arrays, manifest)
     record = stores.models.get(world, champion)
     stores.models.record(world, record.model_copy(update={"version": "9-of-another-version"}))
