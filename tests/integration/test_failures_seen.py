@@ -35,6 +35,7 @@ def service(name: str, log: Path) -> "Iterator[subprocess.Popen[bytes]]":
         process.wait(30)
 
 
+@pytest.mark.timeout(300)
 def test_a_failed_run_and_a_live_worker_are_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valkey_url: str
 ) -> None:

@@ -67,5 +67,6 @@ def test_a_source_that_breaks_the_contract_is_told_how() -> None:
 
 
 def test_a_source_that_is_not_installed_is_named_with_the_nearest() -> None:
-    with pytest.raises(NotFound, match=r"Did you mean 'ridge'"):
+    with pytest.raises(NotFound) as missing:
         source_class("rigde")
+    assert "Did you mean ridge" in missing.value.hint
