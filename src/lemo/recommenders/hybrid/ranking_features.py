@@ -101,13 +101,20 @@ class RankingFeatures:
         """Fits item-kNN and ridges of each half-life, and counts items."""
         unit = interactions.mean_weight
         sources: list[SimilaritySource] = []
+        small = len(interactions.item_ids) <= MOST_ITEMS
+        ridges = Ridge.fit_many(
+            interactions,
+            [
+                RidgeConfig(half_life_ms=half_life, neighbours=(REGRESSORS,), penalty=PENALTY)
+                for half_life in (half_lives.sources if small else ())
+            ],
+        )
         for half_life in half_lives.sources:
             user_items = interactions.user_item_matrix(half_life)
             similarity = item_similarity(user_items, SHRINKAGE, NEIGHBOURS, unit)
             sources.append(SimilaritySource(ItemKnnConfig(), similarity))
-            if similarity.shape[0] <= MOST_ITEMS:
-                config = RidgeConfig(half_life_ms=half_life, neighbours=(REGRESSORS,), penalty=PENALTY)
-                sources += Ridge.fit_many(interactions, [config])
+            if small:
+                sources.append(next(ridges))
         counts = [popularity(interactions, half_life) / unit for half_life in half_lives.popularity]
         orders = [np.argsort(-values, kind="stable") for values in counts]
         top_popular = np.stack([orders[place][:TOP_POPULAR] for place in CANDIDATE_SPANS]).astype(np.int32)

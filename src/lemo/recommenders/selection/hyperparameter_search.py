@@ -170,7 +170,7 @@ def select(
         return {mixture: np.concatenate(values) for mixture, values in found.items()}
 
     users = sum(len(fold.users) for _, fold in folds)
-    in_time = len(folds) > 1 or folds[0][1].protocol == "time"
+    in_time = folds[0][1].protocol == "time"
     space = SearchSpace.of(interactions.span if in_time else 0)
     gains = evaluated(space)
     if "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:

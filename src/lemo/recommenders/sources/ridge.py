@@ -57,11 +57,13 @@ class Ridge(SimilaritySource):
         unit = interactions.mean_weight
         undecayed = counting(interactions.user_item_matrix(), unit)
         users = np.maximum(np.bincount(undecayed.indices, minlength=undecayed.shape[1]), 1)
+        ranked, found_for = Ranked.of(undecayed), (-1.0, 0)
         alike = groupby(configs, lambda config: (config.half_life_ms, config.shrinkage, config.neighbours))
         for (half_life, shrinkage, neighbours), group in alike:
             members = list(group)
-            ranked = Ranked.of(undecayed)
-            near, values = ranked.nearest(np.arange(ranked.items), shrinkage, max(neighbours))
+            if (shrinkage, max(neighbours)) != found_for:  # half-lives share them
+                near, values = ranked.nearest(np.arange(ranked.items), shrinkage, max(neighbours))
+                found_for = shrinkage, max(neighbours)
             settings = list(dict.fromkeys((config.penalty, config.dropout) for config in members))
             if undecayed.shape[1] > MOST_ITEMS:
                 found = [_matrix(near, values)] * len(settings)
