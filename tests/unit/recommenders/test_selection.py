@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from lemo.recommenders.data.interactions import Interactions
-from lemo.recommenders.evaluation.splits import Split
+from lemo.recommenders.evaluation.metrics import evaluate
+from lemo.recommenders.evaluation.splits import Split, split
+from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.selection.hyperparameter_search import _folds, _median_of_near_best, assess, select
 from lemo.recommenders.selection.search_space import Mixture, SearchSpace
 from lemo.recommenders.sources.item_knn import ItemKnnConfig
@@ -85,6 +87,10 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     assessment = assess(world, RULES, lambda stage, _done, _total: stages.append(stage))
     assert assessment is not None
     assert assessment.protocol == "time"
+    assert assessment.config == assessment.served
+    assert assessment.model == evaluate(
+        HybridRecommender.fit(split(world).train, assessment.config, RULES), split(world)
+    )
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
     assert stages == ["choosing"] * 6 + ["preparing ranking data"] * 4 + ["training the ranker"] * 2 + ["measuring"] * 4

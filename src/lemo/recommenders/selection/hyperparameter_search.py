@@ -120,9 +120,9 @@ def assess(
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []
     metrics = []
-    for done, config in enumerate(contenders):
+    for done, contender in enumerate(contenders):
         report("measuring", done, len(contenders))
-        metrics.append(evaluate(HybridRecommender.fit(test.train, config, rules), test))
+        metrics.append(evaluate(HybridRecommender.fit(test.train, contender, rules), test))
     return Assessment(
         config=config,
         served=served,
@@ -146,8 +146,8 @@ def select(
     """Chooses on validation folds inside the interactions, which ask as the protocol does; deterministic.
 
     Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
-    of all half-lives comes first, then ridges of the best of these half-lives. Other
-    sources are added one by one where they make the hybrid better beyond noise; one that raises is left out.
+    of all half-lives comes first, then ridges of the best of these half-lives. Other sources are added one by one where
+    they make the hybrid better beyond noise; one that raises is left out.
     """
     folds = [
         (RECENCY**place, fold)
@@ -176,8 +176,7 @@ def select(
     if "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
         similar = _best(gains)
         half_life = similar.personal.half_life_ms if similar.personal else None
-        ridges = evaluated(SearchSpace.ridges(interactions, space.popularity, half_life, wide=not in_time))
-        gains |= ridges
+        gains |= evaluated(SearchSpace.ridges(interactions, space.popularity, half_life, wide=not in_time))
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
     best = _median_of_near_best(_ridges_if_near(means)) if in_time else max(means, key=means.__getitem__)
     config = best.config()
