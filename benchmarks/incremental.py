@@ -112,7 +112,8 @@ def prepare(stores: Stores, size: str) -> pa.Table:
     embed(stores, SCOPE, unattended())
     users, things, _ = interactions(size)
     times = START_MS + np.sort(random.integers(0, YEAR_MS, count))
-    config = Mixture(ItemKnnConfig(half_life_ms=YEAR_MS / 10, shrinkage=20, neighbours=100), None, 0.5).config()
+    knn = ItemKnnConfig(half_life_ms=YEAR_MS / 10, shrinkage=20, neighbours=100)
+    config = Mixture((knn,), None, 0.5).config()
     rules = stores.scenarios.get(SCOPE).actions
     champion = HybridRecommender.fit(Interactions.from_table(_no_events(), rules), config, rules)
     stores.snapshots.publish(SCOPE, "model", "1", *champion.to_arrays())

@@ -224,7 +224,7 @@ def alone(parts: Split, chosen: HybridConfig, rules: dict[str, ActionRule]) -> l
         (ItemKnnConfig(half_life_ms=half_life), "ours: item-kNN, decayed"),
         (RidgeConfig(half_life_ms=half_life), "ours: ridge, decayed"),
     ):
-        config = Mixture(personal, None, 1.0).config()
+        config = Mixture((personal,), None, 1.0).config()
         started = time.perf_counter()
         found = answers(HybridRecommender.fit(parts.train, config, rules), parts)
         metrics = measured(found, parts.relevant, parts.relevant.shape[1])

@@ -66,7 +66,7 @@ def mixture(
 ) -> HybridConfig:
     """Item-kNN of this share with popularity."""
     knn = ItemKnnConfig(half_life_ms=half_life_ms, shrinkage=shrinkage, neighbours=neighbours)
-    return Mixture(knn, popularity_half_life_ms, share).config()
+    return Mixture((knn,), popularity_half_life_ms, share).config()
 
 
 def similarity_of(model: HybridRecommender) -> SimilaritySource:

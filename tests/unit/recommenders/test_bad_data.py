@@ -167,7 +167,7 @@ def test_one_user_with_very_many_events_costs_what_their_number_costs() -> None:
         np.ones(n, dtype=np.float32),
         np.ones(n, dtype=bool),
     )
-    config = Mixture(RidgeConfig(neighbours=(20,)), None, 0.5).config()
+    config = Mixture((RidgeConfig(neighbours=(20,)),), None, 0.5).config()
     HybridRecommender.fit(read(*everybody(SIX)), config, rules)  # compiles
     started = time.process_time()
     model = HybridRecommender.fit(data, config, rules)

@@ -3,11 +3,12 @@ import pytest
 
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import evaluate
-from lemo.recommenders.evaluation.splits import Split, split
+from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
-from lemo.recommenders.selection.hyperparameter_search import _folds, _median_of_near_best, assess, select
-from lemo.recommenders.selection.search_space import Mixture, SearchSpace
+from lemo.recommenders.selection.hyperparameter_search import _folds, _robust, assess, select
+from lemo.recommenders.selection.search_space import Mixture
 from lemo.recommenders.sources.item_knn import ItemKnnConfig
+from lemo.recommenders.sources.ridge import RidgeConfig
 from recommender_worlds import DAY, RULES, groups_world, read
 
 
@@ -47,29 +48,42 @@ def test_folds_reach_to_the_newest_interaction(world: Interactions) -> None:
     assert [bool((fold.relevant.indices == 200).any()) for fold in _folds(grown)] == [False] * 2 + [True]
 
 
-def test_the_median_of_what_is_near_the_best_is_chosen_not_the_luckiest() -> None:
-    points = [(5, 0.0, 0.5), (5, 0.1, 0.995), (5, 0.5, 0.996), (6, 0.5, 0.999), (5, 0.9, 1.0)]
-    means = {Mixture(ItemKnnConfig(neighbours=near), None, share): value for near, share, value in points}
-    assert _median_of_near_best(means) == Mixture(ItemKnnConfig(neighbours=6), None, 0.5)
+KNN, RIDGE = ItemKnnConfig(), RidgeConfig()
 
 
-@pytest.mark.parametrize(("ridge", "source"), [(0.97, "item-knn"), (0.985, "ridge"), (1.1, "ridge")])
-def test_in_time_a_ridge_is_preferred_where_it_is_nearly_as_good(
-    monkeypatch: pytest.MonkeyPatch, world: Interactions, ridge: float, source: str
+def gains(noise: float, means: dict[Mixture, float]) -> dict[Mixture, np.ndarray]:
+    """Gains of 400 users with these means; every mixture but the first differs by so much noise from user to user."""
+    random = np.random.default_rng(0)
+    found = {}
+    for place, (mixture, mean) in enumerate(means.items()):
+        apart = random.normal(0, noise, 400) if place else np.zeros(400)
+        found[mixture] = (mean + apart - apart.mean()).astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize(("together", "personal"), [(0.98, (KNN,)), (0.995, (KNN, RIDGE)), (1.1, (KNN, RIDGE))])
+def test_in_time_two_personal_sources_are_preferred_where_they_are_nearly_as_good(
+    together: float, personal: tuple[ItemKnnConfig | RidgeConfig, ...]
 ) -> None:
-    def evaluated(fold: Split, space: SearchSpace) -> dict[Mixture, np.ndarray]:
-        personal = space.personal[0]
-        values = np.full(len(fold.users), 0.5, dtype=np.float32)
-        factor = ridge if personal.source == "ridge" else 1.0
-        return {Mixture(None, None, 0): values * 0.5, Mixture(personal, None, 0.5): values * factor}
+    means: dict[tuple[ItemKnnConfig | RidgeConfig, ...], float] = {
+        (KNN,): 0.5,
+        (RIDGE,): 0.49,
+        (KNN, RIDGE): 0.5 * together,
+    }
+    assert _robust(gains(0, {Mixture(each, None, 0.5): mean for each, mean in means.items()})).personal == personal
 
-    monkeypatch.setattr("lemo.recommenders.selection.hyperparameter_search.evaluate_space", evaluated)
-    assert select(world).config.of(source) is not None
+
+@pytest.mark.parametrize(("noise", "share"), [(0.0, 0.6), (0.25, 0.5), (1.0, 0.1), (9.0, 0.1)])
+def test_in_time_the_least_personal_share_is_taken_that_is_as_good_but_for_noise(noise: float, share: float) -> None:
+    means = {Mixture((KNN,), None, 0.6): 0.5, Mixture((), None, 0.0): 0.2}
+    means |= {Mixture((KNN,), None, 0.1): 0.46, Mixture((KNN,), None, 0.5): 0.49, Mixture((KNN,), 9.0, 0.05): 0.499}
+    assert _robust(gains(noise, means)) == Mixture((KNN,), None, share)
 
 
 def test_personal_taste_is_found(world: Interactions) -> None:
     selection = select(world)
-    assert selection.config.sources[0].weight >= 0.35
+    popular = selection.config.of("popularity")
+    assert popular is None or popular.weight <= 0.65
     assert selection.folds == 3
     assert [source.source for source in selection.popularity.sources] == ["popularity"]
 

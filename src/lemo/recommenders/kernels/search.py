@@ -1,4 +1,4 @@
-"""The loop that numba compiles to evaluate mixtures of a source with popularity."""
+"""The loop that numba compiles to evaluate mixtures of personal sources with popularity."""
 
 from typing import Any
 
@@ -11,9 +11,6 @@ Array = np.ndarray[Any, Any]
 
 @compiled
 def evaluate_mixtures(
-    query_starts: Array,
-    queried: Array,
-    weights: Array,
     starts: Array,
     columns: Array,
     values: Array,
@@ -28,48 +25,31 @@ def evaluate_mixtures(
     depth: int,
     gains: Array,
 ) -> None:
-    """Adds to `gains` (float32 (users, popularities, shares)) the NDCG@10 of each mixture of a source with popularity.
+    """Adds to `gains` (float32 (users, popularities, shares)) the NDCG@10 of each mixture with popularity.
 
-    Users x items each: the queries with their weights, what users have seen, what is relevant to them (with `ideal`,
-    float64 (users,), the best possible gain). `starts`, `columns` and `values` are the transposed similarity matrix.
-    Candidates are `top` (int64 (users, places), -1 for none) and the `depth` best items of the source. Their scores are
-    z-scores: of the source, and `popular` (float64 (popularities, items)).
+    Users x items each: the personal scores, z-scores but for a shift that is the same for all items of a user; what
+    users have seen; what is relevant to them (with `ideal`, float64 (users,), the best possible gain). Candidates are
+    `top` (int64 (users, places), -1 for none) and the `depth` items of the best personal scores. `popular` (float64
+    (popularities, items)) are z-scores.
     """
     count = popular.shape[1]
     sums = np.zeros(count, np.float64)
-    scored, filtered, chosen = np.full(count, -1), np.full(count, -1), np.full(count, -1)
-    nonzero = np.zeros(count, np.int64)
+    filtered, chosen = np.full(count, -1), np.full(count, -1)
     keys = np.zeros(count, np.uint64)
     cell = np.zeros(1, np.float32)
     bits = cell.view(np.uint32)
     candidates = np.zeros(depth + top.shape[1], np.int64)
     own = np.zeros(len(candidates), np.float64)
     everyone = np.zeros(len(candidates), np.float64)
-    for user in range(len(query_starts) - 1):
-        found_items = 0
-        for place in range(query_starts[user], query_starts[user + 1]):
-            item, weight = queried[place], weights[place]
-            for other in range(starts[item], starts[item + 1]):
-                column = columns[other]
-                if scored[column] != user:
-                    scored[column] = user
-                    nonzero[found_items] = column
-                    found_items += 1
-                    sums[column] = 0
-                sums[column] += weight * values[other]
-        total, squares = 0.0, 0.0
-        for place in range(found_items):
-            total += sums[nonzero[place]]
-            squares += sums[nonzero[place]] ** 2
-        mean = total / count
-        variance = squares / count - mean * mean
+    for user in range(len(starts) - 1):
         for place in range(seen_starts[user], seen_starts[user + 1]):
             filtered[seen[place]] = user
         size = 0
-        for place in range(found_items):
-            column = nonzero[place]
-            if sums[column] > 0 and filtered[column] != user:
-                keys[size] = key_of(sums[column], column, cell, bits)
+        for place in range(starts[user], starts[user + 1]):
+            column = columns[place]
+            sums[column] = values[place]
+            if values[place] > 0 and filtered[column] != user:
+                keys[size] = key_of(values[place], column, cell, bits)
                 size += 1
         if size > depth:
             narrow(keys, size, depth)
@@ -83,11 +63,10 @@ def evaluate_mixtures(
                 candidates[size] = column
                 chosen[column] = user
                 size += 1
-        spread = np.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
         for place in range(size):
-            column = candidates[place]
-            value = sums[column] if scored[column] == user else 0.0
-            own[place] = (value - mean) / spread if spread > 0 else 0.0
+            own[place] = sums[candidates[place]]
+        for place in range(starts[user], starts[user + 1]):
+            sums[columns[place]] = 0
         for cells in range(relevant_starts[user], relevant_starts[user + 1]):
             item = relevant[cells]
             if chosen[item] != user:

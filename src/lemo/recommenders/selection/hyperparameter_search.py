@@ -18,8 +18,9 @@ from lemo.recommenders.interfaces import SourceConfig
 from lemo.recommenders.registry import source_class
 from lemo.recommenders.selection.ranker_training import train_ranker
 from lemo.recommenders.selection.search_space import Mixture, SearchSpace, evaluate_space
+from lemo.recommenders.sources.item_knn import ItemKnnConfig
 from lemo.recommenders.sources.popularity import PopularityConfig
-from lemo.recommenders.sources.ridge import MOST_ITEMS, RidgeConfig
+from lemo.recommenders.sources.ridge import MOST_ITEMS
 
 Array = np.ndarray[Any, Any]
 Report = Callable[[str, int, int], None]
@@ -30,9 +31,10 @@ STARTS = (0.45, 0.6, 0.75)
 RECENCY = 1.5
 """How much more each fold counts than the one before: the near past is most like the future."""
 NEAR_BEST = 0.99
-"""In time, mixtures this close to the best are as good: of these the best of the median share is chosen."""
-RIDGE_NEAR = 0.98
-"""In time, a ridge this close to the best is preferred to item-kNN: it gains more from the data that folds lack."""
+"""In time, item-kNN and a ridge together are preferred this close to the best: two that err differently err less."""
+NOISE = 1.0
+"""In time, a mixture with more popularity is as good where it is behind by at most so many standard errors
+(the rule of Breiman et al., 1984)."""
 MOST_USERS = 800
 """Users per fold in time: more change the choice little, and cost time."""
 HELD_OUT = 0.1
@@ -174,11 +176,11 @@ def select(
     space = SearchSpace.of(interactions.span if in_time else 0)
     gains = evaluated(space)
     if "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
-        similar = _best(gains)
-        half_life = similar.personal.half_life_ms if similar.personal else None
-        gains |= evaluated(SearchSpace.ridges(interactions, space.popularity, half_life, wide=not in_time))
+        similar = _best({mixture: values for mixture, values in gains.items() if mixture.share}).personal[0]
+        if isinstance(similar, ItemKnnConfig):
+            gains |= evaluated(SearchSpace.ridges(interactions, space.popularity, similar, wide=not in_time))
+    best = _robust(gains) if in_time else _best(gains)
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
-    best = _median_of_near_best(_ridges_if_near(means)) if in_time else max(means, key=means.__getitem__)
     config = best.config()
     left_out = []
     for name in sources:
@@ -205,7 +207,7 @@ def _alone(means: Mapping[Mixture, float]) -> dict[str, float]:
     found: dict[str, float] = {}
     for mixture, mean in means.items():
         if mixture.share in (0.0, 1.0):
-            name = mixture.personal.source if mixture.personal else "popularity"
+            name = " + ".join(each.source for each in mixture.personal) or "popularity"
             found[name] = max(found.get(name, 0.0), mean)
     return found
 
@@ -229,25 +231,32 @@ def _with_weight(config: HybridConfig, extra: SourceConfig, weight: float) -> Hy
 
 
 def _best(gains: Mapping[Mixture, Array]) -> Mixture:
-    """The mixture with a personal source that has gained most."""
-    mixtures = [mixture for mixture in gains if mixture.share > 0]
-    return max(mixtures, key=lambda mixture: float(gains[mixture].mean(dtype=np.float64)))
+    """The mixture that has gained most; of equals the first, and the space goes from plain to elaborate."""
+    return max(gains, key=lambda mixture: float(gains[mixture].mean(dtype=np.float64)))
 
 
-def _ridges_if_near(means: Mapping[Mixture, float]) -> Mapping[Mixture, float]:
-    """The mixtures with a ridge where one of them is nearly as good as the best mixture, else all."""
-    ridges = {mixture: mean for mixture, mean in means.items() if isinstance(mixture.personal, RidgeConfig)}
-    near = max(ridges.values(), default=0.0) >= RIDGE_NEAR * max(means.values())
-    return ridges if near else means
-
-
-def _median_of_near_best(means: Mapping[Mixture, float]) -> Mixture:
-    """The best mixture among those with the median share of all mixtures that are nearly as good as the best."""
-    least = NEAR_BEST * max(means.values())
-    good = [mixture for mixture, mean in means.items() if mean >= least]
-    share = sorted(mixture.share for mixture in good)[len(good) // 2]
-    # max() keeps the first of equals, and the space goes from plain to elaborate.
-    return max((mixture for mixture in good if mixture.share == share), key=means.__getitem__)
+def _robust(gains: Mapping[Mixture, Array]) -> Mixture:
+    """The best mixture, or the best of several personal sources where that is near, with the least personal share that
+    is as good but for noise: what everybody likes lasts longer than what few users' histories say.
+    """
+    best = _best(gains)
+    together = {mixture: values for mixture, values in gains.items() if len(mixture.personal) > 1}
+    if together:
+        near = _best(together)
+        if gains[near].mean(dtype=np.float64) >= NEAR_BEST * gains[best].mean(dtype=np.float64):
+            best = near
+    plainer = [
+        mixture
+        for mixture in gains
+        if mixture.personal == best.personal
+        and mixture.popularity_half_life_ms == best.popularity_half_life_ms
+        and mixture.share < best.share
+    ]
+    for mixture in sorted(plainer, key=lambda mixture: mixture.share):
+        behind = gains[best].astype(np.float64) - gains[mixture]
+        if behind.mean() <= NOISE * behind.std() / np.sqrt(len(behind)):
+            return mixture
+    return best
 
 
 def _folds(interactions: Interactions, protocol: Protocol = "time") -> Iterator[Split]:

@@ -1,7 +1,7 @@
-"""The search space: mixtures of a personal source with popularity, each source fitted once per fold."""
+"""The search space: mixtures of personal sources with popularity, each source fitted once per fold."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.data.source_scores import SourceScores
 from lemo.recommenders.evaluation.metrics import hits_of, ideal, ndcg
 from lemo.recommenders.evaluation.splits import Split
 from lemo.recommenders.hybrid.hybrid import HybridConfig
@@ -40,10 +41,10 @@ PENALTIES_IN_TIME = (20.0, 100.0)
 EXPONENTS_IN_TIME = (0.0, 0.1)
 DENSE = 0.02
 """Part of all user-item pairs above which popular items may be worth more than their scores say."""
-SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Shares of the personal source, besides 0."""
+SHARES = tuple(percent / 100 for percent in range(5, 105, 5))
+"""Shares of the personal sources, besides 0."""
 LARGEST_SHARE = 0.999
-"""Popularity always decides between items on which the personal source is silent."""
+"""Popularity always decides between items on which the personal sources are silent."""
 DEEPEST = 50
 """Each source's best items that become candidates: other items hardly reach the first 10 of a mixture."""
 
@@ -52,30 +53,31 @@ Personal = ItemKnnConfig | RidgeConfig
 
 @dataclass(frozen=True)
 class Mixture:
-    """A personal source with popularity."""
+    """Personal sources of one half-life, all of one weight, with popularity."""
 
-    personal: Personal | None
+    personal: tuple[Personal, ...]
     popularity_half_life_ms: float | None
     share: float
-    """Weight of the personal source, 0 to 1; the rest is the weight of popularity."""
+    """Weight of the personal sources together, 0 to 1; the rest is the weight of popularity."""
 
     def config(self) -> HybridConfig:
-        """The hybrid of these two."""
+        """The hybrid of these."""
         share = min(self.share, LARGEST_SHARE)
         popular = PopularityConfig(half_life_ms=self.popularity_half_life_ms, weight=1 - share)
-        if self.personal is None or share == 0:
+        if not self.personal or share == 0:
             return HybridConfig(sources=(popular,))
-        personal: SourceConfig = self.personal.model_copy(update={"weight": share})
-        return HybridConfig(sources=(personal, popular), query_half_life_ms=self.personal.half_life_ms)
+        weight = share / len(self.personal)
+        personal: list[SourceConfig] = [each.model_copy(update={"weight": weight}) for each in self.personal]
+        return HybridConfig(sources=(*personal, popular), query_half_life_ms=self.personal[0].half_life_ms)
 
 
 @dataclass(frozen=True, eq=False)
 class SearchSpace:
-    """The sources that are tried, each personal one with each popularity."""
+    """The sources that are tried, each choice of personal ones with each popularity."""
 
     popularity: list[float | None]
     """Half-lives in milliseconds."""
-    personal: list[Personal]
+    personal: list[tuple[Personal, ...]]
     """Those that share work next to each other."""
 
     @classmethod
@@ -88,45 +90,46 @@ class SearchSpace:
         return cls(
             half_lives(POPULARITY_SPANS),
             [
-                ItemKnnConfig(half_life_ms=half_life, neighbours=neighbours, shrinkage=SHRINKAGE)
+                (ItemKnnConfig(half_life_ms=half_life, neighbours=neighbours, shrinkage=SHRINKAGE),)
                 for half_life, neighbours in product(half_lives(PERSONAL_SPANS), NEIGHBOURS)
             ],
         )
 
     @classmethod
     def ridges(
-        cls, interactions: Interactions, popularity: list[float | None], half_life_ms: float | None, wide: bool
+        cls, interactions: Interactions, popularity: list[float | None], similar: ItemKnnConfig, wide: bool
     ) -> "SearchSpace":
-        """Ridges of one half-life, as a ridge costs many times what a similarity does; `wide`: more parameters."""
+        """Ridges of the half-life of `similar`, alone and together with it; `wide`: more parameters.
+
+        A ridge costs many times what a similarity does, so other half-lives are not tried.
+        """
         users, items = interactions.shape
-        neighbours = (*COMMITTEE, WIDE) if items <= SMALL_CATALOGUE else COMMITTEE
+        neighbours = (*COMMITTEE, WIDE) if wide and items <= SMALL_CATALOGUE else COMMITTEE
         dense = interactions.user_item_matrix().nnz > DENSE * users * items
         penalties = PENALTIES if wide else PENALTIES_IN_TIME
-        if wide and WIDE in neighbours:
+        if WIDE in neighbours:
             penalties = (*penalties[1:], 300.0)
         exponents = EXPONENTS if wide else EXPONENTS_IN_TIME
-        return cls(
-            popularity,
-            [
-                RidgeConfig(
-                    half_life_ms=half_life_ms,
-                    penalty=penalty,
-                    dropout=dropout,
-                    popularity_exponent=exponent,
-                    neighbours=neighbours,
-                    shrinkage=SHRINKAGE,
-                )
-                for penalty in penalties
-                for dropout in (DROPOUTS if wide else DROPOUTS[:1])
-                for exponent in ((-0.1, *exponents) if dense else exponents)
-            ],
-        )
+        ridges = [
+            RidgeConfig(
+                half_life_ms=similar.half_life_ms,
+                penalty=penalty,
+                dropout=dropout,
+                popularity_exponent=exponent,
+                neighbours=neighbours,
+                shrinkage=SHRINKAGE,
+            )
+            for penalty in penalties
+            for dropout in (DROPOUTS if wide else DROPOUTS[:1])
+            for exponent in ((-0.1, *exponents) if dense else exponents)
+        ]
+        return cls(popularity, [*((ridge,) for ridge in ridges), *((similar, ridge) for ridge in ridges)])
 
 
 def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
     """NDCG@10 of every mixture for each user of the fold (float32); popularity alone comes first, with share 0.
 
-    A mixture is evaluated on the best candidates of the personal source and of each popularity.
+    A mixture is evaluated on the best candidates of its personal sources and of each popularity.
     """
     from lemo.recommenders.kernels.search import evaluate_mixtures
 
@@ -136,33 +139,51 @@ def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
     counts = np.diff(fold.relevant.indptr)
     gains: dict[Mixture, Array] = {}
     for half_life, answers in zip(space.popularity, top, strict=True):
-        gains[Mixture(None, half_life, 0.0)] = ndcg(hits_of(answers, fold.relevant), counts).astype(np.float32)
+        gains[Mixture((), half_life, 0.0)] = ndcg(hits_of(answers, fold.relevant), counts).astype(np.float32)
     about = (*_places(seen), *_places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
     shares = np.minimum(SHARES, LARGEST_SHARE)
 
-    def evaluated(queries: CSR, source: SimilaritySource) -> Array:
+    def evaluated(scores: CSR) -> Array:
         found = np.zeros((len(fold.users), len(popular), len(SHARES)), dtype=np.float32)
-        evaluate_mixtures(*_cells(queries), *_cells(source.transpose), *about, shares, DEEPEST, found)
+        evaluate_mixtures(*_places(scores), scores.data, *about, shares, DEEPEST, found)
         return found
 
-    # One source is evaluated while the next is fitted.
+    shared = {each for chosen in space.personal for each in chosen[:-1]}
+    kept: dict[Personal, CSR] = {}
+    pending: list[tuple[tuple[Personal, ...], Future[Array]]] = []
+    # Mixtures of one source are evaluated while the next is fitted.
     with ThreadPoolExecutor(1) as evaluating:
-        sources = [
-            (config, evaluating.submit(evaluated, fold.train.query_matrix(config.half_life_ms)[fold.users], source))
-            for config, source in _fitted(fold, space)
-        ]
-    for config, found in sources:
+        for config, source in _fitted(fold, space):
+            queries = fold.train.query_matrix(config.half_life_ms)[fold.users]
+            own = _in_deviations(source.scores(queries))
+            if config in shared:
+                kept[config] = own
+            for chosen in space.personal:
+                if chosen[-1] == config:
+                    if len(pending) > 1:
+                        pending[-2][1].result()  # so that few scores are held at once
+                    scores = CSR(sum((kept[each] for each in chosen[:-1]), own) / len(chosen))
+                    pending.append((chosen, evaluating.submit(evaluated, scores)))
+    for chosen, found in pending:
         for half_life, rows in zip(space.popularity, np.moveaxis(found.result(), 0, 2), strict=True):
-            gains |= {Mixture(config, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
+            gains |= {Mixture(chosen, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
     return gains
 
 
 def _fitted(fold: Split, space: SearchSpace) -> Iterator[tuple[Personal, SimilaritySource]]:
     """Each personal source of the space with its configuration."""
-    similarities = [config for config in space.personal if isinstance(config, ItemKnnConfig)]
-    ridges = [config for config in space.personal if isinstance(config, RidgeConfig)]
+    configs = dict.fromkeys(each for chosen in space.personal for each in chosen)
+    similarities = [config for config in configs if isinstance(config, ItemKnnConfig)]
+    ridges = [config for config in configs if isinstance(config, RidgeConfig)]
     yield from zip(similarities, ItemKnn.fit_many(fold.train, similarities), strict=True)
     yield from zip(ridges, Ridge.fit_many(fold.train, ridges), strict=True)
+
+
+def _in_deviations(scores: SourceScores) -> CSR:
+    """Users x items: the scores as many standard deviations; nothing where all are alike."""
+    deviations = np.repeat(scores.deviations, np.diff(scores.starts))
+    values = np.divide(scores.values, deviations, out=np.zeros_like(scores.values), where=deviations > 0)
+    return sparse.csr_matrix((values, scores.columns, scores.starts), shape=(len(scores), scores.items))
 
 
 def _top_popular(values: Array, seen: CSR) -> Array:
@@ -176,7 +197,3 @@ def _top_popular(values: Array, seen: CSR) -> Array:
 def _places(matrix: CSR) -> tuple[Array, Array]:
     """Where each row starts, and its columns, in the one type that the kernel is compiled for."""
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
-
-
-def _cells(matrix: CSR) -> tuple[Array, Array, Array]:
-    return *_places(matrix), matrix.data.astype(np.float64)
