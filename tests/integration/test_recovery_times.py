@@ -108,7 +108,7 @@ def test_a_worker_is_stopped_past_its_lease(workers: WorkerSite, request: pytest
             after = workers.now(run)
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
-            wait_for(lambda: "run put off" in workers.log.read_text(), 30)
+            wait_for(lambda: "run postponed" in workers.log.read_text(), 30)
     assert workers.now(run) == after
 
 

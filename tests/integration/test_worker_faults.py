@@ -81,7 +81,7 @@ def test_a_worker_stopped_past_its_lease_undoes_nothing_when_it_goes_on(site: Wo
             assert serving == after.detail["version"]
             for pid in (*stopped, first.pid):
                 os.kill(pid, signal.SIGCONT)
-            wait_for(lambda: "run put off" in site.log.read_text(), 30)
+            wait_for(lambda: "run postponed" in site.log.read_text(), 30)
     assert site.now(run) == after
     assert site.stores.snapshots.current(site.scope, "model") == serving
     assert len(site.stores.snapshots.versions(site.scope, "model")) == 2
