@@ -15,6 +15,8 @@ from filelock import FileLock
 
 from engines.ferretdb import FerretDB, says_hello, serving
 from engines.process import LOOPBACK, Daemon, exchange, listens
+from lemo.embedded import supervisor
+from lemo.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = "required"
@@ -42,6 +44,12 @@ def environment(home: Path) -> dict[str, str]:
     # NiceGUI behaves differently where it sees pytest's variables.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEMO_", "PYTEST_"))}
     return kept | ports | {"LEMO_HOME": str(home)}
+
+
+def supervised(env: dict[str, str]) -> dict[str, int]:
+    """The pid of each process that runs now below that environment's home folder, as `lemo status` tells."""
+    states = supervisor.status(Settings(home=Path(env["LEMO_HOME"])))
+    return {each.name: each.pid for each in states if each.state == "RUNNING" and each.pid}
 
 
 def lacking(name: str, servers: object) -> tuple[str, str]:

@@ -123,6 +123,10 @@ def test_put_newer_never_goes_back(documents: Documents, scope: Scope) -> None:
         "d": {"v": "d1"},
     }
     assert documents.put_newer(ITEMS, scope, {}, {}) == set()
+    assert documents.get_versioned(ITEMS, scope, ["b", "d", "e"]) == {
+        "b": (5, {"v": "b5 again"}),
+        "d": (1, {"v": "d1"}),
+    }
 
 
 def test_put_keeps_the_version(documents: Documents, scope: Scope) -> None:

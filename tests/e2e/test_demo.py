@@ -25,15 +25,6 @@ def summary(output: str) -> dict[str, Any]:
     return dict(json.loads(output.strip().splitlines()[-1]))
 
 
-def processes(env: dict[str, str]) -> dict[str, int]:
-    """The pid of each process that runs now."""
-    found = subprocess.run(
-        [sys.executable, "-m", "lemo.cli.main", "status", "--format", "json"], env=env, capture_output=True, text=True
-    )
-    rows = json.loads(found.stdout) if found.stdout.strip() else []
-    return {row["name"]: row["pid"] for row in rows if row["state"] == "RUNNING"}
-
-
 class Killer(threading.Thread):
     """Kills each process of a running demo once, one after the other, each when the one before it is back."""
 
@@ -45,7 +36,7 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         while not self.over.is_set() and len(self.killed) < len(SUPERVISED):
-            running = processes(self.env)
+            running = servers.supervised(self.env)
             if set(running) != set(SUPERVISED):
                 self.over.wait(0.2)
                 continue
@@ -156,7 +147,7 @@ def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while set(running := processes(env)) != set(SUPERVISED):
+    while set(running := servers.supervised(env)) != set(SUPERVISED):
         assert time.monotonic() < deadline
         assert demo.poll() is None
         time.sleep(0.2)

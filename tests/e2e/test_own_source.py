@@ -54,19 +54,15 @@ class Environment:
         assert code in (None, done.returncode), done.stdout[-2000:] + done.stderr[-3000:]
         return done.stdout + done.stderr
 
-    def processes(self) -> list[dict[str, Any]]:
-        """What `lemo status` says of each process; its exit code is 1 while one is starting."""
-        return list(json.loads(self.lemo("status", "--format", "json", code=None).splitlines()[0]))
-
     def restart(self, *names: str) -> None:
         """Ends services as an operator may; the supervisor starts them again."""
-        before = {row["name"]: row["pid"] for row in self.processes()}
+        before = servers.supervised(self.variables)
         for name in names:
             os.kill(before[name], signal.SIGTERM)
 
         def again() -> bool:
-            rows = [row for row in self.processes() if row["name"] in names]
-            return all(row["state"] == "RUNNING" and row["pid"] != before[row["name"]] for row in rows)
+            now = servers.supervised(self.variables)
+            return all(now.get(name, before[name]) != before[name] for name in names)
 
         wait_for(again, SECONDS)
 

@@ -267,6 +267,26 @@ def test_older_versions_of_an_item_do_not_come_back(settings: Settings, stores: 
     assert stores.availability.inactive(scope) == set()
 
 
+def test_a_partial_write_keeps_the_rest(settings: Settings, stores: Stores, scope: Scope) -> None:
+    topic = settings.kafka_item_ingest_topics[0]
+
+    def write(**fields: Any) -> None:
+        publish(stores, topic, [item_message(scope, Item.model_validate({"item_id": "i"} | fields))])
+        consume(settings, stores)
+
+    write(title="Tea", categories=["drinks"], price=3)
+    write(is_active=False)
+    found = stores.items.get_many(scope, ["i"])["i"]
+    assert (found.title, found.categories, found.attributes) == ("Tea", ["drinks"], {"price": 3})
+    assert stores.availability.inactive(scope) == {"i"}
+    write(price=4)
+    assert stores.availability.inactive(scope) == {"i"}, "a write that does not say so switches nothing on"
+    write(is_active=True)
+    found = stores.items.get_many(scope, ["i"])["i"]
+    assert (found.title, found.attributes) == ("Tea", {"price": 4})
+    assert stores.availability.inactive(scope) == set()
+
+
 def test_what_became_of_each_item_is_told(settings: Settings, stores: Stores, scope: Scope) -> None:
     topic = settings.kafka_item_ingest_topics[0]
     ids = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id}

@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from recommender_worlds import DAY, RULES, mixture, read
 
-CONFIG = mixture(popularity_half_life_ms=2 * DAY)
+CONFIG = mixture(popularity_half_life_ms=DAY / 2)
 acts = st.lists(
     st.tuples(
         st.sampled_from([f"u{number}" for number in range(8)]),
         st.sampled_from([f"i{number}" for number in range(8)]),
         st.sampled_from(["click", "like"]),
-        st.integers(0, 100).map(lambda hours: hours * DAY // 24),
+        # Within a day there is no pause: in so small a world one more user decides whether a longer gap is one.
+        st.integers(0, 23).map(lambda hours: hours * DAY // 24),
     ),
     min_size=3,
     max_size=40,

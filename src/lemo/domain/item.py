@@ -72,12 +72,27 @@ class Item(BaseModel):
         extra = {key: value for key, value in data.items() if key not in fields}
         for field in ("title", "description", "author", "url", "image_url"):
             if known.get(field, "") is None:
-                del known[field]
+                known[field] = ""
         refuse_nan(known, ("item_id", "title", "description", "author", "url", "image_url"))
         given = {} if known.get("attributes") is None else known["attributes"]
         if extra and isinstance(given, dict):  # what is no object is refused below
             known["attributes"] = {**given, **extra}
         return known
+
+    def then(self, later: "Item") -> "Item":
+        """The item after a later write: what that says replaces, what it leaves out stays (RFC 7396, one level deep).
+
+        An attribute of null goes. A write to a deleted item begins it anew.
+        """
+        if self.deleted:
+            return NOTHING.then(later)
+        changes: dict[str, Any] = {name: getattr(later, name) for name in later.model_fields_set}
+        if later.attributes:
+            attributes = self.attributes | later.attributes
+            changes["attributes"] = {name: value for name, value in attributes.items() if value is not None}
+        else:
+            changes.pop("attributes", None)
+        return self.model_copy(update=changes | {"updated_at": later.updated_at})
 
     @property
     def recommendable(self) -> bool:
@@ -92,3 +107,7 @@ class Item(BaseModel):
         """All of the item's words, for content models: title (twice, it weighs more), labels, author, description."""
         parts = [self.title, self.title, *self.categories, *self.tags, self.author, self.description]
         return " ".join(part for part in parts if part)
+
+
+NOTHING = Item(item_id="-")
+"""What an item is before its first write."""

@@ -1,7 +1,7 @@
 """Reads and checks a batch of records: items, events and dead letters to write."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lemo.domain.event import Event
@@ -25,16 +25,14 @@ from lemo.streams.topics import Topics
 class Batch:
     """The contents of a batch, to be written."""
 
-    items: dict[Scope, dict[str, tuple[Item, int]]] = field(default_factory=dict)
-    """By scope and item id: the newest version in the batch, and its arrival in Unix ms."""
+    items: dict[Scope, list[tuple[Item, Record]]] = field(default_factory=dict)
+    """By scope the writes of items, in order, with their records."""
     events: EventColumns = field(default_factory=EventColumns)
     in_history: EventColumns = field(default_factory=EventColumns)
     """The events that belong into the recent history of their users."""
     filtering: EventColumns = field(default_factory=EventColumns)
     """The events whose items must not be recommended to their users again."""
     dead: list[Message] = field(default_factory=list)
-    taken: list[tuple[Scope, Item, Record]] = field(default_factory=list)
-    """Every valid item with its record, also items with a newer version in the batch."""
     rejected: list[tuple[Scope, Result]] = field(default_factory=list)
     """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
@@ -44,7 +42,7 @@ class Batch:
 
     @property
     def item_count(self) -> int:
-        """Number of items to write."""
+        """Number of writes of items."""
         return sum(len(items) for items in self.items.values())
 
     def hours(self) -> set[tuple[Scope, int]]:
@@ -58,23 +56,14 @@ class Batch:
         }
         return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
-    def results(self, accepted: Mapping[Scope, Collection[str]]) -> list[Message]:
-        """The results of all items, where the store accepted the items with the `accepted` ids."""
+    def results(self, accepted: Mapping[Scope, Sequence[bool]]) -> list[Message]:
+        """The results of all items, where `accepted` says of each write in `items` whether the store applied it."""
         results = list(self.rejected)
-        for scope, item, record in self.taken:
-            stored = item is self.items[scope][item.item_id][0] and item.item_id in accepted[scope]
-            version = item_version(item, record.timestamp)
-            results.append((scope, taken_result(record, item.item_id, version, accepted=stored)))
+        for scope, writes in self.items.items():
+            for (item, record), applied in zip(writes, accepted[scope], strict=True):
+                version = item_version(item, record.timestamp)
+                results.append((scope, taken_result(record, item.item_id, version, accepted=applied)))
         return result_messages(results)
-
-    def add_item(self, scope: Scope, item: Item, record: Record) -> None:
-        """Adds the item, unless the batch has a newer version of it."""
-        self.taken.append((scope, item, record))
-        arrived_ms = record.timestamp
-        items = self.items.setdefault(scope, {})
-        held = items.get(item.item_id)
-        if held is None or item_version(item, arrived_ms) >= item_version(*held):
-            items[item.item_id] = (item, arrived_ms)
 
 
 def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache) -> Batch:
@@ -161,8 +150,8 @@ def _take_events(
 def _take_items(record: Record, scenarios: ScenarioCache, batch: Batch) -> None:
     message = read_item_message(record.value)
     scenarios.check(message.scope)
-    for item in message.items:
-        batch.add_item(message.scope, item, record)
+    if message.items:
+        batch.items.setdefault(message.scope, []).extend((item, record) for item in message.items)
     batch.rejected += (
         (message.scope, rejected_result(record, rejected.error, rejected.raw, rejected.index))
         for rejected in message.rejected

@@ -199,15 +199,14 @@ class Consumer:
     def _write(self, batch: Batch) -> None:
         stores = self._stores
         stage = self.metrics.stage
-        accepted: dict[Scope, set[str]] = {}
+        accepted: dict[Scope, Sequence[bool]] = {}
         with stage("items", batch.items):
-            for scope, by_id in batch.items.items():
-                items = [item for item, _ in by_id.values()]
-                arrived = [moment for _, moment in by_id.values()]
-                accepted[scope] = stores.items.upsert(scope, items, arrived)
-                written = [pair for item_id, pair in by_id.items() if item_id in accepted[scope]]
-                stores.availability.add(scope, [item for item, _ in written], [moment for _, moment in written])
-                stores.embedding_queue.add(scope, [item.item_id for item, _ in written])
+            for scope, writes in batch.items.items():
+                arrived = [record.timestamp for _, record in writes]
+                done = stores.items.upsert(scope, [item for item, _ in writes], arrived)
+                accepted[scope] = done.accepted
+                stores.availability.add(scope, done.items, done.arrived_ms)
+                stores.embedding_queue.add(scope, [item.item_id for item in done.items])
         self._aggregation.before(batch.hours())
         # The event store and Redis are written in parallel.
         history_write = run_in_thread(lambda: self._write_history(batch), "history")

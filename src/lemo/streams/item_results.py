@@ -11,7 +11,7 @@ from lemo.streams import Message, Record
 from lemo.streams.messages import BadMessage
 
 Outcome = Literal["accepted", "stale", "rejected"]
-"""Stored; not stored, as something newer is or came in its batch; refused, and in a dead letter."""
+"""Applied; not applied, as the item is newer; refused, and in a dead letter."""
 Result = dict[str, Any]
 """What became of one item, and where the message stood that brought it."""
 _TOGETHER = 100

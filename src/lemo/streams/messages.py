@@ -85,8 +85,11 @@ def item_topic(topics: Sequence[str], template: Template) -> str:
 
 
 def item_message(scope: Scope, item: Item) -> Message:
-    """The message that carries one item; raises InvalidInput when it exceeds MAX_MESSAGE_BYTES or cannot be stored."""
-    body = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id, **item.model_dump(exclude_defaults=True)}
+    """The message that carries one item, with what was said of it and no more.
+
+    Raises InvalidInput when it exceeds MAX_MESSAGE_BYTES or cannot be stored.
+    """
+    body = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id, **item.model_dump(exclude_unset=True)}
     check_attributes(item.attributes)
     return _message(body, f"{scope}/{item.item_id}")
 

@@ -1,6 +1,7 @@
-"""Of several versions of an item in one batch, only the one that is written counts as accepted."""
+"""Each write of an item has a result of its own, in the order of the log."""
 
 import json
+from collections.abc import Sequence
 
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
@@ -12,30 +13,25 @@ ARRIVED = 1_700_000_000_000
 
 
 def batch_of(*versions: int) -> Batch:
-    batch = Batch()
-    for position, version in enumerate(versions):
-        record = Record("items", 3, str(position), ARRIVED, b"", b"", {})
-        batch.add_item(SCOPE, Item(item_id="i", updated_at=version), record)
-    return batch
+    records = [Record("items", 3, str(position), ARRIVED, b"", b"", {}) for position in range(len(versions))]
+    writes = [
+        (Item(item_id="i", updated_at=version), record) for version, record in zip(versions, records, strict=True)
+    ]
+    return Batch(items={SCOPE: writes})
 
 
-def outcomes(batch: Batch, *accepted: str) -> list[tuple[str, str]]:
+def outcomes(batch: Batch, accepted: Sequence[bool]) -> list[tuple[str, str]]:
     (message,) = batch.results({SCOPE: accepted})
     return [(result["offset"], result["outcome"]) for result in json.loads(message.value)["items"]]
 
 
-def test_a_version_that_was_outdone_in_its_batch_is_stale() -> None:
+def test_a_write_that_the_store_did_not_apply_is_stale() -> None:
     batch = batch_of(ARRIVED - 20_000, ARRIVED - 10_000, ARRIVED - 15_000)
-    assert outcomes(batch, "i") == [("0", "stale"), ("1", "accepted"), ("2", "stale")]
-    assert outcomes(batch) == [("0", "stale"), ("1", "stale"), ("2", "stale")]
-
-
-def test_of_equal_versions_the_later_one_is_accepted() -> None:
-    assert outcomes(batch_of(ARRIVED, ARRIVED), "i") == [("0", "stale"), ("1", "accepted")]
+    assert outcomes(batch, [True, True, False]) == [("0", "accepted"), ("1", "accepted"), ("2", "stale")]
 
 
 def test_long_lists_of_results_are_shared_out_in_order() -> None:
-    messages = batch_of(*range(ARRIVED - 450, ARRIVED)).results({SCOPE: {"i"}})
+    messages = batch_of(*range(ARRIVED - 450, ARRIVED)).results({SCOPE: [True] * 450})
     assert [message.key for message in messages] == [b"tenant/shop"] * 5
     told = [json.loads(message.value) for message in messages]
     assert {(body["tenant_id"], body["scenario_id"]) for body in told} == {("tenant", "shop")}

@@ -64,6 +64,9 @@ class Documents(Protocol):
     def get_many(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, Body]:
         """The bodies of those of `ids` that exist."""
 
+    def get_versioned(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, tuple[int, Body]]:
+        """The versions and bodies of those of `ids` that exist."""
+
     def put(self, kind: Kind, scope: Scope, bodies: Mapping[str, Body]) -> None:
         """Writes or replaces documents by id."""
 

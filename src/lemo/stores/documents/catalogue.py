@@ -3,12 +3,13 @@
 import hashlib
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from lemo.domain.availability import Entry
 from lemo.domain.errors import Conflict, NotFound
-from lemo.domain.item import Item
+from lemo.domain.item import NOTHING, Item
 from lemo.domain.rating import Scale
 from lemo.domain.scenario import Scenario, edited
 from lemo.domain.scope import SYSTEM, Scope, checked_name
@@ -108,28 +109,54 @@ class Scenarios:
             self._documents.put(LEARNT_SCALES, scope.tenant, {scope.scenario_id: body})
 
 
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """What writes of items did."""
+
+    items: list[Item]
+    """The items that were written, each as it is now."""
+    arrived_ms: list[int]
+    """When the last write of each arrived, in Unix milliseconds."""
+    accepted: list[bool]
+    """Of each write whether it was applied."""
+
+
 class Items:
     """Items of scenarios. Deleted ones stay as tombstones, so that an older message cannot bring them back."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def upsert(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> set[str]:
-        """Writes the items that are at least as new as the stored ones; returns the ids written.
+    def upsert(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> "Upserted":
+        """Applies writes of items, in their order, that are at least as new as what is stored (`Item.then`).
 
         `arrived_ms` holds, item by item, the Unix milliseconds at which the log took the item. An item's version is
         its `updated_at`, else its arrival. An `updated_at` after the arrival counts as the arrival: a sender whose
         clock is ahead would otherwise shut out every later write. All of it is read from the message, so a replay of
-        the whole log decides each write as the first run did. Of equal versions, the later one wins.
+        the whole log decides each write as the first run did. Of equal versions, the later one wins. A write that is
+        older than what is stored is refused as a whole.
         """
-        bodies: dict[str, Body] = {}
-        versions: dict[str, int] = {}
+        ids = list({item.item_id for item in items})
+        stored = self._documents.get_versioned(ITEMS, scope, ids)
+        versions = {id: version for id, (version, _) in stored.items()}
+        current = {id: _item(body) for id, (_, body) in stored.items()}
+        arrivals: dict[str, int] = {}
+        applied = []
         for item, arrived in zip(items, arrived_ms, strict=True):
             version = item_version(item, arrived)
-            if version >= versions.get(item.item_id, version):
-                bodies[item.item_id] = body_of(item)
+            newer = version >= versions.get(item.item_id, version)
+            applied.append(newer)
+            if newer:
+                current[item.item_id] = current.get(item.item_id, NOTHING).then(item)
                 versions[item.item_id] = version
-        return self._documents.put_newer(ITEMS, scope, bodies, versions)
+                arrivals[item.item_id] = arrived
+        bodies = {id: body_of(current[id]) for id in arrivals}
+        written = self._documents.put_newer(ITEMS, scope, bodies, {id: versions[id] for id in bodies})
+        return Upserted(
+            [current[id] for id in arrivals if id in written],
+            [arrived for id, arrived in arrivals.items() if id in written],
+            [newer and item.item_id in written for newer, item in zip(applied, items, strict=True)],
+        )
 
     def get_many(self, scope: Scope, ids: Sequence[str]) -> dict[str, Item]:
         """Those of `ids` that exist, tombstones included."""

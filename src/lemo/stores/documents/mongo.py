@@ -75,12 +75,16 @@ class MongoDocuments:
 
     def get_many(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, Body]:
         """The bodies of those of `ids` that exist."""
-        found: dict[str, Body] = {}
+        return {id: body for id, (_, body) in self.get_versioned(kind, scope, ids).items()}
+
+    def get_versioned(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, tuple[int, Body]]:
+        """The versions and bodies of those of `ids` that exist."""
+        found: dict[str, tuple[int, Body]] = {}
         with self._collection(kind) as collection:
             for start in range(0, len(ids), BATCH):
                 keys = [_key(scope, id) for id in ids[start : start + BATCH]]
-                for stored in collection.find({"_id": {"$in": keys}}, {"id": 1, "body": 1}):
-                    found[stored["id"]] = decoded(stored["body"])
+                for stored in collection.find({"_id": {"$in": keys}}, {"id": 1, "version": 1, "body": 1}):
+                    found[stored["id"]] = stored["version"], decoded(stored["body"])
         return found
 
     def put(self, kind: Kind, scope: Scope, bodies: Mapping[str, Body]) -> None:

@@ -60,16 +60,20 @@ class SqliteDocuments:
 
     def get_many(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, Body]:
         """The bodies of those of `ids` that exist."""
-        found: dict[str, Body] = {}
+        return {id: body for id, (_, body) in self.get_versioned(kind, scope, ids).items()}
+
+    def get_versioned(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> dict[str, tuple[int, Body]]:
+        """The versions and bodies of those of `ids` that exist."""
+        found: dict[str, tuple[int, Body]] = {}
         with self._reading() as connection:
             for start in range(0, len(ids), BATCH):
                 batch = ids[start : start + BATCH]
                 rows = connection.execute(
-                    f"SELECT id, body FROM {_table(kind)} WHERE tenant = ? AND scenario = ?"  # noqa: S608
+                    f"SELECT id, version, body FROM {_table(kind)} WHERE tenant = ? AND scenario = ?"  # noqa: S608
                     f" AND id IN ({_marks(len(batch))})",
                     (scope.tenant_id, scope.scenario_id, *batch),
                 )
-                found.update((id, decoded(body)) for id, body in rows)
+                found.update((id, (version, decoded(body))) for id, version, body in rows)
         return found
 
     def put(self, kind: Kind, scope: Scope, bodies: Mapping[str, Body]) -> None:
