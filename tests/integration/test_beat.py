@@ -120,7 +120,8 @@ def test_runs_missed_while_no_beat_led_are_caught_up_once(site: BeatSite) -> Non
     with site.two_beats() as (first, _):
         first.kill()
         site.wait_for_more()
-    caught_up = [one for name in ("hourly", "tokyo", "stock") for one in site.sent(name)]
+    # A beat that dies between sending and noting leaves the message to the next, which sends it under the same id.
+    caught_up = list(dict.fromkeys(one for name in ("hourly", "tokyo", "stock") for one in site.sent(name)))
     assert [one.task for one in caught_up] == ["test.hourly", "test.tokyo", "test.stock"]
     assert [one.due is None for one in caught_up] == [False, False, True]
     due = datetime.fromisoformat(site.sent("tokyo")[0].due or "")
