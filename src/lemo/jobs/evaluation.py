@@ -41,7 +41,7 @@ def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, r
     report.stage("reading events")
     scenario = with_scales(stores, scope)
     interactions = read_interactions(stores, scope, scenario)
-    assessment = assess(interactions, scenario.actions, report.at, protocol, scenario.sources)
+    assessment = assess(interactions, scenario.actions, report.at, protocol, scenario.sources, to_serve=False)
     if assessment is None:
         return None
     champion = stores.snapshots.current(scope, KIND)

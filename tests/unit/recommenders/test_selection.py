@@ -101,13 +101,13 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     assessment = assess(world, RULES, lambda stage, _done, _total: stages.append(stage))
     assert assessment is not None
     assert assessment.protocol == "time"
-    assert assessment.config == assessment.served
     assert assessment.model == evaluate(
         HybridRecommender.fit(split(world).train, assessment.config, RULES), split(world)
     )
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
-    assert stages == ["choosing"] * 6 + ["preparing ranking data"] * 4 + ["training the ranker"] * 2 + ["measuring"] * 4
+    chosen = ["choosing"] * 6 + ["preparing ranking data"] * 4 + ["training the ranker"] * 2
+    assert stages == chosen * 2 + ["measuring"] * 4
 
 
 def test_the_same_data_chooses_the_same(world: Interactions) -> None:

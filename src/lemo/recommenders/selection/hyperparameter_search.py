@@ -84,7 +84,7 @@ class Assessment(BaseModel):
     seconds: float
 
     served: HybridConfig
-    """What to fit on everything and to serve; without time chosen once more, on all interactions."""
+    """What to fit on everything and to serve."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -97,27 +97,23 @@ def assess(
     report: Report = silent,
     protocol: Protocol | None = None,
     sources: Sequence[str] = SOURCES,
+    to_serve: bool = True,
 ) -> Assessment | None:
     """Chooses and fits on the first 80 % of all interactions, measures on the rest; None without users to ask about.
 
-    The test judges and chooses nothing: hybrid, ranker and popularity alone are chosen among on validation.
+    The test judges and chooses nothing: hybrid and ranker are chosen on validation. `to_serve`: what serves is chosen
+    in the same way on everything, as what is best depends on how much data there is; else it is what was measured.
     """
     started = time.perf_counter()
     test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
-    selection = select(test.train, report, test.protocol, sources)
-    ranked, without = None, list(selection.left_out)
-    try:
-        ranked = train_ranker(test.train, selection.config, rules, report, test.protocol)
-    except EngineUnavailable as error:
-        without.append(str(error))
+    selection, ranked, without = _chosen(test.train, rules, report, test.protocol, sources)
     config = ranked or selection.config
     served = config
-    if test.protocol == "user":
-        # Users' own last parts can be held out of everything, which chooses at nearly the density that is served.
-        chosen = select(interactions, report, test.protocol, sources).config
-        served = chosen.model_copy(update={"ranker": config.ranker})
+    if to_serve:
+        whole, whole_ranked, _ = _chosen(interactions, rules, report, test.protocol, sources)
+        served = whole_ranked or whole.config
     undecayed = HybridConfig(sources=(PopularityConfig(),))
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []
@@ -137,6 +133,22 @@ def assess(
         without=" ".join(without),
         seconds=time.perf_counter() - started,
     )
+
+
+def _chosen(
+    interactions: Interactions,
+    rules: Mapping[str, ActionRule],
+    report: Report,
+    protocol: Protocol,
+    sources: Sequence[str],
+) -> tuple[Selection, HybridConfig | None, list[str]]:
+    """The best hybrid on validation; it with a ranker, where that is better; why anything was left out."""
+    selection = select(interactions, report, protocol, sources)
+    without = list(selection.left_out)
+    try:
+        return selection, train_ranker(interactions, selection.config, rules, report, protocol), without
+    except EngineUnavailable as error:
+        return selection, None, [*without, str(error)]
 
 
 def select(
