@@ -5,7 +5,7 @@ from pydantic import Field
 from lemo.domain.scope import Scope
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Report
-from lemo.jobs.training import config_of, read_interactions
+from lemo.jobs.training import judged_of, read_interactions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
 from lemo.recommenders.evaluation.significance import Comparison, compare
 from lemo.recommenders.evaluation.splits import Protocol, split
@@ -45,7 +45,7 @@ def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, r
     if assessment is None:
         return None
     champion = stores.snapshots.current(scope, KIND)
-    config = config_of(stores, scope, champion) if champion else None
+    config = judged_of(stores, scope, champion) if champion else None
     card = None
     if config is not None:
         report.stage("measuring the champion")

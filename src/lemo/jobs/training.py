@@ -41,10 +41,10 @@ def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Inter
 def train(stores: Stores, scope: Scope, report: Report) -> Done:
     """Trains a challenger, and promotes it if it is better than the champion on the test data.
 
-    Both are fitted on the first 80 % of the events and measured on the rest. A champion below decayed popularity gives
-    way to a challenger that is not. Where the champion stays, its parameters are fitted again on all events, if there
-    are new ones. In both cases the model to be served was measured in this run, and its soundness is checked on all
-    events.
+    Both are fitted on the first 80 % of the events and measured on the rest. What is promoted is chosen once more on
+    all events, in the way that was measured. A champion below decayed popularity gives way to a challenger that is not.
+    Where the champion stays, its parameters are fitted again on all events, if there are new ones. The soundness of the
+    model to be served is checked on all events.
     """
     started = time.monotonic()
     report.stage("reading events")
@@ -76,6 +76,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     publish = partial(_publish, stores, scope, report, scenario, interactions, started)
     version = publish(
         model,
+        judged=assessment.config.model_dump(mode="json") if assessment else None,
         metrics=_recorded_metrics(assessment, metrics),
         champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
         comparison=verdict.comparison.model_dump() if verdict.comparison else None,
@@ -101,7 +102,9 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
             # The champion's parameters were measured in this run: no old metrics are copied.
             champion_metrics = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
             why = f"the parameters of {refresh_of} on newer events"
+            judged = judged_of(stores, scope, refresh_of)
             about = {"metrics": champion_metrics, "soundness": _dump(sound), "refresh_of": refresh_of, "why": why}
+            about["judged"] = judged and judged.model_dump(mode="json")
             serving = version if same else publish(model, **about)
             report.check()
             serve(version=serving, action="refresh", why=why)
@@ -197,8 +200,8 @@ def _publish(
 
 
 def _measure_version(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
-    """Metrics of a version's configuration, fitted on the training data; None where it cannot be read."""
-    config = config_of(stores, scope, version)
+    """Metrics of a version's judged configuration, fitted on the training data; None where it cannot be read."""
+    config = judged_of(stores, scope, version)
     return None if config is None else evaluate(HybridRecommender.fit(parts.train, config, scenario.actions), parts)
 
 
@@ -212,6 +215,15 @@ def config_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None
         return HybridConfig.model_validate(stored)
     except (NotFound, KeyError, ValidationError):
         return None
+
+
+def judged_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None:
+    """The configuration to compare a version by: the one that was judged, which has not seen the test."""
+    try:
+        judged = stores.models.get(scope, version).judged
+        return config_of(stores, scope, version) if judged is None else HybridConfig.model_validate(judged)
+    except (NotFound, ValidationError):
+        return config_of(stores, scope, version)
 
 
 def _outdated(stores: Stores, scope: Scope, scenario: Scenario, champion: str, interactions: Interactions) -> str:

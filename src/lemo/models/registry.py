@@ -38,8 +38,9 @@ def _registered(stores: Stores, scope: Scope, records: Sequence[ModelRecord]) ->
     kept = set(stores.snapshots.versions(scope, KIND))
     return [
         RegisteredModel(
-            **record.model_dump(exclude={"config"}),
+            **record.model_dump(exclude={"config", "judged"}),
             config=_without_trees(record.config),
+            judged=record.judged and _without_trees(record.judged),
             champion=record.version == champion,
             rollback=record.version in former,
             kept=record.version in kept,

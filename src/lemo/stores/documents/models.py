@@ -26,11 +26,14 @@ class ModelRecord(BaseModel):
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     config: dict[str, Any] = {}
     """The recommender's configuration."""
+    judged: dict[str, Any] | None = None
+    """The configuration that was measured: chosen in the same way, on the first 80 % of the events. Later trainings
+    compare themselves with it, as `config` has seen what it would be asked. Null: `config` itself was measured."""
     metrics: dict[str, Any] = {}
     """Quality on the temporal split: by recommender (`model`, `popularity`), then by metric (`ndcg_at_10`).
 
-    `model` is this record's configuration, fitted on the first 80 % of its events and asked about the rest; empty where
-    nobody could be asked.
+    `model` is the configuration that was judged, fitted on the first 80 % of the events and asked about the rest; empty
+    where nobody could be asked.
     """
     soundness: dict[str, float] | None = None
     """How the answers of what serves, fitted on all events, look beside those of what was measured; null where it was
