@@ -103,7 +103,12 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
             champion_metrics = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
             why = f"the parameters of {refresh_of} on newer events"
             judged = judged_of(stores, scope, refresh_of)
-            about = {"metrics": champion_metrics, "soundness": _dump(sound), "refresh_of": refresh_of, "why": why}
+            about: dict[str, Any] = {
+                "metrics": champion_metrics,
+                "soundness": _dump(sound),
+                "refresh_of": refresh_of,
+                "why": why,
+            }
             about["judged"] = judged and judged.model_dump(mode="json")
             serving = version if same else publish(model, **about)
             report.check()
