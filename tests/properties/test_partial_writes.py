@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.item import Item
@@ -69,7 +69,6 @@ def after(folder: Path, *rows: dict[str, Any]) -> Item:
         ({"price": 4}, {"attributes": {"price": 4, "stock": 7}}),
         ({"price": None}, {"attributes": {"stock": 7}}),
         ({"attributes": {"stock": None, "size": "L"}}, {"attributes": {"price": 3.5, "size": "L"}}),
-        ({"deleted": True}, {"deleted": True}),
     ],
 )
 def test_what_a_write_leaves_out_stays(tmp_path: Path, write: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -77,6 +76,7 @@ def test_what_a_write_leaves_out_stays(tmp_path: Path, write: dict[str, Any], ch
 
 
 def test_a_deleted_item_begins_anew(tmp_path: Path) -> None:
+    assert after(tmp_path, FULL, {"item_id": "x", "deleted": True}) == Item(item_id="x", deleted=True)
     found = after(tmp_path, FULL, {"item_id": "x", "deleted": True}, {"item_id": "x", "author": "Li"})
     assert found == Item(item_id="x", author="Li")
 
@@ -89,6 +89,7 @@ def test_an_older_write_is_refused_whole(tmp_path: Path) -> None:
 
 
 @given(rows=st.lists(st.tuples(writes, st.integers(0, 2)), max_size=8), size=st.integers(1, 8))
+@example(rows=[({"item_id": "x", "is_active": False}, 0), ({"item_id": "x", "deleted": True}, 1)], size=1)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_batches_and_replays_change_nothing(
     rows: list[tuple[dict[str, Any], int]], size: int, tmp_path_factory: pytest.TempPathFactory

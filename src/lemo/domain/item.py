@@ -82,9 +82,10 @@ class Item(BaseModel):
     def then(self, later: "Item") -> "Item":
         """The item after a later write: what that says replaces, what it leaves out stays (RFC 7396, one level deep).
 
-        An attribute of null goes. A write to a deleted item begins it anew.
+        An attribute of null goes. A deletion keeps nothing of the item, and a write to a deleted item begins it anew:
+        so a replay, which applies the newest writes again, changes nothing.
         """
-        if self.deleted:
+        if (self.deleted or later.deleted) and self is not NOTHING:
             return NOTHING.then(later)
         changes: dict[str, Any] = {name: getattr(later, name) for name in later.model_fields_set}
         if later.attributes:

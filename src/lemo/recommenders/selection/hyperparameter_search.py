@@ -112,8 +112,9 @@ def assess(
     config = ranked or selection.config
     served = config
     if to_serve:
-        whole, whole_ranked, _ = _chosen(interactions, rules, report, test.protocol, sources)
+        whole, whole_ranked, more = _chosen(interactions, rules, report, test.protocol, sources)
         served = whole_ranked or whole.config
+        without += [why for why in more if why not in without]
     undecayed = HybridConfig(sources=(PopularityConfig(),))
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []

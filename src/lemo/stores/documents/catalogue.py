@@ -127,7 +127,7 @@ class Items:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def upsert(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> "Upserted":
+    def upsert(self, scope: Scope, items: Sequence[Item], arrived_ms: Sequence[int]) -> Upserted:
         """Applies writes of items, in their order, that are at least as new as what is stored (`Item.then`).
 
         `arrived_ms` holds, item by item, the Unix milliseconds at which the log took the item. An item's version is
