@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.utils.extmath import randomized_svd
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
@@ -65,6 +63,9 @@ class TextEmbedding:
         components = np.zeros((dimensions, len(features)), dtype=np.float32)
         rank = min(dimensions, len(texts), len(features))
         if rank:
+            # Imported here, as below: scikit-learn takes over a second, and most processes never embed a text.
+            from sklearn.utils.extmath import randomized_svd
+
             weighted = _weighted(counts, features, idf)
             _, _, found = randomized_svd(weighted, rank, random_state=seed, flip_sign=True)
             components[:rank] = found
@@ -98,6 +99,8 @@ def _counted(texts: Sequence[str]) -> CSR:
     if not texts:
         nothing = np.zeros(0, dtype=np.int32)
         return sparse.csr_matrix((nothing.astype(np.float32), (nothing, nothing)), shape=(0, FEATURES))
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     vectorizer = HashingVectorizer(
         analyzer=tokens, n_features=FEATURES, alternate_sign=False, norm=None, dtype=np.float32
     )
