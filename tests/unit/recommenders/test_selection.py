@@ -5,7 +5,7 @@ from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import evaluate
 from lemo.recommenders.evaluation.splits import split
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
-from lemo.recommenders.selection.hyperparameter_search import _folds, _robust, assess, select
+from lemo.recommenders.selection.hyperparameter_search import FINALISTS, _folds, _robust, assess, select
 from lemo.recommenders.selection.search_space import Mixture
 from lemo.recommenders.sources.item_knn import ItemKnnConfig
 from lemo.recommenders.sources.ridge import RidgeConfig
@@ -106,8 +106,16 @@ def test_the_chosen_model_is_ahead_on_the_test_part(world: Interactions) -> None
     )
     assert assessment.model.ndcg_at_10 > 1.3 * assessment.decayed_popularity.ndcg_at_10
     assert assessment.decayed_popularity.ndcg_at_10 > assessment.popularity.ndcg_at_10
-    chosen = ["choosing"] * 6 + ["preparing ranking data"] * 4 + ["training the ranker"] * 2
-    assert stages == chosen * 2 + ["measuring"] * 4
+    ranker = ["preparing ranking data"] * 4 + ["training the ranker"] * 2
+    assert stages == (["choosing"] * 6 + ranker) * 2 + ["measuring"] * 4
+    assert (assessment.config.ranker is None) == (assessment.served.ranker is None), "what is measured is what serves"
+
+
+def test_without_time_the_second_choice_is_among_the_best_of_the_first(world: Interactions) -> None:
+    first = select(world, protocol="user")
+    assert first.finalists is not None
+    assert len(first.finalists.personal) <= FINALISTS + 1
+    assert select(world, protocol="user", finalists=first.finalists).config == first.config
 
 
 def test_the_same_data_chooses_the_same(world: Interactions) -> None:

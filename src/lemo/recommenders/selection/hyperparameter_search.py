@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.scenario import SOURCES, ActionRule
@@ -17,7 +17,7 @@ from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.interfaces import SourceConfig
 from lemo.recommenders.registry import source_class
 from lemo.recommenders.selection.ranker_training import train_ranker
-from lemo.recommenders.selection.search_space import Mixture, SearchSpace, evaluate_space
+from lemo.recommenders.selection.search_space import Mixture, Personal, SearchSpace, evaluate_space
 from lemo.recommenders.sources.item_knn import ItemKnnConfig
 from lemo.recommenders.sources.popularity import PopularityConfig
 from lemo.recommenders.sources.ridge import MOST_ITEMS
@@ -43,12 +43,17 @@ little that what is best on the rest is best on everything."""
 MOST_HELD_OUT_USERS = 2_500
 EXTRA_WEIGHTS = (0.1, 0.3, 1.0)
 """Weights that are tried for a source besides item-kNN, ridge and popularity."""
+FINALISTS = 4
+"""Without time, personal sources among which is chosen again on everything: ridges of many parameters are dear, and
+what is best shifts little with a fifth more data. In time all are compared again: the newest days may differ."""
 FEWEST_USERS = 10
 """Validation on fewer users than this chooses by chance."""
 
 
 class Selection(BaseModel):
     """The chosen configuration, and how it did on validation."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     config: HybridConfig
     popularity: HybridConfig
@@ -62,6 +67,8 @@ class Selection(BaseModel):
     """NDCG@10 of the best configuration of each source alone, by the name of the source."""
     left_out: list[str] = []
     """Why sources could not be tried, in sentences."""
+    finalists: SearchSpace | None = Field(default=None, exclude=True, repr=False)
+    """Without time, the best of the search space, and what was chosen."""
 
 
 class Assessment(BaseModel):
@@ -102,19 +109,25 @@ def assess(
     """Chooses and fits on the first 80 % of all interactions, measures on the rest; None without users to ask about.
 
     The test judges and chooses nothing: hybrid and ranker are chosen on validation. `to_serve`: what serves is chosen
-    in the same way on everything, as what is best depends on how much data there is; else it is what was measured.
+    again on everything, as what is best depends on how much data there is; else it is what was measured. A ranker
+    serves, and is measured, where both choices have one.
     """
     started = time.perf_counter()
     test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
-    selection, ranked, without = _chosen(test.train, rules, report, test.protocol, sources)
-    config = ranked or selection.config
-    served = config
+    selection = select(test.train, report, test.protocol, sources)
+    without, ranked = list(selection.left_out), None
+    try:
+        ranked = train_ranker(test.train, selection.config, rules, report, test.protocol)
+    except EngineUnavailable as error:
+        without.append(str(error))
+    served = ranked or selection.config
     if to_serve:
-        whole, whole_ranked, more = _chosen(interactions, rules, report, test.protocol, sources)
-        served = whole_ranked or whole.config
-        without += [why for why in more if why not in without]
+        whole = select(interactions, report, test.protocol, sources, selection.finalists)
+        with_ranker = train_ranker(interactions, whole.config, rules, report, test.protocol) if ranked else None
+        served, ranked = with_ranker or whole.config, ranked if with_ranker else None
+        without += [why for why in whole.left_out if why not in without]
     undecayed = HybridConfig(sources=(PopularityConfig(),))
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []
@@ -123,7 +136,7 @@ def assess(
         report("measuring", done, len(contenders))
         metrics.append(evaluate(HybridRecommender.fit(test.train, contender, rules), test))
     return Assessment(
-        config=config,
+        config=ranked or selection.config,
         served=served,
         protocol=test.protocol,
         validation=selection,
@@ -136,33 +149,19 @@ def assess(
     )
 
 
-def _chosen(
-    interactions: Interactions,
-    rules: Mapping[str, ActionRule],
-    report: Report,
-    protocol: Protocol,
-    sources: Sequence[str],
-) -> tuple[Selection, HybridConfig | None, list[str]]:
-    """The best hybrid on validation; it with a ranker, where that is better; why anything was left out."""
-    selection = select(interactions, report, protocol, sources)
-    without = list(selection.left_out)
-    try:
-        return selection, train_ranker(interactions, selection.config, rules, report, protocol), without
-    except EngineUnavailable as error:
-        return selection, None, [*without, str(error)]
-
-
 def select(
     interactions: Interactions,
     report: Report = silent,
     protocol: Protocol = "time",
     sources: Sequence[str] = SOURCES,
+    finalists: SearchSpace | None = None,
 ) -> Selection:
     """Chooses on validation folds inside the interactions, which ask as the protocol does; deterministic.
 
     Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
-    of all half-lives comes first, then ridges of the best of these half-lives. Other sources are added one by one where
-    they make the hybrid better beyond noise; one that raises is left out.
+    of all half-lives comes first, then ridges of the best of these half-lives. Where another choice has `finalists`,
+    only those are compared. Other sources are added one by one where they make the hybrid better beyond noise; one that
+    raises is left out.
     """
     folds = [
         (RECENCY**place, fold)
@@ -172,12 +171,14 @@ def select(
     if not folds:
         popular = HybridConfig(sources=(PopularityConfig(),))
         return Selection(config=HybridConfig(), popularity=popular, ndcg_at_10=None, users=0, folds=0)
-    steps = iter(range(2 * len(folds)))
+    in_time = folds[0][1].protocol == "time"
+    spaces = 1 if finalists else 2 if in_time else 3
+    steps = iter(range(spaces * len(folds)))
 
     def evaluated(space: SearchSpace) -> dict[Mixture, Array]:
         found: dict[Mixture, list[Array]] = {}
         for weight, fold in folds:
-            report("choosing", next(steps), 2 * len(folds))
+            report("choosing", next(steps), spaces * len(folds))
             # Means of all users' values are then means over folds, each with its weight.
             scale = weight / len(fold.users) * users / sum(weight for weight, _ in folds)
             for mixture, values in evaluate_space(fold, space).items():
@@ -185,13 +186,16 @@ def select(
         return {mixture: np.concatenate(values) for mixture, values in found.items()}
 
     users = sum(len(fold.users) for _, fold in folds)
-    in_time = folds[0][1].protocol == "time"
-    space = SearchSpace.of(interactions.span if in_time else 0)
+    space = finalists or SearchSpace.of(interactions.span if in_time else 0)
     gains = evaluated(space)
-    if "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
+    if not finalists and "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
         similar = _best({mixture: values for mixture, values in gains.items() if mixture.share}).personal[0]
         if isinstance(similar, ItemKnnConfig):
-            gains |= evaluated(SearchSpace.ridges(interactions, space.popularity, similar, wide=not in_time))
+            ridges = evaluated(SearchSpace.ridges(interactions, space.popularity, similar, wide=not in_time))
+            gains |= ridges
+            if not in_time:
+                together = (similar, *_best({each: ridges[each] for each in ridges if each.share}).personal)
+                gains |= evaluated(SearchSpace(space.popularity, [together]))
     best = _robust(gains) if in_time else _best(gains)
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
     config = best.config()
@@ -212,7 +216,18 @@ def select(
         folds=len(folds),
         alone=_alone(means),
         left_out=left_out,
+        finalists=None if in_time else SearchSpace(space.popularity, _finalists(means, best)),
     )
+
+
+def _finalists(means: Mapping[Mixture, float], best: Mixture) -> list[tuple[Personal, ...]]:
+    """The personal sources of the best mixture, and those that are best by their own best mixture."""
+    found: dict[tuple[Personal, ...], float] = {}
+    for mixture, mean in means.items():
+        if mixture.share:
+            found[mixture.personal] = max(found.get(mixture.personal, 0.0), mean)
+    ordered = sorted(found, key=found.__getitem__, reverse=True)[:FINALISTS]
+    return ordered if best.share == 0 or best.personal in ordered else [*ordered, best.personal]
 
 
 def _alone(means: Mapping[Mixture, float]) -> dict[str, float]:

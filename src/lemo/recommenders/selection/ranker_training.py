@@ -113,18 +113,20 @@ def train_ranker(
     for done, fold in enumerate(folds):
         report("preparing ranking data", done, len(folds))
         data_sets.append(RankingDataSet(fold, config, half_lives, rules))
-    last = data_sets[-1]
     report("training the ranker", 0, 2)
-    trained = _trained(data_sets[:-1], SEEDS, half_lives)
-    unseen = last.candidates
-    if trained is None:
-        return None
-    ours, theirs = last.ndcg_at_10(trained.scores(unseen)), last.ndcg_at_10(unseen.hybrid)
-    if ours.mean() < LEAST_GAIN * theirs.mean() or compare(ours, theirs).p_value > MOST_NOISE:
+    if not _is_better(_trained(data_sets[:-1], SEEDS, half_lives), data_sets[-1]):
         return None
     report("training the ranker", 1, 2)
     ranker = _trained(data_sets, SEEDS, half_lives)
     return config.model_copy(update={"ranker": ranker}) if ranker else None
+
+
+def _is_better(ranker: TreeRanker | None, unseen: RankingDataSet) -> bool:
+    """Whether a ranker is better than the hybrid on data that it has not seen."""
+    if ranker is None:
+        return False
+    ours, theirs = unseen.ndcg_at_10(ranker.scores(unseen.candidates)), unseen.ndcg_at_10(unseen.candidates.hybrid)
+    return ours.mean() >= LEAST_GAIN * theirs.mean() and compare(ours, theirs).p_value <= MOST_NOISE
 
 
 def _trained(data_sets: Sequence[RankingDataSet], seeds: Sequence[int], half_lives: HalfLives) -> TreeRanker | None:

@@ -71,7 +71,7 @@ class Mixture:
         return HybridConfig(sources=(*personal, popular), query_half_life_ms=self.personal[0].half_life_ms)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SearchSpace:
     """The sources that are tried, each choice of personal ones with each popularity."""
 
@@ -99,7 +99,7 @@ class SearchSpace:
     def ridges(
         cls, interactions: Interactions, popularity: list[float | None], similar: ItemKnnConfig, wide: bool
     ) -> "SearchSpace":
-        """Ridges of the half-life of `similar`, alone and together with it; `wide`: more parameters.
+        """Ridges of the half-life of `similar`; `wide`: of more parameters, else alone and together with it.
 
         A ridge costs many times what a similarity does, so other half-lives are not tried.
         """
@@ -123,7 +123,8 @@ class SearchSpace:
             for dropout in (DROPOUTS if wide else DROPOUTS[:1])
             for exponent in ((-0.1, *exponents) if dense else exponents)
         ]
-        return cls(popularity, [*((ridge,) for ridge in ridges), *((similar, ridge) for ridge in ridges)])
+        together = [] if wide else [(similar, ridge) for ridge in ridges]
+        return cls(popularity, [*((ridge,) for ridge in ridges), *together])
 
 
 def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
@@ -180,10 +181,11 @@ def _fitted(fold: Split, space: SearchSpace) -> Iterator[tuple[Personal, Similar
 
 
 def _in_deviations(scores: SourceScores) -> CSR:
-    """Users x items: the scores as many standard deviations; nothing where all are alike."""
-    deviations = np.repeat(scores.deviations, np.diff(scores.starts))
-    values = np.divide(scores.values, deviations, out=np.zeros_like(scores.values), where=deviations > 0)
-    return sparse.csr_matrix((values, scores.columns, scores.starts), shape=(len(scores), scores.items))
+    """Users x items: the scores, which are not used any more, as so many standard deviations."""
+    from lemo.recommenders.kernels.search import standardise
+
+    standardise(scores.starts, scores.values, scores.items)
+    return sparse.csr_matrix((scores.values, scores.columns, scores.starts), shape=(len(scores), scores.items))
 
 
 def _top_popular(values: Array, seen: CSR) -> Array:
