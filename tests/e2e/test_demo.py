@@ -45,13 +45,23 @@ class Killer(threading.Thread):
             self.killed.append(name)
 
 
+SCALE = ("--scale", "0.3")
+"""Enough for every job and a model ahead of popularity."""
+
+
 @pytest.mark.timeout(600)
-def test_a_fresh_clone_shows_the_demo_and_killing_its_processes_changes_no_number(tmp_path: Path) -> None:
+def test_a_fresh_clone_shows_the_demo_and_neither_kills_nor_a_cluster_change_a_number(
+    tmp_path: Path, kafka_servers: str, mongo_url: str, s3_url: str, s3_bucket: str
+) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(servers.ROOT), str(clone)], check=True)
-    calm_env = environment(tmp_path / "calm")
     calm = subprocess.run(
-        ["make", "demo", "ARGS=--once"], cwd=clone, env=calm_env, capture_output=True, text=True, check=False
+        ["make", "demo", f"ARGS=--once {' '.join(SCALE)}"],
+        cwd=clone,
+        env=environment(tmp_path / "calm"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert calm.returncode == 0, calm.stdout[-3000:] + calm.stderr[-3000:]
     expected = summary(calm.stdout)
@@ -59,16 +69,16 @@ def test_a_fresh_clone_shows_the_demo_and_killing_its_processes_changes_no_numbe
     assert len(expected["jobs"]) == 6
     assert expected["ndcg_at_10"]["model"] > expected["ndcg_at_10"]["popularity"] > 0
     assert expected["recommended_users"] > 0
+    del expected["seconds"]
 
-    env = environment(tmp_path / "killed")
-    demo = subprocess.Popen(
-        [str(clone / ".venv/bin/lemo"), "demo", "--once"],
-        cwd=tmp_path,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    command = [str(clone / ".venv/bin/lemo"), "demo", "--once", *SCALE]
+    assert demo_while_processes_are_killed(command, tmp_path) == expected
+    assert demo_on_a_cluster(command, tmp_path, kafka_servers, mongo_url, s3_url, s3_bucket) == expected
+
+
+def demo_while_processes_are_killed(command: list[str], folder: Path) -> dict[str, Any]:
+    env = environment(folder / "killed")
+    demo = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     killer = Killer(env)
     killer.start()
     output, _ = demo.communicate()
@@ -76,20 +86,16 @@ def test_a_fresh_clone_shows_the_demo_and_killing_its_processes_changes_no_numbe
     killer.join()
     assert demo.returncode == 0, output[-5000:]
     assert set(killer.killed) == set(SUPERVISED), f"the demo ended before all were killed: {killer.killed}"
-    got = summary(output)
-    for each in (got, expected):
-        del each["seconds"]
-    assert got == expected
+    return without_seconds(output)
 
 
-@pytest.mark.timeout(300)
-def test_a_cluster_gives_the_same_numbers_by_settings_alone(
-    tmp_path: Path, kafka_servers: str, mongo_url: str, s3_url: str, s3_bucket: str
-) -> None:
-    """Kafka, MongoDB, S3 and a Redis by URL in place of the embedded ones; no code and no number changes."""
+def demo_on_a_cluster(
+    command: list[str], folder: Path, kafka_servers: str, mongo_url: str, s3_url: str, s3_bucket: str
+) -> dict[str, Any]:
+    """Kafka, MongoDB, S3 and a Redis by URL in place of the embedded ones, by settings alone."""
     own, redis_port = uuid.uuid4().hex[:8], servers.free_port()
     redis = subprocess.Popen(
-        [sys.executable, "-m", "lemo.embedded.redis", "--path", str(tmp_path / "redis"), "--port", str(redis_port)],
+        [sys.executable, "-m", "lemo.embedded.redis", "--path", str(folder / "redis"), "--port", str(redis_port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -107,26 +113,23 @@ def test_a_cluster_gives_the_same_numbers_by_settings_alone(
         "LEMO_S3_ACCESS_KEY_ID": "any",
         "LEMO_S3_SECRET_ACCESS_KEY": "any",
     }
-    got = []
     try:
-        for name, more in (("embedded", {}), ("cluster", cluster)):
-            done = subprocess.run(
-                [sys.executable, "-m", "lemo.cli.main", "demo", "--once", "--scale", "0.2"],
-                env=environment(tmp_path / name) | more,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-            got.append(summary(done.stdout))
-            del got[-1]["seconds"]
+        done = subprocess.run(
+            command, env=environment(folder / "cluster") | cluster, capture_output=True, text=True, check=False
+        )
     finally:
         redis.terminate()
         redis.wait()
         with MongoClient[dict[str, Any]](mongo_url) as client:
             client.drop_database(f"lemo_test_{own}")
-    assert got[0] == got[1]
-    assert got[0]["ndcg_at_10"]["model"] > got[0]["ndcg_at_10"]["popularity"] > 0
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return without_seconds(done.stdout)
+
+
+def without_seconds(output: str) -> dict[str, Any]:
+    found = summary(output)
+    del found["seconds"]
+    return found
 
 
 def alive(pid: int) -> bool:

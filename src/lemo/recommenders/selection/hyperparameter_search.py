@@ -109,25 +109,29 @@ def assess(
     """Chooses and fits on the first 80 % of all interactions, measures on the rest; None without users to ask about.
 
     The test judges and chooses nothing: hybrid and ranker are chosen on validation. `to_serve`: what serves is chosen
-    again on everything, as what is best depends on how much data there is; else it is what was measured. A ranker
-    serves, and is measured, where both choices have one.
+    again on everything, as what is best depends on how much data there is; else it is what was measured. So the test
+    measures the way of choosing: what serves may have a ranker where what was measured has none.
     """
     started = time.perf_counter()
     test = split(interactions, protocol=protocol)
     if len(test.users) == 0:
         return None
     selection = select(test.train, report, test.protocol, sources)
-    without, ranked = list(selection.left_out), None
-    try:
-        ranked = train_ranker(test.train, selection.config, rules, report, test.protocol)
-    except EngineUnavailable as error:
-        without.append(str(error))
-    served = ranked or selection.config
+    without = list(selection.left_out)
+
+    def with_ranker(known: Interactions, config: HybridConfig) -> HybridConfig | None:
+        try:
+            return train_ranker(known, config, rules, report, test.protocol)
+        except EngineUnavailable as error:
+            without.append(str(error))
+            return None
+
+    ranked = with_ranker(test.train, selection.config)
+    config = served = ranked or selection.config
     if to_serve:
         whole = select(interactions, report, test.protocol, sources, selection.finalists)
-        with_ranker = train_ranker(interactions, whole.config, rules, report, test.protocol) if ranked else None
-        served, ranked = with_ranker or whole.config, ranked if with_ranker else None
-        without += [why for why in whole.left_out if why not in without]
+        served = with_ranker(interactions, whole.config) or whole.config
+        without += whole.left_out
     undecayed = HybridConfig(sources=(PopularityConfig(),))
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []
@@ -136,7 +140,7 @@ def assess(
         report("measuring", done, len(contenders))
         metrics.append(evaluate(HybridRecommender.fit(test.train, contender, rules), test))
     return Assessment(
-        config=ranked or selection.config,
+        config=config,
         served=served,
         protocol=test.protocol,
         validation=selection,
@@ -144,7 +148,7 @@ def assess(
         hybrid=metrics[0],
         popularity=metrics[1],
         decayed_popularity=metrics[2],
-        without=" ".join(without),
+        without=" ".join(dict.fromkeys(without)),
         seconds=time.perf_counter() - started,
     )
 
