@@ -14,6 +14,7 @@ from lemo.domain.reasons import reason
 from lemo.domain.scope import checked_name
 
 Catalogue = Literal["auto", "required", "none"]
+AttributeType = Literal["number", "text", "boolean", "list", "timestamp"]
 Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
 
 
@@ -119,6 +120,8 @@ class Scenario(BaseModel):
     the next training on."""
     sources: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)] = SOURCES
     """Names of the sources among which training chooses; `lemo sources list` shows those that are installed."""
+    attribute_types: Annotated[dict[str, AttributeType], Field(max_length=200)] = {}
+    """Types of items' attributes, where filters shall not go by what most values are."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @field_validator("sources")

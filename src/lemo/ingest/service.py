@@ -206,6 +206,7 @@ class Consumer:
                 done = stores.items.upsert(scope, [item for item, _ in writes], arrived)
                 accepted[scope] = done.accepted
                 stores.availability.add(scope, done.items, done.arrived_ms)
+                stores.item_feed.add(scope, [item.item_id for item in done.items])
                 stores.embedding_queue.add(scope, [item.item_id for item in done.items])
         self._aggregation.before(batch.hours())
         # The event store and Redis are written in parallel.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lemo.stores.redis.client import Keys
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
     from lemo.stores.redis.history import History
+    from lemo.stores.redis.item_feed import ItemFeed
     from lemo.stores.redis.precomputed import PrecomputedStore
     from lemo.stores.redis.seen_items import SeenItems
     from lemo.stores.vectors.milvus import Vectors
@@ -138,6 +139,13 @@ class Stores:
         from lemo.stores.redis.embedding_queue import EmbeddingQueue
 
         return EmbeddingQueue(self.redis, self.keys)
+
+    @cached_property
+    def item_feed(self) -> "ItemFeed":
+        """Which items changed last."""
+        from lemo.stores.redis.item_feed import ItemFeed
+
+        return ItemFeed(self.redis, self.keys)
 
     @cached_property
     def log(self) -> "Log":

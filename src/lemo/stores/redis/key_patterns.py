@@ -40,6 +40,7 @@ KEY_PATTERNS = (
     KeyPattern(
         0, "answer:*", "precomputed recommendations", "`precompute-recommendations-4hours`; requests compute them"
     ),
+    KeyPattern(0, "item-feed:*", "which items changed last", "the API reads the catalogue from the documents anew"),
     KeyPattern(0, "embed:*", "items that wait for their vector", "all items are queued again with the availability"),
     KeyPattern(0, "embed-announced:*", "that a run was requested", "the next request repeats it"),
     KeyPattern(0, "embed-written:*", "vectors that similarity has not seen", "written with the queued items"),

@@ -1,0 +1,1 @@
+"""The catalogue as columns: what filters are evaluated over."""

@@ -1,0 +1,126 @@
+"""The schema of a scenario's items: the type of each field and attribute that a filter may name."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lemo.domain.scenario import AttributeType
+from lemo.domain.time import Timestamp, milliseconds
+
+FIELDS: Mapping[str, AttributeType] = {
+    "item_id": "text",
+    "title": "text",
+    "author": "text",
+    "categories": "list",
+    "tags": "list",
+    "published_at": "timestamp",
+    "expires_at": "timestamp",
+}
+"""The fields of an item that a filter may name; an attribute of the same name is `item.attributes.NAME`."""
+EXAMPLES = 3
+"""Values that do not fit, of which a schema tells."""
+_TIMES: TypeAdapter[datetime] = TypeAdapter(Timestamp)
+
+
+@dataclass(slots=True)
+class Attribute:
+    """One attribute: its type, and how many values there are that do not fit it."""
+
+    type: AttributeType
+    values: int = 0
+    unfit: int = 0
+    examples: list[str] = field(default_factory=list)
+    """Some values that do not fit."""
+
+    def fitted(self, value: Any) -> Any:
+        """The value as the type has it (timestamps as Unix ms); None, and counted, where it does not fit."""
+        self.values += 1
+        found = _fitted(value, self.type)
+        if found is None:
+            self.unfit += 1
+            if len(self.examples) < EXAMPLES:
+                self.examples.append(repr(value)[:60])
+        return found
+
+
+class Schema:
+    """Attributes by name, beside the fields that every item has."""
+
+    def __init__(self, attributes: Mapping[str, Attribute] | None = None) -> None:
+        self.attributes = dict(attributes or {})
+
+    @property
+    def names(self) -> list[str]:
+        """What may stand behind `item.`."""
+        return [*FIELDS, *(f"attributes.{name}" if name in FIELDS else name for name in self.attributes)]
+
+    def resolved(self, names: Sequence[str]) -> tuple[str, bool] | None:
+        """The name that `item.NAME` or `item.attributes.NAME` means, and whether it is an attribute; None: nothing."""
+        *before, name = names
+        if not before and name in FIELDS:
+            return name, False
+        return (name, True) if name in self.attributes else None
+
+
+def attribute_of(values: Iterable[Any], fixed: AttributeType | None = None) -> Attribute:
+    """An attribute of the type that most of the values have, unless it is fixed.
+
+    Texts are numbers where all texts look like some, without leading zeros: codes such as 007 are texts.
+    """
+    if fixed:
+        return Attribute(fixed)
+    counts = Counter(_kind(value) for value in values)
+    if not counts["text"]:
+        counts["number"] += counts["numeric"]
+    else:
+        counts["text"] += counts["numeric"]
+    types: Sequence[AttributeType] = ("number", "boolean", "list", "text")
+    return Attribute(max(types, key=lambda kind: counts[kind]))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "numeric" if _number(value) is not None and not value.strip().lstrip("-").startswith("0") else "text"
+    return "list" if isinstance(value, list) else "object"
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _fitted(value: Any, wanted: AttributeType) -> Any:
+    match wanted:
+        case "number":
+            if isinstance(value, bool):
+                return None
+            return (
+                _number(value) if isinstance(value, str) else float(value) if isinstance(value, int | float) else None
+            )
+        case "boolean":
+            return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
+        case "text":
+            if isinstance(value, bool | list | dict):
+                return None
+            return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+        case "list":
+            if isinstance(value, list):
+                return [str(each) for each in value if isinstance(each, str | int | float)]
+            return [value] if isinstance(value, str) else None
+        case "timestamp":
+            try:
+                return milliseconds(_TIMES.validate_python(value))
+            except ValidationError:
+                return None

@@ -1,0 +1,129 @@
+"""The values of columns and filters: one for each item, or one for all as an array without dimensions.
+
+A value may be missing. What is made of a missing value is missing, as in SQL; an item matches where the whole filter is
+true, not where it is missing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from lemo.domain.time import milliseconds
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """Numbers (float64), NaN where missing. Timestamps are Unix milliseconds, durations milliseconds."""
+
+    values: Array
+    kind: Literal["number", "timestamp", "duration"] = "number"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """Texts as codes (int32, -1 where missing) of a list of words."""
+
+    codes: Array
+    words: Sequence[str]
+    kind: Literal["text"] = "text"
+
+    @property
+    def only(self) -> str | None:
+        """The text, where it is one for all items."""
+        return self.words[int(self.codes)] if self.codes.ndim == 0 else None
+
+    def decoded(self) -> Array:
+        """The texts (object), "" where missing."""
+        return np.array([*self.words, ""], dtype=object)[self.codes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truths:
+    """Whether something is true, and whether that is known (bool each). What is not known is not true."""
+
+    true: Array
+    known: Array
+    kind: Literal["boolean"] = "boolean"
+
+
+class LabelCells(Protocol):
+    """Several texts of each item, such as its categories."""
+
+    @property
+    def sizes(self) -> Array:
+        """int64 (items,): how many each item has."""
+
+    def having(self, word: str) -> Array:
+        """bool (items,): whether the item has this text."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """Lists of texts. An item without any has an empty list, which is not missing."""
+
+    cells: LabelCells
+    kind: Literal["list"] = "list"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """A list that is the same for all items."""
+
+    elements: "tuple[Value, ...]"
+    kind: Literal["list"] = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """The literal null: what is missing equals it."""
+
+    kind: Literal["null"] = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A variable of a type that only a request tells."""
+
+    kind: Literal["variable"] = "variable"
+
+
+Value = Numbers | Texts | Truths | Labels | Listed | Null | Unknown
+
+
+def constant(value: Any) -> Value:
+    """A JSON value, or an aware datetime; raises TypeError for an object."""
+    if value is None:
+        return Null()
+    if isinstance(value, bool):
+        return Truths(np.array(value), np.array(True))
+    if isinstance(value, int | float):
+        return Numbers(np.array(float(value)))
+    if isinstance(value, str):
+        return Texts(np.array(0, dtype=np.int32), (value,))
+    if isinstance(value, datetime):
+        return Numbers(np.array(float(milliseconds(value))), "timestamp")
+    if isinstance(value, list | tuple):
+        return Listed(tuple(constant(each) for each in value))
+    raise TypeError(f"a {type(value).__name__} has no place in a filter")
+
+
+def known(value: Value) -> Array:
+    """bool: where the value is not missing."""
+    match value:
+        case Numbers():
+            return ~np.isnan(value.values)
+        case Texts():
+            return value.codes >= 0
+        case Truths():
+            return value.known
+        case Labels():
+            return np.ones(len(value.cells.sizes), dtype=bool)
+        case Null():
+            return np.array(False)
+        case _:
+            return np.array(True)
