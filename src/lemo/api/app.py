@@ -19,6 +19,7 @@ from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.ingest import Ingest
 from lemo.api.parameters import known_parameters
 from lemo.api.routes import (
+    choices,
     dead_letters,
     health,
     ingest,
@@ -96,6 +97,7 @@ def create_app(stores: Stores) -> FastAPI:
     problems.install(app)
     for module in (
         recommendations,
+        choices,
         ingest,
         scenarios,
         stats,

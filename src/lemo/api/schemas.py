@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lemo.domain.scenario import Scenario, Template
+from lemo.serving.catalogue.schema import AttributeOverview
 
 MOST = 10_000
 """Items or events that one request may carry."""
@@ -72,6 +73,14 @@ class ChangedScenario(Scenario):
 
     takes_effect: list[str]
     """When the changes hold where, in sentences."""
+
+
+class AttributeList(BaseModel):
+    """What filters may name."""
+
+    items: int
+    """Items of the catalogue, those that are off included."""
+    attributes: list[AttributeOverview]
 
 
 class ScenarioList(BaseModel):

@@ -82,7 +82,8 @@ def edit(
     """Change a scenario's rules, e.g. `lemo scenarios edit shop --set actions.rate.min_value=4`.
 
     Fields: `active_days`, `catalogue`, `new_days`, `exploration`, `sources` (names with commas between them, such as
-    item-knn,popularity; `lemo sources list` shows them), and `actions.NAME.` with `weight`, `min_value`,
+    item-knn,popularity; `lemo sources list` shows them), `attribute_types.NAME` (number, text, boolean, list or
+    timestamp, for filters), and `actions.NAME.` with `weight`, `min_value`,
     `dislike_value`, `scale` ([1, 5], auto or null) and `seen`. A new NAME becomes a new action, `actions.NAME=null`
     removes one.
     """
@@ -95,6 +96,20 @@ def edit(
     _show(scenario, format)
     for effect in effects:
         messages.print(effect, markup=False)
+
+
+@app.command()
+def attributes(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """List what filters may name, with types, and values that do not fit, e.g. `lemo scenarios attributes shop`."""
+    from lemo.serving.catalogue.columns import columns_of
+    from lemo.serving.catalogue.schema import overview
+
+    stores, scope = _open(name)
+    with closing(stores):
+        types = stores.scenarios.get(scope).attribute_types
+        columns = columns_of(stores.items.scan(scope), fixed=types)
+    rows = [each.model_dump() for each in overview(columns.schema)]
+    show(rows, format, "Attributes", ("name", "type", "values", "unfit", "examples"))
 
 
 def _changes(settings: Sequence[str]) -> dict[str, Any]:

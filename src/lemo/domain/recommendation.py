@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 _BECAUSE = re.compile(r'because of "(.*)"$', re.DOTALL)
 
-ReasonKind = Literal["similar", "popular", "latest", "content", "other"]
+ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "other"]
 
 
 class RecommendedItem(BaseModel):
@@ -31,6 +31,32 @@ class RecommendedItem(BaseModel):
         """The reason with the title in place of the id, where the item has one."""
         title = titles.get(self.because, "") if self.because else ""
         return f'because of "{title}"' if title else self.reason
+
+
+class ChosenItem(BaseModel):
+    """One item of an answer to a request with wishes: also where it comes from, and the fields that were asked for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    item_id: str
+    score: float
+    source: ReasonKind
+    """`similar` to what the user chose, `popular`, `latest` (new), `pinned`, or `other`: it fills up the answer."""
+    because: list[str]
+    """The ids of the items that speak most for it."""
+    reason: str
+    """The same in plain words."""
+
+
+class ChosenAnswer(BaseModel):
+    """The answer to a request with wishes, best item first."""
+
+    request_id: str
+    model_version: str | None
+    """The snapshot that answered; null while the scenario has none."""
+    degraded: bool
+    """True when something was missing and the answer is the best without it."""
+    items: list[ChosenItem]
 
 
 class Answer(BaseModel):

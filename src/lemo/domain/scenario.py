@@ -194,7 +194,7 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     )
 
 
-EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration", "sources")
+EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration", "sources", "attribute_types")
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
 """The fields of an action's rule that may be changed."""

@@ -1,6 +1,6 @@
 """Builds an answer from scored items: mixes in new items, fills up with the latest, and adds reasons."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from uuid import uuid4
 
 from lemo.domain.recommendation import Answer, RecommendedItem
@@ -14,6 +14,7 @@ _WORDS = {
     "content": "fits what you chose",
     "latest": "new",
     "popular": "popular now",
+    "pinned": "chosen for you",
     "other": "from the catalogue",
 }
 
@@ -38,7 +39,7 @@ def recommended_items(items: Iterable[Scored]) -> list[RecommendedItem]:
     return [RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items]
 
 
-def newest(latest: Sequence[str], n: int, exclude: Collection[str]) -> list[Scored]:
+def newest(latest: Sequence[str], n: int, exclude: Container[str]) -> list[Scored]:
     """Up to n of the newest items. Their scores fall from 1 to 0 by position."""
     items = [item_id for item_id in latest if item_id not in exclude][:n]
     return [Scored(item_id, 1 - place / len(items), None, "latest") for place, item_id in enumerate(items)]
@@ -49,12 +50,12 @@ def with_new_items(
     new: Sequence[str],
     latest: Sequence[str],
     n: int,
-    exclude: Collection[str],
+    exclude: Container[str],
     share: float = 0.0,
 ) -> list[Scored]:
     """The best n scored items, with new items mixed in, filled up to n with the latest items.
 
-    An answer exclude a personal item gives `share` of its positions, evenly spread, to new items, which would never
+    An answer without a personal item gives `share` of its positions, evenly spread, to new items, which would never
     become popular otherwise. Items that no model has scored have the score `UNSCORED`.
     """
     top = list(scored[:n])

@@ -14,6 +14,7 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, with_new_items
+from lemo.serving.choices import Choices
 from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache, Renewals
 from lemo.serving.restore import restore
 from lemo.serving.state import ServingState, load_state
@@ -51,6 +52,8 @@ class RecommendationService:
             watch,
             refresh_seconds,
         )
+        self.choices = Choices(stores, self._cache, self._redis)
+        """Answers requests with filters and other wishes."""
 
     def recommend(self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = ()) -> Answer:
         """The n best items for the user without `exclude`. It always answers, degraded if necessary."""
@@ -153,6 +156,7 @@ class RecommendationService:
 
     def close(self) -> None:
         """Stops the renewal and closes connections."""
+        self.choices.close()
         self._cache.close()
         self._redis.close()
 
@@ -218,13 +222,11 @@ def _without_model(user: UserState, state: ServingState, n: int, unavailable: fr
 
 def _precomputed(user: UserState, version: str | None, n: int, unavailable: frozenset[str]) -> list[Scored] | None:
     """The stored items, if this model computed them from this history and they are enough."""
-    stored = user.precomputed
-    if stored is None or user.history is None or stored.version != version:
+    stored = user.current(version)
+    if stored is None:
         return None
-    if stored.history_version != history_version(user.history, len(user.seen)):
-        return None
-    shown = [each for each in stored.items if each.item_id not in unavailable and each.item_id not in user.seen]
-    complete = len(stored.items) < PRECOMPUTED_ITEMS
+    shown = [each for each in stored if each.item_id not in unavailable and each.item_id not in user.seen]
+    complete = len(stored) < PRECOMPUTED_ITEMS
     return shown[:n] if len(shown) >= n or complete else None
 
 

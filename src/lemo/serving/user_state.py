@@ -10,10 +10,16 @@ from redis.retry import Retry
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.interaction import Interaction
 from lemo.domain.scope import Scope
+from lemo.recommenders.scored import Scored
 from lemo.serving.breaker import Breaker
 from lemo.stores.redis.client import Keys, translate_errors
 from lemo.stores.redis.history import History
-from lemo.stores.redis.precomputed import PrecomputedRecommendations, PrecomputedStore, parse_precomputed
+from lemo.stores.redis.precomputed import (
+    PrecomputedRecommendations,
+    PrecomputedStore,
+    history_version,
+    parse_precomputed,
+)
 from lemo.stores.redis.seen_items import SeenItems
 
 TIMEOUT_SECONDS = 0.25
@@ -28,8 +34,17 @@ class UserState:
     seen: frozenset[str] = frozenset()
     """All items that must not be recommended to the user, also those older than the history."""
 
+    def current(self, version: str | None) -> list[Scored] | None:
+        """The precomputed items, if this model computed them from this history."""
+        stored = self.precomputed
+        if stored is None or self.history is None or stored.version != version:
+            return None
+        return stored.items if stored.history_version == history_version(self.history, len(self.seen)) else None
+
 
 UNKNOWN_USER = UserState(None, None)
+NO_USER = UserState((), None)
+"""Who asks for a session alone."""
 
 
 def short_timeout_redis(url: str) -> Redis:

@@ -62,6 +62,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         self._last_state: tuple[str, datetime] | None = None
         self._reported_at = 0.0
         self._warned_at: dict[str, float] = {}
+        self._closed = False
 
     def setup_schedule(self) -> None:
         """Does nothing: Redis may be unavailable now. The entries are written when this beat begins to lead."""
@@ -72,6 +73,9 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
 
     def tick(self, *_: object, **__: object) -> float:
         """One round: takes or renews the lead and sends what is due. Returns the seconds until the next round."""
+        if self._closed:
+            # Celery ends this process by an exception in its signal handler. Destructors swallow it.
+            raise SystemExit
         try:
             leading = self.leadership.lead()
             self._report_state(leading)
@@ -109,7 +113,8 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         if "due" in entry.kwargs:
             entry.kwargs = {**entry.kwargs, "due": due.isoformat()}
         task_id = str(uuid5(NAMESPACE_URL, f"lemo:{entry.name}:{due.isoformat()}"))
-        entry.options = {"task_id": task_id, "retry_policy": _SHORT_RETRY, **entry.options}
+        # Nobody waits for the result, and Celery would keep a subscription to it, which an outage of Redis blocks.
+        entry.options = {"task_id": task_id, "retry_policy": _SHORT_RETRY, "ignore_result": True, **entry.options}
         try:
             self.apply_async(entry, producer=self.producer, advance=False)
         except SchedulingError as error:
@@ -188,6 +193,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
 
     def close(self) -> None:
         """Releases the lead to another beat. Celery calls it twice when a signal ends this process."""
+        self._closed = True
         self.entry_sync.stop()
         try:
             self.leadership.release()

@@ -64,7 +64,7 @@ def test_changes_merge_and_null_removes() -> None:
         ({"active_days": 0}, "active_days: input should be greater than or equal to 1"),
         (
             {"scenario_id": "other"},
-            "cannot be changed. A scenario's actions, active_days, catalogue, new_days, exploration, sources can",
+            "cannot be changed. A scenario's actions, active_days, catalogue, new_days, exploration, sources,",
         ),
         ({"sources": []}, "sources: "),
         ({"sources": ["ridge", "ridge"]}, "sources: names a source twice"),

@@ -1,7 +1,9 @@
 """Filters: what fits, what is refused and how, and the types that attributes get."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +83,17 @@ def test_what_does_not_fit_is_refused_in_words(columns: Columns, text: str, word
     for word in words:
         assert word in str(refused.value)
     assert len(str(refused.value)) < 700
+
+
+def test_the_examples_of_the_documentation_fit() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "filters.md").read_text()
+    (examples,) = re.findall(r"```cel\n(.*?)```", page, re.DOTALL)
+    numbers = dict.fromkeys(("price", "rating", "age_limit", "sale_price"), 1)
+    more: dict[str, Any] = {"in_stock": True, "on_sale": False, "brand": "acme", "countries": ["DE"]}
+    columns = columns_of([Item.model_validate({"item_id": "a", "title": "The lamp", **numbers, **more})])
+    assert len(examples.splitlines()) == 12
+    for example in examples.splitlines():
+        compile_filter(example, columns.schema).mask(columns, {"budget": 2, "country": "DE"}, columns.current("a"))
 
 
 def test_a_variable_is_asked_for_by_name(columns: Columns) -> None:

@@ -127,8 +127,22 @@ class HybridRecommender:
         beside what the histories themselves hold. Fewer than n come back where fewer are left.
         """
         queries, known = self._encoder.encode(histories, seen)
+        return self.answers(queries, known, n, self.rows(unavailable))
+
+    def encode(
+        self, histories: Sequence[Sequence[Interaction]], seen: Sequence[Collection[str]] = ()
+    ) -> tuple[CSR, CSR]:
+        """The queries of histories, and what their users have seen, as `rank` takes them."""
+        return self._encoder.encode(histories, seen)
+
+    def rows(self, item_ids: Collection[str]) -> Array:
+        """The numbers (int32) of those of the items that the model knows."""
+        return self._encoder.rows(item_ids)
+
+    def answers(self, queries: CSR, seen: CSR, n: int, filtered: Array) -> list[list[Scored]]:
+        """The answer for encoded users, without the items of the numbers in `filtered` (int32)."""
         answers = []
-        ranked = self._ranked(queries, known, n, self._encoder.rows(unavailable))
+        ranked = self._ranked(queries, seen, n, filtered)
         for row, (items, scores, hybrid) in enumerate(ranked):
             cells = slice(queries.indptr[row], queries.indptr[row + 1])
             answers.append(self._explained(items, scores, hybrid, queries.indices[cells], queries.data[cells]))

@@ -24,6 +24,7 @@ FIRST_READ_SECONDS = 20.0
 """How long a request waits for a catalogue that is read for the first time; a million items take longer."""
 STALE_SECONDS = 30.0
 """Age from which answers of columns that could not follow the feed are degraded."""
+AttributeTypes = Mapping[str, AttributeType]
 _GROUP = 5_000
 """Changed items that are read from the documents at once."""
 
@@ -33,7 +34,7 @@ class _Read:
     """Columns as they were read, and the position in the feed from which they are to be followed."""
 
     columns: Columns
-    types: Mapping[str, AttributeType]
+    types: AttributeTypes
     position: str
 
 
@@ -59,7 +60,7 @@ class CatalogueCache:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="read-catalogue")
         self._follower: Thread | None = None
 
-    def columns(self, scope: Scope, types: Mapping[str, AttributeType]) -> Columns:
+    def columns(self, scope: Scope, types: AttributeTypes) -> Columns:
         """The columns of a scope, whose attributes in `types` have these types.
 
         Raises EngineUnavailable where the catalogue is not read yet and cannot be, or takes too long.
@@ -95,14 +96,14 @@ class CatalogueCache:
                 self._follower.start()
             return slot
 
-    def _begin(self, scope: Scope, slot: _Slot, types: Mapping[str, AttributeType]) -> "Future[_Read]":
+    def _begin(self, scope: Scope, slot: _Slot, types: AttributeTypes) -> "Future[_Read]":
         """The read that is under way, or a new one."""
         with slot.lock:
             if slot.reading is None or slot.reading.done():
                 slot.reading = self._pool.submit(self._read, scope, slot, dict(types))
             return slot.reading
 
-    def _read(self, scope: Scope, slot: _Slot, types: Mapping[str, AttributeType]) -> _Read:
+    def _read(self, scope: Scope, slot: _Slot, types: AttributeTypes) -> _Read:
         started = time.monotonic()
         # The position first: what is written while the documents are read is read again.
         position = self._feed.position(scope)

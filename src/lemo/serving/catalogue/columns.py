@@ -11,7 +11,7 @@ from lemo.domain.item import Item
 from lemo.domain.scenario import AttributeType
 from lemo.domain.time import milliseconds
 from lemo.serving.catalogue.schema import FIELDS, Schema, attribute_of
-from lemo.serving.catalogue.values import Labels, Numbers, Texts, Truths, Value
+from lemo.serving.catalogue.values import Labels, Numbers, Texts, Truths, Value, of_row
 
 Array = np.ndarray[Any, Any]
 
@@ -145,6 +145,12 @@ class ListColumn:
             sizes[row] = len(codes)
         return sizes
 
+    def of(self, row: int) -> list[str]:
+        """The texts of a row."""
+        if row in self._changed:
+            return [self._words[code] for code in self._changed[row]]
+        return [self._words[code] for code in self._codes[self._rows == row].tolist()]
+
     def having(self, word: str) -> Array:
         """bool (rows,): which rows have the text."""
         found = np.zeros(self._count, dtype=bool)
@@ -191,6 +197,10 @@ class Columns:
         """bool (rows,): items that are active and not deleted."""
         return self._live[: len(self)]
 
+    def row(self, item_id: str) -> int:
+        """The row of an id, -1 for one that the catalogue does not hold."""
+        return self._rows.get(item_id, -1)
+
     def rows(self, item_ids: Iterable[str]) -> Array:
         """int64: the row of each id, -1 for one that the catalogue does not hold."""
         return np.fromiter((self._rows.get(item_id, -1) for item_id in item_ids), dtype=np.int64)
@@ -202,6 +212,14 @@ class Columns:
             raise KeyError(".".join(names))
         name, is_attribute = resolved
         return (self._attributes if is_attribute else self._fields)[name].value(len(self))
+
+    def current(self, item_id: str) -> dict[str, Value]:
+        """The values of one item by name; empty for one that the catalogue does not hold."""
+        row = self.row(item_id)
+        if row < 0:
+            return {}
+        with self.lock:
+            return {name: of_row(self.value(name.split(".", 1)), row) for name in self.schema.names}
 
     def update(self, items: Sequence[Item]) -> None:
         """Takes in items as they are now; an attribute of a new name gets the type of its first values."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from lemo.domain.scenario import AttributeType
 from lemo.domain.time import Timestamp, milliseconds
@@ -65,6 +65,28 @@ class Schema:
         if not before and name in FIELDS:
             return name, False
         return (name, True) if name in self.attributes else None
+
+
+class AttributeOverview(BaseModel):
+    """One field or attribute that filters may name."""
+
+    name: str
+    type: AttributeType
+    values: int | None = None
+    """Values that were read; null for the fields that every item has."""
+    unfit: int = 0
+    """Values that do not fit the type, which filters take as missing."""
+    examples: list[str] = []
+    """Some of them."""
+
+
+def overview(schema: Schema) -> list[AttributeOverview]:
+    """What filters may name, fields first."""
+    fields = [AttributeOverview(name=name, type=kind) for name, kind in FIELDS.items()]
+    return fields + [
+        AttributeOverview(name=name, type=each.type, values=each.values, unfit=each.unfit, examples=each.examples)
+        for name, each in sorted(schema.attributes.items())
+    ]
 
 
 def attribute_of(values: Iterable[Any], fixed: AttributeType | None = None) -> Attribute:

@@ -61,6 +61,9 @@ class LabelCells(Protocol):
     def having(self, word: str) -> Array:
         """bool (items,): whether the item has this text."""
 
+    def of(self, row: int) -> Sequence[str]:
+        """The texts of one item."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
@@ -109,7 +112,7 @@ def constant(value: Any) -> Value:
         return Numbers(np.array(float(milliseconds(value))), "timestamp")
     if isinstance(value, list | tuple):
         return Listed(tuple(constant(each) for each in value))
-    raise TypeError(f"a {type(value).__name__} has no place in a filter")
+    raise TypeError("an object has no place in a filter: variables are numbers, texts, true, false or lists")
 
 
 def known(value: Value) -> Array:
@@ -127,3 +130,18 @@ def known(value: Value) -> Array:
             return np.array(False)
         case _:
             return np.array(True)
+
+
+def of_row(value: Value, row: int) -> Value:
+    """The value of one item, as one for all."""
+    match value:
+        case Numbers():
+            return Numbers(value.values[row], value.kind)
+        case Texts():
+            return Texts(value.codes[row], value.words)
+        case Truths():
+            return Truths(value.true[row], value.known[row])
+        case Labels():
+            return constant(list(value.cells.of(row)))
+        case _:
+            return value

@@ -1,0 +1,110 @@
+"""Requests for recommendations: for whom, which items, in which order, and what of each item."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from lemo.domain.item import Id, Item
+
+MOST_ITEMS = 200
+"""Items of one answer, and of a session."""
+RESERVED = frozenset({"item_id", "score", "source", "because", "reason"})
+"""What an answer says of each item by itself."""
+
+FilterText = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+
+
+class SessionItem(BaseModel):
+    """One item of a session, with what was done with it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: Id
+    action: str | None = None
+    """None: the weakest action that speaks for an item, such as a view."""
+
+
+class Boost(BaseModel):
+    """Lifts items that match a filter, or lowers them by a negative weight."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    filter: FilterText
+    weight: Annotated[float, Field(ge=-100, le=100)]
+    """Added to the score, which is counted in standard deviations of the candidates' scores."""
+
+
+class Pin(BaseModel):
+    """Puts an item at a position, whoever asks; an item that may not be shown stays out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: Id
+    position: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+
+
+class Choice(BaseModel):
+    """Which items are answered, in which order, and what of each."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    n: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
+    filter: FilterText | None = None
+    """CEL: only items that match are answered."""
+    variables: Annotated[dict[str, Any], Field(max_length=50)] = {}
+    """What filters call `request.NAME` or `user.NAME`."""
+    exclude: Annotated[list[Id], Field(max_length=1_000)] = []
+    boost: Annotated[list[Boost], Field(max_length=20)] = []
+    pin: Annotated[list[Pin], Field(max_length=MOST_ITEMS)] = []
+    fields: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=50)] = []
+    """Fields and attributes of each item that the answer shall hold."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Choice":
+        for name in self.fields:
+            if name in RESERVED and name != "item_id":
+                raise ValueError(f"fields: {name} is what the answer says of each item by itself")
+        positions = [pin.position for pin in self.pin]
+        if len(set(positions)) < len(positions) or len({pin.item_id for pin in self.pin}) < len(self.pin):
+            raise ValueError("pin: names a position or an item twice")
+        return self
+
+    @property
+    def filters(self) -> list[str]:
+        """Every filter that must be evaluated."""
+        return [*([self.filter] if self.filter else []), *(boost.filter for boost in self.boost)]
+
+
+class RecommendationRequest(Choice):
+    """Recommendations for a user, or for the items of a session."""
+
+    user_id: Id | None = None
+    session: Annotated[list[Id | SessionItem], Field(max_length=MOST_ITEMS)] = []
+    """Items just seen, oldest first: alone, or after the history of the user."""
+    repeat: bool = False
+    """Whether items that the user has seen may be answered."""
+
+    @model_validator(mode="after")
+    def _check_asker(self) -> "RecommendationRequest":
+        if self.user_id is None and not self.session:
+            raise ValueError("needs user_id, or session with the items just seen")
+        return self
+
+
+class SimilarRequest(Choice):
+    """Items similar to one item, or to several together."""
+
+    item_ids: Annotated[list[Id], Field(min_length=1, max_length=20)]
+
+
+def shown_fields(item: Item, names: list[str]) -> dict[str, Any]:
+    """The fields and attributes of these names that the item has."""
+    found: dict[str, Any] = {}
+    for name in names:
+        if name in Item.model_fields and name != "attributes":
+            value = item.model_dump(mode="json", include={name})[name]
+        else:
+            value = item.attributes.get(name)
+        if value is not None:
+            found[name] = value
+    return found

@@ -1,0 +1,105 @@
+"""Answers to requests with wishes of their own: filters, boosts, pins, sessions, fields."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from uuid import uuid4
+
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.item import Item
+from lemo.domain.recommendation import ChosenAnswer, ChosenItem
+from lemo.domain.request import Choice, RecommendationRequest, SimilarRequest, shown_fields
+from lemo.domain.scope import Scope
+from lemo.recommenders.scored import Scored
+from lemo.serving.assembly import reason
+from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
+from lemo.serving.catalogue.columns import Columns
+from lemo.serving.matching import Matchings
+from lemo.serving.model_cache import ModelCache
+from lemo.serving.pipeline import Wishes, recommended, similar_to, together
+from lemo.serving.user_state import NO_USER, RequestRedis
+from lemo.stores.connect import Stores
+from lemo.stores.redis.item_feed import ItemFeed
+
+
+class Choices:
+    """Answers requests with wishes, by the same models as `RecommendationService`. Safe for threads."""
+
+    def __init__(self, stores: Stores, models: ModelCache, redis: RequestRedis) -> None:
+        self._stores = stores
+        self._cache = models
+        self._redis = redis
+        self._matchings = Matchings()
+
+    @cached_property
+    def _catalogue(self) -> CatalogueCache:
+        # Only requests with filters need the document store.
+        return CatalogueCache(self._stores.items, ItemFeed(self._redis.redis, self._stores.keys))
+
+    def columns(self, scope: Scope, types: AttributeTypes) -> Columns:
+        """The columns of the scope's catalogue; raises EngineUnavailable where they cannot be read."""
+        return self._catalogue.columns(scope, types)
+
+    def recommend(self, scope: Scope, request: RecommendationRequest, types: AttributeTypes) -> ChosenAnswer:
+        """The n best items by the wishes of a request; `types` are those that the scenario has settled.
+
+        Raises InvalidInput for a filter that does not fit, and EngineUnavailable where the catalogue cannot be read.
+        """
+        state = self._cache.state(scope)
+        wishes = self._wishes(scope, request, types)
+        user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
+        items = recommended(request, user, state, wishes, user.current(state.mapped.model_version))
+        degraded = user.history is None or state.mapped.model is None
+        degraded = degraded or self._cache.is_stale(state, "model", "newest items")
+        return self._chosen(scope, request, items, state.mapped.model_version, degraded)
+
+    def similar(self, scope: Scope, request: SimilarRequest, types: AttributeTypes) -> ChosenAnswer:
+        """The n items most similar to some items together, by the wishes of a request; raises as `recommend`."""
+        state = self._cache.state(scope)
+        wishes = self._wishes(scope, request, types, request.item_ids[0])
+        similar = state.mapped.similar
+        near = [similar.of(item_id, len(similar.item_ids)) for item_id in request.item_ids] if similar else []
+        items = similar_to(request, request.item_ids, together(near), state, wishes)
+        degraded = similar is None or self._cache.is_stale(state, "similar items", "newest items")
+        return self._chosen(scope, request, items, state.mapped.similar_version, degraded)
+
+    def _wishes(self, scope: Scope, choice: Choice, types: AttributeTypes, current_id: str = "") -> Wishes:
+        if not choice.filters:
+            return Wishes()
+        columns = self._catalogue.columns(scope, types)
+        current = (
+            columns.current(current_id) if current_id and any("current." in text for text in choice.filters) else None
+        )
+        return Wishes.of(choice, lambda text: self._matchings.of(scope, text, columns, choice.variables, current))
+
+    def _chosen(
+        self, scope: Scope, choice: Choice, items: Sequence[Scored], version: str | None, degraded: bool
+    ) -> ChosenAnswer:
+        found: dict[str, Item] = {}
+        if choice.fields:
+            try:
+                found = self._stores.items.get_many(scope, [each.item_id for each in items])
+            except EngineUnavailable:
+                degraded = True
+        if choice.filters:
+            degraded = degraded or self._catalogue.is_stale(scope)
+        return ChosenAnswer(
+            request_id=uuid4().hex,
+            model_version=version,
+            degraded=degraded,
+            items=[
+                ChosenItem(
+                    item_id=each.item_id,
+                    score=each.score,
+                    source=each.kind,
+                    because=[each.because] if each.because is not None else [],
+                    reason=reason(each),
+                    **(shown_fields(found[each.item_id], choice.fields) if each.item_id in found else {}),
+                )
+                for each in items
+            ],
+        )
+
+    def close(self) -> None:
+        """Stops following the catalogue."""
+        if "_catalogue" in self.__dict__:
+            self._catalogue.close()

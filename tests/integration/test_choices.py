@@ -1,0 +1,167 @@
+"""Requests with wishes over HTTP: filters, boosts, pins, sessions, fields; and how soon a changed item counts."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from lemo.domain.item import Item
+from lemo.domain.scope import Scope
+from lemo.recommenders.similar_items import similar_items
+from lemo.stores.connect import Stores
+from sites import ITEMS, add_scenario, model_of, publish_model, running_api, settings_of, touch, wait_for
+
+
+class Shop:
+    """A scenario with a model, a catalogue and an API."""
+
+    def __init__(self, stores: Stores, scope: Scope, http: httpx.Client) -> None:
+        self.stores, self.scope, self.http = stores, scope, http
+
+    def write(self, *items: Item) -> None:
+        """What the consumer does with items."""
+        now = [time.time_ns() // 1_000_000] * len(items)
+        done = self.stores.items.upsert(self.scope, items, now)
+        self.stores.availability.add(self.scope, done.items, done.arrived_ms)
+        self.stores.item_feed.add(self.scope, [item.item_id for item in done.items])
+
+    def ask(self, what: str = "recommendations", status: int = 200, **body: Any) -> Any:
+        response = self.http.post(f"/v1/scenarios/{self.scope.scenario_id}/{what}", json=body)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    def ids(self, what: str = "recommendations", **body: Any) -> list[str]:
+        return [item["item_id"] for item in self.ask(what, **body)["items"]]
+
+
+def item(number: int, **values: Any) -> Item:
+    attributes: dict[str, Any] = {"price": number, "brand": "even" if number % 2 == 0 else "odd", "in_stock": True}
+    named = {"title": f"Item {number}", "categories": ["last"] if number >= len(ITEMS) - 2 else []}
+    return Item.model_validate({"item_id": ITEMS[number], **named, **attributes, **values})
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Shop]:
+    stores = Stores(settings_of(tmp_path_factory.mktemp("shop"), redis_url))
+    scope, key = add_scenario(stores)
+    publish_model(stores, scope, "1", model_of())
+    with running_api(stores) as address, httpx.Client(base_url=address, timeout=30) as http:
+        http.headers["Authorization"] = f"Bearer {key}"
+        site = Shop(stores, scope, http)
+        site.write(*(item(number) for number in range(len(ITEMS))))
+        yield site
+
+
+def test_only_what_matches_is_answered_and_as_many_as_match(shop: Shop) -> None:
+    touch(shop.stores, shop.scope, "u", ITEMS[0])
+    plain = shop.ids(user_id="u", n=5)
+    assert plain[:3] == ITEMS[1:4], "what follows item 0, as the model has it"
+    assert shop.ids(user_id="u", n=5, filter='item.brand == "even"')[0] == ITEMS[2]
+    cheap = shop.ids(user_id="u", n=50, filter="item.price < request.most", variables={"most": 6})
+    assert sorted(cheap) == sorted(ITEMS[1:6]), "all that match, but for the one that was seen"
+    assert set(shop.ids(user_id="u", filter='"last" in item.categories')) == set(ITEMS[-2:])
+    assert shop.ids(user_id="u", filter="item.price > 1000") == []
+
+
+def test_items_that_no_model_knows_fill_up_a_filtered_answer(shop: Shop) -> None:
+    shop.write(Item(item_id="unheard-of", attributes={"brand": "rare", "price": 3.5}))
+    wait_for(lambda: shop.ids(user_id="u", filter='item.brand == "rare"') == ["unheard-of"])
+    (found,) = shop.ask(user_id="u", filter='item.brand == "rare"', fields=["brand", "price", "title"])["items"]
+    expected = {"item_id": "unheard-of", "score": 0.0, "source": "other", "because": []}
+    assert found == expected | {"reason": "from the catalogue", "brand": "rare", "price": 3.5, "title": ""}
+
+
+def test_a_changed_item_counts_within_a_second(shop: Shop) -> None:
+    wanted: dict[str, Any] = {"user_id": "new", "n": 50, "filter": "item.in_stock && item.price < 3"}
+    assert set(shop.ids(**wanted)) == set(ITEMS[:3])
+    shop.write(item(1, in_stock=False), item(2, is_active=False), item(5, price=0.5))
+    wait_for(lambda: set(shop.ids(**wanted)) == {ITEMS[0], ITEMS[5]}, seconds=1)
+    shop.write(*map(item, (1, 2, 5)))
+    shop.write(item(2, is_active=True))
+    wait_for(lambda: set(shop.ids(**wanted)) == set(ITEMS[:3]))
+
+
+def test_a_lost_feed_is_made_up_for_from_the_documents(shop: Shop) -> None:
+    wanted: dict[str, Any] = {"user_id": "new", "n": 50, "filter": "item.price == 7777"}
+    assert shop.ids(**wanted) == []
+    shop.write(item(4, price=7777))
+    shop.stores.redis.delete(shop.stores.keys("item-feed", shop.scope.tenant_id, shop.scope.scenario_id))
+    wait_for(lambda: shop.ids(**wanted) == [ITEMS[4]])
+    shop.write(item(4), item(6, price=7777))
+    wait_for(lambda: shop.ids(**wanted) == [ITEMS[6]])
+    shop.write(item(6))
+
+
+def test_a_session_stands_for_a_user_and_adds_to_one(shop: Shop) -> None:
+    assert shop.ids(session=[ITEMS[9]], n=3) == ITEMS[10:13]
+    assert ITEMS[9] not in shop.ids(session=[{"item_id": ITEMS[9], "action": "view"}], n=50)
+    touch(shop.stores, shop.scope, "both", ITEMS[0])
+    answer = shop.ask(user_id="both", session=[ITEMS[9]], n=6)
+    assert {ITEMS[1], ITEMS[10]} <= {each["item_id"] for each in answer["items"]}
+    assert {because for each in answer["items"] for because in each["because"]} == {ITEMS[0], ITEMS[9]}
+    assert {each["source"] for each in answer["items"]} == {"similar"}
+
+
+def test_boosts_pins_exclusions_and_repeats(shop: Shop) -> None:
+    touch(shop.stores, shop.scope, "w", ITEMS[0])
+    boost = [{"filter": "item.price == 15", "weight": 50}]
+    assert shop.ids(user_id="w", n=3, boost=boost) == [ITEMS[15], ITEMS[1], ITEMS[2]]
+    assert ITEMS[1] not in shop.ids(user_id="w", n=3, boost=[{"filter": "item.price == 1", "weight": -50}])
+    answer = shop.ask(user_id="w", n=3, pin=[{"item_id": ITEMS[17], "position": 2}])["items"]
+    assert [each["item_id"] for each in answer] == [ITEMS[1], ITEMS[17], ITEMS[2]]
+    assert (answer[1]["source"], answer[1]["reason"]) == ("pinned", "chosen for you")
+    shop.write(item(17, is_active=False))
+    pin = [{"item_id": ITEMS[17], "position": 1}]
+    wait_for(lambda: ITEMS[17] not in shop.ids(user_id="w", n=3, pin=pin))
+    shop.write(item(17, is_active=True))
+    assert shop.ids(user_id="w", n=2, exclude=[ITEMS[1]]) == ITEMS[2:4]
+    assert ITEMS[0] not in shop.ids(user_id="w", n=50)
+    assert ITEMS[0] in shop.ids(user_id="w", n=50, repeat=True)
+
+
+def test_similar_items_of_several_and_what_the_current_one_costs(shop: Shop) -> None:
+    rows = [[1, 2, 3], [2, 3, 4]] + [[-1] * 3] * (len(ITEMS) - 2)
+    near = np.array(rows, dtype=np.int32), np.where(np.array(rows) >= 0, [0.9, 0.6, 0.3], 0).astype(np.float32)
+    arrays, manifest = similar_items(ITEMS, near, None, 3).to_arrays()
+    shop.stores.snapshots.publish(shop.scope, "similar", "1", arrays, manifest)
+    shop.stores.snapshots.point(shop.scope, "similar", "1", time.time_ns())
+    wait_for(lambda: shop.ids("similar", item_ids=[ITEMS[0]]) == ITEMS[1:4])
+    assert shop.ids("similar", item_ids=ITEMS[:2]) == [ITEMS[2], ITEMS[3], ITEMS[4]], "by the sum of both"
+    assert shop.ids("similar", item_ids=[ITEMS[1]], filter="item.price <= current.price + 2") == ITEMS[2:4]
+    assert shop.ids("similar", item_ids=["unknown"]) == []
+
+
+def test_what_is_wrong_is_told(shop: Shop) -> None:
+    def told(what: str = "recommendations", **body: Any) -> str:
+        return str(shop.ask(what, status=422, **body)["detail"])
+
+    assert "Did you mean price?" in told(user_id="u", filter="item.prise < 3")
+    assert "user_id, or session" in told(n=3)
+    assert "Did you mean filter" in told(user_id="u", filtr="x")
+    assert 'needs "variables"' in told(user_id="u", filter="item.price < request.most")
+    assert "variables are numbers, texts" in told(
+        user_id="u", filter="item.price < request.a", variables={"a": {"b": 1}}
+    )
+    assert "current item only where similar" in told(user_id="u", filter="item.price < current.price")
+    assert "twice" in told(user_id="u", pin=[{"item_id": "a", "position": 1}, {"item_id": "b", "position": 1}])
+    assert "score" in told(user_id="u", fields=["score"])
+
+
+def test_attributes_have_types_that_can_be_settled(shop: Shop) -> None:
+    path = f"/v1/scenarios/{shop.scope.scenario_id}"
+    shop.ids(user_id="u", filter="true")
+
+    def types() -> dict[str, str]:
+        found = shop.http.get(f"{path}/attributes").json()
+        return {each["name"]: each["type"] for each in found["attributes"]}
+
+    assert types() == types() | {"price": "number", "brand": "text", "in_stock": "boolean", "categories": "list"}
+    changed = shop.http.patch(path, json={"attribute_types": {"price": "text"}})
+    assert changed.json()["attribute_types"] == {"price": "text"}, changed.text
+    wait_for(lambda: types()["price"] == "text")
+    assert shop.http.patch(path, json={"attribute_types": {"price": "money"}}).status_code == 422
+    shop.http.patch(path, json={"attribute_types": {"price": None}})
+    wait_for(lambda: types()["price"] == "number")
