@@ -494,7 +494,7 @@ def test_precompute_answers_anew_only_where_an_answer_may_have_changed(stores: S
     users = stores.events.active_users(world)
     assert precompute(stores, world, unattended()).detail == {"unchanged": 0}
     before = {user: stores.precomputed.read(world, user) for user in users}
-    name = stores.keys("answer", world.tenant_id, world.scenario_id, users[0])
+    name = stores.precomputed.key(world, users[0])
     stores.redis.expire(name, 60)
     done = precompute(stores, world, unattended())
     assert (done.rows_written, done.detail["unchanged"]) == (0, len(users))

@@ -171,8 +171,8 @@ def test_publication_and_expiry_hold_on_every_path_from_their_moment_on(
     ]
     stores.availability.add(scope, items, [now] * 4)
     with RecommendationService(stores, watch=False) as batch:
-        ((_, ready),) = batch.precompute(scope, ["known"])
-    stores.precomputed.write_many(scope, ready)
+        (ready,) = batch.precompute(scope, ["known"])
+    stores.precomputed.write_many(scope, ready.answers, ready.marks)
     wait_for(lambda: "item/2" in ids(served.latest(scope, 40)))
     before = every_path(served, stores, scope)
     if time.time_ns() // 1_000_000 < soon:
@@ -243,7 +243,8 @@ def test_a_model_of_another_version_is_told_once_and_the_last_answers_go_on(stor
     touch(stores, scope, "u", "item/20")
     add_new(stores, scope, "new")
     with RecommendationService(stores, watch=False) as batch:
-        ((_, ready),) = batch.precompute(scope, ["u"])
+        (computed,) = batch.precompute(scope, ["u"])
+    ready = computed.answers
     stores.precomputed.write_many(scope, ready)
     of_another_version(stores, scope, "2")
     # A process that starts now has no former model.
@@ -285,8 +286,8 @@ def test_a_batch_answers_what_requests_are_answered(
         touch(stores, scope, user, *(ITEMS[(number + step) % len(ITEMS)] for step in range(number % 7)))
     with RecommendationService(stores, watch=False) as batch:
         answers = dict(batch.recommend_many(scope, users, 12))
-        for _, ready in batch.precompute(scope, users[:400]):
-            stores.precomputed.write_many(scope, ready)
+        for ready in batch.precompute(scope, users[:400]):
+            stores.precomputed.write_many(scope, ready.answers, ready.marks)
         again = dict(batch.recommend_many(scope, users, 12))
     assert list(answers) == users
     for user in users:
@@ -303,12 +304,13 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
     publish_model(stores, scope, "1", model_of())
     touch(stores, scope, "u", "item/20")
     with RecommendationService(stores, watch=False) as batch:
-        ((_, ready),) = batch.precompute(scope, ["u"])
+        (computed,) = batch.precompute(scope, ["u"])
+    ready = computed.answers
     # Told apart from a computed answer by a score that no model gives.
-    marked = ready["u"].model_copy(
-        update={"items": [item._replace(score=1000.0 - place) for place, item in enumerate(ready["u"].items)]}
+    marked = ready["u"]._replace(
+        items=[item._replace(score=1000.0 - place) for place, item in enumerate(ready["u"].items)]
     )
-    stores.precomputed.write_many(scope, {"u": marked})
+    stores.precomputed.write_many(scope, {"u": marked}, computed.marks)
     answer = served.recommend(scope, "u", 5)
     assert answer.items[0].score == 1000.0
     assert ids(answer) == [item.item_id for item in ready["u"].items[:5]]
@@ -317,9 +319,15 @@ def test_a_precomputed_answer_serves_until_model_or_history_change(
 
     touch(stores, scope, "u", "item/2", action="click")  # as old as the other touch: late, not new
     assert served.recommend(scope, "u", 5).items[0].score < 100
-    stores.history.delete(scope, ["u"])
-    touch(stores, scope, "u", "item/20")
+    stores.precomputed.write_many(scope, {"u": marked}, computed.marks)
+    assert served.recommend(scope, "u", 5).items[0].score < 100, "it was computed before the click"
+    stores.precomputed.write_many(scope, {"u": marked})
     assert served.recommend(scope, "u", 5).items[0].score == 1000.0
+    touch(stores, scope, "u", "item/2", action="click")
+    assert served.recommend(scope, "u", 5).items[0].score == 1000.0, "the same event again changes nothing"
+    stores.seen.add_items(scope, {"u": ["item/33"]})
+    assert served.recommend(scope, "u", 5).items[0].score < 100
+    stores.precomputed.write_many(scope, {"u": marked})
     publish_model(stores, scope, "2", model_of(favourite=3))
     wait_for(lambda: served.recommend(scope, "u", 5).model_version == "2")
     assert served.recommend(scope, "u", 5).items[0].score < 100

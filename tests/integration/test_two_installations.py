@@ -77,9 +77,7 @@ def use_all(stores: Stores, item_id: str) -> None:
     item = Item(item_id=item_id, published_at=datetime(2026, 1, 1, tzinfo=UTC))
     off = Item(item_id=f"{item_id}-off", is_active=False)
     stores.availability.add(SHOP, [item, off], [1, 1])
-    stores.precomputed.write_many(
-        SHOP, {"u": PrecomputedRecommendations(version=item_id, history_version="m", cache_key="b", items=[])}
-    )
+    stores.precomputed.write_many(SHOP, {"u": PrecomputedRecommendations(version=item_id, cache_key="b", items=[])})
     stores.embedding_queue.add(SHOP, [item_id])
     publisher = stores.log.publisher()
     publisher.publish(stores.settings.kafka_event_topic, [Message(item_id.encode())])

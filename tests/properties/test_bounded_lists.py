@@ -46,8 +46,8 @@ def test_every_list_is_full_as_long_as_enough_is_left(
     put(stores, scope, off)
     touch(stores, scope, "u", *sorted(seen))
     with RecommendationService(stores, watch=False) as served:
-        for _, made in served.precompute(scope, ["u", "stranger"]):
-            stores.precomputed.write_many(scope, made)
+        for made in served.precompute(scope, ["u", "stranger"]):
+            stores.precomputed.write_many(scope, made.answers, made.marks)
     put(stores, scope, off | later)  # after the answers were made
     shown = set(ITEMS) - off - later
     with RecommendationService(stores, watch=False) as served:

@@ -24,11 +24,11 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     done = written = 0
     report.stage("recommending", len(users))
     with RecommendationService(stores, watch=False) as service:
-        for count, answers in service.precompute(scope, users, renew=not report.full):
+        for batch in service.precompute(scope, users, renew=not report.full):
             report.check()
-            written += stores.precomputed.write_many(scope, answers)
-            done += count
-            report.advance(count)
+            written += stores.precomputed.write_many(scope, batch.answers, batch.marks)
+            done += batch.users
+            report.advance(batch.users)
     if stores.snapshots.current(scope, KIND) is None:
         return idle("There is no model yet. Train one: `lemo jobs run train-model-daily --scenario NAME`.", len(users))
     if not written:

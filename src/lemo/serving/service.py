@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from types import TracebackType
+from typing import NamedTuple
 
 from lemo import __version__
 from lemo.domain.errors import EngineUnavailable, Outdated
@@ -21,14 +22,24 @@ from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, UserState, read_users
 from lemo.stores.connect import Stores
 from lemo.stores.redis.availability import AvailabilitySets
-from lemo.stores.redis.precomputed import PrecomputedRecommendations, history_version
+from lemo.stores.redis.precomputed import PrecomputedRecommendations
 
-PRECOMPUTED_ITEMS = 50
+PRECOMPUTED_ITEMS = 60
 """Items of a precomputed answer: more than most requests ask for, as some become unavailable."""
 _BATCH = 256
 """Users of a batch: few enough that the dense scores of a large catalogue fit into memory."""
 _THREADS = 2
 """Batches computed in parallel. Half of the work holds Python's global lock, so more threads bring nothing."""
+
+
+class Computed(NamedTuple):
+    """A batch of precomputed answers."""
+
+    users: int
+    """Users of the batch, those whose answers are still current included."""
+    answers: dict[str, PrecomputedRecommendations]
+    marks: dict[str, bytes]
+    """What the answers were computed from."""
 
 
 class RecommendationService:
@@ -73,10 +84,8 @@ class RecommendationService:
             states = read_users(stores.redis, stores.history, stores.precomputed, stores.seen, scope, batch)
             yield from zip(batch, _answers(state, states, n, (), exploration=0), strict=True)
 
-    def precompute(
-        self, scope: Scope, users: Sequence[str], renew: bool = True
-    ) -> Iterator[tuple[int, dict[str, PrecomputedRecommendations]]]:
-        """The batches of users: their number, and the answers that `PrecomputedStore.write_many` stores for them.
+    def precompute(self, scope: Scope, users: Sequence[str], renew: bool = True) -> Iterator[Computed]:
+        """The batches of users, with the answers that `PrecomputedStore.write_many` stores for them.
 
         With `renew`, the stored answers that are still current are kept longer and not computed again. Yields nothing
         without a model. The next batches are computed while the caller handles one.
@@ -89,23 +98,17 @@ class RecommendationService:
         gone = state.availability.gone()
         cache_key = _cache_key(gone)
 
-        def compute(batch: Sequence[str]) -> tuple[int, dict[str, PrecomputedRecommendations]]:
-            histories = dict(zip(batch, self._stores.history.read_many(scope, batch), strict=True))
-            seen = dict(zip(batch, self._stores.seen.read_many(scope, batch), strict=True))
-            history_versions = {user: history_version(history, len(seen[user])) for user, history in histories.items()}
-            renewed = self._stores.precomputed.renew(scope, version, cache_key, history_versions) if renew else set()
+        def compute(batch: Sequence[str]) -> Computed:
+            renewed = self._stores.precomputed.renew(scope, version, cache_key, batch) if renew else set()
             pending = [user for user in batch if user not in renewed]
-            scored = model.recommend(
-                [histories[user] for user in pending], PRECOMPUTED_ITEMS, gone, [seen[user] for user in pending]
-            )
-            # Values computed here need no validation.
-            build = PrecomputedRecommendations.model_construct
-            return len(batch), {
-                user: build(version=version, history_version=history_versions[user], cache_key=cache_key, items=items)
-                for user, items in zip(pending, scored, strict=True)
-            }
+            # The marks first: what changes while this computes outdates what it computes.
+            marks = self._stores.precomputed.marks(scope, pending)
+            histories = self._stores.history.read_many(scope, pending)
+            scored = model.recommend(histories, PRECOMPUTED_ITEMS, gone, self._stores.seen.read_many(scope, pending))
+            answers = (PrecomputedRecommendations(version, cache_key, items) for items in scored)
+            return Computed(len(batch), dict(zip(pending, answers, strict=True)), marks)
 
-        under_way: deque[Future[tuple[int, dict[str, PrecomputedRecommendations]]]] = deque()
+        under_way: deque[Future[Computed]] = deque()
         with ThreadPoolExecutor(_THREADS) as pool:
             for batch in _batches(users):
                 under_way.append(pool.submit(compute, batch))

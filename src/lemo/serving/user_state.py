@@ -17,7 +17,6 @@ from lemo.stores.redis.history import History
 from lemo.stores.redis.precomputed import (
     PrecomputedRecommendations,
     PrecomputedStore,
-    history_version,
     parse_precomputed,
 )
 from lemo.stores.redis.seen_items import SeenItems
@@ -37,9 +36,7 @@ class UserState:
     def current(self, version: str | None) -> list[Scored] | None:
         """The precomputed items, if this model computed them from this history."""
         stored = self.precomputed
-        if stored is None or self.history is None or stored.version != version:
-            return None
-        return stored.items if stored.history_version == history_version(self.history, len(self.seen)) else None
+        return stored.items if stored is not None and stored.current and stored.version == version else None
 
 
 UNKNOWN_USER = UserState(None, None)

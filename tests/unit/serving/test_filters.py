@@ -118,6 +118,8 @@ def test_types_are_those_of_most_values_and_others_are_counted() -> None:
     assert (columns.schema.attributes["code"].type, price.type) == ("text", "number")
     assert (price.values, price.unfit, price.examples) == (5, 2, ["'free'", "True"])
     assert chosen(columns, "has(item.price)") == "012"
+    zeros = columns_of([Item(item_id=text, attributes={"price": text}) for text in ("0", "0.5", "-0.5", "7")])
+    assert chosen(zeros, "item.price < 1") == "00.5-0.5"
     fixed = columns_of(items, fixed={"price": "text", "seen_at": "timestamp"})
     assert chosen(fixed, 'item.price == "free" || item.price == "2.5"') == "13"
 

@@ -1,6 +1,7 @@
 """The schema of a scenario's items: the type of each field and attribute that a filter may name."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ FIELDS: Mapping[str, AttributeType] = {
 """The fields of an item that a filter may name; an attribute of the same name is `item.attributes.NAME`."""
 EXAMPLES = 3
 """Values that do not fit, of which a schema tells."""
+_CODE = re.compile(r"\s*-?0\d")
 _TIMES: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 
 
@@ -111,7 +113,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     if isinstance(value, str):
-        return "numeric" if _number(value) is not None and not value.strip().lstrip("-").startswith("0") else "text"
+        return "numeric" if _number(value) is not None and not _CODE.match(value) else "text"
     return "list" if isinstance(value, list) else "object"
 
 

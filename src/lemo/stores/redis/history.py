@@ -11,6 +11,7 @@ from lemo.domain.event_columns import EventColumns
 from lemo.domain.interaction import Interaction
 from lemo.domain.scope import Scope
 from lemo.stores.redis.client import Keys, translate_errors
+from lemo.stores.redis.precomputed import KIND, MARK
 
 _SEPARATOR = "\x1f"
 _Scored = list[int | str]
@@ -22,17 +23,19 @@ _SCRIPTS = 40
 
 # One script for many users: as three commands for each of them, history took half of the consumer's time. What it
 # writes comes as one JSON text: the client takes longer over thousands of arguments than Redis takes to read that.
-# KEYS: users; ARGV: length, seconds, and for each user, in order, score and member in turns. The expiry is put off once
-# an hour, not with each write: Redis keeps a log of its changes.
-_ADD = """
+# KEYS: users' histories, then their precomputed recommendations; ARGV: length, seconds, and for each user, in order,
+# score and member in turns. The expiry is put off once an hour, not with each write: Redis keeps a log of its changes.
+_ADD = f"""{MARK}
 local length, seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
-for at, scored in ipairs(cjson.decode(ARGV[3])) do
-  local key, added = KEYS[at], 0
+local users = cjson.decode(ARGV[3])
+for at, scored in ipairs(users) do
+  local key, changed = KEYS[at], 0
   for first = 1, #scored, 2000 do
-    added = added + redis.call('ZADD', key, 'GT', unpack(scored, first, math.min(first + 1999, #scored)))
+    changed = changed + redis.call('ZADD', key, 'GT', 'CH', unpack(scored, first, math.min(first + 1999, #scored)))
   end
-  if added > 0 then
+  if changed > 0 then
     redis.call('ZREMRANGEBYRANK', key, 0, -length - 1)
+    mark(KEYS[#users + at])
   end
   if redis.call('TTL', key) < seconds - 3600 then
     redis.call('EXPIRE', key, seconds)
@@ -51,6 +54,7 @@ class History:
     def __init__(self, redis: Redis, length: int, days: int, keys: Keys | None = None) -> None:
         self._redis = redis
         self._prefix = (keys or Keys())("history", "")
+        self._recommended = (keys or Keys())(KIND, "")
         self._length = length
         self._seconds = days * 86_400
         self._add: Any = redis.register_script(_ADD)
@@ -130,10 +134,11 @@ class History:
         return len(missing)
 
     def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
-        """Deletes the users' histories."""
+        """Deletes the users' histories, and what was recommended by them."""
+        names = [self.key(scope, user_id) for user_id in user_ids]
         with translate_errors():
-            if user_ids:
-                self._redis.delete(*(self.key(scope, user_id) for user_id in user_ids))
+            if names:
+                self._redis.delete(*names, *(self._recommended + name.removeprefix(self._prefix) for name in names))
 
     def _write(self, by_user: Mapping[str, _Scored]) -> None:
         keys = list(by_user)
@@ -143,7 +148,8 @@ class History:
                     for start in range(first, min(first + _PIPELINE * _SCRIPTS, len(keys)), _PIPELINE):
                         chunk = keys[start : start + _PIPELINE]
                         scored = orjson.dumps([by_user[user_key] for user_key in chunk])
-                        self._add(keys=chunk, args=[self._length, self._seconds, scored], client=pipeline)
+                        outdated = [self._recommended + name.removeprefix(self._prefix) for name in chunk]
+                        self._add(keys=[*chunk, *outdated], args=[self._length, self._seconds, scored], client=pipeline)
                     pipeline.execute()
 
 

@@ -38,7 +38,10 @@ KEY_PATTERNS = (
     ),
     KeyPattern(0, "seen-basis:*", "the rules by which those were last compared with the events", "the same"),
     KeyPattern(
-        0, "answer:*", "precomputed recommendations", "`precompute-recommendations-4hours`; requests compute them"
+        0,
+        "recommended:*",
+        "precomputed recommendations, and when what they depend on changed",
+        "`precompute-recommendations-4hours`; requests compute them",
     ),
     KeyPattern(0, "item-feed:*", "which items changed last", "the API reads the catalogue from the documents anew"),
     KeyPattern(0, "embed:*", "items that wait for their vector", "all items are queued again with the availability"),

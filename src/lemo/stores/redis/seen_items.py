@@ -9,15 +9,22 @@ from redis import Redis
 from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
 from lemo.stores.redis.client import Keys, translate_errors
+from lemo.stores.redis.precomputed import KIND, MARK
 
 _PIPELINE = 500
 """Users of one command, during which Redis answers nobody else."""
 
-# One script for many users, as for histories. KEYS: users; ARGV: for each user, in order, the items, as one JSON text.
-_ADD = """
-for at, items in ipairs(cjson.decode(ARGV[1])) do
+# One script for many users, as for histories. KEYS: users' sets, then their precomputed recommendations; ARGV: SADD or
+# SREM, and for each user, in order, the items, as one JSON text.
+_CHANGE = f"""{MARK}
+local users = cjson.decode(ARGV[2])
+for at, items in ipairs(users) do
+  local changed = 0
   for first = 1, #items, 2000 do
-    redis.call('SADD', KEYS[at], unpack(items, first, math.min(first + 1999, #items)))
+    changed = changed + redis.call(ARGV[1], KEYS[at], unpack(items, first, math.min(first + 1999, #items)))
+  end
+  if changed > 0 then
+    mark(KEYS[#users + at])
   end
 end
 """
@@ -35,7 +42,8 @@ class SeenItems:
         self._redis = redis
         self._keys = keys or Keys()
         self._prefix = self._keys("seen", "")
-        self._add: Any = redis.register_script(_ADD)
+        self._recommended = self._keys(KIND, "")
+        self._change: Any = redis.register_script(_CHANGE)
 
     def key(self, scope: Scope, user_id: str) -> str:
         """The key of a user's set."""
@@ -57,18 +65,15 @@ class SeenItems:
             events.tenant_id, events.scenario_id, events.user_id, events.item_id, strict=True
         ):
             by_user.setdefault(f"{self._prefix}{tenant_id}:{scenario_id}:{user_id}", set()).add(item_id)
-        self._write(by_user)
+        self._write("SADD", by_user)
 
     def add_items(self, scope: Scope, items: Mapping[str, Iterable[str]]) -> None:
         """Adds items to the sets of users."""
-        self._write({self.key(scope, user_id): theirs for user_id, theirs in items.items()})
+        self._write("SADD", {self.key(scope, user_id): theirs for user_id, theirs in items.items()})
 
     def remove_items(self, scope: Scope, items: Mapping[str, Iterable[str]]) -> None:
         """Takes items out of the sets of users."""
-        with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            for user_id, theirs in items.items():
-                pipeline.srem(self.key(scope, user_id), *theirs)
-            pipeline.execute()
+        self._write("SREM", {self.key(scope, user_id): theirs for user_id, theirs in items.items()})
 
     def read_many(self, scope: Scope, user_ids: Sequence[str]) -> list[frozenset[str]]:
         """The items of each user, in one round trip."""
@@ -112,11 +117,12 @@ class SeenItems:
     def _basis_key(self, scope: Scope) -> str:
         return self._keys("seen-basis", scope.tenant_id, scope.scenario_id)
 
-    def _write(self, by_user: Mapping[str, Iterable[str]]) -> None:
+    def _write(self, command: str, by_user: Mapping[str, Iterable[str]]) -> None:
         keys = list(by_user)
         with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for start in range(0, len(keys), _PIPELINE):
                 chunk = keys[start : start + _PIPELINE]
                 items = orjson.dumps([sorted(by_user[user_key]) for user_key in chunk])
-                self._add(keys=chunk, args=[items], client=pipeline)
+                outdated = [self._recommended + name.removeprefix(self._prefix) for name in chunk]
+                self._change(keys=[*chunk, *outdated], args=[command, items], client=pipeline)
             pipeline.execute()
