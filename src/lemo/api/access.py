@@ -26,12 +26,17 @@ class Access:
         """The tenant that the key belongs to; raises WrongCredential, or EngineUnavailable when that is unknown."""
         if not key:
             raise WrongCredential("This needs a key.", "Send the header `Authorization: Bearer KEY`.")
-        # The key itself is not kept, so that no memory dump shows it.
-        digest = hashlib.sha256(key.encode(errors="surrogateescape")).digest()
-        tenant = self._keys.get(digest, lambda: self._stores.tenants.tenant_of(key))
+        tenant = self._keys.get(_digest(key), lambda: self._stores.tenants.tenant_of(key))
         if tenant is None:
             raise WrongCredential("This key is not known.", "Check it, or have an administrator make a new one.")
         return tenant
+
+    def known(self, key: str, scenario_id: str) -> tuple[Scope, Scenario] | None:
+        """The scenario that the key may ask, where both were looked up a moment ago; None says nothing."""
+        tenant = self._keys.known(_digest(key))
+        scope = None if tenant is None else Scope(tenant, scenario_id)
+        scenario = None if scope is None else self._scenarios.known(scope)
+        return None if scope is None or scenario is None else (scope, scenario)
 
     def scenario(self, tenant_id: str, scenario_id: str) -> Scenario:
         """The tenant's scenario; raises NotFound for one that it does not have, and EngineUnavailable."""
@@ -42,3 +47,8 @@ class Access:
         if found is None:
             raise NotFound(f"There is no scenario {scenario_id!r}.", "GET /v1/scenarios lists those there are.")
         return found
+
+
+def _digest(key: str) -> bytes:
+    # The key itself is not kept, so that no memory dump shows it.
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

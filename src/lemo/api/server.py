@@ -6,6 +6,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from lemo.api.hot_path import HotPath
 from lemo.deadlines import DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 
@@ -31,7 +32,7 @@ def server_of(app: FastAPI) -> uvicorn.Server:
     """The HTTP server of the application."""
     return uvicorn.Server(
         uvicorn.Config(
-            app,
+            HotPath(app),
             http=DeadlineProtocol,
             log_config=None,
             # Its lines would hold the ids of users.

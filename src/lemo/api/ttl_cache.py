@@ -35,6 +35,11 @@ class TtlCache(Generic[_Key, _Value]):
         self._entries: OrderedDict[_Key, _Entry[_Value]] = OrderedDict()
         self._lock = Lock()
 
+    def known(self, key: _Key) -> _Value | None:
+        """The value of the key, if it is held and not past its time; asks nobody."""
+        entry = self._entries.get(key)
+        return entry.value if entry is not None and time.monotonic() < entry.until else None
+
     def get(self, key: _Key, ask: Callable[[], _Value | None]) -> _Value | None:
         """The value of the key, which `ask` finds; its EngineUnavailable is passed on when no value is known."""
         with self._lock:

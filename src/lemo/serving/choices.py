@@ -13,7 +13,7 @@ from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
-from lemo.serving.matching import Matchings
+from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline import Wishes, recommended, similar_to, together
 from lemo.serving.user_state import NO_USER, RequestRedis
@@ -38,6 +38,15 @@ class Choices:
     def columns(self, scope: Scope, types: AttributeTypes) -> Columns:
         """The columns of the scope's catalogue; raises EngineUnavailable where they cannot be read."""
         return self._catalogue.columns(scope, types)
+
+    def known_matching(self, scope: Scope, request: RecommendationRequest, types: AttributeTypes) -> Matching | None:
+        """What the request's filter leaves, where that is evaluated already; never waits."""
+        if request.filter is None or "_catalogue" not in self.__dict__:
+            return None
+        columns = self._catalogue.known(scope, types)
+        if columns is None:
+            return None
+        return self._matchings.known(scope, request.filter, columns, request.variables)
 
     def recommend(self, scope: Scope, request: RecommendationRequest, types: AttributeTypes) -> ChosenAnswer:
         """The n best items by the wishes of a request; `types` are those that the scenario has settled.

@@ -62,6 +62,11 @@ class Matchings:
         self._kept: OrderedDict[tuple[Scope, str, str], tuple[Matching, bool]] = OrderedDict()
         self._lock = Lock()
 
+    def known(self, scope: Scope, text: str, columns: Columns, variables: Mapping[str, Any]) -> Matching | None:
+        """The items that match the filter, where that is evaluated for the columns as they are."""
+        kept = self._kept.get(_key(scope, text, variables))
+        return kept[0] if kept is not None and _holds(*kept, columns) else None
+
     def of(
         self,
         scope: Scope,
@@ -71,15 +76,13 @@ class Matchings:
         current: Mapping[str, Value] | None = None,
     ) -> Matching:
         """The items that match the filter; raises InvalidInput."""
-        key = scope, text, json.dumps(variables, sort_keys=True) if variables else ""
+        key = _key(scope, text, variables)
         with self._lock:
             kept = self._kept.get(key) if current is None else None
             if kept is not None:
                 self._kept.move_to_end(key)
-                matching, uses_now = kept
-                fresh = not uses_now or time.monotonic() - matching.made_at < NOW_SECONDS
-                if fresh and matching.columns is columns and matching.version == columns.version:
-                    return matching
+                if _holds(*kept, columns):
+                    return kept[0]
         with columns.lock:
             chosen = compile_filter(text, columns.schema)
             mask = chosen.mask(columns, variables, current) & columns.live
@@ -90,3 +93,13 @@ class Matchings:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return matching
+
+
+def _key(scope: Scope, text: str, variables: Mapping[str, Any]) -> tuple[Scope, str, str]:
+    return scope, text, json.dumps(variables, sort_keys=True) if variables else ""
+
+
+def _holds(matching: Matching, uses_now: bool, columns: Columns) -> bool:
+    """Whether a matching is that of the columns as they are, and of this moment."""
+    fresh = not uses_now or time.monotonic() - matching.made_at < NOW_SECONDS
+    return fresh and matching.columns is columns and matching.version == columns.version

@@ -93,6 +93,14 @@ class ModelCache:
             slot.ready.set()
         return slot.state
 
+    def loaded(self, scope: Scope) -> ServingState | None:
+        """The current state of the scope, if it is loaded; never waits."""
+        slot = self._slots.get(scope)
+        if slot is None or not slot.ready.is_set():
+            return None
+        slot.requested_at = time.monotonic()
+        return slot.state
+
     def is_stale(self, state: ServingState, *parts: Part) -> bool:
         """Whether one of the parts is older than `STALE_SECONDS`; never without `watch`."""
         return self._refresher is not None and time.monotonic() - state.as_of(*parts) > STALE_SECONDS

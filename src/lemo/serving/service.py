@@ -15,8 +15,10 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, with_new_items
+from lemo.serving.breaker import Breaker
 from lemo.serving.choices import Choices
 from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache, Renewals
+from lemo.serving.ready import ReadyAnswers
 from lemo.serving.restore import restore
 from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, UserState, read_users
@@ -65,6 +67,8 @@ class RecommendationService:
         )
         self.choices = Choices(stores, self._cache, self._redis)
         """Answers requests with filters and other wishes."""
+        self.ready = ReadyAnswers(self._cache)
+        """Answers that need no computation."""
 
     def recommend(self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = ()) -> Answer:
         """The n best items for the user without `exclude`. It always answers, degraded if necessary."""
@@ -148,6 +152,11 @@ class RecommendationService:
         """The n newest items, as of about two seconds ago, without a model."""
         state = self._cache.state(scope)
         return answer(newest(state.latest, n, state.unavailable), None, degraded=not state.complete)
+
+    @property
+    def breaker(self) -> Breaker:
+        """Whether requests ask Redis now."""
+        return self._redis.breaker
 
     def renewals(self) -> Renewals:
         """The age of the serving states of all scopes, and the error that prevents their renewal."""

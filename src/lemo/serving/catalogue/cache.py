@@ -79,6 +79,14 @@ class CatalogueCache:
                 f"The catalogue of {scope.scenario_id!r} is still being read.", "Ask again in some seconds."
             ) from error
 
+    def known(self, scope: Scope, types: AttributeTypes) -> Columns | None:
+        """The columns, where they are read and current; never waits."""
+        slot = self._slots.get(scope)
+        read = None if slot is None else slot.read
+        if slot is None or read is None or read.types != types or time.monotonic() - slot.followed_at > STALE_SECONDS:
+            return None
+        return read.columns
+
     def is_stale(self, scope: Scope) -> bool:
         """Whether the columns could not follow the feed for `STALE_SECONDS`."""
         return time.monotonic() - self._slot(scope).followed_at > STALE_SECONDS

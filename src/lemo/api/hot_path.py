@@ -1,0 +1,159 @@
+"""The hot path: ready answers to well-formed requests, before FastAPI sees them (ADR 0019).
+
+It answers what is in memory or in one reply of Redis, and hands everything else on: the first request of a key,
+whatever is wrong, what must be computed. So the routes of FastAPI remain the contract, and say every error.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lemo.api.dependencies import Services
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.request import RecommendationRequest
+from lemo.domain.scope import Scope as Place
+from lemo.stores.redis.pipelined import PipelinedRedis
+from lemo.stores.redis.precomputed import FIELDS
+
+PREFIX = "/v1/scenarios/"
+MOST = 200
+"""Items of one answer."""
+LONGEST_BODY = 16_384
+BODY_SECONDS = 0.1
+_PLAIN = frozenset({"user_id", "n", "filter", "variables", "exclude"})
+"""What a request by POST may say for a stored answer to do."""
+
+
+class HotPath:
+    """ASGI middleware. `app` is the application, which makes the services when it starts."""
+
+    def __init__(self, app: Any) -> None:
+        self._app: ASGIApp = app
+        self._state = app.state
+        self._redis: PipelinedRedis | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, or hands the request on."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            if scope["type"] == "lifespan" and self._redis is not None:
+                self._redis.close()
+            return
+        body: bytes | None = None
+        if scope["method"] == "GET":
+            body = await self._got(scope)
+        elif scope["method"] == "POST" and scope["path"].endswith("/recommendations"):
+            message = await _at_once(receive)
+            if message is not None:
+                receive = _replayed(message, receive)
+                if message["type"] == "http.request" and not message.get("more_body", False):
+                    body = await self._posted(scope, message.get("body", b""))
+        if body is None:
+            await self._app(scope, receive, send)
+            return
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _got(self, scope: Scope) -> bytes | None:
+        scenario_id, _, what = scope["path"].removeprefix(PREFIX).partition("/")
+        given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        single = {name: value for name, value in given if name != "exclude"}
+        exclude = [value for name, value in given if name == "exclude"]
+        if len(single) + len(exclude) < len(given):  # one stands there twice
+            return None
+        n = single.pop("n", "10")
+        if not (n.isascii() and n.isdecimal() and 1 <= int(n[:4]) <= MOST) or len(exclude) > 1_000:
+            return None
+        known = self._known(scope, scenario_id)
+        if known is None:
+            return None
+        services, place, _ = known
+        ready = services.served.ready
+        if what == "recommendations" and single.keys() == {"user_id"}:
+            user_id = single["user_id"]
+            reply = await self._stored(services, place, user_id)
+            return None if reply is None else ready.recommendations(place, reply, int(n), exclude)
+        if exclude:
+            return None
+        if what == "similar" and single.keys() == {"item_id"}:
+            return ready.similar(place, single["item_id"], int(n))
+        if what == "popular" and not single:
+            return ready.popular(place, int(n))
+        if what == "latest" and not single:
+            return ready.latest(place, int(n))
+        return None
+
+    async def _posted(self, scope: Scope, body: bytes) -> bytes | None:
+        if len(body) > LONGEST_BODY:
+            return None
+        known = self._known(scope, scope["path"].removeprefix(PREFIX).partition("/")[0])
+        if known is None:
+            return None
+        services, place, scenario = known
+        try:
+            request = RecommendationRequest.model_validate_json(body)
+        except ValidationError:
+            return None
+        if not request.model_fields_set <= _PLAIN or request.user_id is None:
+            return None
+        matching = None
+        if request.filter is not None:
+            matching = services.served.choices.known_matching(place, request, scenario.attribute_types)
+            if matching is None:
+                return None
+        reply = await self._stored(services, place, request.user_id)
+        return None if reply is None else services.served.ready.chosen(place, reply, request, matching)
+
+    def _known(self, scope: Scope, scenario_id: str) -> tuple[Services, Place, Any] | None:
+        """The services, and the scenario that the key may ask, where both were looked up a moment ago."""
+        services: Services | None = getattr(self._state, "services", None)
+        if services is None or (scope["query_string"] and b"\x00" in scope["query_string"]):
+            return None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                kind, _, key = value.decode("latin-1").partition(" ")
+                found = services.access.known(key, scenario_id) if kind == "Bearer" else None
+                return None if found is None else (services, *found)
+        return None
+
+    async def _stored(self, services: Services, place: Place, user_id: str) -> Sequence[bytes | None] | None:
+        """The precomputed recommendations of a user as Redis has them; None where it does not answer."""
+        if not 1 <= len(user_id) <= 256 or not services.served.breaker.allows():
+            return None
+        if self._redis is None:
+            self._redis = PipelinedRedis(services.stores.settings.redis(0))
+        try:
+            reply: Sequence[bytes | None] = await self._redis.read(
+                "HMGET", services.stores.precomputed.key(place, user_id), *FIELDS
+            )
+        except EngineUnavailable:
+            return None
+        return reply
+
+
+async def _at_once(receive: Receive) -> Message | None:
+    """The first part of the body; None where it does not come at once: the application waits, with a deadline."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await receive()
+    except TimeoutError:
+        return None
+
+
+def _replayed(message: Message, receive: Receive) -> Receive:
+    """A channel that gives this message first."""
+    read = False
+
+    async def replay() -> Message:
+        nonlocal read
+        if read:
+            return await receive()
+        read = True
+        return message
+
+    return replay
