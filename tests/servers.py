@@ -151,6 +151,11 @@ class OwnEngine:
         self._daemon.start(self._command, self._port)
         self._daemon.wait(lambda: self._answers(self._port), 60)
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, if it runs."""
+        return self._daemon.pid
+
     def kill(self) -> None:
         """Ends it with no chance to write anything."""
         pid = self._daemon.pid

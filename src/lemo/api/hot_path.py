@@ -5,6 +5,7 @@ whatever is wrong, what must be computed. So the routes of FastAPI remain the co
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -40,24 +41,28 @@ class HotPath:
         """Answers, or hands the request on."""
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
-            if scope["type"] == "lifespan" and self._redis is not None:
-                self._redis.close()
+            if scope["type"] == "lifespan":  # it has ended
+                self.close()
             return
         body: bytes | None = None
         if scope["method"] == "GET":
             body = await self._got(scope)
         elif scope["method"] == "POST" and scope["path"].endswith("/recommendations"):
-            message = await _at_once(receive)
-            if message is not None:
-                receive = _replayed(message, receive)
-                if message["type"] == "http.request" and not message.get("more_body", False):
-                    body = await self._posted(scope, message.get("body", b""))
+            messages = await _at_once(receive)
+            receive = _replayed(messages, receive)
+            if messages and messages[-1]["type"] == "http.request" and not messages[-1].get("more_body", False):
+                body = await self._posted(scope, b"".join(message.get("body", b"") for message in messages))
         if body is None:
             await self._app(scope, receive, send)
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def close(self) -> None:
+        """Closes the connection to Redis."""
+        if self._redis is not None:
+            self._redis.close()
 
     async def _got(self, scope: Scope) -> bytes | None:
         scenario_id, _, what = scope["path"].removeprefix(PREFIX).partition("/")
@@ -136,24 +141,28 @@ class HotPath:
         return reply
 
 
-async def _at_once(receive: Receive) -> Message | None:
-    """The first part of the body; None where it does not come at once: the application waits, with a deadline."""
+async def _at_once(receive: Receive) -> list[Message]:
+    """The parts of a short body that come at once. The application waits for the others, with a deadline."""
+    messages: list[Message] = []
+    size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await receive()
+            while size <= LONGEST_BODY:
+                message = await receive()
+                messages.append(message)
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
     except TimeoutError:
-        return None
+        pass
+    return messages
 
 
-def _replayed(message: Message, receive: Receive) -> Receive:
-    """A channel that gives this message first."""
-    read = False
+def _replayed(messages: Sequence[Message], receive: Receive) -> Receive:
+    """A channel that gives these messages first."""
+    first = deque(messages)
 
     async def replay() -> Message:
-        nonlocal read
-        if read:
-            return await receive()
-        read = True
-        return message
+        return first.popleft() if first else await receive()
 
     return replay
