@@ -46,7 +46,7 @@ def add_scenario(stores: Stores) -> tuple[Scope, str]:
     scope = Scope(f"tenant-{uuid.uuid4().hex[:12]}", f"scenario-{uuid.uuid4().hex[:12]}")
     stores.tenants.create(scope.tenant_id)
     stores.scenarios.create(scope.tenant_id, scenario_from_template(scope.scenario_id, "vlog"))
-    return scope, stores.tenants.new_key(scope.tenant_id)
+    return scope, stores.api_keys.create(scope.tenant_id).key
 
 
 def model_of(item_ids: Sequence[str] = ITEMS, favourite: int = 0) -> HybridRecommender:

@@ -41,7 +41,7 @@ def environment(
     publisher = stores.log.publisher()
     publisher.publish(settings["LEMO_KAFKA_EVENT_TOPIC"], [Message(b"{}")] * 1_204)
     publisher.close()
-    key = stores.tenants.new_key(tenant_id)
+    key = stores.api_keys.create(tenant_id).key
     yield settings, tenant_id, key
     stores.events.delete_scope(Scope(tenant_id, SHOP))
     stores.close()

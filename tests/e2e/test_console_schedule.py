@@ -27,7 +27,7 @@ def operator(environment: tuple[dict[str, str], str, str], tmp_path: Path) -> It
         stores.tenants.create("default")
         stores.scenarios.create("default", scenario_from_template(SHOP, "ecommerce"))
         stores.scenarios.create("default", scenario_from_template("news", "news"))
-    process, url = start({**settings, "LEMO_KEY": stores.tenants.new_key("default")}, tmp_path / "log")
+    process, url = start({**settings, "LEMO_KEY": stores.api_keys.create("default").key}, tmp_path / "log")
     try:
         until(lambda: alive(url), process)
         yield url, stores

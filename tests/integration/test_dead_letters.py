@@ -176,7 +176,7 @@ class TestOverHttp:
         publish(stores, settings.kafka_event_topic, unknown)
         consume(settings, stores)
         stores.tenants.create(f"{scope.tenant_id}-2")
-        key, other = stores.tenants.new_key(scope.tenant_id), stores.tenants.new_key(f"{scope.tenant_id}-2")
+        key, other = stores.api_keys.create(scope.tenant_id).key, stores.api_keys.create(f"{scope.tenant_id}-2").key
         with (
             running_api(Stores(settings)) as address,
             httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}) as http,

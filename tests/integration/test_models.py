@@ -72,7 +72,7 @@ def test_models_by_command_line(stores: Stores, shop: Scope) -> None:
 
 
 def test_models_over_http(stores: Stores, shop: Scope) -> None:
-    key, stranger = stores.tenants.new_key(shop.tenant_id), add_scenario(stores)[1]
+    key, stranger = stores.api_keys.create(shop.tenant_id).key, add_scenario(stores)[1]
     with (
         running_api(Stores(stores.settings)) as address,
         httpx.Client(base_url=f"{address}/v1/scenarios/{shop.scenario_id}", timeout=30) as http,
@@ -106,7 +106,7 @@ def test_models_over_http(stores: Stores, shop: Scope) -> None:
 def test_what_is_shown_of_a_model_leaves_out_the_trees_of_its_ranker(stores: Stores, shop: Scope) -> None:
     config = {"behaviour_share": 0.5, "ranker": {"start": 2.0, "trees": {"values": "x" * 20_000}}}
     stores.models.record(shop, ModelRecord(version="4", kind="ranked", config=config))
-    key = stores.tenants.new_key(shop.tenant_id)
+    key = stores.api_keys.create(shop.tenant_id).key
     with running_api(stores) as address:
         base, headers = f"{address}/v1/scenarios/{shop.scenario_id}", {"Authorization": f"Bearer {key}"}
         with httpx.Client(base_url=base, headers=headers) as http:

@@ -114,7 +114,7 @@ def installation(tmp_path: Path, valkey_url: str) -> Iterator[Installation]:
         stores.tenants.create(tenant_id)
         for name in "ab":
             stores.scenarios.create(tenant_id, scenario_from_template(name, "vlog"))
-        keys[tenant_id] = stores.tenants.new_key(tenant_id)
+        keys[tenant_id] = stores.api_keys.create(tenant_id).key
     with connect_redis(f"{valkey_url}/0?decode_responses=True") as redis, connect_redis(f"{valkey_url}/1") as broker:
         made = Installation(stores, variables, keys, redis, broker, tmp_path / "log")
         made.forget_redbeat()

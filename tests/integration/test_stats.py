@@ -34,7 +34,7 @@ def test_hours_and_days_over_http_and_on_the_command_line(settings: Settings, st
     publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in events + events[:500]])
     consume(settings, stores)
     stores.tenants.create(f"{scope.tenant_id}-2")
-    key, other = stores.tenants.new_key(scope.tenant_id), stores.tenants.new_key(f"{scope.tenant_id}-2")
+    key, other = stores.api_keys.create(scope.tenant_id).key, stores.api_keys.create(f"{scope.tenant_id}-2").key
     path = f"/v1/scenarios/{scope.scenario_id}/stats"
     with running_api(Stores(settings)) as address, httpx.Client(base_url=address) as http:
         http.headers["Authorization"] = f"Bearer {key}"

@@ -1,14 +1,17 @@
 """Who asks, and for what: the tenant comes from the key alone, the scenario must be the tenant's own."""
 
 import hashlib
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from lemo.api.ttl_cache import TtlCache
-from lemo.domain.errors import NotFound, WrongCredential
+from lemo.domain.api_key import ApiKey, Role
+from lemo.domain.errors import EngineUnavailable, NotFound, WrongCredential
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import NAME, Scope
 from lemo.stores.connect import Stores
 
-KEY_SECONDS = 30.0
+KEY_SECONDS = 5.0
 """How long a revoked key may go on working."""
 SCENARIO_SECONDS = 5.0
 """How long changed rules may go unnoticed."""
@@ -19,24 +22,41 @@ class Access:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._keys: TtlCache[bytes, str] = TtlCache(KEY_SECONDS)
+        self._keys: TtlCache[bytes, ApiKey] = TtlCache(KEY_SECONDS)
         self._scenarios: TtlCache[Scope, Scenario] = TtlCache(SCENARIO_SECONDS)
 
-    def tenant(self, key: str | None) -> str:
-        """The tenant that the key belongs to; raises WrongCredential, or EngineUnavailable when that is unknown."""
+    def tenant(self, key: str | None, role: Role, scenario_id: str | None = None) -> str:
+        """The tenant of a key that has the role, for the scenario where one is named.
+
+        Raises WrongCredential, NotAllowed where the key may do other things, or EngineUnavailable where it is unknown.
+        """
         if not key:
             raise WrongCredential("This needs a key.", "Send the header `Authorization: Bearer KEY`.")
-        tenant = self._keys.get(_digest(key), lambda: self._stores.tenants.tenant_of(key))
-        if tenant is None:
+        found = self._keys.get(_digest(key), lambda: self._find(key))
+        if found is None:
             raise WrongCredential("This key is not known.", "Check it, or have an administrator make a new one.")
-        return tenant
+        found.check(role, scenario_id, datetime.now(UTC))
+        return found.tenant_id
 
-    def known(self, key: str, scenario_id: str) -> tuple[Scope, Scenario] | None:
+    def known(self, key: str, role: Role, scenario_id: str) -> tuple[Scope, Scenario] | None:
         """The scenario that the key may ask, where both were looked up a moment ago; None says nothing."""
-        tenant = self._keys.known(_digest(key))
-        scope = None if tenant is None else Scope(tenant, scenario_id)
-        scenario = None if scope is None else self._scenarios.known(scope)
-        return None if scope is None or scenario is None else (scope, scenario)
+        found = self._keys.known(_digest(key))
+        if found is None:
+            return None
+        try:
+            found.check(role, scenario_id, datetime.now(UTC))
+        except WrongCredential:
+            return None
+        scope = Scope(found.tenant_id, scenario_id)
+        scenario = self._scenarios.known(scope)
+        return None if scenario is None else (scope, scenario)
+
+    def _find(self, key: str) -> ApiKey | None:
+        found = self._stores.api_keys.find(key)
+        if found is not None:
+            with suppress(EngineUnavailable):  # a store that takes no writes stops no request
+                self._stores.api_keys.note_use(key)
+        return found
 
     def scenario(self, tenant_id: str, scenario_id: str) -> Scenario:
         """The tenant's scenario; raises NotFound for one that it does not have, and EngineUnavailable."""

@@ -23,6 +23,7 @@ from lemo.api.routes import (
     dead_letters,
     health,
     ingest,
+    keys,
     metrics,
     models,
     recommendations,
@@ -106,6 +107,7 @@ def create_app(stores: Stores) -> FastAPI:
         schedules,
         runs,
         dead_letters,
+        keys,
         health,
         metrics,
     ):

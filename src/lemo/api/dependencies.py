@@ -14,6 +14,8 @@ from pydantic_core import from_json
 from lemo.api.access import Access
 from lemo.api.ingest import Ingest
 from lemo.api.problems import BrokenBody, TooLarge
+from lemo.api.roles import needed_role
+from lemo.domain.api_key import Role
 from lemo.domain.errors import InvalidInput
 from lemo.domain.reasons import did_you_mean, reason, shortened
 from lemo.domain.scenario import Scenario
@@ -69,16 +71,21 @@ Api = Annotated[Services, Depends(_services)]
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def _tenant(services: Api, credentials: Credentials) -> str:
-    return services.access.tenant(credentials.credentials if credentials else None)
+def _role(request: Request) -> Role:
+    return needed_role(request.method, request.scope["route"].path_format)
+
+
+def _tenant(request: Request, services: Api, credentials: Credentials) -> str:
+    return services.access.tenant(credentials.credentials if credentials else None, _role(request))
 
 
 def _place(
+    request: Request,
     services: Api,
     credentials: Credentials,
     scenario: Annotated[str, Path(description="Name of the scenario.", examples=["shop"])],
 ) -> Place:
-    tenant_id = _tenant(services, credentials)
+    tenant_id = services.access.tenant(credentials.credentials if credentials else None, _role(request), scenario)
     found = services.access.scenario(tenant_id, scenario)
     return Place(Scope(tenant_id, found.scenario_id), found)
 

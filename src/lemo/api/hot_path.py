@@ -122,7 +122,7 @@ class HotPath:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 kind, _, key = value.decode("latin-1").partition(" ")
-                found = services.access.known(key, scenario_id) if kind == "Bearer" else None
+                found = services.access.known(key, "read", scenario_id) if kind == "Bearer" else None
                 return None if found is None else (services, *found)
         return None
 

@@ -66,6 +66,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
     for status, text in {
         401: "No key, or an unknown one.",
+        403: "The key's role, or its scenarios, do not allow this.",
         404: "The scenario does not exist (or is not this tenant's).",
         422: "A parameter or the body breaks a rule.",
         503: "An engine is away; try again after `Retry-After` seconds.",

@@ -101,7 +101,7 @@ def _opened() -> "Iterator[tuple[DeadLetters, str]]":
 
     settings = Settings()
     with closing(Stores(settings, interactive=True)) as stores:
-        yield stores.dead_letters, credential(settings, stores.tenants)
+        yield stores.dead_letters, credential(settings, stores.api_keys)
 
 
 def _row(letter: "DeadLetter") -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _target(scenario: str) -> Iterator[_Target]:
 
     settings = Settings()
     with closing(Stores(settings)) as stores:
-        scope = Scope(credential(settings, stores.tenants), scenario)
+        scope = Scope(credential(settings, stores.api_keys), scenario)
         found = stores.scenarios.get(scope)
         check_engines(settings, "log")
         yield _Target(settings, stores, scope, found)

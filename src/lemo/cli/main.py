@@ -19,6 +19,7 @@ from lemo.cli import (
     imports,
     installation,
     jobs,
+    keys,
     models,
     recommend,
     runs,
@@ -52,7 +53,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine, 1 failed, 2 wrong use. Settings: lemo settings.",
 )
 
-RUN, DATA, JOBS, SERVICES = "Run it", "Data and recommendations", "Jobs and models", "Single services"
+RUN, DATA, ACCESS = "Run it", "Data and recommendations", "Tenants and keys"
+JOBS, SERVICES = "Jobs and models", "Single services"
 
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("down", rich_help_panel=RUN)(up.down)
@@ -68,6 +70,9 @@ app.command("stats", rich_help_panel=DATA)(stats.stats)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
 app.add_typer(users.app, name="users", rich_help_panel=DATA)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)
+
+app.add_typer(keys.tenants, name="tenants", rich_help_panel=ACCESS)
+app.add_typer(keys.keys, name="keys", rich_help_panel=ACCESS)
 
 app.add_typer(jobs.app, name="jobs", rich_help_panel=JOBS)
 app.add_typer(runs.app, name="runs", rich_help_panel=JOBS)

@@ -36,7 +36,7 @@ def create(
     settings = Settings()
     scenario = scenario_from_template(name, template)
     with closing(Stores(settings, interactive=True)) as stores:
-        stores.scenarios.create(credential(settings, stores.tenants), scenario)
+        stores.scenarios.create(credential(settings, stores.api_keys), scenario)
     show_one(_row(scenario) if format is Format.table else scenario.model_dump(mode="json"), format, "Created")
     if format is Format.table:
         messages.print(
@@ -53,7 +53,7 @@ def list_scenarios(format: FormatOption = Format.table) -> None:
 
     settings = Settings()
     with closing(Stores(settings, interactive=True)) as stores:
-        scenarios = stores.scenarios.list(credential(settings, stores.tenants))
+        scenarios = stores.scenarios.list(credential(settings, stores.api_keys))
     if format is Format.json:
         show([scenario.model_dump(mode="json") for scenario in scenarios], format)
     elif scenarios:
@@ -149,7 +149,7 @@ def _open(name: str) -> "tuple[Stores, Scope]":
 
     settings = Settings()
     stores = Stores(settings, interactive=True)
-    return stores, Scope(credential(settings, stores.tenants), name)
+    return stores, Scope(credential(settings, stores.api_keys), name)
 
 
 def _show(scenario: "Scenario", format: Format) -> None:

@@ -37,7 +37,7 @@ def stats(
 
     settings = Settings()
     with closing(Stores(settings, interactive=True)) as stores:
-        scope = Scope(credential(settings, stores.tenants), scenario)
+        scope = Scope(credential(settings, stores.api_keys), scenario)
         stores.scenarios.get(scope)  # a name that does not exist is an error, not a row of zeros
         if by is None:
             show_one(_totals(stores, scope), format, f"Scenario {scenario}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from nicegui import app, run, ui
 
@@ -83,10 +84,11 @@ class Access:
             ui.button("Log in 登录", on_click=enter).props("unelevated no-caps").classes("mt-4")
 
     def _tenant_of(self, key: str) -> str:
-        tenant_id = self._queries.stores.tenants.tenant_of(key.strip())
-        if tenant_id is None:
+        found = self._queries.stores.api_keys.find(key.strip())
+        if found is None:
             raise WrongCredential("This key is unknown.", "Check it for a missing character.")
-        return tenant_id
+        found.check("operator", None, datetime.now(UTC))
+        return found.tenant_id
 
 
 def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> None:

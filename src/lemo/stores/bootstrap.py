@@ -4,14 +4,16 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lemo.domain.api_key import Role
 from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput, WrongCredential
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
-from lemo.stores.documents.catalogue import Tenants
+from lemo.stores.documents.api_keys import ApiKeys
 
 DEFAULT_TENANT = "default"
 
@@ -28,15 +30,15 @@ def ensure_admin(settings: Settings) -> None:
         with _writable(settings.state):
             settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(settings.state / "admin.lock", timeout=30, mode=0o600):
-                _ensure_key(stores.tenants, settings.admin_key_file)
+                _ensure_key(stores, settings.admin_key_file)
     finally:
         stores.close()
 
 
-def credential(settings: Settings, tenants: Tenants | None = None) -> str:
+def credential(settings: Settings, keys: ApiKeys | None = None, role: Role = "operator") -> str:
     """The tenant that the command line's key belongs to: `LEMO_KEY`, else the admin key file's.
 
-    Raises WrongCredential if there is no key or the store does not know it.
+    Raises WrongCredential if there is no key, the store does not know it, or (NotAllowed) it has not the role.
     """
     file = settings.admin_key_file
     key = settings.key.get_secret_value() if settings.key else _read(file)
@@ -47,10 +49,10 @@ def credential(settings: Settings, tenants: Tenants | None = None) -> str:
         )
     stores = Stores(settings, interactive=True)
     try:
-        tenant_id = (tenants or stores.tenants).tenant_of(key)
+        found = (keys or stores.api_keys).find(key)
     finally:
         stores.close()
-    if tenant_id is None:
+    if found is None:
         where = "LEMO_KEY" if settings.key else str(file)
         hint = (
             "Set it to a key of this installation, or unset it to use the admin key."
@@ -58,19 +60,21 @@ def credential(settings: Settings, tenants: Tenants | None = None) -> str:
             else "Start Lemo again (`lemo up`): it makes a new key where the store does not know the old one."
         )
         raise WrongCredential(f"The key in {where} is unknown here.", hint)
-    return tenant_id
+    found.check(role, None, datetime.now(UTC))
+    return found.tenant_id
 
 
-def _ensure_key(tenants: Tenants, file: Path) -> None:
+def _ensure_key(stores: Stores, file: Path) -> None:
+    tenants = stores.tenants
     if not tenants.exists(DEFAULT_TENANT):
         with suppress(Conflict):  # another machine on the same store was faster
             tenants.create(DEFAULT_TENANT)
     key = _read(file)
-    if key and tenants.tenant_of(key) is not None:
+    if key and stores.api_keys.find(key) is not None:
         if file.stat().st_mode & 0o077:
             file.chmod(0o600)
         return
-    _write(file, tenants.new_key(DEFAULT_TENANT))
+    _write(file, stores.api_keys.create(DEFAULT_TENANT).key)
 
 
 def _read(file: Path) -> str:

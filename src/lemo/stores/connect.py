@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
+    from lemo.stores.documents.api_keys import ApiKeys
     from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
     from lemo.stores.documents.model_changes import ModelChanges
     from lemo.stores.documents.models import Models
@@ -58,10 +59,17 @@ class Stores:
 
     @cached_property
     def tenants(self) -> "Tenants":
-        """Tenants and their keys."""
+        """Tenants."""
         from lemo.stores.documents.catalogue import Tenants
 
         return Tenants(self.documents)
+
+    @cached_property
+    def api_keys(self) -> "ApiKeys":
+        """Keys of tenants."""
+        from lemo.stores.documents.api_keys import ApiKeys
+
+        return ApiKeys(self.documents)
 
     @cached_property
     def scenarios(self) -> "Scenarios":

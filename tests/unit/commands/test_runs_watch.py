@@ -21,7 +21,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     stores = Stores(Settings(home=tmp_path))
     stores.tenants.create(TENANT)
     monkeypatch.setenv("LEMO_HOME", str(tmp_path))
-    monkeypatch.setenv("LEMO_KEY", stores.tenants.new_key(TENANT))
+    monkeypatch.setenv("LEMO_KEY", stores.api_keys.create(TENANT).key)
     yield stores
     stores.close()
 

@@ -20,6 +20,7 @@ class Kind:
 
 TENANTS = Kind("tenants")
 KEYS = Kind("keys", ("tenant_id",))
+KEY_USES = Kind("key_uses")
 SCENARIOS = Kind("scenarios")
 LEARNT_SCALES = Kind("learnt_scales")
 """Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
@@ -36,6 +37,7 @@ INSTALLATION = Kind("installation")
 KINDS = (
     TENANTS,
     KEYS,
+    KEY_USES,
     SCENARIOS,
     LEARNT_SCALES,
     ITEMS,

@@ -1,11 +1,9 @@
-"""Tenants, their keys, scenarios and items: typed repositories over the document store."""
+"""Tenants, scenarios and items: typed repositories over the document store."""
 
-import hashlib
-import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from lemo.domain.availability import Entry
 from lemo.domain.errors import Conflict, NotFound
@@ -14,15 +12,14 @@ from lemo.domain.rating import Scale
 from lemo.domain.scenario import Scenario, edited
 from lemo.domain.scope import SYSTEM, Scope, checked_name
 from lemo.domain.time import milliseconds
-from lemo.stores.documents import ITEMS, KEYS, LEARNT_SCALES, SCENARIOS, TENANTS, Body, Documents, Scalar
+from lemo.stores.documents import ITEMS, LEARNT_SCALES, SCENARIOS, TENANTS, Body, Documents, Scalar
 from lemo.stores.documents.bodies import body_of, moment_text
 
-Role = Literal["admin"]
 RECOMMENDABLE: dict[str, Scalar] = {"is_active": True, "deleted": False}
 
 
 class Tenants:
-    """Tenants and their keys. Of a key only the SHA-256 is stored: it is random, so nothing slower is needed."""
+    """Tenants."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -40,20 +37,6 @@ class Tenants:
     def list(self) -> list[str]:
         """The ids of all tenants, sorted."""
         return [tenant_id for tenant_id, _ in self._documents.scan(TENANTS, SYSTEM)]
-
-    def new_key(self, tenant_id: str, role: Role = "admin") -> str:
-        """Makes a key of the tenant and returns it, for the only time; raises NotFound for an unknown tenant."""
-        if not self.exists(tenant_id):
-            raise NotFound(f"There is no tenant {tenant_id[:80]!r}.", _known("tenants", self.list()))
-        key = f"lemo_{secrets.token_urlsafe(24)}"
-        body: Body = {"tenant_id": tenant_id, "role": role, "created_at": moment_text(datetime.now(UTC))}
-        self._documents.put(KEYS, SYSTEM, {_digest(key): body})
-        return key
-
-    def tenant_of(self, key: str) -> str | None:
-        """The tenant that the key belongs to, or None for an unknown key."""
-        body = self._documents.get(KEYS, SYSTEM, _digest(key))
-        return None if body is None else str(body["tenant_id"])
 
 
 class Scenarios:
@@ -211,10 +194,6 @@ def _item(body: Body) -> Item:
 
 def _milliseconds(text: Scalar) -> int | None:
     return None if text is None else milliseconds(datetime.fromisoformat(str(text)))
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
 def _known(what: str, names: Sequence[str]) -> str:

@@ -1,0 +1,127 @@
+"""`lemo keys` and `lemo tenants`: who may use the API, and for what."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lemo.cli.output import Format, FormatOption, messages, show, show_one
+from lemo.domain.api_key import KeyWishes, Role
+
+if TYPE_CHECKING:
+    from lemo.stores.connect import Stores
+
+keys = typer.Typer(no_args_is_help=True, help="Keys of a tenant: roles, limits, expiry.")
+tenants = typer.Typer(no_args_is_help=True, help="Tenants, whose data never meet.")
+
+TenantOption = Annotated[str, typer.Option(help="The tenant; by default that of the key in use.", show_default=False)]
+IdArgument = Annotated[str, typer.Argument(help="Id of the key, as `lemo keys list` shows it.", show_default=False)]
+COLUMNS = ("id", "role", "name", "scenarios", "created_at", "expires_at", "last_used_at")
+DEFAULT = "default"
+"""The tenant whose administrators manage all tenants."""
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@keys.command("create")
+def create_key(
+    role: Annotated[Role, typer.Option(help="What it may do: read, ingest, operator (both, and jobs) or admin.")],
+    scenario: Annotated[
+        list[str], typer.Option(help="Only for this scenario (read and ingest); may be given several times.")
+    ] = [],  # noqa: B006 - typer copies it
+    name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    expires: Annotated[str, typer.Option(help="After how long it is refused, such as 90d; empty: never.")] = "",
+    tenant: TenantOption = "",
+    format: FormatOption = Format.table,
+) -> None:
+    """Make a key, which is shown once, e.g. `lemo keys create --role read --scenario shop --name "web shop"`."""
+    ends = datetime.now(UTC) + _duration(expires) if expires else None
+    wishes = KeyWishes(role=role, name=name[:200], scenarios=scenario or None, expires_at=ends)
+    stores, tenant_id = _admin(tenant)
+    with closing(stores):
+        made = stores.api_keys.create(tenant_id, wishes)
+    show_one({"tenant": tenant_id, "role": role, **made._asdict()}, format, "Made")
+    if format is Format.table:
+        messages.print("The key is shown only now: only its SHA-256 is kept.")
+
+
+@keys.command("list")
+def list_keys(tenant: TenantOption = "", format: FormatOption = Format.table) -> None:
+    """List the tenant's keys: what each may do, until when, and when it was last used."""
+    stores, tenant_id = _admin(tenant)
+    with closing(stores):
+        found = stores.api_keys.list(tenant_id)
+    show([each.model_dump(mode="json") for each in found], format, f"Keys of {tenant_id}", COLUMNS)
+
+
+@keys.command("revoke")
+def revoke_key(key: IdArgument, tenant: TenantOption = "") -> None:
+    """Revoke a key; every API process refuses it within 5 seconds."""
+    stores, tenant_id = _admin(tenant)
+    with closing(stores):
+        stores.api_keys.revoke(tenant_id, key)
+    messages.print(f"Revoked {key}.", markup=False)
+
+
+@keys.command("rotate")
+def rotate_key(
+    key: IdArgument,
+    overlap: Annotated[str, typer.Option(help="How long the old key goes on working.")] = "24h",
+    tenant: TenantOption = "",
+    format: FormatOption = Format.table,
+) -> None:
+    """Make a key like another one, which expires after the overlap."""
+    stores, tenant_id = _admin(tenant)
+    with closing(stores):
+        made = stores.api_keys.rotate(tenant_id, key, _duration(overlap))
+    show_one({"tenant": tenant_id, **made._asdict()}, format, "Made")
+
+
+@tenants.command("create")
+def create_tenant(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-' and '_'; at most 63.")],
+) -> None:
+    """Make a tenant; `lemo keys create --tenant NAME --role admin` makes its first key."""
+    stores, _ = _admin(DEFAULT)
+    with closing(stores):
+        stores.tenants.create(name)
+    messages.print(f"Next: lemo keys create --tenant {name} --role admin", markup=False)
+
+
+@tenants.command("list")
+def list_tenants(format: FormatOption = Format.table) -> None:
+    """List the tenants with their numbers of scenarios and keys."""
+    stores, _ = _admin(DEFAULT)
+    with closing(stores):
+        rows = [
+            {"tenant": each, "scenarios": len(stores.scenarios.list(each)), "keys": len(stores.api_keys.list(each))}
+            for each in stores.tenants.list()
+        ]
+    show(rows, format, "Tenants", ("tenant", "scenarios", "keys"))
+
+
+def _admin(tenant: str) -> "tuple[Stores, str]":
+    """The stores and the tenant. Other tenants than the key's own are for administrators of the installation."""
+    from lemo.domain.errors import NotAllowed
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    stores = Stores(settings, interactive=True)
+    own = credential(settings, stores.api_keys, "admin")
+    if tenant not in ("", own) and own != DEFAULT:
+        raise NotAllowed(
+            f"A key of the tenant {own!r} may not see the tenant {tenant[:80]!r}.",
+            f"Only an admin key of the tenant {DEFAULT!r} manages tenants.",
+        )
+    return stores, tenant or own
+
+
+def _duration(text: str) -> timedelta:
+    from lemo.domain.errors import InvalidInput
+
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdecimal() or len(number) > 6:
+        raise InvalidInput(f"{text[:40]!r} is no duration.", "Such as 30m, 24h or 90d.")
+    return timedelta(**{_UNITS[unit]: int(number)})

@@ -1,0 +1,173 @@
+"""Keys over HTTP and by command: every route with keys of every role, of another tenant, and of other scenarios."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from lemo.api.roles import ROLES
+from lemo.cli.main import app
+from lemo.domain.api_key import _INCLUDES, KeyWishes, Role
+from lemo.domain.errors import InvalidInput, NotAllowed, NotFound, WrongCredential
+from lemo.domain.scenario import scenario_from_template
+from lemo.domain.scope import SYSTEM, Scope
+from lemo.settings import Settings
+from lemo.stores.bootstrap import ensure_admin
+from lemo.stores.connect import Stores
+from lemo.stores.documents import KEYS
+from sites import add_scenario, model_of, publish_model, running_api, settings_of, wait_for
+
+OPEN = {"/health/live", "/health/ready", "/metrics"}
+
+
+class Site:
+    def __init__(self, stores: Stores, scope: Scope, http: httpx.Client) -> None:
+        self.stores, self.scope, self.http = stores, scope, http
+        self.path = f"/v1/scenarios/{scope.scenario_id}"
+
+    def key(self, role: Role, **more: Any) -> str:
+        return self.stores.api_keys.create(self.scope.tenant_id, KeyWishes(role=role, **more)).key
+
+    def ask(self, key: str, method: str, path: str, **rest: Any) -> httpx.Response:
+        return self.http.request(method, path, headers={"Authorization": f"Bearer {key}"}, **rest)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Site]:
+    stores = Stores(settings_of(tmp_path_factory.mktemp("keys"), redis_url))
+    scope, _ = add_scenario(stores)
+    publish_model(stores, scope, "1", model_of())
+    with running_api(stores) as address, httpx.Client(base_url=address, timeout=30) as http:
+        yield Site(stores, scope, http)
+
+
+def test_every_route_asks_for_the_role_that_is_listed_and_for_the_tenant(site: Site) -> None:
+    keys = {role: site.key(role) for role in get_args(Role)}
+    stranger = add_scenario(site.stores)[1]
+    paths = site.http.get("/openapi.json").json()["paths"]
+    routes = [(method.upper(), path) for path, methods in paths.items() for method in methods if path not in OPEN]
+    assert set(routes) == set(ROLES), "every route has its least role, and every role its route"
+    for method, path in routes:
+        needed = ROLES[method, path]
+        real = path.replace("{scenario}", site.scope.scenario_id).replace("{version}", "1").replace("{entry}", "x")
+        body = None if method in ("GET", "DELETE") else b"{"
+        assert site.http.request(method, real, content=body).status_code == 401, (method, path)
+        for role, key in keys.items():
+            answer = site.ask(key, method, real, content=body)
+            allowed = needed in _INCLUDES[role]
+            assert (answer.status_code != 403) == allowed, (method, path, role, answer.text)
+            assert answer.status_code not in (401, 500), (method, path, role, answer.text)
+        if "{scenario}" in path:
+            assert site.ask(stranger, method, real, content=body).status_code == 404, (method, path)
+
+
+def test_a_key_for_one_scenario_is_for_that_alone_also_on_the_hot_path(site: Site) -> None:
+    other = scenario_from_template("other-one", "vlog")
+    site.stores.scenarios.create(site.scope.tenant_id, other)
+    key = site.key("read", scenarios=["other-one"])
+    everywhere = site.key("read")
+    for _ in range(2):  # the second answer comes from what is cached
+        assert site.ask(everywhere, "GET", f"{site.path}/popular").status_code == 200
+        refused = site.ask(key, "GET", f"{site.path}/popular")
+        assert (refused.status_code, "may not be used for the scenario" in refused.json()["detail"]) == (403, True)
+        assert site.ask(key, "GET", "/v1/scenarios/other-one/latest").status_code == 200
+        ingest = site.ask(site.key("ingest"), "GET", f"{site.path}/popular")
+        assert "takes the role read" in ingest.json()["detail"]
+
+
+def test_a_key_is_shown_once_used_revoked_and_rotated(site: Site) -> None:
+    admin = site.key("admin")
+    made = site.ask(admin, "POST", "/v1/keys", json={"role": "read", "name": "web"})
+    assert made.status_code == 201
+    key, key_id = made.json()["key"], made.json()["id"]
+    assert site.ask(key, "GET", f"{site.path}/popular").status_code == 200
+    listed = site.ask(admin, "GET", "/v1/keys")
+    assert key not in listed.text
+    (shown,) = [each for each in listed.json()["keys"] if each["id"] == key_id]
+    assert (shown["role"], shown["name"], shown["scenarios"]) == ("read", "web", None)
+    assert shown["last_used_at"] is not None
+    rotated = site.ask(admin, "POST", "/v1/keys/rotate", params={"id": key_id, "overlap_hours": 0}).json()
+    wait_for(lambda: site.ask(key, "GET", f"{site.path}/popular").status_code == 401)
+    assert "expired" in site.ask(key, "GET", f"{site.path}/popular").json()["detail"]
+    assert site.ask(rotated["key"], "GET", f"{site.path}/popular").status_code == 200
+    assert site.ask(admin, "DELETE", "/v1/keys", params={"id": rotated["id"]}).status_code == 204
+    wait_for(lambda: site.ask(rotated["key"], "GET", f"{site.path}/popular").status_code == 401)
+    assert site.ask(admin, "DELETE", "/v1/keys", params={"id": rotated["id"]}).status_code == 404
+    stranger = add_scenario(site.stores)[1]
+    assert site.ask(stranger, "DELETE", "/v1/keys", params={"id": key_id}).status_code == 404
+
+
+def test_wishes_that_contradict_each_other_are_refused(site: Site) -> None:
+    soon = datetime.now(UTC) - timedelta(seconds=1)
+    for wishes in (
+        KeyWishes(role="operator", scenarios=["a"]),
+        KeyWishes(role="read", scenarios=[]),
+        KeyWishes(role="read", expires_at=soon),
+    ):
+        with pytest.raises(InvalidInput):
+            site.stores.api_keys.create(site.scope.tenant_id, wishes)
+    with pytest.raises(NotFound):
+        site.stores.api_keys.create("nobody")
+    assert site.ask(site.key("admin"), "POST", "/v1/keys", json={"role": "king"}).status_code == 422
+
+
+def test_an_expired_key_is_refused(site: Site) -> None:
+    ends = datetime.now(UTC) + timedelta(days=1)
+    found = site.stores.api_keys.find(site.key("read", expires_at=ends))
+    assert found is not None
+    found.check("read", None, ends - timedelta(seconds=1))
+    with pytest.raises(WrongCredential, match="has expired"):
+        found.check("read", None, ends)
+
+
+def test_a_key_of_an_older_version_is_an_administrators(site: Site) -> None:
+    digest = hashlib.sha256(b"lemo_old").hexdigest()
+    body = {"tenant_id": site.scope.tenant_id, "role": "admin", "created_at": "2026-01-01T00:00:00+00:00"}
+    site.stores.documents.put(KEYS, SYSTEM, {digest: body})
+    listed = site.ask("lemo_old", "GET", "/v1/keys").json()["keys"]
+    assert digest[:12] in [each["id"] for each in listed]
+
+
+def test_keys_and_tenants_by_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LEMO_HOME", str(tmp_path))
+
+    def lemo(*words: str) -> Any:
+        result = CliRunner().invoke(app, [*words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return json.loads(result.stdout) if "json" in words else result.stdout
+
+    ensure_admin(Settings())
+    lemo("tenants", "create", "acme")
+    made = lemo("keys", "create", "--role", "read", "--scenario", "shop", "--expires", "90d", "--format", "json")
+    assert made["key"].startswith("lemo_")
+    (admin, read) = lemo("keys", "list", "--format", "json")
+    assert (admin["role"], read["role"], read["scenarios"], read["id"]) == ("admin", "read", ["shop"], made["id"])
+    theirs = lemo("keys", "create", "--tenant", "acme", "--role", "admin", "--format", "json")
+    assert lemo("tenants", "list", "--format", "json") == [
+        {"tenant": "acme", "scenarios": 0, "keys": 1},
+        {"tenant": "default", "scenarios": 0, "keys": 2},
+    ]
+    lemo("keys", "rotate", made["id"], "--overlap", "1h")
+    lemo("keys", "revoke", made["id"])
+    with pytest.raises(NotFound):
+        lemo("keys", "revoke", made["id"])
+    monkeypatch.setenv("LEMO_KEY", made["key"])
+    with pytest.raises(WrongCredential, match="unknown here"):
+        lemo("scenarios", "list")
+    monkeypatch.setenv("LEMO_KEY", theirs["key"])
+    assert len(lemo("keys", "list", "--format", "json")) == 1
+    for words in (["tenants", "list"], ["tenants", "create", "x"], ["keys", "list", "--tenant", "default"]):
+        with pytest.raises(NotAllowed, match="manages tenants"):
+            lemo(*words)
+    reader = lemo("keys", "create", "--role", "read", "--format", "json")
+    monkeypatch.setenv("LEMO_KEY", reader["key"])
+    for words in (["keys", "list"], ["scenarios", "list"], ["stats", "--scenario", "shop"]):
+        with pytest.raises(NotAllowed, match="role read may not do this"):
+            lemo(*words)
