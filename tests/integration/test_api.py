@@ -454,7 +454,7 @@ def test_every_route_is_documented_with_an_example(site: Site) -> None:
     for (method, path), route in routes.items():
         assert route["summary"], path
         assert route["description"], path
-        if method == "post" and not path.endswith("/rollback"):  # which needs no body
+        if method == "post" and not path.endswith(("/rollback", "/rotate")):  # which need no body
             content = route["requestBody"]["content"]["application/json"]
             assert "example" in content or "example" in content["schema"], path
         if path.startswith("/v1"):
@@ -497,7 +497,7 @@ def test_known_keys_and_scenarios_work_while_the_document_store_is_away(own_site
     with own_site.client() as http:
         assert http.get(own_site.path("popular")).status_code == 200
         wait_for(lambda: httpx.get(f"{own_site.address}/health/ready").status_code == 200)
-        for name in ("documents", "tenants", "scenarios", "items"):
+        for name in ("documents", "tenants", "api_keys", "scenarios", "items"):
             stores.__dict__[name] = Away()
         assert http.get(own_site.path("popular")).status_code == 200
         assert http.post(own_site.path("items"), json={"items": [{"item_id": "a"}]}).json()["accepted"] == 1
