@@ -1,5 +1,6 @@
 """Requests with wishes over HTTP: filters, boosts, pins, sessions, fields; and how soon a changed item counts."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -165,3 +166,57 @@ def test_attributes_have_types_that_can_be_settled(shop: Shop) -> None:
     assert shop.http.patch(path, json={"attribute_types": {"price": "money"}}).status_code == 422
     shop.http.patch(path, json={"attribute_types": {"price": None}})
     wait_for(lambda: types()["price"] == "number")
+
+
+def test_many_users_are_answered_as_each_alone(shop: Shop) -> None:
+    wishes: dict[str, Any] = {"n": 3, "filter": 'item.brand == "odd"', "fields": ["price"]}
+    users = ["u", "w", "nobody"]
+    answers = shop.ask("recommendations/batch", users=users, **wishes)["answers"]
+    assert [each["user_id"] for each in answers] == users
+    for each in answers:
+        assert each["items"] == shop.ask(user_id=each["user_id"], **wishes)["items"]
+    shop.ask("recommendations/batch", users=[], status=422)
+
+
+def test_items_are_looked_at_page_by_page_and_by_filter(shop: Shop) -> None:
+    path = f"/v1/scenarios/{shop.scope.scenario_id}/items"
+    shown = shop.http.get(path, params={"item_id": ITEMS[3]}).json()
+    assert (shown["title"], shown["attributes"]["price"]) == ("Item 3", 3)
+    assert shop.http.get(path, params={"item_id": "unknown"}).status_code == 404
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = shop.http.get(f"{path}/list", params={"limit": 7, "cursor": cursor}).json()
+        assert len(page["items"]) <= 7
+        seen += [each["item_id"] for each in page["items"]]
+        cursor = page["cursor"]
+    assert set(seen) >= set(ITEMS)
+    assert seen == sorted(set(seen))
+    dear = shop.http.get(f"{path}/list", params={"filter": "item.price >= 37 && item.price < 100"}).json()
+    assert [each["item_id"] for each in dear["items"]] == ITEMS[37:]
+    assert shop.http.get(f"{path}/list", params={"filter": "item.prise > 1"}).status_code == 422
+
+
+def test_items_are_changed_and_deleted_through_the_log(shop: Shop) -> None:
+    path = f"/v1/scenarios/{shop.scope.scenario_id}/items"
+    topic = shop.stores.settings.kafka_item_ingest_topics[0]
+
+    def published() -> dict[str, Any]:
+        body: dict[str, Any] = json.loads(shop.stores.log.read_all(topic, 1)[0].value)
+        return body
+
+    place = {"tenant_id": shop.scope.tenant_id, "scenario_id": shop.scope.scenario_id, "item_id": ITEMS[3]}
+    changed = shop.http.patch(path, params={"item_id": ITEMS[3]}, json={"in_stock": False, "title": None})
+    assert changed.json() == {"accepted": 1, "rejected": []}
+    assert published() == {**place, "title": "", "attributes": {"in_stock": False}}
+    assert shop.http.delete(path, params={"item_id": ITEMS[3]}).status_code == 200
+    assert published() == {**place, "deleted": True}
+    shop.write(Item(item_id="short-lived"))
+    shop.write(Item(item_id="short-lived", deleted=True))
+    for gone in ("unknown", "short-lived"):
+        assert shop.http.delete(path, params={"item_id": gone}).status_code == 404
+        assert shop.http.patch(path, params={"item_id": gone}, json={}).status_code == 404
+    wrong = shop.http.patch(path, params={"item_id": ITEMS[3]}, json={"tags": 7})
+    assert (wrong.status_code, "tags" in wrong.json()["detail"]) == (422, True)
+    assert shop.http.patch(path, params={"item_id": ITEMS[3]}, json={"item_id": "other"}).status_code == 422
+    assert shop.http.patch(path, params={"item_id": ITEMS[3]}, json=[]).status_code == 422

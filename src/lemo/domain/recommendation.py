@@ -59,6 +59,18 @@ class ChosenAnswer(BaseModel):
     items: list[ChosenItem]
 
 
+class UserAnswer(ChosenAnswer):
+    """The answer for one user of a batch."""
+
+    user_id: str
+
+
+class BatchAnswer(BaseModel):
+    """The answers for many users, in the order in which they were named."""
+
+    answers: list[UserAnswer]
+
+
 class Answer(BaseModel):
     """The answer to one request, best item first."""
 

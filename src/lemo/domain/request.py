@@ -91,6 +91,18 @@ class RecommendationRequest(Choice):
         return self
 
 
+class BatchRequest(Choice):
+    """Recommendations for many users, by the same wishes."""
+
+    users: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
+    repeat: bool = False
+
+    def of(self, user_id: str) -> RecommendationRequest:
+        """The request for one of the users."""
+        shared = {name: getattr(self, name) for name in self.model_fields_set - {"users"}}
+        return RecommendationRequest.model_construct(user_id=user_id, **shared)
+
+
 class SimilarRequest(Choice):
     """Items similar to one item, or to several together."""
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from lemo.api.dependencies import Api, Here, RawBody, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.schemas import AttributeList
-from lemo.domain.recommendation import ChosenAnswer
-from lemo.domain.request import RecommendationRequest, SimilarRequest
+from lemo.domain.recommendation import BatchAnswer, ChosenAnswer, UserAnswer
+from lemo.domain.request import BatchRequest, RecommendationRequest, SimilarRequest
 from lemo.serving.catalogue.schema import overview
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -36,7 +36,9 @@ _ANSWER = {
 _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _ANSWER}}}}
 
 
-def _body(model: type[RecommendationRequest | SimilarRequest], example: dict[str, Any]) -> dict[str, Any]:
+def _body(
+    model: type[BatchRequest | RecommendationRequest | SimilarRequest], example: dict[str, Any]
+) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
     return {
@@ -70,6 +72,21 @@ def recommend_by_wishes(services: Api, here: Here, body: RawBody) -> ChosenAnswe
     """
     request = model_of(body, RecommendationRequest)
     return services.served.choices.recommend(here.scope, request, here.scenario.attribute_types)
+
+
+@router.post(
+    "/recommendations/batch",
+    openapi_extra=_body(
+        BatchRequest,
+        {"users": ["user 7", "user 8"], "n": 5, "filter": "item.in_stock", "fields": ["title"]},
+    ),
+)
+def recommend_to_many(services: Api, here: Here, body: RawBody) -> BatchAnswer:
+    """The best items for each of up to 1,000 users, by the same wishes."""
+    request = model_of(body, BatchRequest)
+    types, choices = here.scenario.attribute_types, services.served.choices
+    answers = ((user, choices.recommend(here.scope, request.of(user), types)) for user in request.users)
+    return BatchAnswer(answers=[UserAnswer(user_id=user, **answer.model_dump()) for user, answer in answers])
 
 
 @router.post(
