@@ -120,6 +120,12 @@ def test_types_are_those_of_most_values_and_others_are_counted() -> None:
     assert chosen(columns, "has(item.price)") == "012"
     zeros = columns_of([Item(item_id=text, attributes={"price": text}) for text in ("0", "0.5", "-0.5", "7")])
     assert chosen(zeros, "item.price < 1") == "00.5-0.5"
+    truths = [Item(item_id=text, attributes={"sold": text}) for text in ("true", "False", "TRUE")]
+    assert chosen(columns_of(truths), "item.sold") == "trueTRUE"
+    mixed = columns_of([*truths, Item(item_id="n", attributes={"sold": "12"})])
+    assert mixed.schema.attributes["sold"].type == "text"
+    lists = columns_of([Item(item_id="a", attributes={"colours": "red|blue"})], fixed={"colours": "list"})
+    assert chosen(lists, '"blue" in item.colours') == "a"
     fixed = columns_of(items, fixed={"price": "text", "seen_at": "timestamp"})
     assert chosen(fixed, 'item.price == "free" || item.price == "2.5"') == "13"
 

@@ -25,6 +25,7 @@ FIELDS: Mapping[str, AttributeType] = {
 """The fields of an item that a filter may name; an attribute of the same name is `item.attributes.NAME`."""
 EXAMPLES = 3
 """Values that do not fit, of which a schema tells."""
+_TRUTHS = {"true": True, "false": False}
 _CODE = re.compile(r"\s*-?0\d")
 _TIMES: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 
@@ -94,15 +95,17 @@ def overview(schema: Schema) -> list[AttributeOverview]:
 def attribute_of(values: Iterable[Any], fixed: AttributeType | None = None) -> Attribute:
     """An attribute of the type that most of the values have, unless it is fixed.
 
-    Texts are numbers where all texts look like some, without leading zeros: codes such as 007 are texts.
+    Texts, which is all that CSV has, are numbers where all of them look like some, and true or false where all of
+    them are. Numbers with leading zeros, such as 007, are texts.
     """
     if fixed:
         return Attribute(fixed)
     counts = Counter(_kind(value) for value in values)
-    if not counts["text"]:
+    if not counts["text"] and not (counts["numeric"] and counts["truth"]):
         counts["number"] += counts["numeric"]
+        counts["boolean"] += counts["truth"]
     else:
-        counts["text"] += counts["numeric"]
+        counts["text"] += counts["numeric"] + counts["truth"]
     types: Sequence[AttributeType] = ("number", "boolean", "list", "text")
     return Attribute(max(types, key=lambda kind: counts[kind]))
 
@@ -113,6 +116,8 @@ def _kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     if isinstance(value, str):
+        if value.strip().lower() in _TRUTHS:
+            return "truth"
         return "numeric" if _number(value) is not None and not _CODE.match(value) else "text"
     return "list" if isinstance(value, list) else "object"
 
@@ -134,7 +139,7 @@ def _fitted(value: Any, wanted: AttributeType) -> Any:
                 _number(value) if isinstance(value, str) else float(value) if isinstance(value, int | float) else None
             )
         case "boolean":
-            return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
+            return value if isinstance(value, bool) else _TRUTHS.get(str(value).strip().lower())
         case "text":
             if isinstance(value, bool | list | dict):
                 return None
@@ -142,7 +147,7 @@ def _fitted(value: Any, wanted: AttributeType) -> Any:
         case "list":
             if isinstance(value, list):
                 return [str(each) for each in value if isinstance(each, str | int | float)]
-            return [value] if isinstance(value, str) else None
+            return [part.strip() for part in value.split("|")] if isinstance(value, str) else None
         case "timestamp":
             try:
                 return milliseconds(_TIMES.validate_python(value))
