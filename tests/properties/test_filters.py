@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.item import Item
@@ -122,6 +122,7 @@ TESTS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(catalogue=ITEMS, changes=ITEMS, test=TESTS)
 def test_a_filter_says_of_each_item_what_python_says(
     catalogue: list[dict[str, Any]], changes: list[dict[str, Any]], test: Test
