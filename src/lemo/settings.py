@@ -164,6 +164,9 @@ class Settings(BaseSettings):
     # API and console
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: Port = Field(8000, description="Port of the API.")
+    api_workers: int = Field(
+        1, ge=1, le=256, description="Processes of the API; they share its port, and mapped snapshots in memory."
+    )
     console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
     console_port: Port = Field(8080, description="Port of the console.")
     max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")

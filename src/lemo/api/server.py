@@ -1,10 +1,16 @@
 """The server that the API runs in, and the socket it listens on."""
 
 import errno
+import multiprocessing
+import os
+import signal
 import socket
+from threading import Thread
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from lemo.api.hot_path import HotPath
 from lemo.deadlines import DeadlineProtocol
@@ -29,15 +35,45 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server_of(app: FastAPI) -> uvicorn.Server:
-    """The HTTP server of the application."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            HotPath(app),
-            http=DeadlineProtocol,
-            log_config=None,
-            # Its lines would hold the ids of users.
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
+    """The HTTP server of the application, in this process."""
+    return uvicorn.Server(_config(HotPath(app)))
+
+
+def run_processes(count: int, listener: socket.socket) -> None:
+    """Serves in so many processes on one socket until stopped; one that dies is replaced within a second."""
+    config = _config("lemo.api.server:application", factory=True, workers=count)
+    Multiprocess(config, sockets=[listener]).run()
+
+
+def application() -> HotPath:
+    """The application of one of several processes, which ends when its parent has died."""
+    # Imported here, since the parent serves nothing.
+    from lemo.api.app import create_app
+    from lemo.settings import Settings
+    from lemo.stores.connect import Stores
+    from lemo.telemetry.logging import configure
+
+    settings = Settings()
+    configure("api", settings)
+    Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    return HotPath(create_app(Stores(settings, interactive=True)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _config(app: HotPath | str, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=DeadlineProtocol,
+        log_config=None,
+        # Its lines would hold the ids of users.
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        **more,
     )

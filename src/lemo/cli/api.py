@@ -9,7 +9,7 @@ def api() -> None:
     import structlog
 
     from lemo.api.app import create_app
-    from lemo.api.server import listen, server_of
+    from lemo.api.server import listen, run_processes, server_of
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
     from lemo.stores.installation import claim_at_start
@@ -20,4 +20,7 @@ def api() -> None:
     claim_at_start(settings)
     listener = listen(settings.api_host, settings.api_port)
     structlog.get_logger().info("listening", address=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")
-    server_of(create_app(Stores(settings, interactive=True))).run(sockets=[listener])
+    if settings.api_workers > 1:
+        run_processes(settings.api_workers, listener)
+    else:
+        server_of(create_app(Stores(settings, interactive=True))).run(sockets=[listener])
