@@ -9,9 +9,11 @@ import httpx
 import numpy as np
 import pytest
 
+from lemo.domain.errors import InvalidInput
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import similar_items
+from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from sites import ITEMS, add_scenario, model_of, publish_model, running_api, settings_of, touch, wait_for
 
@@ -176,6 +178,18 @@ def test_many_users_are_answered_as_each_alone(shop: Shop) -> None:
     for each in answers:
         assert each["items"] == shop.ask(user_id=each["user_id"], **wishes)["items"]
     shop.ask("recommendations/batch", users=[], status=422)
+
+
+def test_an_export_holds_only_what_matches(shop: Shop) -> None:
+    with RecommendationService(shop.stores, watch=False) as served:
+        answers = dict(served.recommend_many(shop.scope, ["u", "nobody"], 50, 'item.brand == "odd"'))
+        with pytest.raises(InvalidInput):
+            list(served.recommend_many(shop.scope, ["u"], 5, "item.prise > 1"))
+    for user, answer in answers.items():
+        found = [each.item_id for each in answer.items]
+        asked = shop.ids(user_id=user, n=50, filter='item.brand == "odd"')
+        assert set(found) == set(asked) - {"unheard-of"}, user
+        assert set(found) <= set(ITEMS[1::2])
 
 
 def test_items_are_looked_at_page_by_page_and_by_filter(shop: Shop) -> None:

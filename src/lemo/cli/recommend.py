@@ -17,6 +17,7 @@ def recommend(
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every user who has events.")] = False,
     n: Annotated[int, typer.Option("-n", min=1, max=200, help="Items for each user.")] = 10,
+    filter: Annotated[str, typer.Option(help="CEL: only items that match, such as 'item.price < 100'.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="Write a .jsonl or .parquet file instead of printing.", show_default=False)
     ] = None,
@@ -26,6 +27,7 @@ def recommend(
 
     [bold]lemo recommend --scenario shop --user 42[/]
     [bold]lemo recommend --scenario shop --all -n 20 --out recommendations.parquet[/]
+    [bold]lemo recommend --scenario shop --user 42 --filter 'item.price < 100 && item.in_stock'[/]
 
     A row of the file is {"user_id", "items": [{"item_id", "score", "reason"}, ...]}, best item first.
     """
@@ -55,7 +57,7 @@ def recommend(
         check_engines(settings, "events")
     with closing(Stores(settings)) as stores, RecommendationService(stores, watch=False) as served:
         scope = Scope(credential(settings), scenario)
-        stores.scenarios.get(scope)
+        types = stores.scenarios.get(scope).attribute_types
         if user is not None:
             wanted = [user]
         elif users is not None:
@@ -68,7 +70,7 @@ def recommend(
                     f"No user of scenario {scenario} has an event: there is nobody to recommend to.",
                     f"Import some: lemo import events FILE --scenario {scenario}",
                 )
-        answers = served.recommend_many(scope, wanted, n)
+        answers = served.recommend_many(scope, wanted, n, filter, types)
         if len(wanted) > 1:
             answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))
         if out is not None:

@@ -1,6 +1,6 @@
 """Answers to requests with wishes of their own: filters, boosts, pins, sessions, fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from uuid import uuid4
 
@@ -38,6 +38,11 @@ class Choices:
     def columns(self, scope: Scope, types: AttributeTypes) -> Columns:
         """The columns of the scope's catalogue; raises EngineUnavailable where they cannot be read."""
         return self._catalogue.columns(scope, types)
+
+    def unmatched(self, scope: Scope, text: str, types: AttributeTypes, item_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the items that do not match a filter; raises as `recommend`."""
+        matching = self._matchings.of(scope, text, self.columns(scope, types), {})
+        return frozenset(item_id for item_id in item_ids if item_id not in matching)
 
     def known_matching(self, scope: Scope, request: RecommendationRequest, types: AttributeTypes) -> Matching | None:
         """What the request's filter leaves, where that is evaluated already; never waits."""

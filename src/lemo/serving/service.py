@@ -16,6 +16,7 @@ from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, with_new_items
 from lemo.serving.breaker import Breaker
+from lemo.serving.catalogue.cache import NO_TYPES, AttributeTypes
 from lemo.serving.choices import Choices
 from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache, Renewals
 from lemo.serving.ready import ReadyAnswers
@@ -80,13 +81,23 @@ class RecommendationService:
             else found
         )
 
-    def recommend_many(self, scope: Scope, users: Sequence[str], n: int) -> Iterator[tuple[str, Answer]]:
-        """Each user's answer as by `recommend`, without exploration. Raises EngineUnavailable instead of degrading."""
+    def recommend_many(
+        self, scope: Scope, users: Sequence[str], n: int, filter: str = "", types: AttributeTypes = NO_TYPES
+    ) -> Iterator[tuple[str, Answer]]:
+        """Each user's answer as by `recommend`, without exploration, of items that match a filter where one is given.
+
+        Raises EngineUnavailable instead of degrading, and InvalidInput for the filter.
+        """
         state = self._complete_state(scope)
+        exclude: Collection[str] = ()
+        if filter:
+            model = state.mapped.model
+            known = [*state.latest, *(model.item_ids if model is not None else ())]
+            exclude = self.choices.unmatched(scope, filter, types, known)
         for batch in _batches(users):
             stores = self._stores
             states = read_users(stores.redis, stores.history, stores.precomputed, stores.seen, scope, batch)
-            yield from zip(batch, _answers(state, states, n, (), exploration=0), strict=True)
+            yield from zip(batch, _answers(state, states, n, exclude, exploration=0), strict=True)
 
     def precompute(self, scope: Scope, users: Sequence[str], renew: bool = True) -> Iterator[Computed]:
         """The batches of users, with the answers that `PrecomputedStore.write_many` stores for them.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
+from types import MappingProxyType
 
 import structlog
 
@@ -25,6 +26,7 @@ FIRST_READ_SECONDS = 20.0
 STALE_SECONDS = 30.0
 """Age from which answers of columns that could not follow the feed are degraded."""
 AttributeTypes = Mapping[str, AttributeType]
+NO_TYPES: AttributeTypes = MappingProxyType({})
 _GROUP = 5_000
 """Changed items that are read from the documents at once."""
 
