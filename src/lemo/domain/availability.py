@@ -52,6 +52,7 @@ class Availability:
         unknown: frozenset[str] = frozenset(),
         whole: bool = False,
         arrivals: tuple[Arrival, ...] = (),
+        version: str = "",
     ) -> None:
         self.newest = newest
         """Newest items first, also those whose publication is near; ask `unavailable` which of them may be shown."""
@@ -63,6 +64,9 @@ class Availability:
         """Ids that only events know, where answers hold items of the catalogue alone."""
         self.whole = whole
         """False where what is known may be less than all: nothing was read yet, or Redis was emptied."""
+        self.version = version
+        """Changes with each write; empty where it is not known."""
+        self.read_at = time.monotonic()
         self._embargoed = dict(embargoed or {})
         self._expiring = dict(expiring or {})
         self._always = off | unknown

@@ -14,7 +14,7 @@ from lemo.serving.state import PARTS, Part, ServingState
 
 log = structlog.get_logger()
 
-REFRESH_SECONDS = 2.0
+REFRESH_SECONDS = 0.5
 IDLE_REFRESH_SECONDS = 15.0
 """Renewal interval of a scope without a request in the last `IDLE_AFTER_SECONDS`."""
 IDLE_AFTER_SECONDS = 300.0
@@ -130,7 +130,7 @@ class ModelCache:
             fault = next(iter(slot.state.faults.values()), None)
         except Exception as error:  # the previous state stays in service, and its age is reported
             fault = error
-            if repr(error) != repr(previous):  # the renewal is retried every two seconds
+            if repr(error) != repr(previous):  # the renewal is retried all the time
                 log.exception("could not renew what is served", scope=str(scope))
         finally:
             slot.fault = fault

@@ -29,6 +29,8 @@ from lemo.stores.redis.precomputed import PrecomputedRecommendations
 
 PRECOMPUTED_ITEMS = 60
 """Items of a precomputed answer: more than most requests ask for, as some become unavailable."""
+SNAPSHOT_ROUNDS = 4
+"""Renewals between two looks at the pointers to snapshots."""
 _BATCH = 256
 """Users of a batch: few enough that the dense scores of a large catalogue fit into memory."""
 _THREADS = 2
@@ -48,8 +50,8 @@ class Computed(NamedTuple):
 class RecommendationService:
     """Answers requests from mapped snapshots and Redis, without the document store. Safe for threads.
 
-    Snapshots are renewed in the background every two seconds, so that a promotion needs no restart. With `watch=False`
-    they stay as first loaded, so that one model answers a whole batch.
+    In the background, availability is renewed every half second and snapshots every two seconds, so that a promotion
+    needs no restart. With `watch=False` they stay as first loaded, so that one model answers a whole batch.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class RecommendationService:
         # A batch waits for Redis, a request does not.
         availability = AvailabilitySets(self._redis.redis, stores.keys) if watch else stores.availability
         self._cache = ModelCache(
-            lambda scope, before: load_state(scope, stores.snapshots, availability, before),
+            lambda scope, before: load_state(
+                scope, stores.snapshots, availability, before, SNAPSHOT_ROUNDS * refresh_seconds
+            ),
             capacity,
             watch,
             refresh_seconds,
@@ -160,7 +164,7 @@ class RecommendationService:
         return answer(_popular(state, n), state.mapped.model_version, degraded=degraded)
 
     def latest(self, scope: Scope, n: int) -> Answer:
-        """The n newest items, as of about two seconds ago, without a model."""
+        """The n newest items, as of about half a second ago, without a model."""
         state = self._cache.state(scope)
         return answer(newest(state.latest, n, state.unavailable), None, degraded=not state.complete)
 

@@ -99,18 +99,26 @@ class ServingState:
         return self.mapped.model.rules if self.mapped.model is not None else _ANY_RULES
 
 
-def load_state(scope: Scope, snapshots: Snapshots, sets: AvailabilitySets, before: ServingState) -> ServingState:
-    """Loads the newest state. A part that cannot be read now is taken from `before`."""
+def load_state(
+    scope: Scope, snapshots: Snapshots, sets: AvailabilitySets, before: ServingState, snapshot_seconds: float = 0.0
+) -> ServingState:
+    """Loads the newest state. A part that cannot be read now is taken from `before`.
+
+    Pointers to snapshots, which may stand in S3, are not read again within `snapshot_seconds`.
+    """
     faults: dict[Part, Exception] = {}
     read_at = dict(before.read_at)
 
     def read(part: Part, load: Callable[[], _Part], fallback: _Part) -> _Part:
         started = time.monotonic()
+        recent = started - read_at.get(part, -math.inf) < snapshot_seconds
+        if part != "newest items" and recent and part not in before.faults:
+            return fallback
         try:
             loaded = load()
         except (LemoError, OSError, ValueError, KeyError) as error:
             faults[part] = error
-            if str(error) != str(before.faults.get(part)):  # it is loaded again every two seconds
+            if str(error) != str(before.faults.get(part)):  # it is loaded again all the time
                 log.warning("keeping what was loaded before", scope=str(scope), part=part, error=str(error))
             return fallback
         read_at[part] = started
@@ -121,7 +129,7 @@ def load_state(scope: Scope, snapshots: Snapshots, sets: AvailabilitySets, befor
     model = read("model", lambda: _current(scope, snapshots, "model", model, read_model), model)
     similar = previous.similar, previous.similar_version
     similar = read("similar items", lambda: _current(scope, snapshots, "similar", similar, _read_similar), similar)
-    availability = read("newest items", lambda: sets.read(scope), before.availability)
+    availability = read("newest items", lambda: sets.read(scope, before.availability), before.availability)
     if not availability.whole and "newest items" not in faults:
         faults["newest items"] = Incomplete()
         read_at.pop("newest items", None)

@@ -1,7 +1,7 @@
 """Availability in Redis: which items of each scenario are new, off, not yet published or past their expiry.
 
-The consumer writes it with each item, serving reads it every two seconds. It is derived: the documents hold the truth,
-and `AvailabilitySets.rebuild` makes it anew from them (jobs/availability.py).
+The consumer writes it with each item, serving asks for its version every half second. It is derived: the documents hold
+the truth, and `AvailabilitySets.rebuild` makes it anew from them (jobs/availability.py).
 """
 
 import time
@@ -28,6 +28,8 @@ ARRIVED = 0.5
 """Added to the moment of a newest item without a publication: so the set says that the moment is its arrival."""
 HORIZON_MS = 6 * 3600 * 1000
 """How far ahead moments of expiry are read: as long as serving stays right while Redis is away."""
+REREAD_SECONDS = 60
+"""After so long everything is read again: moments to come have come near."""
 REBUILD_SECONDS = 60
 """A rebuild that gives no sign of life for so long has died."""
 _CHUNK = 1_000
@@ -42,6 +44,8 @@ _ADD = """
 local now, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
 local noted = redis.call('EXISTS', KEYS[6]) == 1
 local entries = cjson.decode(ARGV[3])
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[5], 'version', time[1] * 1000000 + time[2])
 if #entries > 0 and redis.call('HSETNX', KEYS[5], 'catalogue', 1) == 1 then
   redis.call('HSET', KEYS[5], 'due', 1)
 end
@@ -118,7 +122,8 @@ if redis.call('HEXISTS', KEYS[13], 'catalogue') == 1 or redis.call('EXISTS', KEY
 end
 -- An item that came meanwhile may be the first one; then the next rebuild says what is unknown.
 local due = redis.call('HEXISTS', KEYS[13], 'catalogue') == 0 and redis.call('EXISTS', KEYS[2]) or 0
-redis.call('HSET', KEYS[3], 'built_at', ARGV[2], 'cut', cut or 0, 'due', due)
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[3], 'built_at', ARGV[2], 'cut', cut or 0, 'due', due, 'version', time[1] * 1000000 + time[2])
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[13], KEYS[14])
 return 1
 """
@@ -166,26 +171,32 @@ class AvailabilitySets:
         for chunk in _chunks(entries):
             self._put(keys, chunk)
 
-    def read(self, scope: Scope) -> Availability:
-        """What may be shown, now and in the hours to come."""
+    def read(self, scope: Scope, before: Availability | None = None) -> Availability:
+        """What may be shown, now and in the hours to come; `before`, where nothing was written since that was read."""
+        if before is not None and before.whole and time.monotonic() - before.read_at < REREAD_SECONDS:
+            with translate_errors():
+                about: Any = self._redis.hmget(self.about_key(scope), "built_at", "version")
+            if None not in about and about[1].decode() == before.version:
+                return before
         now = time.time_ns() // 1_000_000
         off_key, latest_key, embargoed_key, expiring_key = self.keys(scope)
         with translate_errors(), self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hexists(self.about_key(scope), "built_at")
+            pipeline.hmget(self.about_key(scope), "built_at", "version")
             pipeline.zrevrangebyscore(latest_key, now + HORIZON_MS, "-inf", withscores=True)
             pipeline.smembers(off_key)
             pipeline.smembers(self.unknown_key(scope))
             pipeline.zrangebyscore(embargoed_key, now, "+inf", withscores=True)
             pipeline.zrangebyscore(expiring_key, "-inf", now + HORIZON_MS, withscores=True)
-            whole, newest, off, unknown, embargoed, expiring = pipeline.execute()
+            (built_at, version), newest, off, unknown, embargoed, expiring = pipeline.execute()
         return Availability(
             tuple(item_id.decode() for item_id, _ in newest),
             frozenset(item_id.decode() for item_id in off),
             {item_id.decode(): int(moment) for item_id, moment in embargoed},
             {item_id.decode(): int(moment) for item_id, moment in expiring},
             frozenset(item_id.decode() for item_id in unknown),
-            bool(whole),
+            built_at is not None,
             tuple(Arrival(item_id.decode(), int(moment), moment == int(moment)) for item_id, moment in newest),
+            version.decode() if version is not None else "",
         )
 
     def latest(self, scope: Scope, n: int) -> list[str]:
