@@ -120,6 +120,10 @@ def test_boosts_pins_exclusions_and_repeats(shop: Shop) -> None:
     pin = [{"item_id": ITEMS[17], "position": 1}]
     wait_for(lambda: ITEMS[17] not in shop.ids(user_id="w", n=3, pin=pin))
     shop.write(item(17, is_active=True))
+    mistyped = [{"item_id": "no such item", "position": 1}]
+    assert shop.ids(user_id="w", n=2, pin=mistyped) == ITEMS[1:3]
+    (first, *_) = shop.ask(user_id="w", n=2, fields=["item_id", "title"])["items"]
+    assert (first["item_id"], first["title"]) == (ITEMS[1], "Item 1")
     assert shop.ids(user_id="w", n=2, exclude=[ITEMS[1]]) == ITEMS[2:4]
     assert ITEMS[0] not in shop.ids(user_id="w", n=50)
     assert ITEMS[0] in shop.ids(user_id="w", n=50, repeat=True)
@@ -151,6 +155,9 @@ def test_what_is_wrong_is_told(shop: Shop) -> None:
     assert "current item only where similar" in told(user_id="u", filter="item.price < current.price")
     assert "twice" in told(user_id="u", pin=[{"item_id": "a", "position": 1}, {"item_id": "b", "position": 1}])
     assert "score" in told(user_id="u", fields=["score"])
+    assert "Did you mean view" in told(session=[{"item_id": ITEMS[0], "action": "veiw"}])
+    many: dict[str, Any] = {"filter": "item.price in request.many", "variables": {"many": list(range(1_001))}}
+    assert "1,001 elements" in told(user_id="u", **many)
 
 
 def test_attributes_have_types_that_can_be_settled(shop: Shop) -> None:

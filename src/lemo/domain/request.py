@@ -62,7 +62,7 @@ class Choice(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Choice":
         for name in self.fields:
-            if name in RESERVED and name != "item_id":
+            if name in RESERVED - {"item_id"}:
                 raise ValueError(f"fields: {name} is what the answer says of each item by itself")
         positions = [pin.position for pin in self.pin]
         if len(set(positions)) < len(positions) or len({pin.item_id for pin in self.pin}) < len(self.pin):
@@ -113,6 +113,8 @@ def shown_fields(item: Item, names: list[str]) -> dict[str, Any]:
     """The fields and attributes of these names that the item has."""
     found: dict[str, Any] = {}
     for name in names:
+        if name in RESERVED:
+            continue
         if name in Item.model_fields and name != "attributes":
             value = item.model_dump(mode="json", include={name})[name]
         else:

@@ -1,13 +1,17 @@
 """Answers to requests with wishes of their own: filters, boosts, pins, sessions, fields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from typing import TypeVar
 from uuid import uuid4
 
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.item import Item
+from lemo.domain.reasons import did_you_mean, shortened
 from lemo.domain.recommendation import ChosenAnswer, ChosenItem
-from lemo.domain.request import Choice, RecommendationRequest, SimilarRequest, shown_fields
+from lemo.domain.request import Choice, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
+from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import reason
@@ -16,9 +20,12 @@ from lemo.serving.catalogue.columns import Columns
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline import Wishes, recommended, similar_to, together
+from lemo.serving.state import ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis
 from lemo.stores.connect import Stores
 from lemo.stores.redis.item_feed import ItemFeed
+
+ChoiceOf = TypeVar("ChoiceOf", bound=Choice)
 
 
 class Choices:
@@ -59,9 +66,11 @@ class Choices:
         Raises InvalidInput for a filter that does not fit, and EngineUnavailable where the catalogue cannot be read.
         """
         state = self._cache.state(scope)
+        _check_actions(request, state.rules)
         wishes = self._wishes(scope, request, types)
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
-        items = recommended(request, user, state, wishes, user.current(state.mapped.model_version))
+        shown = self._without_unknown_pins(scope, request, state)
+        items = recommended(shown, user, state, wishes, user.current(state.mapped.model_version))
         degraded = user.history is None or state.mapped.model is None
         degraded = degraded or self._cache.is_stale(state, "model", "newest items")
         return self._chosen(scope, request, items, state.mapped.model_version, degraded)
@@ -72,9 +81,22 @@ class Choices:
         wishes = self._wishes(scope, request, types, request.item_ids[0])
         similar = state.mapped.similar
         near = [similar.of(item_id, len(similar.item_ids)) for item_id in request.item_ids] if similar else []
-        items = similar_to(request, request.item_ids, together(near), state, wishes)
+        shown = self._without_unknown_pins(scope, request, state)
+        items = similar_to(shown, request.item_ids, together(near), state, wishes)
         degraded = similar is None or self._cache.is_stale(state, "similar items", "newest items")
         return self._chosen(scope, request, items, state.mapped.similar_version, degraded)
+
+    def _without_unknown_pins(self, scope: Scope, choice: ChoiceOf, state: ServingState) -> ChoiceOf:
+        """The request without pins of items that neither the catalogue nor the model knows."""
+        if not choice.pin:
+            return choice
+        known: set[str] = set()
+        with suppress(EngineUnavailable):
+            stored = self._stores.items.get_many(scope, [pin.item_id for pin in choice.pin])
+            known.update(item_id for item_id, item in stored.items() if item.recommendable)
+        if state.mapped.model is not None:
+            known.update(set(state.mapped.model.item_ids).intersection(pin.item_id for pin in choice.pin))
+        return choice.model_copy(update={"pin": [pin for pin in choice.pin if pin.item_id in known]})
 
     def _wishes(self, scope: Scope, choice: Choice, types: AttributeTypes, current_id: str = "") -> Wishes:
         if not choice.filters:
@@ -117,3 +139,14 @@ class Choices:
         """Stops following the catalogue."""
         if "_catalogue" in self.__dict__:
             self._catalogue.close()
+
+
+def _check_actions(request: RecommendationRequest, rules: Mapping[str, ActionRule]) -> None:
+    """Raises InvalidInput for a session with an action that the scenario does not know."""
+    for each in request.session:
+        action = each.action if isinstance(each, SessionItem) else None
+        if action is not None and action not in rules:
+            raise InvalidInput(
+                f"session: the action {shortened(action)} is not known in this scenario.",
+                f"{did_you_mean(action, rules)}It knows {', '.join(sorted(rules))}.",
+            )

@@ -19,6 +19,8 @@ Array = np.ndarray[Any, Any]
 
 KEPT = 500
 """Masks in memory: for each filter with each set of variables."""
+KEPT_ROWS = 50_000_000
+"""Rows of all masks together: large catalogues keep fewer."""
 NOW_SECONDS = 1.0
 """How long a mask stands whose filter asks for the time."""
 
@@ -90,7 +92,7 @@ class Matchings:
         if current is None:
             with self._lock:
                 self._kept[key] = matching, chosen.uses_now
-                while len(self._kept) > KEPT:
+                while len(self._kept) > max(1, min(KEPT, KEPT_ROWS // max(len(mask), 1))):
                     self._kept.popitem(last=False)
         return matching
 

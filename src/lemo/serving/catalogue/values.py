@@ -15,6 +15,9 @@ from lemo.domain.time import milliseconds
 
 Array = np.ndarray[Any, Any]
 
+LONGEST_LIST = 1_000
+"""Elements of a list in a filter or variable: each is compared with every item."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
@@ -111,6 +114,8 @@ def constant(value: Any) -> Value:
     if isinstance(value, datetime):
         return Numbers(np.array(float(milliseconds(value))), "timestamp")
     if isinstance(value, list | tuple):
+        if len(value) > LONGEST_LIST:
+            raise TypeError(f"a list has {len(value):,} elements, more than {LONGEST_LIST:,}")
         return Listed(tuple(constant(each) for each in value))
     raise TypeError("an object has no place in a filter: variables are numbers, texts, true, false or lists")
 
