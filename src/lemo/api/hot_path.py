@@ -72,7 +72,7 @@ class HotPath:
         if len(single) + len(exclude) < len(given):  # one stands there twice
             return None
         n = single.pop("n", "10")
-        if not (n.isascii() and n.isdecimal() and 1 <= int(n[:4]) <= MOST) or len(exclude) > 1_000:
+        if not (n.isascii() and n.isdecimal() and len(n) <= 3 and 1 <= int(n) <= MOST) or len(exclude) > 1_000:
             return None
         known = self._known(scope, scenario_id)
         if known is None:
@@ -128,7 +128,8 @@ class HotPath:
 
     async def _stored(self, services: Services, place: Place, user_id: str) -> Sequence[bytes | None] | None:
         """The precomputed recommendations of a user as Redis has them; None where it does not answer."""
-        if not 1 <= len(user_id) <= 256 or not services.served.breaker.allows():
+        breaker = services.served.breaker
+        if not 1 <= len(user_id) <= 256 or not breaker.allows():
             return None
         if self._redis is None:
             self._redis = PipelinedRedis(services.stores.settings.redis(0))
@@ -137,7 +138,9 @@ class HotPath:
                 "HMGET", services.stores.precomputed.key(place, user_id), *FIELDS
             )
         except EngineUnavailable:
+            breaker.failed()
             return None
+        breaker.worked()
         return reply
 
 

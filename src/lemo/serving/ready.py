@@ -17,8 +17,8 @@ from lemo.serving.matching import Matching
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.state import ServingState
 
-KEPT = 20_000
-"""Lists of a kind in memory for each scope."""
+MOST_BYTES = 64_000_000
+"""Rendered lists in memory; beyond it all are made anew."""
 
 
 class ReadyAnswers:
@@ -27,6 +27,7 @@ class ReadyAnswers:
     def __init__(self, models: ModelCache) -> None:
         self._models = models
         self._kept: dict[tuple[Scope, str], tuple[tuple[object, ...], dict[object, bytes]]] = {}
+        self._bytes = 0
 
     def recommendations(
         self, scope: Scope, reply: Sequence[bytes | None], n: int, exclude: Collection[str]
@@ -94,7 +95,7 @@ class ReadyAnswers:
             shown = [each for each in found if each.item_id not in unavailable][:n]
             if not shown:
                 return None
-            items = lists[item_id, n] = _rendered(shown)
+            items = self._keep(lists, (item_id, n), shown)
         stale = self._models.is_stale(state, "similar items", "newest items")
         return _spliced(state.mapped.similar_version, stale, items)
 
@@ -107,7 +108,7 @@ class ReadyAnswers:
         lists = self._lists(scope, "popular", (model, unavailable))
         items = lists.get(n)
         if items is None:
-            items = lists[n] = _rendered(model.popular(n, unavailable))
+            items = self._keep(lists, n, model.popular(n, unavailable))
         return _spliced(state.mapped.model_version, self._models.is_stale(state, "model", "newest items"), items)
 
     def latest(self, scope: Scope, n: int) -> bytes | None:
@@ -119,7 +120,7 @@ class ReadyAnswers:
         lists = self._lists(scope, "latest", (state.availability, unavailable))
         items = lists.get(n)
         if items is None:
-            items = lists[n] = _rendered(newest(state.latest, n, unavailable))
+            items = self._keep(lists, n, newest(state.latest, n, unavailable))
         return _spliced(None, not state.complete, items)
 
     def _lists(self, scope: Scope, what: str, basis: tuple[object, ...]) -> dict[object, bytes]:
@@ -127,9 +128,16 @@ class ReadyAnswers:
         kept = self._kept.get((scope, what))
         if kept is None or any(before is not now for before, now in zip(kept[0], basis, strict=True)):
             kept = self._kept[scope, what] = basis, {}
-        if len(kept[1]) >= KEPT:
-            kept[1].clear()
         return kept[1]
+
+    def _keep(self, lists: dict[object, bytes], key: object, items: Sequence[Scored]) -> bytes:
+        rendered = _rendered(items)
+        self._bytes += len(rendered)
+        if self._bytes > MOST_BYTES:
+            self._kept.clear()
+            self._bytes = 0
+        lists[key] = rendered
+        return rendered
 
 
 def _current(state: ServingState, reply: Sequence[bytes | None]) -> list[Any] | None:

@@ -101,6 +101,8 @@ class PipelinedRedis:
     async def _connected(self) -> _Connection:
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            # Who asked may have given up; then nobody else looks at the error.
+            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> _Connection:
