@@ -28,7 +28,7 @@ NEED_ENGINES = {
     "schedule run",
     "dead-letters list",
 }
-VALUES = {"entry": "train-model-daily", "scenario": "shop", "template": "vlog", "name": "other"}
+VALUES = {"entry": "train-model-daily", "scenario": "shop", "template": "vlog", "name": "other", "role": "read"}
 FILES = {"import items": "items.csv", "import events": "events.csv"}
 MORE = {
     "recommend": ["--user", "u"],
