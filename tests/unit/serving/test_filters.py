@@ -75,6 +75,10 @@ def test_it_chooses(columns: Columns, text: str, expected: str) -> None:
         (" ", ["empty"]),
         ("b'x' == 'x'", ["such a literal"]),
         ("hello(1)", ["no function hello()"]),
+        (f"item.price < {'9' * 400}", ["a number is too large"]),
+        ("item.title == '\\x'", ["an escape that is none"]),
+        ("item.published_at > timestamp('soon')", ["'soon' is no time"]),
+        ("now - duration('3 weeks') < now", ["is no duration"]),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(columns: Columns, text: str, words: list[str]) -> None:
@@ -99,6 +103,8 @@ def test_the_examples_of_the_documentation_fit() -> None:
 def test_a_variable_is_asked_for_by_name(columns: Columns) -> None:
     with pytest.raises(InvalidInput, match=r'needs "variables": {"most": ...}'):
         chosen(columns, "item.price < request.most", least=3)
+    with pytest.raises(InvalidInput, match="a number is too large"):
+        chosen(columns, "item.price < request.most", most=10**400)
     with pytest.raises(InvalidInput, match="a number cannot be compared with a text"):
         chosen(columns, "item.price < request.most", most="6")
 

@@ -108,7 +108,10 @@ def constant(value: Any) -> Value:
     if isinstance(value, bool):
         return Truths(np.array(value), np.array(True))
     if isinstance(value, int | float):
-        return Numbers(np.array(float(value)))
+        try:
+            return Numbers(np.array(float(value)))
+        except OverflowError:
+            raise TypeError("a number is too large") from None
     if isinstance(value, str):
         return Texts(np.array(0, dtype=np.int32), (value,))
     if isinstance(value, datetime):

@@ -18,6 +18,7 @@ from lemo.serving.catalogue.columns import Columns, columns_of
 from lemo.serving.catalogue.schema import Schema
 from lemo.serving.catalogue.values import Listed, Null, Numbers, Texts, Truths, Unknown, Value, constant, known
 from lemo.serving.filters import operators
+from lemo.serving.filters.literals import milliseconds_of, unquoted
 
 Array = np.ndarray[Any, Any]
 Branch = Tree[Token]
@@ -31,7 +32,6 @@ ALLOWED = (
     " similar ones are asked of), now, && || ! == != < <= > >= in + - * / % ?: and the functions has, size, startsWith,"
     " endsWith, contains, matches, timestamp and duration."
 )
-_UNITS = {"ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
 
 
 class Filter:
@@ -151,7 +151,7 @@ class _Evaluation:
             case "NULL_LIT":
                 return Null()
             case "STRING_LIT":
-                return constant(_unquoted(token))
+                return constant(unquoted(token))
         raise self._fault(tree, "such a literal is not part of filters")
 
     def _list(self, tree: Branch) -> Value:
@@ -226,7 +226,7 @@ class _Evaluation:
         if text is None:
             raise TypeError(f"{name}() takes one text")
         if name == "duration":
-            return Numbers(np.array(_duration(text)), "duration")
+            return Numbers(np.array(milliseconds_of(text)), "duration")
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
@@ -283,28 +283,3 @@ def _path(tree: Branch) -> list[str] | None:
         return None
     before = _path(_trees(tree)[0])
     return None if before is None else [*before, str(tree.children[-1])]
-
-
-def _unquoted(token: str) -> str:
-    raw = token[:1] in "rR"
-    body = token[2:-1] if raw else token[1:-1]
-    return body if raw or "\\" not in body else _unescaped(body)
-
-
-def _unescaped(body: str) -> str:
-    try:
-        return body.encode("latin-1", "backslashreplace").decode("unicode_escape")
-    except UnicodeDecodeError as error:
-        raise TypeError(f"{body[:80]!r} has an escape that is none") from error
-
-
-def _duration(text: str) -> float:
-    """Milliseconds of `90m`, `1.5h` or `2d`; raises TypeError."""
-    for unit in ("ms", "s", "m", "h", "d"):
-        number = text.removesuffix(unit)
-        if number != text:
-            try:
-                return float(number) * _UNITS[unit]
-            except ValueError:
-                continue
-    raise TypeError(f"{text[:80]!r} is no duration, such as 90m, 24h or 7d")
