@@ -86,7 +86,11 @@ class Installation:
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # as the supervisor does: Celery's warm shutdown hangs now and then
+                process.kill()
+                process.wait()
 
     def held(self) -> set[str]:
         """The entries that beat looks at."""
