@@ -5,56 +5,20 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.item import Item
-from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import similar_items
 from lemo.serving.service import RecommendationService
-from lemo.stores.connect import Stores
-from sites import ITEMS, add_scenario, model_of, publish_model, running_api, settings_of, touch, wait_for
-
-
-class Shop:
-    """A scenario with a model, a catalogue and an API."""
-
-    def __init__(self, stores: Stores, scope: Scope, http: httpx.Client) -> None:
-        self.stores, self.scope, self.http = stores, scope, http
-
-    def write(self, *items: Item) -> None:
-        """What the consumer does with items."""
-        now = [time.time_ns() // 1_000_000] * len(items)
-        done = self.stores.items.upsert(self.scope, items, now)
-        self.stores.availability.add(self.scope, done.items, done.arrived_ms)
-        self.stores.item_feed.add(self.scope, [item.item_id for item in done.items])
-
-    def ask(self, what: str = "recommendations", status: int = 200, **body: Any) -> Any:
-        response = self.http.post(f"/v1/scenarios/{self.scope.scenario_id}/{what}", json=body)
-        assert response.status_code == status, response.text
-        return response.json()
-
-    def ids(self, what: str = "recommendations", **body: Any) -> list[str]:
-        return [item["item_id"] for item in self.ask(what, **body)["items"]]
-
-
-def item(number: int, **values: Any) -> Item:
-    attributes: dict[str, Any] = {"price": number, "brand": "even" if number % 2 == 0 else "odd", "in_stock": True}
-    named = {"title": f"Item {number}", "categories": ["last"] if number >= len(ITEMS) - 2 else []}
-    return Item.model_validate({"item_id": ITEMS[number], **named, **attributes, **values})
+from shops import Shop, item, open_shop
+from sites import ITEMS, touch, wait_for
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Shop]:
-    stores = Stores(settings_of(tmp_path_factory.mktemp("shop"), redis_url))
-    scope, key = add_scenario(stores)
-    publish_model(stores, scope, "1", model_of())
-    with running_api(stores) as address, httpx.Client(base_url=address, timeout=30) as http:
-        http.headers["Authorization"] = f"Bearer {key}"
-        site = Shop(stores, scope, http)
-        site.write(*(item(number) for number in range(len(ITEMS))))
+    with open_shop(tmp_path_factory.mktemp("shop"), redis_url) as site:
         yield site
 
 

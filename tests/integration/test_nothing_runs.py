@@ -22,6 +22,7 @@ NEED_ENGINES = {
     "stats",
     "recommend",
     "evaluate",
+    "pipeline check",
     "import items",
     "import events",
     "jobs run",
@@ -32,6 +33,8 @@ VALUES = {"entry": "train-model-daily", "scenario": "shop", "template": "vlog", 
 FILES = {"import items": "items.csv", "import events": "events.csv"}
 MORE = {
     "recommend": ["--user", "u"],
+    "pipeline edit": ["--set", "diversity.strength=0.5"],
+    "pipeline check": ["--user", "u", "--set", "diversity.strength=0.5"],
     "jobs run": ["--wait"],
     "schedule run": ["--wait"],
     "schedule edit": ["--cron", "1 2 * * *"],

@@ -77,20 +77,20 @@ class HotPath:
         known = self._known(scope, scenario_id)
         if known is None:
             return None
-        services, place, _ = known
-        ready = services.served.ready
+        services, place, scenario = known
+        ready, types = services.served.ready, scenario.attribute_types
         if what == "recommendations" and single.keys() == {"user_id"}:
             user_id = single["user_id"]
             reply = await self._stored(services, place, user_id)
-            return None if reply is None else ready.recommendations(place, reply, int(n), exclude)
+            return None if reply is None else ready.recommendations(place, reply, int(n), exclude, types)
         if exclude:
             return None
         if what == "similar" and single.keys() == {"item_id"}:
-            return ready.similar(place, single["item_id"], int(n))
+            return ready.similar(place, single["item_id"], int(n), types)
         if what == "popular" and not single:
-            return ready.popular(place, int(n))
+            return ready.popular(place, int(n), types)
         if what == "latest" and not single:
-            return ready.latest(place, int(n))
+            return ready.latest(place, int(n), types)
         return None
 
     async def _posted(self, scope: Scope, body: bytes) -> bytes | None:
@@ -106,13 +106,8 @@ class HotPath:
             return None
         if not request.model_fields_set <= _PLAIN or request.user_id is None:
             return None
-        matching = None
-        if request.filter is not None:
-            matching = services.served.choices.known_matching(place, request, scenario.attribute_types)
-            if matching is None:
-                return None
         reply = await self._stored(services, place, request.user_id)
-        return None if reply is None else services.served.ready.chosen(place, reply, request, matching)
+        return None if reply is None else services.served.ready.chosen(place, reply, request, scenario.attribute_types)
 
     def _known(self, scope: Scope, scenario_id: str) -> tuple[Services, Place, Any] | None:
         """The services, and the scenario that the key may ask, where both were looked up a moment ago."""

@@ -22,6 +22,7 @@ from lemo.cli import (
     jobs,
     keys,
     models,
+    pipeline,
     recommend,
     runs,
     scenarios,
@@ -69,6 +70,7 @@ app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)
 app.command("stats", rich_help_panel=DATA)(stats.stats)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
+app.add_typer(pipeline.app, name="pipeline", rich_help_panel=DATA)
 app.add_typer(items.app, name="items", rich_help_panel=DATA)
 app.add_typer(users.app, name="users", rich_help_panel=DATA)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)

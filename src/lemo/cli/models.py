@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_one
+from lemo.cli.session import open_scenario
 
 if TYPE_CHECKING:
     from lemo.domain.scope import Scope
-    from lemo.stores.connect import Stores
     from lemo.stores.documents.model_changes import ModelChange
 
 app = typer.Typer(no_args_is_help=True, help="Trained models of a scenario, and which one serves.")
@@ -28,7 +28,7 @@ def list_models(
     """
     from lemo.models.registry import registered
 
-    stores, scope = _open(scenario)
+    stores, scope = open_scenario(scenario)
     rows = []
     for model in registered(stores, scope, limit):
         state = "champion" if model.champion else "rollback goes here" if model.rollback else ""
@@ -45,7 +45,7 @@ def show_model(version: VersionArgument, scenario: ScenarioOption, format: Forma
     """Show one model: parameters, data window, and how good it was."""
     from lemo.models.registry import registered_model
 
-    stores, scope = _open(scenario)
+    stores, scope = open_scenario(scenario)
     show_one(registered_model(stores, scope, version).model_dump(mode="json"), format, "Model")
 
 
@@ -54,7 +54,7 @@ def promote(version: VersionArgument, scenario: ScenarioOption, format: FormatOp
     """Put a model in service, whatever the tests say; the API takes it up within two seconds."""
     from lemo.models.promotion import promote
 
-    stores, scope = _open(scenario)
+    stores, scope = open_scenario(scenario)
     change = promote(stores, scope, version, _by(scope))
     if change is None:
         messages.print("Nothing to change: it serves already.")
@@ -70,7 +70,7 @@ def rollback(scenario: ScenarioOption, format: FormatOption = Format.table) -> N
     """
     from lemo.models.promotion import rollback
 
-    stores, scope = _open(scenario)
+    stores, scope = open_scenario(scenario)
     _tell(rollback(stores, scope, _by(scope)), format)
 
 
@@ -81,7 +81,7 @@ def history(
     format: FormatOption = Format.table,
 ) -> None:
     """Show which model served when, who put it there, and why."""
-    stores, scope = _open(scenario)
+    stores, scope = open_scenario(scenario)
     changes = [change.model_dump() for change in stores.model_changes.history(scope, limit)]
     columns = ("changed_at", "action", "version", "previous", "changed_by", "why")
     show(changes, format, f"What served {scenario} (UTC)", columns)
@@ -89,16 +89,6 @@ def history(
 
 def _tell(change: "ModelChange", format: Format) -> None:
     show_one(change.model_dump(), format, "In service")
-
-
-def _open(scenario: str) -> "tuple[Stores, Scope]":
-    from lemo.cli.session import connected
-    from lemo.domain.scope import Scope
-
-    stores, tenant_id = connected()
-    scope = Scope(tenant_id, scenario)
-    stores.scenarios.get(scope)
-    return stores, scope
 
 
 def _by(scope: "Scope") -> str:

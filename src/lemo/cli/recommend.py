@@ -1,11 +1,16 @@
 """`lemo recommend`: recommendations on the terminal, or for many users into a file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_json
+from lemo.cli.output import Format, FormatOption, ScenarioOption, console, messages, show, show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lemo.domain.recommendation import ExplainedItem
 
 
 def recommend(
@@ -18,6 +23,9 @@ def recommend(
     everybody: Annotated[bool, typer.Option("--all", help="Every user who has events.")] = False,
     n: Annotated[int, typer.Option("-n", min=1, max=200, help="Items for each user.")] = 10,
     filter: Annotated[str, typer.Option(help="CEL: only items that match, such as 'item.price < 100'.")] = "",
+    explain: Annotated[
+        list[str], typer.Option(help="An item of which to say why it is, or is not, in the answer.", show_default=False)
+    ] = [],  # noqa: B006 - Typer copies it
     out: Annotated[
         Path | None, typer.Option(help="Write a .jsonl or .parquet file instead of printing.", show_default=False)
     ] = None,
@@ -28,6 +36,7 @@ def recommend(
     [bold]lemo recommend --scenario shop --user 42[/]
     [bold]lemo recommend --scenario shop --all -n 20 --out recommendations.parquet[/]
     [bold]lemo recommend --scenario shop --user 42 --filter 'item.price < 100 && item.in_stock'[/]
+    [bold]lemo recommend --scenario shop --user 42 --explain lamp/7[/]
 
     A row of the file is {"user_id", "items": [{"item_id", "score", "reason"}, ...]}, best item first.
     """
@@ -35,6 +44,8 @@ def recommend(
         raise typer.BadParameter("Say for whom: exactly one of --user, --users and --all.")
     if user is not None and not 1 <= len(user) <= 256:
         raise typer.BadParameter("A user's id has 1 to 256 characters.", param_hint="--user")
+    if explain and user is None:
+        raise typer.BadParameter("Say for whom: --explain needs --user.", param_hint="--explain")
 
     from contextlib import closing
 
@@ -58,6 +69,9 @@ def recommend(
     with closing(Stores(settings)) as stores, RecommendationService(stores, watch=False) as served:
         scope = Scope(credential(settings), scenario)
         types = stores.scenarios.get(scope).attribute_types
+        if explain and user is not None:
+            _explain(served.explain(scope, user, n, explain, filter, types), format)
+            return
         if user is not None:
             wanted = [user]
         elif users is not None:
@@ -99,3 +113,18 @@ def recommend(
     ]
     columns = ["rank", "item", "item_id", "score", "reason"]
     show(lines, format, f"Recommendations in {scenario}", columns if user is not None else ["user", *columns])
+
+
+def _explain(items: "Sequence[ExplainedItem]", format: Format) -> None:
+    """Prints why items are answered or not, and what each stage did with them."""
+    if format is Format.json:
+        show_json([item.model_dump() for item in items])
+        return
+    for item in items:
+        console.print(f"{item.item_id}: {item.verdict}", markup=False, highlight=False, soft_wrap=True)
+        rows = [
+            {"stage": step.stage, "place": step.place, "of": step.of, "score": step.score, "what_this_is": step.meaning}
+            for step in item.steps
+        ]
+        if rows:
+            show(rows, format)

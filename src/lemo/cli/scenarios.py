@@ -1,12 +1,12 @@
 """`lemo scenarios`: places where items are recommended."""
 
-import json
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lemo.cli.assignments import assigned
 from lemo.cli.output import Format, FormatOption, messages, show, show_one
 from lemo.domain.scenario import RULE_FIELDS, Template
 
@@ -112,32 +112,20 @@ def attributes(name: NameArgument, format: FormatOption = Format.table) -> None:
     show(rows, format, "Attributes", ("name", "type", "values", "unfit", "examples"))
 
 
+def _steps(path: str) -> list[str]:
+    """The steps of a field's path. An action's name may hold dots: the field of a rule comes last."""
+    steps = path.split(".")
+    if steps[0] == "actions" and len(steps) > 2:
+        field = [steps[-1]] if steps[-1] in RULE_FIELDS else []
+        steps = ["actions", ".".join(steps[1 : len(steps) - len(field)]), *field]
+    return steps
+
+
 def _changes(settings: Sequence[str]) -> dict[str, Any]:
     """The assignments as one object of changes; raises InvalidInput for one that is none."""
-    from lemo.domain.errors import InvalidInput
-
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        steps = path.strip().split(".")
-        # An action's name may hold dots: the field of a rule comes last.
-        if steps[0] == "actions" and len(steps) > 2:
-            field = [steps[-1]] if steps[-1] in RULE_FIELDS else []
-            steps = ["actions", ".".join(steps[1 : len(steps) - len(field)]), *field]
-        if not equals or not all(steps):
-            raise InvalidInput(f"--set {setting[:80]!r} is no FIELD=VALUE.", "Such as actions.rate.min_value=4.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        if steps == ["sources"] and isinstance(value, str):
-            value = [name.strip() for name in value.split(",")]
-        place = changes
-        for step in steps[:-1]:
-            if not isinstance(place.setdefault(step, {}), dict):
-                raise InvalidInput(f"--set {setting[:80]!r} goes against another --set.", "Give each field once.")
-            place = place[step]
-        place[steps[-1]] = value
+    changes = assigned(settings, "actions.rate.min_value=4", _steps)
+    if isinstance(changes.get("sources"), str):
+        changes["sources"] = [name.strip() for name in changes["sources"].split(",")]
     return changes
 
 

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Literal
 from lemo.domain.errors import EngineUnavailable, LemoError
 
 if TYPE_CHECKING:
+    from lemo.domain.scope import Scope
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
+
+Engine = Literal["redis", "events", "log"]
 
 
 def connected() -> "tuple[Stores, str]":
@@ -20,7 +23,19 @@ def connected() -> "tuple[Stores, str]":
     return Stores(settings, interactive=True), credential(settings)
 
 
-def check_engines(settings: "Settings", *names: Literal["redis", "events", "log"]) -> None:
+def open_scenario(name: str, *engines: "Engine") -> "tuple[Stores, Scope]":
+    """Stores, and the scope of a scenario of the key's tenant; raises NotFound, and as `check_engines`."""
+    from lemo.domain.scope import Scope
+
+    stores, tenant_id = connected()
+    scope = Scope(tenant_id, name)
+    stores.scenarios.get(scope)
+    if engines:
+        check_engines(stores.settings, *engines)
+    return stores, scope
+
+
+def check_engines(settings: "Settings", *names: Engine) -> None:
     """Raises EngineUnavailable within seconds where one of these stores does not answer.
 
     For commands whose own work may take minutes: an engine that goes away later is waited for.

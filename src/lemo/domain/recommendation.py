@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _BECAUSE = re.compile(r'because of "(.*)"$', re.DOTALL)
 
-ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "other"]
+ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "promoted", "other"]
 
 
 class RecommendedItem(BaseModel):
@@ -41,11 +41,34 @@ class ChosenItem(BaseModel):
     item_id: str
     score: float
     source: ReasonKind
-    """`similar` to what the user chose, `popular`, `latest` (new), `pinned`, or `other`: it fills up the answer."""
+    """`similar` to what the user chose, `popular`, `latest` (new), `pinned`, `promoted`, or `other`: it fills up."""
     because: list[str]
     """The ids of the items that speak most for it."""
     reason: str
     """The same in plain words."""
+
+
+class ExplainedStep(BaseModel):
+    """What one stage of the pipeline did with an item."""
+
+    stage: str
+    meaning: str
+    place: int | None
+    """From 1; null where the stage left the item out."""
+    of: int
+    """How many items the stage left."""
+    score: float | None
+
+
+class ExplainedItem(BaseModel):
+    """Why an item is in an answer, or is not."""
+
+    item_id: str
+    position: int | None
+    """From 1; null where the item is not answered."""
+    verdict: str
+    steps: list[ExplainedStep]
+    """The stages that changed its place or its score."""
 
 
 class ChosenAnswer(BaseModel):
@@ -56,7 +79,11 @@ class ChosenAnswer(BaseModel):
     """The snapshot that answered; null while the scenario has none."""
     degraded: bool
     """True when something was missing and the answer is the best without it."""
+    pipeline_version: int = 0
+    """The version of the scenario's pipeline; 0 is the default."""
     items: list[ChosenItem]
+    explained: list[ExplainedItem] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What the stages did with each item that the request names in `explain`."""
 
 
 class UserAnswer(ChosenAnswer):

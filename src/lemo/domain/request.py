@@ -1,5 +1,6 @@
 """Requests for recommendations: for whom, which items, in which order, and what of each item."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -43,6 +44,12 @@ class Pin(BaseModel):
     position: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
 
 
+def check_pins(pins: Sequence[Pin]) -> None:
+    """Raises ValueError for pins that cannot hold together."""
+    if len({pin.position for pin in pins}) < len(pins) or len({pin.item_id for pin in pins}) < len(pins):
+        raise ValueError("pin: names a position or an item twice")
+
+
 class Choice(BaseModel):
     """Which items are answered, in which order, and what of each."""
 
@@ -56,6 +63,12 @@ class Choice(BaseModel):
     exclude: Annotated[list[Id], Field(max_length=1_000)] = []
     boost: Annotated[list[Boost], Field(max_length=20)] = []
     pin: Annotated[list[Pin], Field(max_length=MOST_ITEMS)] = []
+    diversity: Annotated[float, Field(ge=0, le=1)] | None = None
+    """In place of the pipeline's strength of diversity; 0 turns it off."""
+    placement: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    """The place on a page that asks, such as `home/top`, for analytics."""
+    explain: Annotated[bool, Field(strict=True)] | Annotated[list[Id], Field(max_length=20)] = False
+    """true: why each item is in the answer; ids: why each of these items is or is not."""
     fields: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=50)] = []
     """Fields and attributes of each item that the answer shall hold."""
 
@@ -64,9 +77,7 @@ class Choice(BaseModel):
         for name in self.fields:
             if name in RESERVED - {"item_id"}:
                 raise ValueError(f"fields: {name} is what the answer says of each item by itself")
-        positions = [pin.position for pin in self.pin]
-        if len(set(positions)) < len(positions) or len({pin.item_id for pin in self.pin}) < len(self.pin):
-            raise ValueError("pin: names a position or an item twice")
+        check_pins(self.pin)
         return self
 
     @property

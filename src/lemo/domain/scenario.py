@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Action
+from lemo.domain.merge_patch import merged
 from lemo.domain.newness import Newness
 from lemo.domain.rating import Scale, disliked_to, liked_from
 from lemo.domain.reasons import reason
@@ -216,26 +217,13 @@ def edited(scenario: Scenario, changes: Any) -> Scenario:
             raise InvalidInput(
                 f"actions.{str(action)[:80]}.learnt: is learnt from the ratings.", "Set `scale` to fix it."
             )
-    merged = _merged(scenario.model_dump(), changes)
-    for rule in merged["actions"].values() if isinstance(merged.get("actions"), dict) else ():
+    body = merged(scenario.model_dump(), changes)
+    for rule in body["actions"].values() if isinstance(body.get("actions"), dict) else ():
         if isinstance(rule, dict):
             rule.setdefault("scale", None)  # removed is not the same as never given
             if rule["scale"] != "auto":
                 rule.pop("learnt", None)
     try:
-        return Scenario.model_validate(merged)
+        return Scenario.model_validate(body)
     except ValidationError as error:
         raise InvalidInput(f"{reason(error)}.", hint) from error
-
-
-def _merged(old: Any, new: Any) -> Any:
-    """RFC 7396, JSON Merge Patch."""
-    if not isinstance(new, dict):
-        return new
-    result = dict(old) if isinstance(old, dict) else {}
-    for name, value in new.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = _merged(result.get(name), value)
-    return result

@@ -37,13 +37,13 @@ class SimilarItems:
     def _rows(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
-    def of(self, item_id: str, n: int) -> list[Scored]:
-        """The n items most similar to the item (fewer where fewer are known); none for an unknown id."""
+    def of(self, item_id: str, n: int | None = None) -> list[Scored]:
+        """The n items (all that are known without n) most similar to the item; none for an unknown id."""
         row = self._rows.get(item_id)
         if row is None:
             return []
-        near = self.neighbours[row, : max(n, 0)].tolist()
-        values = self.scores[row, : max(n, 0)].tolist()
+        near = self.neighbours[row, :n].tolist()
+        values = self.scores[row, :n].tolist()
         ours = int(self.by_behaviour[row])
         return [
             Scored(self.item_ids[other], value, item_id, "similar" if place < ours else "content")

@@ -1,6 +1,7 @@
 """Builds an answer from scored items: mixes in new items, fills up with the latest, and adds reasons."""
 
 from collections.abc import Container, Iterable, Sequence
+from itertools import islice
 from uuid import uuid4
 
 from lemo.domain.recommendation import Answer, RecommendedItem
@@ -15,6 +16,7 @@ _WORDS = {
     "latest": "new",
     "popular": "popular now",
     "pinned": "chosen for you",
+    "promoted": "featured",
     "other": "from the catalogue",
 }
 
@@ -39,6 +41,11 @@ def recommended_items(items: Iterable[Scored]) -> list[RecommendedItem]:
     return [RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items]
 
 
+def shown_of(scored: Iterable[Scored], n: int, hidden: Container[str]) -> list[Scored]:
+    """The first n items that are not hidden."""
+    return list(islice((each for each in scored if each.item_id not in hidden), n))
+
+
 def newest(latest: Sequence[str], n: int, exclude: Container[str]) -> list[Scored]:
     """Up to n of the newest items. Their scores fall from 1 to 0 by position."""
     items = [item_id for item_id in latest if item_id not in exclude][:n]
@@ -47,7 +54,7 @@ def newest(latest: Sequence[str], n: int, exclude: Container[str]) -> list[Score
 
 def with_new_items(
     scored: Sequence[Scored],
-    new: Sequence[str],
+    new: Iterable[str],
     latest: Sequence[str],
     n: int,
     exclude: Container[str],

@@ -1,127 +1,203 @@
-"""Answers to requests with wishes of their own: filters, boosts, pins, sessions, fields."""
+"""Answers by a scenario's pipeline and the wishes of requests: filters, boosts, pins, sessions, fields."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple
 from uuid import uuid4
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.item import Item
+from lemo.domain.pipeline import Pipeline, PipelineVersion
 from lemo.domain.reasons import did_you_mean, shortened
-from lemo.domain.recommendation import ChosenAnswer, ChosenItem
-from lemo.domain.request import Choice, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
+from lemo.domain.recommendation import ChosenAnswer, ChosenItem, ExplainedItem
+from lemo.domain.request import Choice, Pin, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
+from lemo.serving.catalogue.values import Value
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
-from lemo.serving.pipeline import Wishes, recommended, similar_to, together
+from lemo.serving.pipeline.answers import recommended, similar_to, together
+from lemo.serving.pipeline.cache import PipelineCache
+from lemo.serving.pipeline.explain import Trace, explained
+from lemo.serving.pipeline.plan import Exclusions, Plan, needs_catalogue, planned
+from lemo.serving.pipeline.recall import Asker, exclusions, scored
 from lemo.serving.state import ServingState
-from lemo.serving.user_state import NO_USER, RequestRedis
+from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
 from lemo.stores.redis.item_feed import ItemFeed
 
-ChoiceOf = TypeVar("ChoiceOf", bound=Choice)
+
+class Found(NamedTuple):
+    """The items of an answer, and what is known of how they were found."""
+
+    items: list[Scored]
+    version: str | None
+    """Of the model."""
+    state: ServingState
+    plan: Plan
+    pipeline: PipelineVersion
+    degraded: bool
+    trace: Trace
+    asker: Asker | None = None
 
 
 class Choices:
-    """Answers requests with wishes, by the same models as `RecommendationService`. Safe for threads."""
+    """Answers requests by the pipeline of their scenario and their own wishes. Safe for threads."""
 
-    def __init__(self, stores: Stores, models: ModelCache, redis: RequestRedis) -> None:
+    def __init__(
+        self, stores: Stores, models: ModelCache, redis: RequestRedis, pipelines: PipelineCache, stored_items: int
+    ) -> None:
         self._stores = stores
         self._cache = models
         self._redis = redis
+        self._pipelines = pipelines
+        self._stored_items = stored_items
         self._matchings = Matchings()
 
     @cached_property
     def _catalogue(self) -> CatalogueCache:
-        # Only requests with filters need the document store.
+        # Only filters and stages that read attributes need the document store.
         return CatalogueCache(self._stores.items, ItemFeed(self._redis.redis, self._stores.keys))
 
     def columns(self, scope: Scope, types: AttributeTypes) -> Columns:
         """The columns of the scope's catalogue; raises EngineUnavailable where they cannot be read."""
         return self._catalogue.columns(scope, types)
 
-    def unmatched(self, scope: Scope, text: str, types: AttributeTypes, item_ids: Iterable[str]) -> frozenset[str]:
-        """Those of the items that do not match a filter; raises as `recommend`."""
-        matching = self._matchings.of(scope, text, self.columns(scope, types), {})
-        return frozenset(item_id for item_id in item_ids if item_id not in matching)
-
-    def known_matching(self, scope: Scope, request: RecommendationRequest, types: AttributeTypes) -> Matching | None:
-        """What the request's filter leaves, where that is evaluated already; never waits."""
-        if request.filter is None or "_catalogue" not in self.__dict__:
+    def known_matching(
+        self, scope: Scope, text: str, variables: Mapping[str, object], types: AttributeTypes
+    ) -> Matching | None:
+        """What a filter leaves, where that is evaluated already; never waits."""
+        if "_catalogue" not in self.__dict__:
             return None
         columns = self._catalogue.known(scope, types)
-        if columns is None:
-            return None
-        return self._matchings.known(scope, request.filter, columns, request.variables)
+        return None if columns is None else self._matchings.known(scope, text, columns, variables)
 
-    def recommend(self, scope: Scope, request: RecommendationRequest, types: AttributeTypes) -> ChosenAnswer:
+    def recommend(
+        self,
+        scope: Scope,
+        request: RecommendationRequest,
+        types: AttributeTypes,
+        pipeline: Pipeline | None = None,
+    ) -> ChosenAnswer:
         """The n best items by the wishes of a request; `types` are those that the scenario has settled.
 
-        Raises InvalidInput for a filter that does not fit, and EngineUnavailable where the catalogue cannot be read.
+        `pipeline` takes the place of the one in service, to try it. Raises InvalidInput for a filter that does not fit,
+        and EngineUnavailable where the catalogue cannot be read.
         """
+        return self._chosen(scope, request, self.find(scope, request, types, pipeline))
+
+    def find(
+        self, scope: Scope, request: RecommendationRequest, types: AttributeTypes, pipeline: Pipeline | None = None
+    ) -> Found:
+        """The items for a user or a session; raises as `recommend`."""
         state = self._cache.state(scope)
         _check_actions(request, state.rules)
-        wishes = self._wishes(scope, request, types)
+        serving = self._serving(scope, pipeline)
+        plan = self.plan(scope, serving.pipeline, request, types)
+        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
-        shown = self._without_unknown_pins(scope, request, state)
-        items = recommended(shown, user, state, wishes, user.current(state.mapped.model_version))
-        degraded = user.history is None or state.mapped.model is None
-        degraded = degraded or self._cache.is_stale(state, "model", "newest items")
-        return self._chosen(scope, request, items, state.mapped.model_version, degraded)
+        asker = Asker.of(user, state, request, self._stored_items)
+        trace = Trace(on=request.explain is not False)
+        items = recommended([asker], state, plan, state.exploration, {0: trace})[0]
+        degraded = user.history is None or state.mapped.model is None or bool(plan.faults)
+        degraded = degraded or self._cache.is_stale(state, "model", "newest items") or self._pipelines.is_stale(scope)
+        degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
+        return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker)
+
+    def find_many(
+        self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes
+    ) -> Iterator[tuple[list[Scored], str | None]]:
+        """The items for each user of a batch with the model's version, without exploration; raises as `recommend`."""
+        plan = self.plan(scope, self._serving(scope, None).pipeline, request, types)
+        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        askers = [Asker.of(user, state, None, self._stored_items) for user in users]
+        for asker, items in zip(askers, recommended(askers, state, plan, exploration=0), strict=True):
+            yield items, asker.answered_by(state, items)
 
     def similar(self, scope: Scope, request: SimilarRequest, types: AttributeTypes) -> ChosenAnswer:
         """The n items most similar to some items together, by the wishes of a request; raises as `recommend`."""
         state = self._cache.state(scope)
-        wishes = self._wishes(scope, request, types, request.item_ids[0])
+        serving = self._serving(scope, None)
+        plan = self.plan(scope, serving.pipeline.for_lists(), request, types, request.item_ids[0])
+        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
         similar = state.mapped.similar
-        near = [similar.of(item_id, len(similar.item_ids)) for item_id in request.item_ids] if similar else []
-        shown = self._without_unknown_pins(scope, request, state)
-        items = similar_to(shown, request.item_ids, together(near), state, wishes)
-        degraded = similar is None or self._cache.is_stale(state, "similar items", "newest items")
-        return self._chosen(scope, request, items, state.mapped.similar_version, degraded)
+        near = [similar.of(item_id) for item_id in request.item_ids] if similar else []
+        trace = Trace(on=request.explain is not False)
+        items = similar_to(request.item_ids, together(near), state, plan, trace)
+        degraded = similar is None or bool(plan.faults) or self._cache.is_stale(state, "similar items", "newest items")
+        degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
+        return self._chosen(
+            scope, request, Found(items, state.mapped.similar_version, state, plan, serving, degraded, trace)
+        )
 
-    def _without_unknown_pins(self, scope: Scope, choice: ChoiceOf, state: ServingState) -> ChoiceOf:
-        """The request without pins of items that neither the catalogue nor the model knows."""
-        if not choice.pin:
-            return choice
+    def hidden(self, scope: Scope, state: ServingState, types: AttributeTypes) -> Exclusions:
+        """What lists that are the same for all (popular, newest, similar to one item) must not hold.
+
+        Raises EngineUnavailable where the pipeline has a filter and the catalogue cannot be read.
+        """
+        pipeline = self._serving(scope, None).pipeline
+        return Exclusions(state.unavailable, filters=self.plan(scope, pipeline.for_lists(), Choice(), types).filters)
+
+    def plan(
+        self, scope: Scope, pipeline: Pipeline, choice: Choice, types: AttributeTypes, current_id: str = ""
+    ) -> Plan:
+        """The stages of an answer, with filters evaluated; raises InvalidInput and EngineUnavailable.
+
+        Where the catalogue cannot be read, stages of the pipeline that only order are left out, and told.
+        """
+        if not needs_catalogue(pipeline, choice):
+            return planned(pipeline, choice, None, _no_filter)
+        try:
+            columns = self._catalogue.columns(scope, types)
+        except EngineUnavailable:
+            if pipeline.filter or choice.filters:
+                raise
+            bare = planned(Pipeline(recall=pipeline.recall, pin=pipeline.pin), choice, None, _no_filter)
+            return replace(bare, diversity=None, faults=["The catalogue cannot be read."])
+        filters = [choice.filter, *pipeline.filters.values(), *choice.filters]
+        named = current_id and any("current." in text for text in filters if text)
+        current: dict[str, Value] | None = columns.current(current_id) if named else None
+        return planned(
+            pipeline,
+            choice,
+            columns,
+            lambda text, variables: self._matchings.of(scope, text, columns, variables, current),
+        )
+
+    def _serving(self, scope: Scope, tried: Pipeline | None) -> PipelineVersion:
+        return self._pipelines.serving(scope) if tried is None else PipelineVersion(pipeline=tried)
+
+    def _known_pins(self, scope: Scope, pins: Sequence[Pin], state: ServingState) -> Sequence[Pin]:
+        """The pins of items that the catalogue or the model knows."""
+        if not pins:
+            return pins
         known: set[str] = set()
         with suppress(EngineUnavailable):
-            stored = self._stores.items.get_many(scope, [pin.item_id for pin in choice.pin])
+            stored = self._stores.items.get_many(scope, [pin.item_id for pin in pins])
             known.update(item_id for item_id, item in stored.items() if item.recommendable)
         if state.mapped.model is not None:
-            known.update(set(state.mapped.model.item_ids).intersection(pin.item_id for pin in choice.pin))
-        return choice.model_copy(update={"pin": [pin for pin in choice.pin if pin.item_id in known]})
+            known.update(set(state.mapped.model.item_ids).intersection(pin.item_id for pin in pins))
+        return [pin for pin in pins if pin.item_id in known]
 
-    def _wishes(self, scope: Scope, choice: Choice, types: AttributeTypes, current_id: str = "") -> Wishes:
-        if not choice.filters:
-            return Wishes()
-        columns = self._catalogue.columns(scope, types)
-        current = (
-            columns.current(current_id) if current_id and any("current." in text for text in choice.filters) else None
-        )
-        return Wishes.of(choice, lambda text: self._matchings.of(scope, text, columns, choice.variables, current))
-
-    def _chosen(
-        self, scope: Scope, choice: Choice, items: Sequence[Scored], version: str | None, degraded: bool
-    ) -> ChosenAnswer:
-        found: dict[str, Item] = {}
+    def _chosen(self, scope: Scope, choice: Choice, found: Found) -> ChosenAnswer:
+        stored: dict[str, Item] = {}
+        degraded = found.degraded
         if choice.fields:
             try:
-                found = self._stores.items.get_many(scope, [each.item_id for each in items])
+                stored = self._stores.items.get_many(scope, [each.item_id for each in found.items])
             except EngineUnavailable:
                 degraded = True
-        if choice.filters:
-            degraded = degraded or self._catalogue.is_stale(scope)
         return ChosenAnswer(
             request_id=uuid4().hex,
-            model_version=version,
+            model_version=found.version,
             degraded=degraded,
+            pipeline_version=found.pipeline.version,
             items=[
                 ChosenItem(
                     item_id=each.item_id,
@@ -129,16 +205,38 @@ class Choices:
                     source=each.kind,
                     because=[each.because] if each.because is not None else [],
                     reason=reason(each),
-                    **(shown_fields(found[each.item_id], choice.fields) if each.item_id in found else {}),
+                    **(shown_fields(stored[each.item_id], choice.fields) if each.item_id in stored else {}),
                 )
-                for each in items
+                for each in found.items
             ],
+            explained=_explained(choice, found) if choice.explain is not False else None,
         )
 
     def close(self) -> None:
         """Stops following the catalogue."""
         if "_catalogue" in self.__dict__:
             self._catalogue.close()
+
+
+def _explained(choice: Choice, found: Found) -> list[ExplainedItem]:
+    """What the stages did with the items that a request asks about, or with those of its answer."""
+    wanted = [each.item_id for each in found.items] if choice.explain is True else list(choice.explain or ())
+    answered = {each.item_id for each in found.items}
+    model, asker, state, plan = found.state.mapped.model, found.asker, found.state, found.plan
+    everything: list[Scored] = []
+    if model is not None and asker is not None and not answered.issuperset(wanted):
+        everything = scored(model, [asker], plan, state, len(model.item_ids))[0]
+    places = {each.item_id: place for place, each in enumerate(everything, start=1)}
+    without = (
+        exclusions(asker, state, plan)
+        if asker is not None
+        else Exclusions(state.unavailable, plan.exclude, (), plan.filters)
+    )
+    return [explained(item_id, found.trace, plan, without.why(item_id), places.get(item_id)) for item_id in wanted]
+
+
+def _no_filter(text: str, _variables: Mapping[str, object]) -> Matching:
+    raise AssertionError(f"{text!r} needs the catalogue")
 
 
 def _check_actions(request: RecommendationRequest, rules: Mapping[str, ActionRule]) -> None:

@@ -3,8 +3,8 @@
 None is returned wherever the full service must decide: no model, too few items left, new items to mix in.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import orjson
@@ -12,10 +12,14 @@ import orjson
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import newest, reason
+from lemo.serving.assembly import newest, reason, shown_of
+from lemo.serving.catalogue.cache import AttributeTypes
+from lemo.serving.choices import Choices
 from lemo.serving.matching import Matching
 from lemo.serving.model_cache import ModelCache
-from lemo.serving.state import ServingState
+from lemo.serving.pipeline.cache import PipelineCache
+from lemo.serving.pipeline.plan import Exclusions, Rule
+from lemo.serving.state import Part, ServingState
 
 MOST_BYTES = 64_000_000
 """Rendered lists in memory; beyond it all are made anew."""
@@ -24,51 +28,43 @@ MOST_BYTES = 64_000_000
 class ReadyAnswers:
     """Makes answers from what is in memory and one reply of Redis. For one event loop."""
 
-    def __init__(self, models: ModelCache) -> None:
+    def __init__(self, models: ModelCache, pipelines: PipelineCache, choices: Choices) -> None:
         self._models = models
+        self._pipelines = pipelines
+        self._choices = choices
         self._kept: dict[tuple[Scope, str], tuple[tuple[object, ...], dict[object, bytes]]] = {}
         self._bytes = 0
 
     def recommendations(
-        self, scope: Scope, reply: Sequence[bytes | None], n: int, exclude: Collection[str]
+        self, scope: Scope, reply: Sequence[bytes | None], n: int, exclude: Collection[str], types: AttributeTypes
     ) -> bytes | None:
         """The n best precomputed items, where `reply` (the fields of `stores/redis/precomputed.py`) is current."""
-        state = self._models.loaded(scope)
-        scored = None if state is None else _current(state, reply)
-        if state is None or scored is None:
-            return None
-        unavailable = state.unavailable
-        top = []
-        for each in scored:
-            if each[0] not in unavailable and each[0] not in exclude:
-                top.append(each)
-                if len(top) == n:
-                    break
-        if len(top) < n or _mixes(state, top):
+        basis = self._basis(scope, types)
+        top = None if basis is None or not basis.plain else _top(basis, reply, n, exclude, basis.matchings)
+        if basis is None or top is None:
             return None
         items = [
             {"item_id": item_id, "score": score, "reason": reason(Scored(item_id, score, because, kind))}
             for item_id, score, because, kind in top
         ]
-        return _body(state.mapped.model_version, self._models.is_stale(state, "model", "newest items"), items)
+        return _spliced(basis.state.mapped.model_version, self._is_stale(basis, "model"), orjson.dumps(items))
 
     def chosen(
-        self, scope: Scope, reply: Sequence[bytes | None], request: RecommendationRequest, matching: Matching | None
+        self, scope: Scope, reply: Sequence[bytes | None], request: RecommendationRequest, types: AttributeTypes
     ) -> bytes | None:
         """The same by the wishes of a request, where it asks for nothing but a filter and exclusions."""
-        state = self._models.loaded(scope)
-        scored = None if state is None else _current(state, reply)
-        if state is None or scored is None:
+        basis = self._basis(scope, types)
+        if basis is None or not basis.plain:
             return None
-        unavailable, exclude = state.unavailable, request.exclude
-        top = []
-        for each in scored:
-            if each[0] in unavailable or each[0] in exclude or (matching is not None and each[0] not in matching):
-                continue
-            top.append(each)
-            if len(top) == request.n:
-                break
-        if len(top) < request.n or _mixes(state, top):
+        matchings = basis.matchings
+        if request.filter is not None:
+            variables = {**basis.variables, **request.variables}
+            matching = self._choices.known_matching(scope, request.filter, variables, types)
+            if matching is None:
+                return None
+            matchings = (*matchings, matching)
+        top = _top(basis, reply, request.n, request.exclude, matchings)
+        if top is None:
             return None
         items = [
             {
@@ -80,53 +76,69 @@ class ReadyAnswers:
             }
             for item_id, score, because, kind in top
         ]
-        return _body(state.mapped.model_version, self._models.is_stale(state, "model", "newest items"), items)
+        version = basis.state.mapped.model_version
+        return _spliced(version, self._is_stale(basis, "model"), orjson.dumps(items), basis.version)
 
-    def similar(self, scope: Scope, item_id: str, n: int) -> bytes | None:
+    def similar(self, scope: Scope, item_id: str, n: int, types: AttributeTypes) -> bytes | None:
         """The n items most similar to an item."""
-        state = self._models.loaded(scope)
-        if state is None or state.mapped.similar is None:
+        basis = self._basis(scope, types)
+        if basis is None or basis.state.mapped.similar is None:
             return None
-        similar, unavailable = state.mapped.similar, state.unavailable
-        lists = self._lists(scope, "similar", (similar, unavailable))
+        similar = basis.state.mapped.similar
+        lists = self._lists(scope, "similar", (similar, basis.unavailable, *basis.matchings))
         items = lists.get((item_id, n))
         if items is None:
-            found = similar.of(item_id, n + len(unavailable))
-            shown = [each for each in found if each.item_id not in unavailable][:n]
+            shown = shown_of(similar.of(item_id), n, basis.hidden)
             if not shown:
                 return None
             items = self._keep(lists, (item_id, n), shown)
-        stale = self._models.is_stale(state, "similar items", "newest items")
-        return _spliced(state.mapped.similar_version, stale, items)
+        return _spliced(basis.state.mapped.similar_version, self._is_stale(basis, "similar items"), items)
 
-    def popular(self, scope: Scope, n: int) -> bytes | None:
+    def popular(self, scope: Scope, n: int, types: AttributeTypes) -> bytes | None:
         """The n most popular items."""
-        state = self._models.loaded(scope)
-        if state is None or state.mapped.model is None:
+        basis = self._basis(scope, types)
+        if basis is None or basis.state.mapped.model is None or basis.matchings:
             return None
-        model, unavailable = state.mapped.model, state.unavailable
-        lists = self._lists(scope, "popular", (model, unavailable))
+        model = basis.state.mapped.model
+        lists = self._lists(scope, "popular", (model, basis.unavailable))
         items = lists.get(n)
         if items is None:
-            items = self._keep(lists, n, model.popular(n, unavailable))
-        return _spliced(state.mapped.model_version, self._models.is_stale(state, "model", "newest items"), items)
+            items = self._keep(lists, n, model.popular(n, basis.unavailable))
+        return _spliced(basis.state.mapped.model_version, self._is_stale(basis, "model"), items)
 
-    def latest(self, scope: Scope, n: int) -> bytes | None:
+    def latest(self, scope: Scope, n: int, types: AttributeTypes) -> bytes | None:
         """The n newest items."""
-        state = self._models.loaded(scope)
-        if state is None:
+        basis = self._basis(scope, types)
+        if basis is None:
             return None
-        unavailable = state.unavailable
-        lists = self._lists(scope, "latest", (state.availability, unavailable))
+        lists = self._lists(scope, "latest", (basis.state.availability, basis.unavailable, *basis.matchings))
         items = lists.get(n)
         if items is None:
-            items = self._keep(lists, n, newest(state.latest, n, unavailable))
-        return _spliced(None, not state.complete, items)
+            items = self._keep(lists, n, newest(basis.state.latest, n, basis.hidden))
+        return _spliced(None, not basis.state.complete, items)
+
+    def _basis(self, scope: Scope, types: AttributeTypes) -> "_Basis | None":
+        """What answers are made of now, where all of it is in memory."""
+        state, serving = self._models.loaded(scope), self._pipelines.known(scope)
+        if state is None or serving is None:
+            return None
+        pipeline = serving.pipeline
+        matchings: tuple[Matching, ...] = ()
+        if pipeline.filter is not None:
+            matching = self._choices.known_matching(scope, pipeline.filter, pipeline.variables, types)
+            if matching is None:
+                return None
+            matchings = (matching,)
+        return _Basis(state, state.unavailable, matchings, pipeline.variables, pipeline.plain, serving.version)
+
+    def _is_stale(self, basis: "_Basis", part: Part) -> bool:
+        return self._models.is_stale(basis.state, part, "newest items")
 
     def _lists(self, scope: Scope, what: str, basis: tuple[object, ...]) -> dict[object, bytes]:
         """The rendered lists of a scope, as long as what they are made of is the same."""
         kept = self._kept.get((scope, what))
-        if kept is None or any(before is not now for before, now in zip(kept[0], basis, strict=True)):
+        same = kept is not None and len(kept[0]) == len(basis)
+        if kept is None or not same or any(before is not now for before, now in zip(kept[0], basis, strict=True)):
             kept = self._kept[scope, what] = basis, {}
         return kept[1]
 
@@ -140,15 +152,43 @@ class ReadyAnswers:
         return rendered
 
 
-def _current(state: ServingState, reply: Sequence[bytes | None]) -> list[Any] | None:
+class _Basis(NamedTuple):
+    """What answers are made of."""
+
+    state: ServingState
+    unavailable: frozenset[str]
+    matchings: tuple[Matching, ...]
+    """What the pipeline's filter leaves."""
+    variables: Mapping[str, Any]
+    plain: bool
+    """Whether the pipeline leaves recommendations in the model's order."""
+    version: int
+
+    @property
+    def hidden(self) -> Exclusions:
+        """What no list may hold."""
+        return Exclusions(self.unavailable, filters=[Rule("pipeline filter", each) for each in self.matchings])
+
+
+def _top(
+    basis: _Basis, reply: Sequence[bytes | None], n: int, exclude: Collection[str], matchings: Sequence[Matching]
+) -> list[Any] | None:
+    """The first n of the stored items, where they are current, enough and need no new items beside them."""
     changed, of, version, _, items = reply
-    model_version = state.mapped.model_version
+    model_version = basis.state.mapped.model_version
     if of is None or version is None or items is None or model_version is None:
         return None
     if of != (changed or b"") or version != model_version.encode():
         return None
-    found: list[Any] = orjson.loads(items)
-    return found
+    unavailable, top = basis.unavailable, []
+    for each in orjson.loads(items):
+        item_id = each[0]
+        if item_id in unavailable or item_id in exclude or any(item_id not in matching for matching in matchings):
+            continue
+        top.append(each)
+        if len(top) == n:
+            return None if _mixes(basis.state, top) else top
+    return None
 
 
 def _mixes(state: ServingState, top: Sequence[Sequence[Any]]) -> bool:
@@ -160,11 +200,9 @@ def _rendered(items: Sequence[Scored]) -> bytes:
     return orjson.dumps([{"item_id": each.item_id, "score": each.score, "reason": reason(each)} for each in items])
 
 
-def _body(version: str | None, degraded: bool, items: Sequence[dict[str, Any]]) -> bytes:
-    return _spliced(version, degraded, orjson.dumps(items))
-
-
-def _spliced(version: str | None, degraded: bool, items: bytes) -> bytes:
+def _spliced(version: str | None, degraded: bool, items: bytes, pipeline_version: int | None = None) -> bytes:
     """The answer with a request id of its own and these rendered items."""
-    head = orjson.dumps({"request_id": uuid4().hex, "model_version": version, "degraded": degraded})
-    return head[:-1] + b',"items":' + items + b"}"
+    head: dict[str, Any] = {"request_id": uuid4().hex, "model_version": version, "degraded": degraded}
+    if pipeline_version is not None:
+        head["pipeline_version"] = pipeline_version
+    return orjson.dumps(head)[:-1] + b',"items":' + items + b"}"

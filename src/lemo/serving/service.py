@@ -3,26 +3,29 @@
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import blake2b
 from types import TracebackType
 from typing import NamedTuple
 
 from lemo import __version__
 from lemo.domain.errors import EngineUnavailable, Outdated
-from lemo.domain.interaction import filtered_items
-from lemo.domain.recommendation import Answer
+from lemo.domain.recommendation import Answer, ExplainedItem
+from lemo.domain.request import Choice, RecommendationRequest
 from lemo.domain.scope import Scope
-from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import answer, newest, with_new_items
+from lemo.serving.assembly import answer, newest, shown_of
 from lemo.serving.breaker import Breaker
 from lemo.serving.catalogue.cache import NO_TYPES, AttributeTypes
 from lemo.serving.choices import Choices
 from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache, Renewals
+from lemo.serving.pipeline.cache import PipelineCache
+from lemo.serving.pipeline.plan import Exclusions
+from lemo.serving.pipeline.recall import popular
 from lemo.serving.ready import ReadyAnswers
 from lemo.serving.restore import restore
 from lemo.serving.state import ServingState, load_state
-from lemo.serving.user_state import RequestRedis, UserState, read_users
+from lemo.serving.user_state import RequestRedis, read_users
 from lemo.stores.connect import Stores
 from lemo.stores.redis.availability import AvailabilitySets
 from lemo.stores.redis.precomputed import PrecomputedRecommendations
@@ -70,20 +73,30 @@ class RecommendationService:
             watch,
             refresh_seconds,
         )
-        self.choices = Choices(stores, self._cache, self._redis)
+        self._pipelines = PipelineCache(stores.pipelines, watch)
+        self.choices = Choices(stores, self._cache, self._redis, self._pipelines, PRECOMPUTED_ITEMS)
         """Answers requests with filters and other wishes."""
-        self.ready = ReadyAnswers(self._cache)
+        self.ready = ReadyAnswers(self._cache, self._pipelines, self.choices)
         """Answers that need no computation."""
 
-    def recommend(self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = ()) -> Answer:
-        """The n best items for the user without `exclude`. It always answers, degraded if necessary."""
-        state = self._cache.state(scope)
-        found = _answers(state, [self._redis.read(scope, user_id)], n, exclude, state.exploration)[0]
-        return (
-            found.model_copy(update={"degraded": True})
-            if self._cache.is_stale(state, "model", "newest items")
-            else found
-        )
+    def recommend(
+        self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = (), types: AttributeTypes = NO_TYPES
+    ) -> Answer:
+        """The n best items for the user without `exclude`, by the scenario's pipeline, degraded if necessary.
+
+        Raises EngineUnavailable only where the pipeline has a filter and the catalogue cannot be read.
+        """
+        request = RecommendationRequest.model_construct(user_id=user_id, n=n, exclude=list(exclude))
+        found = self.choices.find(scope, request, types)
+        return answer(found.items, found.version, found.degraded)
+
+    def explain(
+        self, scope: Scope, user_id: str, n: int, item_ids: Sequence[str], filter: str, types: AttributeTypes
+    ) -> Sequence[ExplainedItem]:
+        """Why each of the items is in a user's answer, or is not; raises as `recommend_many`."""
+        self._complete_state(scope)
+        request = RecommendationRequest(user_id=user_id, n=n, filter=filter or None, explain=list(item_ids))
+        return self.choices.recommend(scope, request, types).explained or ()
 
     def recommend_many(
         self, scope: Scope, users: Sequence[str], n: int, filter: str = "", types: AttributeTypes = NO_TYPES
@@ -93,15 +106,13 @@ class RecommendationService:
         Raises EngineUnavailable instead of degrading, and InvalidInput for the filter.
         """
         state = self._complete_state(scope)
-        exclude: Collection[str] = ()
-        if filter:
-            model = state.mapped.model
-            known = [*state.latest, *(model.item_ids if model is not None else ())]
-            exclude = self.choices.unmatched(scope, filter, types, known)
+        request = Choice(n=n, filter=filter or None)
         for batch in _batches(users):
             stores = self._stores
             states = read_users(stores.redis, stores.history, stores.precomputed, stores.seen, scope, batch)
-            yield from zip(batch, _answers(state, states, n, exclude, exploration=0), strict=True)
+            found = self.choices.find_many(scope, state, states, request, types)
+            for user_id, (items, version) in zip(batch, found, strict=True):
+                yield user_id, answer(items, version, degraded=state.mapped.model is None)
 
     def precompute(self, scope: Scope, users: Sequence[str], renew: bool = True) -> Iterator[Computed]:
         """The batches of users, with the answers that `PrecomputedStore.write_many` stores for them.
@@ -115,7 +126,9 @@ class RecommendationService:
             return
         # Items that are not published yet are computed too: a request filters them until then.
         gone = state.availability.gone()
-        cache_key = _cache_key(gone)
+        pipeline = self._pipelines.serving(scope).pipeline
+        depth = max(PRECOMPUTED_ITEMS, pipeline.recall.candidates if pipeline.reorders else 0)
+        cache_key = _cache_key(gone, depth)
 
         def compute(batch: Sequence[str]) -> Computed:
             renewed = self._stores.precomputed.renew(scope, version, cache_key, batch) if renew else set()
@@ -123,7 +136,7 @@ class RecommendationService:
             # The marks first: what changes while this computes outdates what it computes.
             marks = self._stores.precomputed.marks(scope, pending)
             histories = self._stores.history.read_many(scope, pending)
-            scored = model.recommend(histories, PRECOMPUTED_ITEMS, gone, self._stores.seen.read_many(scope, pending))
+            scored = model.recommend(histories, depth, gone, self._stores.seen.read_many(scope, pending))
             answers = (PrecomputedRecommendations(version, cache_key, items) for items in scored)
             return Computed(len(batch), dict(zip(pending, answers, strict=True)), marks)
 
@@ -136,18 +149,18 @@ class RecommendationService:
             while under_way:
                 yield under_way.popleft().result()
 
-    def similar(self, scope: Scope, item_id: str, n: int) -> Answer:
+    def similar(self, scope: Scope, item_id: str, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
         """The n items most similar to the item; popular items, degraded, where it has no similar items."""
         state = self._cache.state(scope)
+        hidden = self.choices.hidden(scope, state, types)
         if state.mapped.similar is not None:
-            # More than n, since some may be unavailable.
-            unavailable = state.unavailable
-            found = state.mapped.similar.of(item_id, n + len(unavailable))
-            shown = [each for each in found if each.item_id not in unavailable][:n]
+            shown = shown_of(state.mapped.similar.of(item_id), n, hidden)
             if shown:
                 degraded = self._cache.is_stale(state, "similar items", "newest items")
                 return answer(shown, state.mapped.similar_version, degraded)
-        return answer(_popular(state, n, {item_id}), state.mapped.model_version, degraded=True)
+        return answer(
+            _popular(state, n, replace(hidden, excluded={item_id})), state.mapped.model_version, degraded=True
+        )
 
     def knows(self, scope: Scope, item_id: str) -> bool:
         """Whether the snapshots or the newest items contain the item; true for every item before the first model."""
@@ -157,16 +170,18 @@ class RecommendationService:
             return True
         return similar is not None and item_id in similar
 
-    def popular(self, scope: Scope, n: int) -> Answer:
+    def popular(self, scope: Scope, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
         """The n most popular items now; the newest items, degraded, without a model."""
         state = self._cache.state(scope)
         degraded = state.mapped.model is None or self._cache.is_stale(state, "model", "newest items")
-        return answer(_popular(state, n), state.mapped.model_version, degraded=degraded)
+        hidden = self.choices.hidden(scope, state, types)
+        return answer(_popular(state, n, hidden), state.mapped.model_version, degraded=degraded)
 
-    def latest(self, scope: Scope, n: int) -> Answer:
+    def latest(self, scope: Scope, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
         """The n newest items, as of about half a second ago, without a model."""
         state = self._cache.state(scope)
-        return answer(newest(state.latest, n, state.unavailable), None, degraded=not state.complete)
+        hidden = self.choices.hidden(scope, state, types)
+        return answer(newest(state.latest, n, hidden), None, degraded=not state.complete)
 
     @property
     def breaker(self) -> Breaker:
@@ -184,6 +199,7 @@ class RecommendationService:
     def close(self) -> None:
         """Stops the renewal and closes connections."""
         self.choices.close()
+        self._pipelines.close()
         self._cache.close()
         self._redis.close()
 
@@ -210,64 +226,15 @@ class RecommendationService:
         self.close()
 
 
-def _popular(state: ServingState, n: int, exclude: Collection[str] = ()) -> list[Scored]:
-    unavailable = state.unavailable.union(exclude) if exclude else state.unavailable
+def _popular(state: ServingState, n: int, hidden: Exclusions) -> list[Scored]:
     if state.mapped.model is None:
-        return newest(state.latest, n, unavailable)
-    return state.mapped.model.popular(n, unavailable)
+        return newest(state.latest, n, hidden)
+    return popular(state.mapped.model, n, hidden)
 
 
-def _answers(
-    state: ServingState, users: Sequence[UserState], n: int, exclude: Collection[str], exploration: float
-) -> list[Answer]:
-    """The answer of each user: from the precomputed items where they are current, else from the model."""
-    model, version = state.mapped.model, state.mapped.model_version
-    unavailable = state.unavailable.union(exclude) if exclude else state.unavailable
-    if model is None:
-        return [_without_model(user, state, n, unavailable) for user in users]
-    items = [_precomputed(user, version, n, unavailable) for user in users]
-    computed = iter(
-        _computed(model, [user for user, ready in zip(users, items, strict=True) if ready is None], n, unavailable)
-    )
-    answers = []
-    for user, ready in zip(users, items, strict=True):
-        scored = next(computed) if ready is None else ready
-        without = unavailable | filtered_items(user.history or (), state.rules) | user.seen
-        items_shown = with_new_items(scored, state.new, state.latest, n, without, exploration)
-        answers.append(answer(items_shown, version, degraded=user.history is None))
-    return answers
-
-
-def _without_model(user: UserState, state: ServingState, n: int, unavailable: frozenset[str]) -> Answer:
-    """The last precomputed answer, if Redis has one, filled up with the newest items."""
-    without = unavailable | filtered_items(user.history or (), state.rules) | user.seen
-    stored = user.precomputed
-    shown = [each for each in stored.items if each.item_id not in without] if stored else []
-    version = stored.version if stored and shown else None
-    return answer(with_new_items(shown, (), state.latest, n, without), version, degraded=True)
-
-
-def _precomputed(user: UserState, version: str | None, n: int, unavailable: frozenset[str]) -> list[Scored] | None:
-    """The stored items, if this model computed them from this history and they are enough."""
-    stored = user.current(version)
-    if stored is None:
-        return None
-    shown = [each for each in stored if each.item_id not in unavailable and each.item_id not in user.seen]
-    complete = len(stored) < PRECOMPUTED_ITEMS
-    return shown[:n] if len(shown) >= n or complete else None
-
-
-def _computed(
-    model: HybridRecommender, users: Sequence[UserState], n: int, unavailable: frozenset[str]
-) -> list[list[Scored]]:
-    if not users:
-        return []
-    return model.recommend([user.history or () for user in users], n, unavailable, [user.seen for user in users])
-
-
-def _cache_key(unavailable: Collection[str]) -> str:
+def _cache_key(unavailable: Collection[str], depth: int) -> str:
     """Key of everything that a precomputed answer depends on besides model and history."""
-    made_by = f"{__version__} {PRECOMPUTED_ITEMS} {len(unavailable)}"
+    made_by = f"{__version__} {depth} {len(unavailable)}"
     return blake2b(
         "\x1f".join([made_by, *sorted(unavailable)]).encode(errors="surrogatepass"), digest_size=12
     ).hexdigest()

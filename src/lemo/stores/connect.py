@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
     from lemo.stores.documents.model_changes import ModelChanges
     from lemo.stores.documents.models import Models
+    from lemo.stores.documents.pipelines import Pipelines
     from lemo.stores.documents.runs import Runs
     from lemo.stores.documents.schedules import Schedules
     from lemo.stores.objects.snapshots import Snapshots
@@ -77,6 +78,13 @@ class Stores:
         from lemo.stores.documents.catalogue import Scenarios
 
         return Scenarios(self.documents)
+
+    @cached_property
+    def pipelines(self) -> "Pipelines":
+        """Pipelines of scenarios."""
+        from lemo.stores.documents.pipelines import Pipelines
+
+        return Pipelines(self.documents)
 
     @cached_property
     def items(self) -> "Items":

@@ -42,7 +42,7 @@ def recommendations(
     A user of whom nothing is known gets popular items and some new ones. `degraded` is true while there is no model
     yet, or the user's history is unavailable: then the answer is the best without it.
     """
-    return services.served.recommend(here.scope, user_id, n, frozenset(exclude))
+    return services.served.recommend(here.scope, user_id, n, frozenset(exclude), here.scenario.attribute_types)
 
 
 @router.get("/similar", responses=_EXAMPLE)
@@ -56,7 +56,7 @@ def similar(
 
     404 for an item that neither the catalogue nor the events that models were made of know.
     """
-    answer = services.served.similar(here.scope, item_id, n)
+    answer = services.served.similar(here.scope, item_id, n, here.scenario.attribute_types)
     if answer.degraded and not services.served.knows(here.scope, item_id):
         _check_exists(services.stores, here.scope, item_id)
     return answer
@@ -78,10 +78,10 @@ def _check_exists(stores: Stores, scope: Scope, item_id: str) -> None:
 @router.get("/popular", responses=_EXAMPLE)
 def popular(services: Api, here: Here, n: Count = 10) -> Answer:
     """The items that most users interact with now."""
-    return services.served.popular(here.scope, n)
+    return services.served.popular(here.scope, n, here.scenario.attribute_types)
 
 
 @router.get("/latest", responses=_EXAMPLE)
 def latest(services: Api, here: Here, n: Count = 10) -> Answer:
     """The newest items, by publication, else arrival."""
-    return services.served.latest(here.scope, n)
+    return services.served.latest(here.scope, n, here.scenario.attribute_types)

@@ -10,8 +10,8 @@ import numpy as np
 from lemo.domain.item import Item
 from lemo.domain.scenario import AttributeType
 from lemo.domain.time import milliseconds
-from lemo.serving.catalogue.schema import FIELDS, Schema, attribute_of
-from lemo.serving.catalogue.values import Labels, Numbers, Texts, Truths, Value, of_row
+from lemo.serving.catalogue.schema import FIELDS, Schema, attribute_of, steps_of
+from lemo.serving.catalogue.values import Labels, Numbers, Texts, Truths, Value, labels_of, of_row
 
 Array = np.ndarray[Any, Any]
 
@@ -114,7 +114,7 @@ class TextColumn:
 
 
 class ListColumn:
-    """Lists of texts as cells (row, word), beside the rows that changed since these were laid out."""
+    """Lists of texts as cells (row, word) by row, beside the rows that changed since these were laid out."""
 
     def __init__(self) -> None:
         self._words = Words()
@@ -149,7 +149,8 @@ class ListColumn:
         """The texts of a row."""
         if row in self._changed:
             return [self._words[code] for code in self._changed[row]]
-        return [self._words[code] for code in self._codes[self._rows == row].tolist()]
+        start, end = np.searchsorted(self._rows, [row, row + 1])
+        return [self._words[code] for code in self._codes[start:end].tolist()]
 
     def having(self, word: str) -> Array:
         """bool (rows,): which rows have the text."""
@@ -168,8 +169,10 @@ class ListColumn:
         kept = ~np.isin(self._rows, changed)
         sizes = [len(codes) for codes in self._changed.values()]
         codes = np.fromiter((code for row in self._changed.values() for code in row), dtype=np.int32)
-        self._rows = np.concatenate([self._rows[kept], np.repeat(changed, sizes)])
-        self._codes = np.concatenate([self._codes[kept], codes])
+        rows = np.concatenate([self._rows[kept], np.repeat(changed, sizes)])
+        order = np.argsort(rows, kind="stable")
+        self._rows = rows[order]
+        self._codes = np.concatenate([self._codes[kept], codes])[order]
         self._changed = {}
 
 
@@ -219,7 +222,15 @@ class Columns:
         if row < 0:
             return {}
         with self.lock:
-            return {name: of_row(self.value(name.split(".", 1)), row) for name in self.schema.names}
+            return {name: of_row(self.value(steps_of(name)), row) for name in self.schema.names}
+
+    def labels(self, item_id: str, name: str) -> Sequence[Any]:
+        """The values of an item's field or attribute: several of a list, one of others, none where it is missing."""
+        row = self.row(item_id)
+        if row < 0 or self.schema.resolved(steps_of(name)) is None:
+            return ()
+        with self.lock:
+            return labels_of(self.value(steps_of(name)), row)
 
     def update(self, items: Sequence[Item]) -> None:
         """Takes in items as they are now; an attribute of a new name gets the type of its first values."""

@@ -51,6 +51,11 @@ class Attribute:
         return found
 
 
+def steps_of(name: str) -> list[str]:
+    """What stands behind `item` for a name of `Schema.names`; an attribute's own name may hold dots."""
+    return ["attributes", name.removeprefix("attributes.")] if name.startswith("attributes.") else [name]
+
+
 class Schema:
     """Attributes by name, beside the fields that every item has."""
 

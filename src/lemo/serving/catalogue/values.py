@@ -153,3 +153,18 @@ def of_row(value: Value, row: int) -> Value:
             return constant(list(value.cells.of(row)))
         case _:
             return value
+
+
+def labels_of(value: Value, row: int) -> Sequence[Any]:
+    """What one item has of a column: the texts of a list, one value of others, nothing where it is missing."""
+    match value:
+        case Labels():
+            return value.cells.of(row)
+        case Texts() if row < len(value.codes) and value.codes[row] >= 0:
+            return (value.words[int(value.codes[row])],)
+        case Numbers() if row < len(value.values) and not np.isnan(value.values[row]):
+            return (float(value.values[row]),)
+        case Truths() if row < len(value.known) and value.known[row]:
+            return (bool(value.true[row]),)
+        case _:
+            return ()

@@ -24,6 +24,7 @@ KEY_USES = Kind("key_uses")
 SCENARIOS = Kind("scenarios")
 LEARNT_SCALES = Kind("learnt_scales")
 """Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
+PIPELINES = Kind("pipelines", ("version",))
 ITEMS = Kind("items", ("is_active", "deleted", "published_at", "expires_at"))
 PROFILES = Kind("profiles", ("last_event_at",))
 MODELS = Kind("models", ("created_at", "kind"))
@@ -40,6 +41,7 @@ KINDS = (
     KEY_USES,
     SCENARIOS,
     LEARNT_SCALES,
+    PIPELINES,
     ITEMS,
     PROFILES,
     MODELS,

@@ -1,0 +1,108 @@
+"""The pipelines in service, read from the documents at a scope's first request and followed from then on."""
+
+import math
+import time
+from collections import OrderedDict
+from threading import Event, Lock, Thread
+
+import structlog
+
+from lemo.domain.errors import LemoError
+from lemo.domain.pipeline import PipelineVersion
+from lemo.domain.scope import Scope
+from lemo.stores.documents.pipelines import DEFAULT, Pipelines
+
+log = structlog.get_logger()
+
+FOLLOW_SECONDS = 0.5
+"""How often a pipeline is looked up: a change counts within a second in every process."""
+IDLE_SECONDS = 60.0
+"""A scope without a request for so long is looked up at its next one."""
+STALE_SECONDS = 30.0
+"""Age from which answers are degraded."""
+
+
+class _Slot:
+    def __init__(self) -> None:
+        self.serving = DEFAULT
+        self.tried_at: float | None = None
+        self.read_at = -math.inf
+        self.asked_at = time.monotonic()
+        self.fault = ""
+        self.lock = Lock()
+
+
+class PipelineCache:
+    """A bounded cache. Safe for threads; with `watch` a background thread follows the pipelines until `close`."""
+
+    def __init__(self, pipelines: Pipelines, watch: bool = True, capacity: int = 1_000) -> None:
+        self._pipelines = pipelines
+        self._watch = watch
+        self._capacity = capacity
+        self._slots: OrderedDict[Scope, _Slot] = OrderedDict()
+        self._lock = Lock()
+        self._stop = Event()
+        self._follower: Thread | None = None
+
+    def serving(self, scope: Scope) -> PipelineVersion:
+        """The pipeline in service; the last known one (at first the default) while the documents are away."""
+        slot = self._slot(scope)
+        now = time.monotonic()
+        if slot.tried_at is None or (self._watch and now - slot.tried_at > IDLE_SECONDS):
+            with slot.lock:
+                if slot.tried_at is None or now - slot.tried_at > IDLE_SECONDS:
+                    self._read(scope, slot)
+        slot.asked_at = now
+        return slot.serving
+
+    def known(self, scope: Scope) -> PipelineVersion | None:
+        """The pipeline in service where it is known; never waits."""
+        slot = self._slots.get(scope)
+        if slot is None or time.monotonic() - slot.read_at > STALE_SECONDS:
+            return None
+        slot.asked_at = time.monotonic()
+        return slot.serving
+
+    def is_stale(self, scope: Scope) -> bool:
+        """Whether the pipeline could not be looked up for `STALE_SECONDS`."""
+        return self._watch and time.monotonic() - self._slot(scope).read_at > STALE_SECONDS
+
+    def _slot(self, scope: Scope) -> _Slot:
+        with self._lock:
+            slot = self._slots.get(scope)
+            if slot is None:
+                slot = self._slots[scope] = _Slot()
+                if len(self._slots) > self._capacity:
+                    self._slots.popitem(last=False)
+            self._slots.move_to_end(scope)
+            if self._watch and self._follower is None:
+                self._follower = Thread(target=self._follow, name="follow-pipelines", daemon=True)
+                self._follower.start()
+            return slot
+
+    def _read(self, scope: Scope, slot: _Slot) -> None:
+        started = slot.tried_at = time.monotonic()
+        try:
+            serving = self._pipelines.current(scope)
+        except (LemoError, ValueError) as error:  # away, or written by a newer version of Lemo
+            if str(error) != slot.fault:
+                log.warning("cannot look up the pipeline", scope=str(scope), error=str(error))
+            slot.fault = str(error)
+            return
+        if serving.version != slot.serving.version:
+            slot.serving = serving
+        slot.read_at, slot.fault = started, ""
+
+    def _follow(self) -> None:
+        while not self._stop.wait(FOLLOW_SECONDS):
+            with self._lock:
+                slots = list(self._slots.items())
+            for scope, slot in slots:
+                if time.monotonic() - slot.asked_at < IDLE_SECONDS:
+                    self._read(scope, slot)
+
+    def close(self) -> None:
+        """Stops following."""
+        self._stop.set()
+        if self._follower is not None:
+            self._follower.join()
