@@ -1,6 +1,6 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos chaos-worker chaos-consumer bench-beat bench-consumer bench-pass bench-quality \
+.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-pass bench-quality \
 	bench-similarity bench-train lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
@@ -22,11 +22,14 @@ demo: install  ## Start everything, carry a world of items and events through it
 test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
 	@scripts/test $(ARGS)
 
-chaos: chaos-worker chaos-consumer  ## All fault tests, the long ones too
+chaos: chaos-worker chaos-consumer fuzz-api  ## All fault tests, the long ones too
 
 chaos-worker: install  ## Kill workers in every job at every stage, measure every recovery (15 minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m "chaos or not chaos" tests/integration/test_worker_faults.py tests/integration/test_beat.py \
 		tests/integration/test_recovery_times.py
+
+fuzz-api: install  ## Send the API what fits its OpenAPI document and what does not (5 minutes; the servers must be up)
+	$(BIN)/pytest -m "chaos or not chaos" tests/integration/test_contract_of_the_api.py
 
 chaos-consumer: install  ## Kill consumers 100 times over a million events, have them join and leave, stop stores (40 minutes)
 	$(BIN)/pytest -m "chaos or not chaos" tests/integration/test_consumer_faults.py

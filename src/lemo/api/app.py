@@ -16,6 +16,7 @@ from lemo import __version__
 from lemo.api import problems
 from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
+from lemo.api.documentation import document_errors
 from lemo.api.ingest import Ingest
 from lemo.api.parameters import known_parameters
 from lemo.api.routes import (
@@ -116,6 +117,7 @@ def create_app(stores: Stores) -> FastAPI:
         metrics,
     ):
         app.include_router(module.router)
+    document_errors(app)
 
     @app.get("/", include_in_schema=False)
     @app.get("/redoc", include_in_schema=False)
