@@ -42,6 +42,11 @@ def item(number: int, **values: Any) -> Item:
     return Item.model_validate({"item_id": ITEMS[number], **named, **attributes, **values})
 
 
+def fill(shop: Shop) -> None:
+    """Writes the items of `ITEMS`."""
+    shop.write(*(item(number) for number in range(len(ITEMS))))
+
+
 @contextmanager
 def open_shop(home: Path, redis_url: str) -> Iterator[Shop]:
     """A shop with the items of `ITEMS`."""
@@ -51,5 +56,5 @@ def open_shop(home: Path, redis_url: str) -> Iterator[Shop]:
     with running_api(stores) as address, httpx.Client(base_url=address, timeout=30) as http:
         http.headers["Authorization"] = f"Bearer {key}"
         site = Shop(stores, scope, http)
-        site.write(*(item(number) for number in range(len(ITEMS))))
+        fill(site)
         yield site
