@@ -1,6 +1,6 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-pass bench-quality \
+.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
@@ -46,6 +46,9 @@ bench-pass: install  ## Seconds and memory of one whole offline pass on real dat
 
 bench-quality: install  ## What users get by CLI beside ALS, BPR, item-kNN, EASE and ridge on real data (ARGS='--data FOLDER'; 15 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/quality.py $(ARGS)
+
+bench-serving: install  ## The API beside a bare route of its stack, and how soon a change counts (ARGS='--sizes 1000000x1000000'; wrk)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/serving.py $(ARGS)
 
 bench-similarity: install  ## Our similarity kernel beside implicit and sparse_dot_topn, and the job after 1 % new events (5 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/similarity.py $(ARGS)
