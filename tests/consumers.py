@@ -138,6 +138,7 @@ def state(stores: Stores, scope: Scope) -> dict[str, Any]:
         "items": sorted((item.item_id, item.model_dump_json()) for item in stores.items.scan(scope)),
         "events": stores.events.interactions(scope).to_pylist(),
         "history": stores.history.read_many(scope, [f"u{number}" for number in range(7)]),
+        "seen": stores.seen.read_many(scope, [f"u{number}" for number in range(7)]),
         "latest": stores.availability.latest(scope, 1_000),
         "inactive": stores.availability.inactive(scope),
         "dead": sorted(refused(stores).items()),

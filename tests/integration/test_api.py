@@ -24,7 +24,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.serving import model_cache as scopes
+from lemo.serving import renewals
 from lemo.serving.service import RecommendationService
 from lemo.stores.clickhouse.events import Events
 from lemo.stores.connect import Stores
@@ -509,7 +509,7 @@ def test_known_keys_and_scenarios_work_while_the_document_store_is_away(own_site
 
 
 def test_what_serves_and_cannot_be_renewed_is_told_everywhere(own_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scopes, "STALE_SECONDS", 5.0)
+    monkeypatch.setattr(renewals, "STALE_SECONDS", 5.0)
     settings = own_site.stores.settings.model_copy(
         update={"api_host": "127.0.0.1", "api_port": int(own_site.address.rpartition(":")[2])}
     )

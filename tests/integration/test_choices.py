@@ -101,8 +101,11 @@ def test_similar_items_of_several_and_what_the_current_one_costs(shop: Shop) -> 
     shop.stores.snapshots.point(shop.scope, "similar", "1", time.time_ns())
     wait_for(lambda: shop.ids("similar", item_ids=[ITEMS[0]]) == ITEMS[1:4])
     assert shop.ids("similar", item_ids=ITEMS[:2]) == [ITEMS[2], ITEMS[3], ITEMS[4]], "by the sum of both"
-    assert shop.ids("similar", item_ids=[ITEMS[1]], filter="item.price <= current.price + 2") == ITEMS[2:4]
-    assert shop.ids("similar", item_ids=["unknown"]) == []
+    cheap = shop.ask("similar", item_ids=[ITEMS[1]], filter="item.price <= current.price + 2")["items"]
+    assert [each["item_id"] for each in cheap] == [*ITEMS[2:4], ITEMS[0]]
+    assert [each["source"] for each in cheap] == ["similar", "similar", "popular"], "what matches fills it up"
+    assert "There is no item 'unknown'" in shop.ask("similar", 404, item_ids=["unknown"])["detail"]
+    assert shop.ids("similar", item_ids=["unknown", ITEMS[0]]) == ITEMS[1:4]
 
 
 def test_what_is_wrong_is_told(shop: Shop) -> None:

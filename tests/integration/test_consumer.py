@@ -79,6 +79,11 @@ def test_items_and_events_arrive_where_they_are_read(settings: Settings, stores:
     assert stores.items.get_many(scope, ["i3"])["i3"].title == "标题 3"
     assert stores.events.count(scope) == 100
     assert stores.history.read(scope, "u0")[0].timestamp_ms == START + 98_000
+    users = sorted({event.user_id for event in events})
+    seen = stores.seen.read_many(scope, users)
+    assert [set(each) for each in seen] == [
+        {event.item_id for event in events if event.user_id == user} for user in users
+    ], "the set that does not expire"
     assert set(stores.availability.latest(scope, 100)) == {f"i{n}" for n in range(20)}
     assert stores.availability.inactive(scope) == {"off"}
     assert stores.embedding_queue.count(scope) == 21

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lemo.cli.stats import _totals
 from lemo.diagnostics.job_probes import probe_unknown_items
 from lemo.domain.event import Event
 from lemo.domain.item import Item
@@ -92,6 +93,7 @@ def test_an_unknown_id_is_in_no_answer_counted_and_told(stores: Stores) -> None:
     assert {path for path, found in every_path(stores, scope).items() if "typo" in found} == set()
     assert stores.availability.unknown(scope) == 1
     assert stores.items.unknown(scope, ["i0", "typo"]) == ["typo"]
+    assert _totals(stores, scope)["unknown_items"] == 1
     told = probe_unknown_items(stores.settings)
     assert (told.state, told.version) == ("warning", "1")
     add(stores, scope, "typo")

@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.item import Item
+from lemo.domain.pipeline import Cap, Pipeline
+from lemo.domain.recommendation import Answer, ChosenAnswer
+from lemo.domain.request import SimilarRequest
 from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import similar_items
 from lemo.serving.service import RecommendationService
@@ -25,6 +28,39 @@ def stores(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator
     opened = Stores(settings_of(folder, redis_url))
     yield opened
     opened.close()
+
+
+@given(brand=st.sets(st.sampled_from(ITEMS), min_size=1), seen=some, n=st.integers(1, 50))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_list_of_what_matches_a_filter_is_full_as_long_as_enough_matches(
+    stores: Stores, brand: set[str], seen: set[str], n: int
+) -> None:
+    scope = Scope(f"tenant-{uuid4().hex[:12]}", "scenario")
+    publish_model(stores, scope, "1", model_of())
+    nearest = similar_items(list(ITEMS), best_first(similarity_of(model_of()).transpose), None, 3)
+    stores.snapshots.publish(scope, "similar", "1", *nearest.to_arrays())
+    stores.snapshots.point(scope, "similar", "1", 1)
+    items = [Item(item_id=each, attributes={"brand": "a" if each in brand else "b"}) for each in ITEMS]
+    arrived = [round(NOW.timestamp() * 1000) + place for place in range(len(items))]
+    stores.items.upsert(scope, items, arrived)
+    stores.availability.add(scope, items, arrived)
+    # Only the three newest are kept as such: a longer list must be filled from the catalogue.
+    stores.redis.zremrangebyrank(stores.keys("latest", scope.tenant_id, scope.scenario_id), 0, -4)
+    touch(stores, scope, "u", *sorted(seen))
+    stores.pipelines.put(scope, Pipeline(filter='item.brand == "a"', cap=[Cap(by="title", most=1)]), "test")
+    with RecommendationService(stores, watch=False) as served:
+        near = served.choices.similar(scope, SimilarRequest(item_ids=[ITEMS[0]], n=n), {})
+        lists: dict[str, tuple[Answer | ChosenAnswer, set[str]]] = {
+            "recommendations": (served.recommend(scope, "u", n), brand - seen),
+            "batch": (dict(served.recommend_many(scope, ["u"], n))["u"], brand - seen),
+            "popular": (served.popular(scope, n), brand),
+            "latest": (served.latest(scope, n), brand),
+            "similar": (near, brand - {ITEMS[0]}),
+        }
+    for name, (answer, allowed) in lists.items():
+        ids = [item.item_id for item in answer.items]
+        assert len(set(ids)) == len(ids) == min(n, len(allowed)), name
+        assert set(ids) <= allowed, name
 
 
 def put(stores: Stores, scope: Scope, off: set[str]) -> None:

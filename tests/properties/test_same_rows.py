@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lemo.domain.event import Event
+from lemo.domain.event import Event, derived_event_id
 from lemo.domain.event_columns import EventColumns
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
@@ -19,6 +19,7 @@ from lemo.streams import Message
 from lemo.streams.event_messages import read_event_messages
 from lemo.streams.messages import event_message, item_message, read_event_message, read_item_message
 
+DERIVED_BEFORE = "1c0f7c9c046ce2b2bb905d03f7120b19"
 SCOPE = Scope("tenant", "scenario")
 NOW = 1_760_000_000_000
 SECOND = 1_600_000_000
@@ -116,3 +117,20 @@ def test_an_event_is_named_by_its_contents_and_nothing_else(field: str) -> None:
     assert Event.model_validate(row | {field: "x"}).event_id == plain.event_id
     others = {"user_id": "v", "item_id": "j", "action": "rate", "timestamp": SECOND + 1, "value": 1, "request_id": "r"}
     assert all(Event.model_validate(row | {name: other}).event_id != plain.event_id for name, other in others.items())
+
+
+parts = st.text(st.sampled_from("a\x1f1-None"), min_size=1, max_size=4)
+named = st.tuples(
+    parts, parts, parts, st.integers(0, 20), st.none() | st.just(1.0), parts, st.none() | st.integers(0, 2)
+)
+
+
+@given(named, named)
+@settings(max_examples=300, deadline=None)
+def test_two_events_have_one_derived_id_only_where_they_are_one(one: Any, other: Any) -> None:
+    assert (derived_event_id(*one) == derived_event_id(*other)) == (one == other)
+
+
+def test_a_derived_id_stays_what_it_was() -> None:
+    """Events that came without an id before this version are named as they were."""
+    assert derived_event_id("u", "i", "click", 1_600_000_000_000, None, "", None) == DERIVED_BEFORE

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from lemo.domain.interaction import Interaction
 from lemo.recommenders.data.increments import LatestInteractions
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.selection.search_space import Mixture
+from lemo.recommenders.sources.ridge import RidgeConfig
 from recommender_worlds import DAY, RULES, mixture, read, table
 
 acts = st.lists(
@@ -26,6 +28,7 @@ Happened = list[tuple[str, str, str, int]]
 CONFIGS = {
     "half-lives": mixture(half_life_ms=10 * DAY, popularity_half_life_ms=2 * DAY),
     "no decay": mixture(),
+    "ridge": Mixture((RidgeConfig(half_life_ms=10 * DAY),), 2 * DAY, 0.5).config(),
 }
 
 

@@ -40,18 +40,13 @@ def evaluate(
     All items are ranked, and a user's known ones are left out. Intervals are 95 %, by bootstrap over the users; p is
     how probable the model's lead is by chance (paired t-test).
     """
-    from lemo.cli.session import check_engines
+    from lemo.cli.session import check_engines, known_scenario
     from lemo.cli.waiting import progress_bar
-    from lemo.domain.scope import Scope
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
 
-    settings = Settings()
-    stores = Stores(settings)
-    scope = Scope(credential(settings), scenario)
-    stores.scenarios.get(scope)
+    settings, scope, _ = known_scenario(scenario)
     check_engines(settings, "events")
+    stores = Stores(settings)
     from lemo.jobs.evaluation import evaluate_scenario  # takes seconds to import
 
     with progress_bar(f"Evaluating {scenario}") as report:

@@ -147,17 +147,12 @@ class _Target:
 
 @contextmanager
 def _target(scenario: str) -> Iterator[_Target]:
-    from lemo.cli.session import check_engines
-    from lemo.domain.scope import Scope
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
+    from lemo.cli.session import check_engines, known_scenario
     from lemo.stores.connect import Stores
 
-    settings = Settings()
+    settings, scope, found = known_scenario(scenario)
+    check_engines(settings, "log")
     with closing(Stores(settings)) as stores:
-        scope = Scope(credential(settings, stores.api_keys), scenario)
-        found = stores.scenarios.get(scope)
-        check_engines(settings, "log")
         yield _Target(settings, stores, scope, found)
 
 

@@ -51,24 +51,20 @@ def recommend(
 
     from rich.progress import track
 
-    from lemo.cli.session import check_engines
+    from lemo.cli.session import check_engines, known_scenario
     from lemo.domain.errors import NotFound
-    from lemo.domain.scope import Scope
     from lemo.serving.export import checked_export_form, export_row, read_users, write_export
     from lemo.serving.service import RecommendationService
-    from lemo.settings import Settings
-    from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
 
     if out is not None:
         checked_export_form(out)
-    settings = Settings()
+    settings, scope, found_scenario = known_scenario(scenario)
+    types = found_scenario.attribute_types
     check_engines(settings, "redis")
     if everybody:
         check_engines(settings, "events")
     with closing(Stores(settings)) as stores, RecommendationService(stores, watch=False) as served:
-        scope = Scope(credential(settings), scenario)
-        types = stores.scenarios.get(scope).attribute_types
         if explain and user is not None:
             _explain(served.explain(scope, user, n, explain, filter, types), format)
             return

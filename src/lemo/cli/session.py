@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from lemo.domain.errors import EngineUnavailable, LemoError
 
 if TYPE_CHECKING:
+    from lemo.domain.scenario import Scenario
     from lemo.domain.scope import Scope
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
@@ -33,6 +34,13 @@ def open_scenario(name: str, *engines: "Engine") -> "tuple[Stores, Scope]":
     if engines:
         check_engines(stores.settings, *engines)
     return stores, scope
+
+
+def known_scenario(name: str) -> "tuple[Settings, Scope, Scenario]":
+    """The settings and a scenario of the key's tenant, for commands whose own work may wait longer; raises NotFound."""
+    stores, scope = open_scenario(name)
+    with closing(stores):
+        return stores.settings, scope, stores.scenarios.get(scope)
 
 
 def check_engines(settings: "Settings", *names: Engine) -> None:

@@ -17,6 +17,7 @@ RETRIES = 2
 _AGAIN = frozenset((429, 502, 503, 504))
 """Answers after which the same call may succeed. Items and events count once, however often they are sent."""
 _LONGEST_PAUSE = 5.0
+_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 class _Settings:
@@ -32,6 +33,8 @@ class _Settings:
             "base_url": url,
             "headers": {"Authorization": f"Bearer {key}"},
             "timeout": timeout,
+            # A proxy of the environment cannot reach the loopback interface of this machine.
+            "trust_env": httpx.URL(url).host not in _LOOPBACK,
         }
 
     def _read(self, response: httpx.Response | Exception, attempt: int) -> tuple[Any, float]:
@@ -71,7 +74,7 @@ class Client(_Settings):
         return Answer.of(self._call(calls.similar(self._scenario, item_ids, n, wishes)))
 
     def popular(self, n: int = 10) -> Answer:
-        """The n items that most users interact with now."""
+        """The n items with the largest sum of decayed weights of their interactions."""
         return Answer.of(self._call(calls.listed(self._scenario, "popular", n)))
 
     def latest(self, n: int = 10) -> Answer:
@@ -133,7 +136,7 @@ class AsyncClient(_Settings):
         return Answer.of(await self._call(calls.similar(self._scenario, item_ids, n, wishes)))
 
     async def popular(self, n: int = 10) -> Answer:
-        """The n items that most users interact with now."""
+        """The n items with the largest sum of decayed weights of their interactions."""
         return Answer.of(await self._call(calls.listed(self._scenario, "popular", n)))
 
     async def latest(self, n: int = 10) -> Answer:

@@ -78,5 +78,7 @@ def derived_event_id(
     position: int | None,
 ) -> str:
     """The id of an event that came without one: 32 hexadecimal digits, the same for the same event."""
-    parts = (user_id, item_id, action, str(timestamp_ms), repr(value), request_id, str(position))
+    parts: tuple[str, ...] = (user_id, item_id, action, str(timestamp_ms), repr(value), request_id, str(position))
+    if any("\x1f" in part for part in parts):  # the separator: lengths tell the parts apart
+        parts = (*parts, *(str(len(part)) for part in parts))
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

@@ -48,7 +48,7 @@ def shown_of(scored: Iterable[Scored], n: int, hidden: Container[str]) -> list[S
 
 def newest(latest: Sequence[str], n: int, exclude: Container[str]) -> list[Scored]:
     """Up to n of the newest items. Their scores fall from 1 to 0 by position."""
-    items = [item_id for item_id in latest if item_id not in exclude][:n]
+    items = list(islice((item_id for item_id in dict.fromkeys(latest) if item_id not in exclude), n))
     return [Scored(item_id, 1 - place / len(items), None, "latest") for place, item_id in enumerate(items)]
 
 

@@ -27,6 +27,7 @@ from lemo.serving.pipeline.cache import PipelineCache
 from lemo.serving.pipeline.explain import Trace, explained
 from lemo.serving.pipeline.plan import Exclusions, Plan, needs_catalogue, planned
 from lemo.serving.pipeline.recall import Asker, exclusions, scored
+from lemo.serving.renewals import Renewals
 from lemo.serving.state import ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
@@ -131,6 +132,7 @@ class Choices:
         trace = Trace(on=request.explain is not False)
         items = similar_to(request.item_ids, together(near), state, plan, trace)
         degraded = similar is None or bool(plan.faults) or self._cache.is_stale(state, "similar items", "newest items")
+        degraded = degraded or self._pipelines.is_stale(scope)
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
         return self._chosen(
             scope, request, Found(items, state.mapped.similar_version, state, plan, serving, degraded, trace)
@@ -211,6 +213,16 @@ class Choices:
             ],
             explained=_explained(choice, found) if choice.explain is not False else None,
         )
+
+    def is_stale(self, scope: Scope) -> bool:
+        """Whether the pipeline, or the catalogue where it needs one, could not be looked up for half a minute."""
+        needs = self._serving(scope, None).pipeline.filter is not None
+        return self._pipelines.is_stale(scope) or (needs and self._catalogue.is_stale(scope))
+
+    def with_catalogues(self, found: Renewals) -> Renewals:
+        """The renewals with those of pipelines and catalogues."""
+        found = found.with_part(self._pipelines.renewals())
+        return found.with_part(self._catalogue.renewals()) if "_catalogue" in self.__dict__ else found
 
     def close(self) -> None:
         """Stops following the catalogue."""

@@ -4,12 +4,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Event, Lock, Thread
 
 import structlog
 
 from lemo.domain.scope import Scope
+from lemo.serving.renewals import Renewals, is_old, renewals_of
 from lemo.serving.state import PARTS, Part, ServingState
 
 log = structlog.get_logger()
@@ -18,28 +18,10 @@ REFRESH_SECONDS = 0.5
 IDLE_REFRESH_SECONDS = 15.0
 """Renewal interval of a scope without a request in the last `IDLE_AFTER_SECONDS`."""
 IDLE_AFTER_SECONDS = 300.0
-STALE_SECONDS = 30.0
-"""Age from which answers of a state that could not be renewed are degraded."""
 FIRST_LOAD_SECONDS = 5.0
 """Longest wait of the first request for the snapshot. After it the answer is made without one."""
 
 Load = Callable[[Scope, ServingState], ServingState]
-
-
-@dataclass(frozen=True, slots=True)
-class Renewals:
-    """Statistics of the renewal of all scopes."""
-
-    scopes: int
-    """Scopes in the cache."""
-    stale: int
-    """Scopes that could not be renewed for `STALE_SECONDS`."""
-    oldest_seconds: float
-    """Age of the oldest state; 0 without a scope."""
-    failed: int
-    """Renewals that failed, in whole or in part, since the process started."""
-    fault: str
-    """Class of a current error; its message is left out, because it may name tenants. Empty without one."""
 
 
 class _Slot:
@@ -103,22 +85,19 @@ class ModelCache:
 
     def is_stale(self, state: ServingState, *parts: Part) -> bool:
         """Whether one of the parts is older than `STALE_SECONDS`; never without `watch`."""
-        return self._refresher is not None and time.monotonic() - state.as_of(*parts) > STALE_SECONDS
+        return self._refresher is not None and is_old(state.as_of(*parts))
 
     def renewals(self) -> Renewals:
         """The age of the states, and the error that prevents their renewal."""
         with self._lock:
             slots, failed = list(self._slots.values()), self._failed
-        now = time.monotonic()
         # A part that was never read is as old as its slot.
-        ages = [now - max(slot.state.as_of(*PARTS), slot.made_at) for slot in slots]
-        faults = [type(slot.fault).__name__ for slot in slots if slot.fault is not None]
-        return Renewals(
-            scopes=len(slots),
-            stale=sum(age > STALE_SECONDS for age in ages),
-            oldest_seconds=max(ages, default=0.0),
-            failed=failed,
-            fault=faults[-1] if faults else "",
+        return renewals_of(
+            [
+                (max(slot.state.as_of(*PARTS), slot.made_at), type(slot.fault).__name__ if slot.fault else "")
+                for slot in slots
+            ],
+            failed,
         )
 
     def _renew(self, scope: Scope, slot: _Slot) -> None:

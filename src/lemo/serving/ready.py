@@ -114,7 +114,7 @@ class ReadyAnswers:
         lists = self._lists(scope, "latest", (basis.state.availability, basis.unavailable, *basis.matchings))
         items = lists.get(n)
         if items is None:
-            items = self._keep(lists, n, newest(basis.state.latest, n, basis.hidden))
+            items = self._keep(lists, n, newest([*basis.state.latest, *basis.hidden.matching_ids()], n, basis.hidden))
         return _spliced(None, not basis.state.complete, items)
 
     def _basis(self, scope: Scope, types: AttributeTypes) -> "_Basis | None":

@@ -18,11 +18,12 @@ from lemo.serving.assembly import answer, newest, shown_of
 from lemo.serving.breaker import Breaker
 from lemo.serving.catalogue.cache import NO_TYPES, AttributeTypes
 from lemo.serving.choices import Choices
-from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache, Renewals
+from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache
 from lemo.serving.pipeline.cache import PipelineCache
 from lemo.serving.pipeline.plan import Exclusions
 from lemo.serving.pipeline.recall import popular
 from lemo.serving.ready import ReadyAnswers
+from lemo.serving.renewals import Renewals
 from lemo.serving.restore import restore
 from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, read_users
@@ -156,7 +157,7 @@ class RecommendationService:
         if state.mapped.similar is not None:
             shown = shown_of(state.mapped.similar.of(item_id), n, hidden)
             if shown:
-                degraded = self._cache.is_stale(state, "similar items", "newest items")
+                degraded = self._cache.is_stale(state, "similar items", "newest items") or self.choices.is_stale(scope)
                 return answer(shown, state.mapped.similar_version, degraded)
         return answer(
             _popular(state, n, replace(hidden, excluded={item_id})), state.mapped.model_version, degraded=True
@@ -174,6 +175,7 @@ class RecommendationService:
         """The n most popular items now; the newest items, degraded, without a model."""
         state = self._cache.state(scope)
         degraded = state.mapped.model is None or self._cache.is_stale(state, "model", "newest items")
+        degraded = degraded or self.choices.is_stale(scope)
         hidden = self.choices.hidden(scope, state, types)
         return answer(_popular(state, n, hidden), state.mapped.model_version, degraded=degraded)
 
@@ -181,7 +183,8 @@ class RecommendationService:
         """The n newest items, as of about half a second ago, without a model."""
         state = self._cache.state(scope)
         hidden = self.choices.hidden(scope, state, types)
-        return answer(newest(state.latest, n, hidden), None, degraded=not state.complete)
+        found = newest([*state.latest, *hidden.matching_ids()], n, hidden)
+        return answer(found, None, degraded=not state.complete or self.choices.is_stale(scope))
 
     @property
     def breaker(self) -> Breaker:
@@ -190,7 +193,7 @@ class RecommendationService:
 
     def renewals(self) -> Renewals:
         """The age of the serving states of all scopes, and the error that prevents their renewal."""
-        return self._cache.renewals()
+        return self.choices.with_catalogues(self._cache.renewals())
 
     def ping_redis(self) -> str:
         """Pings Redis with a short time-out; raises EngineUnavailable."""

@@ -232,6 +232,7 @@ class Stores:
             endpoint=self.settings.s3_endpoint,
             access_key_id=self.settings.s3_access_key_id,
             secret_access_key=secret.get_secret_value() if secret else "",
+            deadlines=self.deadlines,
         )
 
     def close(self) -> None:

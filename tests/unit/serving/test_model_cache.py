@@ -8,7 +8,7 @@ import pytest
 
 from lemo.domain.availability import Availability
 from lemo.domain.scope import Scope
-from lemo.serving import model_cache as scopes_module
+from lemo.serving import model_cache, renewals
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.state import PARTS, ServingState
 
@@ -75,7 +75,7 @@ def test_the_least_recently_requested_scope_is_dropped() -> None:
 
 
 def test_a_load_that_takes_too_long_does_not_hold_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scopes_module, "FIRST_LOAD_SECONDS", 0.05)
+    monkeypatch.setattr(model_cache, "FIRST_LOAD_SECONDS", 0.05)
     loads = Loads()
     loads.gate.clear()
     scopes = ModelCache(loads, 10)
@@ -101,7 +101,7 @@ def test_a_load_that_fails_leaves_what_was_there() -> None:
 
 
 def test_a_state_that_cannot_be_renewed_is_counted_and_ages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scopes_module, "STALE_SECONDS", 0.1)
+    monkeypatch.setattr(renewals, "STALE_SECONDS", 0.1)
     broken = threading.Event()
 
     def load(scope: Scope, before: ServingState) -> ServingState:
@@ -125,7 +125,7 @@ def test_a_state_that_cannot_be_renewed_is_counted_and_ages(monkeypatch: pytest.
 
 
 def test_a_state_of_which_nothing_was_ever_read_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scopes_module, "FIRST_LOAD_SECONDS", 0.05)
+    monkeypatch.setattr(model_cache, "FIRST_LOAD_SECONDS", 0.05)
     loads = Loads()
     loads.gate.clear()
     scopes = ModelCache(loads, 10)

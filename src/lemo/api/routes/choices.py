@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from lemo.api.dependencies import Api, Here, RawBody, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
+from lemo.api.routes.recommendations import check_any_exists
 from lemo.api.schemas import AttributeList
 from lemo.domain.recommendation import BatchAnswer, ChosenAnswer, UserAnswer
 from lemo.domain.request import BatchRequest, RecommendationRequest, SimilarRequest
@@ -100,9 +101,12 @@ def recommend_to_many(services: Api, here: Here, body: RawBody) -> BatchAnswer:
 def similar_by_wishes(services: Api, here: Here, body: RawBody) -> ChosenAnswer:
     """The items most similar to one item, or to several together, by the wishes of the request.
 
-    Filters may name `current.NAME`, the values of the first of `item_ids`.
+    Filters may name `current.NAME`, the values of the first of `item_ids`. Where fewer than n similar items match a
+    filter, popular ones that match follow. 404 where none of the items is known.
     """
     request = model_of(body, SimilarRequest)
+    if not any(services.served.knows(here.scope, item_id) for item_id in request.item_ids):
+        check_any_exists(services.stores, here.scope, request.item_ids)
     return services.served.choices.similar(here.scope, request, here.scenario.attribute_types)
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response, status
 from lemo.api.dependencies import Services
 from lemo.api.schemas import Alive, Check, Readiness
 from lemo.domain.errors import EngineUnavailable
-from lemo.serving.model_cache import Renewals
+from lemo.serving.renewals import Renewals
 
 router = APIRouter(prefix="/health", tags=["health"])
 

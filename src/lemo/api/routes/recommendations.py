@@ -1,5 +1,6 @@
 """Recommendations, similar, popular and latest items out. Ids are in the query, so they may hold anything."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -58,26 +59,26 @@ def similar(
     """
     answer = services.served.similar(here.scope, item_id, n, here.scenario.attribute_types)
     if answer.degraded and not services.served.knows(here.scope, item_id):
-        _check_exists(services.stores, here.scope, item_id)
+        check_any_exists(services.stores, here.scope, [item_id])
     return answer
 
 
-def _check_exists(stores: Stores, scope: Scope, item_id: str) -> None:
-    """Raises NotFound for an item that the catalogue does not have; where it is away, the item counts as known."""
+def check_any_exists(stores: Stores, scope: Scope, item_ids: Sequence[str]) -> None:
+    """Raises NotFound where the catalogue has none of the items; where it is away, they count as known."""
     try:
-        found = stores.items.get_many(scope, [item_id])
+        found = stores.items.get_many(scope, item_ids)
     except EngineUnavailable:
         return
     if not found:
         raise NotFound(
-            f"There is no item {shortened(item_id)}.",
+            f"There is no item {' or '.join(map(shortened, item_ids[:3]))}.",
             "Check the id. An item is known once it was sent to .../items, or a training has read events of it.",
         )
 
 
 @router.get("/popular", responses=_EXAMPLE)
 def popular(services: Api, here: Here, n: Count = 10) -> Answer:
-    """The items that most users interact with now."""
+    """The most popular items: those with the largest sum of the weights of their interactions, older ones decayed."""
     return services.served.popular(here.scope, n, here.scenario.attribute_types)
 
 

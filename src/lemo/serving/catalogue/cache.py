@@ -14,6 +14,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scenario import AttributeType
 from lemo.domain.scope import Scope
 from lemo.serving.catalogue.columns import Columns, columns_of
+from lemo.serving.renewals import Renewals, is_old, renewals_of
 from lemo.stores.documents.catalogue import Items
 from lemo.stores.redis.item_feed import ItemFeed
 
@@ -23,8 +24,6 @@ FOLLOW_SECONDS = 0.25
 """How often the feed is read: a change counts within a second in every process."""
 FIRST_READ_SECONDS = 20.0
 """How long a request waits for a catalogue that is read for the first time; a million items take longer."""
-STALE_SECONDS = 30.0
-"""Age from which answers of columns that could not follow the feed are degraded."""
 AttributeTypes = Mapping[str, AttributeType]
 NO_TYPES: AttributeTypes = MappingProxyType({})
 _GROUP = 5_000
@@ -85,13 +84,19 @@ class CatalogueCache:
         """The columns, where they are read and current; never waits."""
         slot = self._slots.get(scope)
         read = None if slot is None else slot.read
-        if slot is None or read is None or read.types != types or time.monotonic() - slot.followed_at > STALE_SECONDS:
+        if slot is None or read is None or read.types != types or is_old(slot.followed_at):
             return None
         return read.columns
 
     def is_stale(self, scope: Scope) -> bool:
         """Whether the columns could not follow the feed for `STALE_SECONDS`."""
-        return time.monotonic() - self._slot(scope).followed_at > STALE_SECONDS
+        return is_old(self._slot(scope).followed_at)
+
+    def renewals(self) -> Renewals:
+        """The age of the columns of all scopes, and why one cannot follow its feed."""
+        with self._lock:
+            slots = [slot for slot in self._slots.values() if slot.read is not None]
+        return renewals_of([(slot.followed_at, slot.fault.partition("(")[0]) for slot in slots])
 
     def _slot(self, scope: Scope) -> _Slot:
         with self._lock:

@@ -1,6 +1,6 @@
 """The stages of an answer in their order, for one asker or many: the same for requests, batches and export."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from lemo.domain.request import Pin
@@ -8,7 +8,7 @@ from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import UNSCORED, newest, with_new_items
 from lemo.serving.pipeline.explain import Trace
 from lemo.serving.pipeline.plan import Exclusions, Plan
-from lemo.serving.pipeline.recall import Asker, candidates, exclusions, scored
+from lemo.serving.pipeline.recall import Asker, candidates, exclusions, popular, scored
 from lemo.serving.pipeline.rerank import Caps, lifted, placed
 from lemo.serving.state import ServingState
 
@@ -39,8 +39,14 @@ def similar_to(
     """Of the items that are similar to some, those that match."""
     without = Exclusions(state.unavailable, plan.exclude.union(item_ids), (), plan.filters)
     shown = trace.record("recall", [each for each in similar if each.item_id not in without])
-    ordered = trace.record("boost", lifted(shown, plan))
-    chosen = trace.record("order", placed(ordered, (), plan, Caps(plan.caps, plan.columns)))
+    ordered = trace.record("boost", lifted(shown, plan, _now(state)))
+    caps = Caps(plan.caps, plan.columns)
+    chosen = trace.record("order", placed(ordered, (), plan, caps))
+    if plan.filters and len(chosen) < plan.n and state.mapped.model is not None:
+        # Few items have enough neighbours for a filter: popular ones that match follow.
+        there = {each.item_id for each in chosen}
+        rest = popular(state.mapped.model, plan.n + len(there), without)
+        chosen = trace.record("fill", [*chosen, *(each for each in rest if each.item_id not in there)][: plan.n])
     return trace.record("pin", pinned(chosen, plan.pins, state.unavailable)[: plan.n])
 
 
@@ -73,7 +79,7 @@ def _answer(
     asker: Asker, found: list[Scored], state: ServingState, plan: Plan, exploration: float, trace: Trace
 ) -> list[Scored]:
     without = exclusions(asker, state, plan)
-    ordered = trace.record("boost", lifted(trace.record("recall", found), plan))
+    ordered = trace.record("boost", lifted(trace.record("recall", found), plan, _now(state)))
     caps = Caps(plan.caps, plan.columns)
     chosen = trace.record("order", placed(ordered, _promoted(asker, ordered, state, plan), plan, caps))
     if chosen:
@@ -82,6 +88,11 @@ def _answer(
         chosen = trace.record("new items", with_new_items(chosen, new, (), plan.n, without, exploration))
     filled = trace.record("fill", _filled(chosen, plan, state, without, caps))
     return trace.record("pin", pinned(filled, plan.pins, state.unavailable)[: plan.n])
+
+
+def _now(state: ServingState) -> float | None:
+    """Where the scenario's activity is, in Unix milliseconds; None before the first model."""
+    return state.mapped.model.timeline.now if state.mapped.model is not None else None
 
 
 def _promoted(asker: Asker, ordered: Sequence[Scored], state: ServingState, plan: Plan) -> list[list[Scored]]:
@@ -118,5 +129,8 @@ def _filled(chosen: list[Scored], plan: Plan, state: ServingState, without: Excl
 
 
 def _others(plan: Plan, state: ServingState, without: Exclusions) -> Iterator[str]:
-    matching = (item_id for rule in plan.filters[:1] for item_id in rule.matching.ids())
-    return (item_id for item_id in chain(state.latest, matching) if item_id not in without)
+    # Caps leave places too: what of the catalogue is neither new nor a candidate comes last.
+    rest: Iterable[str] = without.matching_ids()
+    if plan.caps and not plan.filters and plan.columns is not None:
+        rest = reversed(plan.columns.item_ids)
+    return (item_id for item_id in chain(state.latest, rest) if item_id not in without)

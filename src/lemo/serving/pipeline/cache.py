@@ -10,6 +10,7 @@ import structlog
 from lemo.domain.errors import LemoError
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
+from lemo.serving.renewals import Renewals, is_old, renewals_of
 from lemo.stores.documents.pipelines import DEFAULT, Pipelines
 
 log = structlog.get_logger()
@@ -18,8 +19,6 @@ FOLLOW_SECONDS = 0.5
 """How often a pipeline is looked up: a change counts within a second in every process."""
 IDLE_SECONDS = 60.0
 """A scope without a request for so long is looked up at its next one."""
-STALE_SECONDS = 30.0
-"""Age from which answers are degraded."""
 
 
 class _Slot:
@@ -28,7 +27,9 @@ class _Slot:
         self.tried_at: float | None = None
         self.read_at = -math.inf
         self.asked_at = time.monotonic()
+        self.made_at = time.monotonic()
         self.fault = ""
+        self.fault_kind = ""
         self.lock = Lock()
 
 
@@ -58,14 +59,14 @@ class PipelineCache:
     def known(self, scope: Scope) -> PipelineVersion | None:
         """The pipeline in service where it is known; never waits."""
         slot = self._slots.get(scope)
-        if slot is None or time.monotonic() - slot.read_at > STALE_SECONDS:
+        if slot is None or is_old(slot.read_at):
             return None
         slot.asked_at = time.monotonic()
         return slot.serving
 
     def is_stale(self, scope: Scope) -> bool:
         """Whether the pipeline could not be looked up for `STALE_SECONDS`."""
-        return self._watch and time.monotonic() - self._slot(scope).read_at > STALE_SECONDS
+        return self._watch and is_old(self._slot(scope).read_at)
 
     def _slot(self, scope: Scope) -> _Slot:
         with self._lock:
@@ -85,13 +86,23 @@ class PipelineCache:
         try:
             serving = self._pipelines.current(scope)
         except (LemoError, ValueError) as error:  # away, or written by a newer version of Lemo
-            if str(error) != slot.fault:
-                log.warning("cannot look up the pipeline", scope=str(scope), error=str(error))
-            slot.fault = str(error)
+            self._tell(scope, slot, error)
             return
         if serving.version != slot.serving.version:
             slot.serving = serving
         slot.read_at, slot.fault = started, ""
+
+    def _tell(self, scope: Scope, slot: _Slot, error: Exception) -> None:
+        if repr(error) != slot.fault:  # it is looked up all the time
+            log.warning("cannot look up the pipeline", scope=str(scope), error=str(error))
+        slot.fault = repr(error)
+        slot.fault_kind = type(error).__name__
+
+    def renewals(self) -> Renewals:
+        """The age of the pipelines of scopes that were asked for in the last minute, and why one cannot be read."""
+        with self._lock:
+            slots = [slot for slot in self._slots.values() if time.monotonic() - slot.asked_at < IDLE_SECONDS]
+        return renewals_of([(max(slot.read_at, slot.made_at), slot.fault_kind if slot.fault else "") for slot in slots])
 
     def _follow(self) -> None:
         while not self._stop.wait(FOLLOW_SECONDS):
@@ -99,7 +110,10 @@ class PipelineCache:
                 slots = list(self._slots.items())
             for scope, slot in slots:
                 if time.monotonic() - slot.asked_at < IDLE_SECONDS:
-                    self._read(scope, slot)
+                    try:
+                        self._read(scope, slot)
+                    except Exception as error:  # noqa: BLE001 - the last known pipeline serves, and its age is told
+                        self._tell(scope, slot, error)
 
     def close(self) -> None:
         """Stops following."""

@@ -139,6 +139,10 @@ class Exclusions:
             or any(item_id not in rule.matching for rule in self.filters)
         )
 
+    def matching_ids(self) -> Sequence[str]:
+        """What a filter leaves of the catalogue, the last first; nothing without a filter."""
+        return self.filters[0].matching.ids() if self.filters else ()
+
     def rows(self, model: HybridRecommender) -> Array:
         """int32: their numbers in the model, without those of the request and the user."""
         hidden = model.rows(self.unavailable)

@@ -17,8 +17,11 @@ from lemo.serving.pipeline.plan import Plan, Rule
 Array = np.ndarray[Any, Any]
 
 
-def lifted(scored: Sequence[Scored], plan: Plan) -> list[Scored]:
-    """The items by their scores with boosts and freshness, of equals the first; scores are standard deviations."""
+def lifted(scored: Sequence[Scored], plan: Plan, now_ms: float | None = None) -> list[Scored]:
+    """The items by their scores with boosts and freshness, of equals the first; scores are standard deviations.
+
+    `now_ms` is where the scenario's activity is (ADR 0003), so that a pause in it changes no order; None: the clock's.
+    """
     if not scored or not (plan.boosts or plan.freshness):
         return list(scored)
     scores = np.array([each.score for each in scored])
@@ -27,19 +30,19 @@ def lifted(scored: Sequence[Scored], plan: Plan) -> list[Scored]:
     for rule in plan.boosts:
         scores += [rule.amount if each.item_id in rule.matching else 0.0 for each in scored]
     if plan.freshness is not None and plan.columns is not None:
-        scores += _freshness(scored, plan.freshness, plan.columns)
+        scores += _freshness(scored, plan.freshness, plan.columns, time.time() * 1_000 if now_ms is None else now_ms)
     order = np.argsort(-scores, kind="stable")
     return [scored[place]._replace(score=float(scores[place])) for place in order]
 
 
-def _freshness(scored: Sequence[Scored], stage: Freshness, columns: Columns) -> Array:
+def _freshness(scored: Sequence[Scored], stage: Freshness, columns: Columns, now_ms: float) -> Array:
     with columns.lock:
         published = columns.value(["published_at"])
         rows = columns.rows(each.item_id for each in scored)
         moments = published.values if isinstance(published, Numbers) else np.zeros(0)
         inside = (rows >= 0) & (rows < len(moments))
         age = np.full(len(rows), np.inf)
-        age[inside] = np.maximum(time.time() * 1_000 - moments[rows[inside]], 0) / DAY_MS
+        age[inside] = np.maximum(now_ms - moments[rows[inside]], 0) / DAY_MS
     return np.asarray(stage.weight * np.exp2(-np.nan_to_num(age, nan=np.inf) / stage.half_life_days))
 
 

@@ -21,6 +21,7 @@ from filelock import FileLock
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.errors import Conflict, Damaged, EngineUnavailable, InvalidInput, NotFound
 from lemo.domain.scope import Scope, checked_name
 
@@ -59,14 +60,23 @@ class Snapshots:
     """
 
     def __init__(
-        self, url: str, cache: Path, endpoint: str = "", access_key_id: str = "", secret_access_key: str = ""
+        self,
+        url: str,
+        cache: Path,
+        endpoint: str = "",
+        access_key_id: str = "",
+        secret_access_key: str = "",
+        deadlines: Deadlines = FOR_JOBS,
     ) -> None:
         self._cache = cache
         self._folder: Path | None = None
         if url.startswith("s3://"):
             address = urlsplit(url)
             self._where = f"s3://{address.hostname}{address.path}"
-            self._store: ObjectStore = _s3(self._where, endpoint, access_key_id, secret_access_key)
+            keys = endpoint, access_key_id, secret_access_key
+            self._store: ObjectStore = _s3(self._where, *keys, deadlines)
+            # Arrays take as long as they are large, whoever waits: a mapped model is renewed in the background.
+            self._bulk: ObjectStore = _s3(self._where, *keys, FOR_JOBS)
         elif "://" in url and not url.startswith("file:///"):
             raise InvalidInput(
                 "LEMO_SNAPSHOTS_URL is neither a folder nor s3://bucket/prefix.",
@@ -76,7 +86,7 @@ class Snapshots:
             self._folder = Path(url.removeprefix("file://")).expanduser().absolute()
             self._where = str(self._folder)
             with self._errors():
-                self._store = LocalStore(self._folder, automatic_cleanup=True, mkdir=True)
+                self._store = self._bulk = LocalStore(self._folder, automatic_cleanup=True, mkdir=True)
 
     def publish(
         self, scope: Scope, kind: str, version: str, arrays: Mapping[str, Array], manifest: Mapping[str, Any]
@@ -221,10 +231,10 @@ class Snapshots:
         data = _bytes(array)
         header = _header(array)
         if len(data) <= CHUNK:
-            obstore.put(self._store, path, header + bytes(data))
+            obstore.put(self._bulk, path, header + bytes(data))
             return
         parts = (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
-        obstore.put(self._store, path, _after(header, parts), chunk_size=CHUNK)
+        obstore.put(self._bulk, path, _after(header, parts), chunk_size=CHUNK)
 
     def _downloaded(self, path: str) -> Path:
         """The snapshot's folder in the cache: downloaded by whoever comes first, whole or not at all."""
@@ -242,7 +252,7 @@ class Snapshots:
                 manifest = bytes(obstore.get(self._store, f"{path}/{MANIFEST}").bytes())
                 for name in json.loads(manifest)["arrays"]:
                     with (partial / f"{name}.npy").open("wb") as out:
-                        for chunk in obstore.get(self._store, f"{path}/{name}.npy").stream(CHUNK):
+                        for chunk in obstore.get(self._bulk, f"{path}/{name}.npy").stream(CHUNK):
                             out.write(chunk)
                 (partial / MANIFEST).write_bytes(manifest)
             except FileNotFoundError:
@@ -275,7 +285,7 @@ class Snapshots:
             ) from None
 
 
-def _s3(url: str, endpoint: str, access_key_id: str, secret_access_key: str) -> S3Store:
+def _s3(url: str, endpoint: str, access_key_id: str, secret_access_key: str, deadlines: Deadlines) -> S3Store:
     config: S3Config = {}
     if endpoint:
         config["endpoint"] = endpoint
@@ -290,10 +300,10 @@ def _s3(url: str, endpoint: str, access_key_id: str, secret_access_key: str) -> 
         config=config,
         client_options={
             "allow_http": endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=3),
-            "timeout": timedelta(seconds=120),
+            "connect_timeout": timedelta(seconds=deadlines.connect),
+            "timeout": timedelta(seconds=deadlines.answer),
         },
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
+        retry_config={"max_retries": min(deadlines.retries, 3), "retry_timeout": timedelta(seconds=10)},
     )
 
 
