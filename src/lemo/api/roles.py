@@ -22,6 +22,7 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("GET", "/v1/scenarios"): "operator",
     ("GET", _S): "operator",
     ("GET", f"{_S}/attributes"): "operator",
+    ("POST", f"{_S}/audience"): "operator",
     ("GET", f"{_S}/pipeline"): "operator",
     ("PUT", f"{_S}/pipeline"): "operator",
     ("PATCH", f"{_S}/pipeline"): "operator",

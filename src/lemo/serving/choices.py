@@ -70,6 +70,10 @@ class Choices:
         """The columns of the scope's catalogue; raises EngineUnavailable where they cannot be read."""
         return self._catalogue.columns(scope, types)
 
+    def matching(self, scope: Scope, text: str, variables: Mapping[str, object], types: AttributeTypes) -> Matching:
+        """What a filter leaves; raises InvalidInput and EngineUnavailable."""
+        return self._matchings.of(scope, text, self.columns(scope, types), variables)
+
     def known_matching(
         self, scope: Scope, text: str, variables: Mapping[str, object], types: AttributeTypes
     ) -> Matching | None:

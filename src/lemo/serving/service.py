@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import NamedTuple
 
 from lemo import __version__
+from lemo.domain.audience import Audience, AudienceRequest
 from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.recommendation import Answer, ExplainedItem
 from lemo.domain.request import Choice, RecommendationRequest
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, shown_of
+from lemo.serving.audience import audience
 from lemo.serving.breaker import Breaker
 from lemo.serving.catalogue.cache import NO_TYPES, AttributeTypes
 from lemo.serving.choices import Choices
@@ -185,6 +187,10 @@ class RecommendationService:
         hidden = self.choices.hidden(scope, state, types)
         found = newest([*state.latest, *hidden.matching_ids()], n, hidden)
         return answer(found, None, degraded=not state.complete or self.choices.is_stale(scope))
+
+    def audience(self, scope: Scope, request: AudienceRequest, types: AttributeTypes = NO_TYPES) -> Audience:
+        """The users who most likely want some items; raises as `serving.audience.audience`."""
+        return audience(self._stores, self.choices, self._cache.state(scope), scope, request, types)
 
     @property
     def breaker(self) -> Breaker:

@@ -8,6 +8,7 @@ from lemo.api.dependencies import Api, Here, RawBody, model_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.routes.recommendations import check_any_exists
 from lemo.api.schemas import AttributeList
+from lemo.domain.audience import Audience, AudienceRequest
 from lemo.domain.recommendation import BatchAnswer, ChosenAnswer, UserAnswer
 from lemo.domain.request import BatchRequest, RecommendationRequest, SimilarRequest
 from lemo.serving.catalogue.schema import overview
@@ -38,7 +39,7 @@ _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json
 
 
 def _body(
-    model: type[BatchRequest | RecommendationRequest | SimilarRequest], example: dict[str, Any]
+    model: type[AudienceRequest | BatchRequest | RecommendationRequest | SimilarRequest], example: dict[str, Any]
 ) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
@@ -108,6 +109,17 @@ def similar_by_wishes(services: Api, here: Here, body: RawBody) -> ChosenAnswer:
     if not any(services.served.knows(here.scope, item_id) for item_id in request.item_ids):
         check_any_exists(services.stores, here.scope, request.item_ids)
     return services.served.choices.similar(here.scope, request, here.scenario.attribute_types)
+
+
+@router.post("/audience", openapi_extra=_body(AudienceRequest, {"item_ids": ["lamp/42"], "n": 100}))
+def audience(services: Api, here: Here, body: RawBody) -> Audience:
+    """The users who most likely want an item, or an item that matches a filter, the likeliest first.
+
+    Compared are users who acted on the items or on similar ones, up to 5,000. Users who have had the item are left out
+    unless `seen` is true.
+    """
+    request = model_of(body, AudienceRequest)
+    return services.served.audience(here.scope, request, here.scenario.attribute_types)
 
 
 @router.get("/attributes")

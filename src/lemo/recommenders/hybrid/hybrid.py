@@ -152,6 +152,32 @@ class HybridRecommender:
         """The n most popular items now."""
         return self.recommend([()], n, unavailable)[0]
 
+    def scores_of(self, queries: CSR, seen: CSR, items: Array) -> Array:
+        """float64 (users, items): the hybrid scores of some items (int32) for encoded users, -inf for what was seen.
+
+        They are sums of z-scores, so that they can be compared between users; a ranker's cannot.
+        """
+        nothing = np.zeros(0, dtype=np.int32)
+        rows = [
+            np.where(each.allowed[items], each.scores(items), -np.inf)
+            for some, known in _chunks(queries, seen)
+            for each in self._hybrid_scores(some, known, nothing)
+        ]
+        return np.array(rows).reshape(queries.shape[0], len(items))
+
+    def because(self, queries: CSR, items: Array) -> list[str | None]:
+        """For each encoded user the item of the history that speaks most for one item (int32, one a user), or None."""
+        found: list[str | None] = []
+        for row, item in enumerate(items.tolist()):
+            cells = slice(queries.indptr[row], queries.indptr[row + 1])
+            names = (
+                int(source.because(np.array([item]), queries.indices[cells], queries.data[cells])[0])
+                for _, source in self._personal
+            )
+            why = next((name for name in names if name >= 0), -1)
+            found.append(None if why < 0 else self.item_ids[why])
+        return found
+
     def rank(self, queries: CSR, seen: CSR, n: int) -> tuple[Array, Array]:
         """The answer for encoded users: items (int32, users x n, -1 where none is left) and scores (float64).
 

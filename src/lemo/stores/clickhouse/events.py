@@ -187,6 +187,17 @@ class Events(ClickHouse):
         )
         return [user_id for (user_id,) in rows]
 
+    def users_of_items(self, scope: Scope, item_ids: Sequence[str], limit: int) -> list[str]:
+        """Up to `limit` users with an event of one of the items, those with the most of the items first."""
+        rows = self._query(
+            f"SELECT user_id FROM {self._table} WHERE {_WHERE} AND item_id IN {{items:Array(String)}} "
+            "GROUP BY user_id ORDER BY uniqExact(item_id) DESC, max(timestamp) DESC, user_id LIMIT {limit:UInt32}",
+            scope,
+            items=list(item_ids),
+            limit=limit,
+        )
+        return [user_id for (user_id,) in rows]
+
     def recent_users(self, scope: Scope, containing: str = "", limit: int = 50) -> list[str]:
         """Up to `limit` users, those with the newest events first, whose id contains the text in any case."""
         rows = self._query(
