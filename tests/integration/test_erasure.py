@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import clickhouse_connect
@@ -9,19 +10,25 @@ import pytest
 from pydantic import SecretStr
 
 from consumers import START, connected, consume, consumer_settings, publish
+from lemo.domain.errors import Conflict, InvalidInput, NotFound
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.ingest.service import Consumer
+from lemo.jobs.cleanup import clean
 from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
 from lemo.jobs.report import unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
+from lemo.scheduling.scenario_deletion import delete_scenario, left_of
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.stores.documents import PROFILES
 from lemo.streams import Message
 from lemo.streams.messages import event_message
-from lemo.users.erasure import erase_user
+from lemo.users.erasure import check_erasure, erase_user
+from lemo.users.merge import merge_users
 from servers import OwnEngine
 from sites import wait_for
 
@@ -137,3 +144,109 @@ def test_an_erased_user_is_found_nowhere(
     # Others are as they were, and what is counted is what is there.
     assert stores.events.count_users(scope) == 6
     assert sum(day.events for day in stores.aggregates.counts(scope, "day")) == stores.events.count(scope) == 60
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest, tmp_path: Path, scope: Scope, milvus_uri: str) -> Iterator[Stores]:
+    """An installation on the shared engines."""
+    settings = consumer_settings(request, "redis", tmp_path).model_copy(update={"milvus_uri": milvus_uri})
+    with connected(settings, scope) as stores:
+        stores.events.migrate()
+        yield stores
+
+
+def taken(stores: Stores, scope: Scope, *events: Event) -> None:
+    publish(stores, stores.settings.kafka_event_topic, [event_message(scope, each) for each in events])
+    consume(stores.settings, stores)
+
+
+def held(stores: Stores, scope: Scope, user_id: str) -> tuple[int, int, int]:
+    """The user's events, interactions in the history and seen items."""
+    events = len(stores.events.history(scope, user_id, 100))
+    return events, len(stores.history.read(scope, user_id)), len(stores.seen.read_many(scope, [user_id])[0])
+
+
+def test_the_past_of_an_erased_user_does_not_come_back(shared: Stores, scope: Scope) -> None:
+    stores, old = shared, [event(USER, n, n) for n in range(3)]
+    taken(stores, scope, *old, event("other", 1, 1))
+    receipt = erase_user(stores, scope.tenant_id, USER, "test", scope.scenario_id)
+    taken(stores, scope, *old, event(USER, 7, 99), event("other", 2, 2))
+    assert held(stores, scope, USER) == (0, 0, 0)
+    assert held(stores, scope, "other") == (2, 2, 2)
+    later = receipt.erased_before + timedelta(seconds=1)
+    taken(stores, scope, old[0].model_copy(update={"timestamp": later, "event_id": "new"}))
+    assert held(stores, scope, USER) == (1, 1, 1)
+    checked = check_erasure(stores, scope.tenant_id, receipt.receipt_id, USER)
+    assert checked.clean, checked
+    assert checked.verified_at > receipt.verified_at  # type: ignore[operator]
+    with pytest.raises(InvalidInput, match="another user"):
+        check_erasure(stores, scope.tenant_id, receipt.receipt_id, "other")
+    with pytest.raises(NotFound):
+        check_erasure(stores, "nobody", receipt.receipt_id, USER)
+
+
+def test_what_a_backup_brings_back_is_found_by_the_check_and_gone_after_the_next_cleanup(
+    shared: Stores, scope: Scope
+) -> None:
+    stores, old = shared, [event(USER, n, n) for n in range(3)]
+    taken(stores, scope, event("other", 1, 1))
+    receipt = erase_user(stores, scope.tenant_id, USER, "test")
+    assert receipt.clean
+    stores.events.insert([(scope, each) for each in old])
+    stores.history.add([(scope, each) for each in old])
+    stores.documents.put(PROFILES, scope, {USER: {"user_id": USER, "last_event_at": "2023-11-14T22:13:20+00:00"}})
+    found = check_erasure(stores, scope.tenant_id, receipt.receipt_id, USER)
+    assert not found.clean
+    assert {part.store: part.found for part in found.stores if part.found} == {
+        "ClickHouse: events": 3,
+        "Redis: history": 3,
+        "documents: profile": 1,
+    }
+    done = clean(stores, scope, unattended())
+    assert done.detail["erased_users"] == 1
+    assert held(stores, scope, USER)[:2] == (0, 0)
+    assert check_erasure(stores, scope.tenant_id, receipt.receipt_id, USER).clean
+    assert stores.events.count(scope) == 1
+
+
+@pytest.mark.parametrize("change", ["erase", "merge", "delete"])
+def test_what_changes_while_a_batch_is_being_written_is_done_again(
+    shared: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The batch was read before the change, and its events are written when the change has ended."""
+    stores = shared
+    changed: list[object] = []
+
+    def late(consumer: Consumer, batch: object) -> None:
+        if not changed:
+            changed.append(batch)
+            if change == "erase":
+                erase_user(stores, scope.tenant_id, USER, "test")
+            elif change == "merge":
+                merge_users(stores, scope.tenant_id, USER, "customer")
+            else:
+                delete_scenario(stores, scope, "test")
+        write(consumer, batch)  # type: ignore[arg-type]
+
+    write = Consumer._write
+    monkeypatch.setattr(Consumer, "_write", late)
+    publish(stores, stores.settings.kafka_event_topic, [event_message(scope, event(USER, n, n)) for n in range(3)])
+    consume(stores.settings, stores)
+    assert changed
+    assert held(stores, scope, USER) == (0, 0, 0)
+    assert held(stores, scope, "customer") == ((3, 3, 3) if change == "merge" else (0, 0, 0))
+    if change == "delete":
+        assert not any(left_of(stores, scope).values())
+
+
+def test_erasure_takes_guests_along_and_refuses_a_merged_user(shared: Stores, scope: Scope) -> None:
+    stores = shared
+    taken(stores, scope, event("guest", 1, 1), event("customer", 2, 2))
+    merge_users(stores, scope.tenant_id, "guest", "customer")
+    with pytest.raises(Conflict, match="was merged"):
+        erase_user(stores, scope.tenant_id, "guest", "test")
+    receipt = erase_user(stores, scope.tenant_id, "customer", "test")
+    assert receipt.clean
+    taken(stores, scope, event("guest", 1, 1), event("customer", 2, 2), event("guest", 3, 3))
+    assert stores.events.count(scope) == 0
+    assert stores.user_changes.merged(scope) == {}

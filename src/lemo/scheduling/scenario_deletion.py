@@ -7,8 +7,9 @@ from functools import partial
 
 import structlog
 
-from lemo.domain.errors import Conflict
+from lemo.domain.errors import Conflict, EngineUnavailable
 from lemo.domain.scope import Scope
+from lemo.jobs.embeddings import KIND as EMBEDDING
 from lemo.scheduling.jobs import JOBS
 from lemo.stores.clickhouse.removal import TABLES, Table
 from lemo.stores.connect import Stores
@@ -63,18 +64,20 @@ def remove_data(stores: Stores, scope: Scope) -> dict[str, int]:
         if count:
             stores.removal.delete_scope(table, scope)
         removed[f"ClickHouse: {table.name}"] = count
-    removed["Milvus"] = stores.vectors.drop_all(scope)
+    removed["Milvus"] = _drop_vectors(stores, scope)
     removed["snapshots"] = stores.snapshots.delete_scope(scope)
     removed["Redis"] = stores.key_removal.delete(_keys(stores, scope))
     return removed
 
 
 def left_of(stores: Stores, scope: Scope) -> Mapping[str, int]:
-    """What each store still holds of a scenario; leases, which the deletion holds itself, do not count."""
+    """What each store still holds of a scenario, but for vectors, which are dropped in one step.
+
+    Leases, which the deletion holds itself, do not count.
+    """
     counts: dict[str, Callable[[], int]] = {
         "documents": lambda: sum(len(ids) for _, _, ids in _documents(stores, scope)),
         **{f"ClickHouse: {table.name}": partial(_rows, stores, table, scope) for table in TABLES},
-        "Milvus": lambda: len(stores.vectors.versions(scope)),
         "snapshots": lambda: stores.snapshots.count_objects(scope),
         "Redis": lambda: len(set(_keys(stores, scope))),
     }
@@ -98,6 +101,17 @@ def finish_deletions(stores: Stores) -> None:
             else:
                 remove_if_deleted(stores, scope)
                 stores.scenarios.forget_deletion(scope)
+
+
+def _drop_vectors(stores: Stores, scope: Scope) -> int:
+    """Drops the scenario's vectors; raises EngineUnavailable only where it had some."""
+    embedded = stores.snapshots.current(scope, EMBEDDING) is not None
+    try:
+        return stores.vectors.drop_all(scope)
+    except EngineUnavailable:
+        if embedded:
+            raise
+        return 0  # the vector store is optional, and this scenario never used it
 
 
 def _documents(stores: Stores, scope: Scope) -> Iterator[tuple[Kind, Scope, list[str]]]:

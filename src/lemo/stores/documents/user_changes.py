@@ -46,6 +46,7 @@ class UserChanges:
     def announce(self) -> None:
         """Has every process read anew: something changed. Called after the change is written."""
         self._documents.put(USER_CHANGES, SYSTEM, {_REVISION: {"revision": uuid.uuid4().hex}})
+        self.refresh()
 
     def digest(self, tenant_id: str, user_id: str) -> str:
         """The name of a user in marks and receipts: a keyed hash, 40 hexadecimal digits."""
