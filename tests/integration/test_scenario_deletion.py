@@ -87,14 +87,14 @@ def traces(stores: Stores, scope: Scope) -> dict[str, set[str]]:
     tables = "SELECT table FROM system.columns WHERE database = {d:String} AND name = 'scenario_id'"
     for (table,) in client.query(tables, parameters=database).result_rows:
         rows_of = f"SELECT count() FROM {database['d']}.{table} WHERE scenario_id = {{s:String}}"
-        if client.query(rows_of, parameters={"s": name}).first_row[0]:
+        if client.query(rows_of, parameters={"s": name}).result_rows[0][0]:
             found["clickhouse"].add(table)
     client.close()
     for key in stores.redis.scan_iter(f"{stores.keys.prefix}*", count=1000):
         what, *parts = key.decode().removeprefix(stores.keys.prefix).split(":")
         if parts[:2] == [scope.tenant_id, name] or (what == "lease" and parts[1:3] == [scope.tenant_id, name]):
             found["redis"].add(what)
-    timers = stores.redis.zrange(f"{stores.keys.prefix}redbeat::schedule", 0, -1)
+    timers: list[Any] = list(stores.redis.zrange(f"{stores.keys.prefix}redbeat::schedule", 0, -1))
     timers += list(stores.redis.scan_iter(f"{stores.keys.prefix}redbeat:{ENTRY}*"))
     found["redis"] |= {"redbeat" for timer in timers if timer.decode().endswith(f"@{scope}")}
     folders = [stores.settings.state / "snapshots", stores.settings.state / "snapshot-cache"]

@@ -52,10 +52,19 @@ def merge_users(stores: Stores, tenant_id: str, guest: str, into: str, scenario_
             )
         if merged.get(guest, into) != into:
             raise Conflict("This user was merged into another one before.", "A user is merged once.")
-    moving = sorted({guest, *(each for scope in [place, *scopes] for each in stores.user_changes.guests(scope, guest))})
-    for each in moving:
-        stores.user_changes.mark_merged(place, each, into)
-    events = sum(_move(stores, scope, each, into) for scope in scopes for each in moving)
+    moving = {(place, guest)}
+    for scope in {place.tenant, place, *scopes}:
+        # A guest of all scenarios goes along in the one scenario that this merge is for.
+        where = place if scope == place.tenant else scope
+        moving |= {(where, each) for each in stores.user_changes.guests(scope, guest)}
+    for where, each in sorted(moving):
+        stores.user_changes.mark_merged(where, each, into)
+    events = sum(
+        _move(stores, scope, each, into)
+        for scope in scopes
+        for where, each in sorted(moving)
+        if where in (place, scope)
+    )
     log.info("users merged", tenant=tenant_id, events=events)
     return Merged(into=into, events=events, scenarios=[scope.scenario_id for scope in scopes])
 
