@@ -99,6 +99,15 @@ def test_merges_form_neither_chains_nor_circles(stores: Stores, scope: Scope) ->
     assert items_of(stores, scope, "c")["events"] == [f"item/{n}" for n in (0, 1, 2, 7, 8)]
 
 
+def test_of_full_histories_the_newest_interactions_stay(stores: Stores, scope: Scope) -> None:
+    full = stores.settings.history_length
+    stores.history.add([(scope, event("customer", n, 2 * n)) for n in range(full)])
+    stores.history.add([(scope, event("guest", n + full, 2 * n + 1)) for n in range(full)])
+    merge_users(stores, scope.tenant_id, "guest", "customer")
+    moments = [each.timestamp_ms for each in stores.history.read(scope, "customer")]
+    assert moments == [START + second * 1000 for second in range(2 * full - 1, full - 1, -1)]
+
+
 @pytest.mark.parametrize("step", ["copy_events", "erase_user"])
 def test_a_merge_that_was_cut_short_is_completed_by_repeating_it(
     stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, step: str

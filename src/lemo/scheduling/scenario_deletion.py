@@ -32,6 +32,7 @@ def delete_scenario(stores: Stores, scope: Scope, by: str) -> dict[str, int]:
     cut short is completed by calling this again, or by a worker within minutes. Raises NotFound, Conflict while a
     job is at work on the scenario, and EngineUnavailable.
     """
+    stores.scenarios.check_deletable(scope)
     removed: dict[str, int] = {}
     with _no_runs(stores, scope):
         stores.scenarios.begin_deletion(scope, by)
@@ -99,7 +100,8 @@ def finish_deletions(stores: Stores) -> None:
             if not ended:
                 delete_scenario(stores, scope, "worker, of a deletion that was cut short")
             else:
-                remove_if_deleted(stores, scope)
+                if stores.scenarios.sweep_deletion(scope):
+                    remove_data(stores, scope)
                 stores.scenarios.forget_deletion(scope)
 
 

@@ -87,15 +87,12 @@ def _move(stores: Stores, scope: Scope, guest: str, into: str) -> int:
         stores.removal.erase_user(EVENTS, scope, guest, ALL_TIME)
         stores.aggregates.refresh(epoch)
         stores.snapshots.delete_kind(scope, SIMILARITY_STATE)
-    interactions = stores.history.read(scope, guest)
-    if interactions:
-        stores.history.replace_missing(scope, {into: [*stores.history.read(scope, into), *interactions]})
+    interactions = stores.history.move(scope, guest, into)
     seen = stores.seen.read_many(scope, [guest])[0]
     if seen:
         stores.seen.add_items(scope, {into: seen})
     if count or interactions or seen:
         stores.precomputed.outdate(scope, [into])
-    stores.history.delete(scope, [guest])
     stores.seen.delete(scope, [guest])
     stores.precomputed.delete(scope, guest)
     stores.documents.delete(PROFILES, scope, [guest])

@@ -49,9 +49,10 @@ class Scenarios:
         """Stores a new scenario; raises InvalidInput for a bad name and Conflict if the name is taken."""
         name = checked_name("scenario", scenario.scenario_id)
         deletion = self._documents.get(DELETED_SCENARIOS, Scope(tenant_id), name)
-        if deletion is not None and deletion["ended_at"] is None:
+        if deletion is not None and (deletion["ended_at"] is None or deletion.get("sweeping")):
             raise Conflict(
-                f"The scenario {name!r} is being deleted.", f"Complete that first: `lemo scenarios delete {name}`."
+                f"The scenario {name!r} is being deleted.",
+                f"It takes a worker minutes, or now: `lemo scenarios delete {name}`.",
             )
         if not self._documents.put_new(SCENARIOS, Scope(tenant_id), name, body_of(scenario)):
             raise Conflict(
@@ -79,14 +80,19 @@ class Scenarios:
             _scenario(body, learnt.get(name, {})) for name, body in self._documents.scan(SCENARIOS, Scope(tenant_id))
         ]
 
+    def check_deletable(self, scope: Scope) -> None:
+        """Raises NotFound unless there is such a scenario, or a deletion of it that has not ended."""
+        if not self.exists(scope):
+            known = self._documents.get(DELETED_SCENARIOS, scope.tenant, scope.scenario_id)
+            if known is None or known["ended_at"] is not None:
+                self.get(scope)
+
     def begin_deletion(self, scope: Scope, by: str) -> None:
         """Deletes the scenario's document, and notes that its data has to follow; raises NotFound for an unknown one.
 
         Doing it again changes nothing until the deletion has ended.
         """
-        known = self._documents.get(DELETED_SCENARIOS, scope.tenant, scope.scenario_id)
-        if self._documents.get(SCENARIOS, scope.tenant, scope.scenario_id) is None and known is None:
-            self.get(scope)
+        self.check_deletable(scope)
         body = {"started_at": moment_text(datetime.now(UTC)), "by": by, "ended_at": None}
         self._documents.put(DELETED_SCENARIOS, scope.tenant, {scope.scenario_id: body})
         for kind in (SCENARIOS, LEARNT_SCALES):
@@ -98,6 +104,13 @@ class Scenarios:
         if body is not None:
             body["ended_at"] = moment_text(datetime.now(UTC))
             self._documents.put(DELETED_SCENARIOS, scope.tenant, {scope.scenario_id: body})
+
+    def sweep_deletion(self, scope: Scope) -> bool:
+        """Whether the scenario is still gone, in which case none of its name can be made until `forget_deletion`."""
+        body = self._documents.get(DELETED_SCENARIOS, scope.tenant, scope.scenario_id)
+        if body is not None:
+            self._documents.put(DELETED_SCENARIOS, scope.tenant, {scope.scenario_id: {**body, "sweeping": True}})
+        return not self.exists(scope)
 
     def forget_deletion(self, scope: Scope) -> None:
         """The deletion is over and done with."""

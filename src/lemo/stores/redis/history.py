@@ -133,6 +133,17 @@ class History:
         self._write(by_user)
         return len(missing)
 
+    def move(self, scope: Scope, user_id: str, into: str) -> int:
+        """Gives a user's history to another one, who keeps the newest of both; returns how many interactions came."""
+        source, target = self.key(scope, user_id), self.key(scope, into)
+        with translate_errors(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.zcard(source)
+            pipeline.zunionstore(target, [target, source], aggregate="MAX")
+            pipeline.zremrangebyrank(target, 0, -self._length - 1)
+            pipeline.expire(target, self._seconds)
+            pipeline.delete(source)
+            return int(pipeline.execute()[0])
+
     def erase_before(self, scope: Scope, user_id: str, moment_ms: int) -> int:
         """Deletes the user's interactions from before a moment (Unix ms); returns their number."""
         with translate_errors():
