@@ -1,7 +1,7 @@
 """A user is erased from every store: the files and keys are searched for the id, and nothing brings the user back."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from lemo.streams.messages import event_message
 from lemo.users.erasure import check_erasure, erase_user
 from lemo.users.merge import merge_users
 from servers import OwnEngine
-from sites import wait_for
+from sites import model_of, publish_model, wait_for
 
 NEEDLE = "erase-me-7f3a"
 USER = f"{NEEDLE} / 用户"
@@ -237,6 +237,31 @@ def test_what_changes_while_a_batch_is_being_written_is_done_again(
     assert held(stores, scope, "customer") == ((3, 3, 3) if change == "merge" else (0, 0, 0))
     if change == "delete":
         assert not any(left_of(stores, scope).values())
+
+
+@pytest.mark.parametrize(
+    ("job", "read"), [(profile, "histories"), (precompute, "active_users"), (compute_similarity, "taken_in")]
+)
+def test_a_job_that_had_read_the_user_before_brings_nothing_back(
+    shared: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, job: Callable[..., object], read: str
+) -> None:
+    stores = shared
+    taken(stores, scope, *(event(user, n, n) for user in (USER, "other") for n in range(3)))
+    publish_model(stores, scope, "1", model_of())
+    receipts = []
+    reading = getattr(stores.events, read)
+
+    def read_then_erase(*args: object, **more: object) -> object:
+        found = reading(*args, **more)
+        receipts.append(erase_user(stores, scope.tenant_id, USER, "test"))
+        return found
+
+    monkeypatch.setattr(stores.events, read, read_then_erase)
+    job(stores, scope, unattended())
+    (receipt,) = receipts
+    assert receipt.clean
+    assert check_erasure(stores, scope.tenant_id, receipt.receipt_id, USER).clean
+    assert [key for key in keys_with_needle(stores) if key.startswith(stores.keys.prefix)] == []
 
 
 def test_erasure_takes_guests_along_and_refuses_a_merged_user(shared: Stores, scope: Scope) -> None:
