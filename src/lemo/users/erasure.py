@@ -73,7 +73,7 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
         stores.user_changes.forget_merges(scope, stores.user_changes.guests(scope, user_id))
     stores.documents.scrub()  # of the merges
     receipt.stores = _summed(receipt.stores)
-    receipt.stores.append(ErasedFrom(store="snapshots: models", removed=0, remains=MODELS, found=0))
+    receipt.stores.append(ErasedFrom(store="snapshots: models", removed=0, remains=MODELS))
     log.info("user erased", tenant=tenant_id, receipt=receipt.receipt_id)
     return _verified(stores, tenant_id, user_id, receipt, before_ms)
 
@@ -171,7 +171,9 @@ def _verified(stores: Stores, tenant_id: str, user_id: str, receipt: ErasureRece
     by_name = {step.store: step for step in (*STEPS, *SHARED_STEPS)}
     for part in receipt.stores:
         step = by_name.get(part.store)
-        if step is None or (part.scenario_id and part.scenario_id not in known):
+        if step is None:
+            continue
+        if part.scenario_id and part.scenario_id not in known:
             part.found = 0  # a scenario that was deleted since
         else:
             scope = Scope(tenant_id, part.scenario_id) if step in STEPS else place

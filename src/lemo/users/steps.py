@@ -43,11 +43,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One store: `erase` removes the user, `count` says how much is left. Both raise EngineUnavailable."""
+    """One store: `erase` removes the user, `count` says how much is left. Both raise EngineUnavailable.
+
+    `count` is None where nobody can search: the receipt says what remains until when.
+    """
 
     store: str
     erase: Callable[[Stores, Target], Outcome]
-    count: Callable[[Stores, Target], int]
+    count: Callable[[Stores, Target], int | None]
 
 
 def _count_rows(table: Table, stores: Stores, target: Target) -> int:
@@ -172,9 +175,9 @@ def _erase_log(stores: Stores, target: Target) -> Outcome:
     return Outcome(sum(each.count for each in done), words, from_milliseconds(last) if last else None)
 
 
-def _count_log(stores: Stores, target: Target) -> int:
+def _count_log(stores: Stores, target: Target) -> int | None:
     if stores.settings.kafka_bootstrap_servers:
-        return 0  # the receipt says what remains until when; reading days of records would tell nothing more
+        return None  # nothing was deleted, and it would take days of records to read
     wanted = partial(_of_user, Topics(stores.settings), target)
     return sum(wanted(record) for topic in _event_topics(stores, target) for record in stores.log.scan(topic))
 
@@ -185,9 +188,9 @@ def _erase_letters(stores: Stores, target: Target) -> Outcome:
     return Outcome(done.count, done.remains, from_milliseconds(done.until) if done.until else None)
 
 
-def _count_letters(stores: Stores, target: Target) -> int:
+def _count_letters(stores: Stores, target: Target) -> int | None:
     if stores.settings.kafka_bootstrap_servers:
-        return 0
+        return None
     wanted = partial(_in_letter, Topics(stores.settings), target)
     return sum(map(wanted, stores.log.scan(stores.settings.kafka_dead_letter_topic)))
 
@@ -200,8 +203,8 @@ def _erase_document_files(stores: Stores, _: Target) -> Outcome:
     return Outcome(0, stores.documents.scrub())
 
 
-def _nothing_left(_: Stores, __: Target) -> int:
-    return 0
+def _not_searched(_: Stores, __: Target) -> None:
+    return None
 
 
 STEPS = (
@@ -219,7 +222,7 @@ STEPS = (
 SHARED_STEPS = (
     Step("log: events", _erase_log, _count_log),
     Step("log: dead letters", _erase_letters, _count_letters),
-    Step("files of Redis", _erase_redis_file, _nothing_left),
-    Step("files of the documents", _erase_document_files, _nothing_left),
+    Step("files of Redis", _erase_redis_file, _not_searched),
+    Step("files of the documents", _erase_document_files, _not_searched),
 )
 """Once, after those of all scenarios."""

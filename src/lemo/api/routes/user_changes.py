@@ -31,9 +31,7 @@ ScenarioName = Annotated[str, Query(max_length=63, description="Only in this sce
 class Merge(BaseModel):
     """Who is merged into whom."""
 
-    model_config = ConfigDict(
-        extra="forbid", populate_by_name=True, json_schema_extra={"example": {"from": "guest 81", "into": "user 7"}}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"from": "guest 81", "into": "user 7"}})
 
     guest: Id = Field(alias="from")
     into: Id

@@ -23,7 +23,7 @@ class ErasedFrom(BaseModel):
     until: datetime | None = None
     """When that is gone; null where nothing remains or nobody knows."""
     found: int | None = None
-    """What the check found of it; null before it."""
+    """What the check found of it; null before it, and where nobody can search: see `remains`."""
 
 
 class ErasureReceipt(BaseModel):
