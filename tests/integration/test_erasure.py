@@ -250,6 +250,33 @@ def test_what_changes_while_a_batch_is_being_written_is_done_again(
         assert not any(left_of(stores, scope).values())
 
 
+def test_erasure_merge_and_deletion_on_kafka_and_mongodb(
+    request: pytest.FixtureRequest, tmp_path: Path, scope: Scope, milvus_uri: str, mongo_url: str
+) -> None:
+    settings = consumer_settings(request, "kafka", tmp_path)
+    own = {
+        "milvus_uri": milvus_uri,
+        "mongo_url": SecretStr(mongo_url),
+        "mongo_database": f"lemo_{settings.installation}",
+    }
+    with connected(settings.model_copy(update=own), scope) as stores:
+        old = [event(USER, n, n) for n in range(3)]
+        taken(stores, scope, *old, event("other", 1, 1))
+        profile(stores, scope, unattended())
+        receipt = erase_user(stores, scope.tenant_id, USER, "test")
+        parts = {part.store: part for part in receipt.stores}
+        assert (receipt.clean, parts["documents: profile"].removed) == (True, 1)
+        letters = parts["log: dead letters"]
+        assert (letters.found, "by age" in letters.remains, letters.until is not None) == (None, True, True)
+        taken(stores, scope, *old, event("guest", 1, 1))
+        assert held(stores, scope, USER) == (0, 0, 0)
+        merge_users(stores, scope.tenant_id, "guest", "other")
+        taken(stores, scope, event("guest", 2, 5))
+        assert held(stores, scope, "other") == (3, 2, 2)
+        assert delete_scenario(stores, scope, "test")["ClickHouse: events"] >= 3
+        assert not any(left_of(stores, scope).values())
+
+
 @pytest.mark.parametrize(
     ("job", "read"), [(profile, "histories"), (precompute, "active_users"), (compute_similarity, "taken_in")]
 )

@@ -33,6 +33,7 @@ def delete_scenario(stores: Stores, scope: Scope, by: str) -> dict[str, int]:
     job is at work on the scenario, and EngineUnavailable.
     """
     stores.scenarios.check_deletable(scope)
+    stores.events.migrate()  # where no consumer ever ran, there are no tables
     removed: dict[str, int] = {}
     with _no_runs(stores, scope):
         stores.scenarios.begin_deletion(scope, by)

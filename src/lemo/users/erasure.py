@@ -34,6 +34,7 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
     """
     scopes = _scopes(stores, tenant_id, scenario_id)
     place = Scope(tenant_id, scenario_id)
+    stores.events.migrate()  # where no consumer ever ran, there are no tables
     stores.user_changes.refresh()
     if any(user_id in stores.user_changes.merged(scope) for scope in {place, *scopes}):
         raise Conflict(

@@ -42,6 +42,7 @@ def merge_users(stores: Stores, tenant_id: str, guest: str, into: str, scenario_
         scopes = [place]
     else:
         scopes = [Scope(tenant_id, scenario.scenario_id) for scenario in stores.scenarios.list(tenant_id)]
+    stores.events.migrate()  # where no consumer ever ran, there are no tables
     stores.user_changes.refresh()
     for scope in [place, *scopes]:
         merged = stores.user_changes.merged(scope)
