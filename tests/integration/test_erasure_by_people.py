@@ -9,13 +9,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from consumers import START, connected, consume, consumer_settings, environment_of, publish
+from consumers import START, connected, consumer_settings, environment_of, write_events
 from lemo.cli.main import app
 from lemo.domain.api_key import KeyWishes
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
-from lemo.streams.messages import event_message
 from sites import add_scenario, running_api
 
 Ask = Callable[..., httpx.Response]
@@ -27,15 +26,11 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, scope: Scope, milvus_
     settings = consumer_settings(request, "redis", tmp_path).model_copy(update={"milvus_uri": milvus_uri})
     with connected(settings, scope) as stores:
         stores.events.migrate()
-        take(stores, scope, "user 7", "guest 81", "other")
+        users = ("user 7", "guest 81", "other")
+        write_events(
+            stores, scope, [Event(user_id=user, item_id="a", action="like", timestamp=START) for user in users]
+        )
         yield stores
-
-
-def take(stores: Stores, scope: Scope, *users: str) -> None:
-    """One event of each user, taken in by a consumer."""
-    events = [Event(user_id=user, item_id="item/1", action="like", timestamp=START) for user in users]
-    publish(stores, stores.settings.kafka_event_topic, [event_message(scope, event) for event in events])
-    consume(stores.settings, stores)
 
 
 @pytest.fixture

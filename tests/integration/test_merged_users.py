@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers import START, connected, consume, consumer_settings, publish
+from consumers import START, connected, consume, consumer_settings, publish, write_events
 from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
@@ -112,7 +112,7 @@ def test_of_full_histories_the_newest_interactions_stay(stores: Stores, scope: S
 def test_a_merge_that_was_cut_short_is_completed_by_repeating_it(
     stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    take(stores, scope, event("guest", 1, 0), event("customer", 2, 1))
+    write_events(stores, scope, [event("guest", 1, 0), event("customer", 2, 1)])
 
     def gone(*_: object) -> None:
         raise EngineUnavailable("It is away.")

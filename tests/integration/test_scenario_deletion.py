@@ -11,7 +11,7 @@ import clickhouse_connect
 import pytest
 from pymilvus import MilvusClient
 
-from consumers import START, connected, consume, consumer_settings, letters, publish
+from consumers import START, connected, consume, consumer_settings, letters, publish, write_events
 from lemo.domain.errors import Conflict, EngineUnavailable, NotFound
 from lemo.domain.event import Event
 from lemo.domain.item import Item
@@ -28,7 +28,7 @@ from lemo.stores.connect import Stores
 from lemo.stores.documents import KINDS
 from lemo.stores.documents.schedules import Setting
 from lemo.stores.redis.lease import Lease
-from lemo.streams.messages import event_message, item_message
+from lemo.streams.messages import event_message
 from sites import model_of, publish_model
 
 ENTRY = "train-model-daily"
@@ -53,15 +53,17 @@ def other(stores: Stores, scope: Scope) -> Scope:
 
 def fill(stores: Stores, scope: Scope, user: str = "u") -> None:
     """Data in every store."""
-    items = [item_message(scope, Item(item_id=f"item/{n}", title=f"name {n}", categories=["c"])) for n in range(6)]
+    items = [Item(item_id=f"item/{n}", title=f"name {n}", categories=["c"]) for n in range(6)]
+    arrived = [START] * len(items)
+    stores.items.upsert(scope, items, arrived)
+    stores.availability.add(scope, items, arrived)
+    stores.item_feed.add(scope, [item.item_id for item in items])
+    stores.embedding_queue.add(scope, [item.item_id for item in items])
     events = [
         Event(user_id=f"{user}{n % 3}", item_id=f"item/{n % 6}", action="like", timestamp=START + n * 1000)
         for n in range(18)
     ]
-    settings = stores.settings
-    publish(stores, settings.kafka_item_ingest_topics[0], items)
-    publish(stores, settings.kafka_event_topic, [event_message(scope, event) for event in events])
-    consume(settings, stores)
+    write_events(stores, scope, events)
     publish_model(stores, scope, "1", model_of())
     stores.runs.create(scope.tenant_id, ENTRY, scope.scenario_id, "manual")
     stores.schedules.set(ENTRY, scope, Setting(cron="1 2 * * *"), "test")
