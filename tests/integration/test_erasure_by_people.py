@@ -1,6 +1,8 @@
 """Erasure, merge and deletion as people ask for them: over HTTP and by command. The examples of the docs run here."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from lemo.domain.api_key import KeyWishes
 from lemo.domain.event import Event
 from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
+from lemo.stores.documents import ERASURES
+from servers import ROOT
 from sites import add_scenario, running_api
 
 Ask = Callable[..., httpx.Response]
@@ -149,3 +153,33 @@ def test_users_and_scenarios_by_command(stores: Stores, scope: Scope, lemo: Lemo
     deleted = lemo("scenarios", "delete", scope.scenario_id, "--yes", "--format", "json")
     assert json.loads(deleted.stdout)["ClickHouse: events"] == 2, deleted.output
     assert not stores.scenarios.exists(scope)
+
+
+def examples() -> list[str]:
+    """The commands in docs/users-and-items.md, each on one line."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "users-and-items.md").read_text(), re.S)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+def test_the_examples_of_the_docs_run(stores: Stores, scope: Scope, ask: Ask, lemo: Lemo) -> None:
+    """By command and over HTTP one after the other: what is done is done again, and the answer is the same."""
+    receipt = "7f3a90c1d2e84b6f9a51c0de83b7a642"
+    lines = examples()
+    assert len(lines) == 8
+    for line in lines:
+        newest = stores.documents.find(ERASURES, scope.tenant, order="-erased_at", limit=1)
+        here = line.replace(receipt, newest[0][0] if newest else receipt)
+        words = [word.replace("shop", scope.scenario_id) for word in shlex.split(here)]
+        if "delete" in words and words[0] == "lemo":
+            words.append("--yes")
+        if words[0] == "lemo":
+            done = lemo(*words[1:])
+            assert done.exit_code == 0, (line, done.output, done.exception)
+        else:
+            assert words[0] == "curl"
+            method = words[words.index("-X") + 1] if "-X" in words else "GET"
+            body = words[words.index("-d") + 1] if "-d" in words else None
+            path = words[-1].removeprefix("http://127.0.0.1:8000")
+            gone = method == "DELETE" and "/scenarios/" in path  # the command has deleted it
+            assert ask(method, path, content=body).status_code == (404 if gone else 200), line
+    assert users(stores, scope) == set()
