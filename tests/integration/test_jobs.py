@@ -579,6 +579,7 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
     assert clean(stores, world, unattended()).detail == {
         "runs": 1,
         "replay_marks": 0,
+        "erased_users": 0,
         "snapshots": 1,
         "answers": 0,
         "seen": 0,

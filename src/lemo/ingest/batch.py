@@ -13,6 +13,7 @@ from lemo.domain.scope import Scope
 from lemo.ingest.scenario_cache import ScenarioCache
 from lemo.stores.clickhouse.aggregates import hour_of
 from lemo.stores.documents.catalogue import item_version
+from lemo.stores.documents.user_changes import UserChanges
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
@@ -37,6 +38,10 @@ class Batch:
     """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
     """Events left out because their id is in the batch already."""
+    revision: str = ""
+    """The newest change of users and scenarios when the batch was read."""
+    erased: int = 0
+    """Events left out because their user was erased after they happened."""
     event_records: int = 0
     """Number of records from topics of events."""
 
@@ -66,8 +71,12 @@ class Batch:
         return result_messages(results)
 
 
-def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache) -> Batch:
-    """Reads and checks every record. An invalid record becomes a dead letter and affects no other."""
+def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache, user_changes: UserChanges) -> Batch:
+    """Reads and checks every record. An invalid record becomes a dead letter and affects no other.
+
+    Events of users who were merged become those of the user they were merged into; what erased users did before their
+    erasure is left out.
+    """
     scenarios.begin_batch()
     batch = Batch()
     events: dict[str | None, list[Record]] = {}
@@ -92,7 +101,9 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
         batch.event_records += len(owned)
         batch.events.extend(_take_events(owned, owner, scenarios, batch.dead))
     batch.events, batch.repeats = batch.events.once()
-    columns = batch.events
+    columns = user_changes.applied(batch.events)
+    batch.erased = len(batch.events) - len(columns)
+    batch.events = columns
     actions = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     in_history = {action: bool(scenarios.in_history(*action)) for action in set(actions)}
     batch.in_history = (
