@@ -195,6 +195,7 @@ class Settings(BaseSettings):
         90, ge=1, description="Days after its last write that a user's recent history stays in Redis."
     )
     runs_days: int = Field(30, ge=1, description="Days that the history of task runs is kept.")
+    audit_days: int = Field(365, ge=1, description="Days that lines of the audit log are kept.")
     events_days: int = Field(0, ge=0, description="Days that events are kept; 0 keeps them for ever.")
     snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
 

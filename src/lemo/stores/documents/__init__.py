@@ -32,6 +32,7 @@ MODEL_CHANGES = Kind("model_changes", ("fence",))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
+AUDIT = Kind("audit", ("at",))
 REPLAYED_LETTERS = Kind("replayed_letters")
 WRITE_PROBES = Kind("write_probes")
 INSTALLATION = Kind("installation")
@@ -49,6 +50,7 @@ KINDS = (
     RUNS,
     SCHEDULES,
     SCHEDULE_CHANGES,
+    AUDIT,
     REPLAYED_LETTERS,
     WRITE_PROBES,
     INSTALLATION,
