@@ -20,6 +20,7 @@ from lemo.api.documentation import document_errors
 from lemo.api.ingest import Ingest
 from lemo.api.parameters import known_parameters
 from lemo.api.routes import (
+    audit,
     choices,
     dead_letters,
     health,
@@ -113,6 +114,7 @@ def create_app(stores: Stores) -> FastAPI:
         runs,
         dead_letters,
         keys,
+        audit,
         health,
         metrics,
     ):

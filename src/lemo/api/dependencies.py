@@ -1,6 +1,5 @@
 """What routes ask for: the services of the process, the scope of the caller, the body."""
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -22,6 +21,7 @@ from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
+from lemo.stores.documents.api_keys import key_id
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -95,12 +95,11 @@ TenantId = Annotated[str, Depends(_tenant)]
 
 async def _operator(tenant_id: TenantId, credentials: Credentials) -> str:
     key = credentials.credentials if credentials else ""
-    fingerprint = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:8]
-    return f"{tenant_id}, API (key {fingerprint})"
+    return f"{tenant_id}, API (key {key_id(key)})"
 
 
 Operator = Annotated[str, Depends(_operator)]
-"""Who asks, for logs of changes: the fingerprint of a key says which one it was, and nothing more."""
+"""Who asks, for logs of changes, by the id of the key."""
 Here = Annotated[Place, Depends(_place)]
 
 

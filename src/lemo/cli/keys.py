@@ -37,9 +37,9 @@ def create_key(
     """Make a key, which is shown once, e.g. `lemo keys create --role read --scenario shop --name "web shop"`."""
     ends = datetime.now(UTC) + _duration(expires) if expires else None
     wishes = KeyWishes(role=role, name=name[:200], scenarios=scenario or None, expires_at=ends)
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, by = admin(tenant)
     with closing(stores):
-        made = stores.api_keys.create(tenant_id, wishes)
+        made = stores.api_keys.create(tenant_id, wishes, by)
     show_one({"tenant": tenant_id, "role": role, **made._asdict()}, format, "Made")
     if format is Format.table:
         messages.print("The key is shown only now: only its SHA-256 is kept.")
@@ -48,7 +48,7 @@ def create_key(
 @keys.command("list")
 def list_keys(tenant: TenantOption = "", format: FormatOption = Format.table) -> None:
     """List the tenant's keys: what each may do, until when, and when it was last used."""
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, _ = admin(tenant)
     with closing(stores):
         found = stores.api_keys.list(tenant_id)
     show([each.model_dump(mode="json") for each in found], format, f"Keys of {tenant_id}", COLUMNS)
@@ -57,9 +57,9 @@ def list_keys(tenant: TenantOption = "", format: FormatOption = Format.table) ->
 @keys.command("revoke")
 def revoke_key(key: IdArgument, tenant: TenantOption = "") -> None:
     """Revoke a key; every API process refuses it within 5 seconds."""
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, by = admin(tenant)
     with closing(stores):
-        stores.api_keys.revoke(tenant_id, key)
+        stores.api_keys.revoke(tenant_id, key, by)
     messages.print(f"Revoked {key}.", markup=False)
 
 
@@ -71,9 +71,9 @@ def rotate_key(
     format: FormatOption = Format.table,
 ) -> None:
     """Make a key like another one, which expires after the overlap."""
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, by = admin(tenant)
     with closing(stores):
-        made = stores.api_keys.rotate(tenant_id, key, _duration(overlap))
+        made = stores.api_keys.rotate(tenant_id, key, _duration(overlap), by)
     show_one({"tenant": tenant_id, **made._asdict()}, format, "Made")
 
 
@@ -82,8 +82,10 @@ def create_tenant(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-' and '_'; at most 63.")],
 ) -> None:
     """Make a tenant; `lemo keys create --tenant NAME --role admin` makes its first key."""
-    stores, _ = _admin(DEFAULT)
-    with closing(stores):
+    from lemo.domain.scope import Scope
+
+    stores, _, by = admin(DEFAULT)
+    with closing(stores), stores.audit.noting(Scope(DEFAULT), by, "tenant.create", name):
         stores.tenants.create(name)
     messages.print(f"Next: lemo keys create --tenant {name} --role admin", markup=False)
 
@@ -91,7 +93,7 @@ def create_tenant(
 @tenants.command("list")
 def list_tenants(format: FormatOption = Format.table) -> None:
     """List the tenants with their numbers of scenarios and keys."""
-    stores, _ = _admin(DEFAULT)
+    stores, _, _ = admin(DEFAULT)
     with closing(stores):
         rows = [
             {"tenant": each, "scenarios": len(stores.scenarios.list(each)), "keys": len(stores.api_keys.list(each))}
@@ -100,8 +102,9 @@ def list_tenants(format: FormatOption = Format.table) -> None:
     show(rows, format, "Tenants", ("tenant", "scenarios", "keys"))
 
 
-def _admin(tenant: str) -> "tuple[Stores, str]":
-    """The stores and the tenant. Other tenants than the key's own are for administrators of the installation."""
+def admin(tenant: str) -> "tuple[Stores, str, str]":
+    """The stores, the tenant, and who asks. Other tenants than the key's own are for the installation's admins."""
+    from lemo.cli.operator import operator
     from lemo.domain.errors import NotAllowed
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
@@ -115,7 +118,7 @@ def _admin(tenant: str) -> "tuple[Stores, str]":
             f"A key of the tenant {own!r} may not see the tenant {tenant[:80]!r}.",
             f"Only an admin key of the tenant {DEFAULT!r} manages tenants.",
         )
-    return stores, tenant or own
+    return stores, tenant or own, operator(own)
 
 
 def _duration(text: str) -> timedelta:

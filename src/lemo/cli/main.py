@@ -11,6 +11,7 @@ from lemo import __version__
 from lemo.cli import (
     api,
     audience,
+    audit,
     celery,
     console,
     consumer,
@@ -79,6 +80,7 @@ app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)
 
 app.add_typer(keys.tenants, name="tenants", rich_help_panel=ACCESS)
 app.add_typer(keys.keys, name="keys", rich_help_panel=ACCESS)
+app.command("audit", rich_help_panel=ACCESS)(audit.audit)
 
 app.add_typer(jobs.app, name="jobs", rich_help_panel=JOBS)
 app.add_typer(runs.app, name="runs", rich_help_panel=JOBS)

@@ -53,7 +53,8 @@ class SchedulePage:
         self._tenant_id = tenant_id
         self._scenarios = list(scenarios)
         self._scenario = scenario
-        self._service = ScheduleService(queries.stores, tenant_id, f"{tenant_id}, console")
+        self._by = f"{tenant_id}, console"
+        self._service = ScheduleService(queries.stores, tenant_id, self._by)
         self._seen: _Seen | None = None
         self._edited: ScheduleRow | None = None
 
@@ -246,7 +247,7 @@ class SchedulePage:
 
     async def _run(self, row: ScheduleRow) -> None:
         def start() -> str:
-            count = len(run_now(self._queries.stores, self._tenant_id, row.entry, row.scenario_id))
+            count = len(run_now(self._queries.stores, self._tenant_id, row.entry, row.scenario_id, self._by))
             return f"Queued for {count} scenario{'' if count == 1 else 's'} 已加入队列"
 
         await self._tell(start)
