@@ -169,6 +169,12 @@ class Settings(BaseSettings):
     )
     console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
     console_port: Port = Field(8080, description="Port of the console.")
+    requests_per_second: int = Field(
+        0, ge=0, description="Requests a second that each tenant may send to the API, all processes together; 0: any."
+    )
+    events_per_second: int = Field(
+        0, ge=0, description="Events a second that each tenant may send to the API, all processes together; 0: any."
+    )
     max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")
 
     # Jobs

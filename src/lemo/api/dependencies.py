@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from lemo.api.access import Access
 from lemo.api.ingest import Ingest
+from lemo.api.limits import COUNTED, Limits
 from lemo.api.problems import BrokenBody, TooLarge
 from lemo.api.roles import needed_role
 from lemo.domain.api_key import Role
@@ -36,11 +37,13 @@ class Services:
     stores: Stores
     served: RecommendationService
     access: Access
+    limits: Limits
     ingest: Ingest
     ingest_turns: anyio.CapacityLimiter
 
     def close(self) -> None:
         """Lets go of threads and connections."""
+        self.limits.close()
         self.ingest.close()
         self.served.close()
         self.stores.close()
@@ -76,7 +79,16 @@ def _role(request: Request) -> Role:
 
 
 def _tenant(request: Request, services: Api, credentials: Credentials) -> str:
-    return services.access.tenant(credentials.credentials if credentials else None, _role(request))
+    tenant_id = services.access.tenant(credentials.credentials if credentials else None, _role(request))
+    _count(request, services, tenant_id)
+    return tenant_id
+
+
+def _count(request: Request, services: Services, tenant_id: str) -> None:
+    """Counts a request once; raises TooMuch."""
+    if COUNTED not in request.scope:
+        services.limits.take("requests", tenant_id)
+        request.scope[COUNTED] = True
 
 
 def _place(
@@ -86,6 +98,7 @@ def _place(
     scenario: Annotated[str, Path(description="Name of the scenario.", examples=["shop"])],
 ) -> Place:
     tenant_id = services.access.tenant(credentials.credentials if credentials else None, _role(request), scenario)
+    _count(request, services, tenant_id)
     found = services.access.scenario(tenant_id, scenario)
     return Place(Scope(tenant_id, found.scenario_id), found)
 

@@ -21,6 +21,7 @@ from lemo.domain.errors import (
     LemoError,
     NotAllowed,
     NotFound,
+    TooMuch,
     WrongCredential,
 )
 
@@ -46,6 +47,7 @@ STATUS: Mapping[type[LemoError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     WrongCredential: HTTPStatus.UNAUTHORIZED,
     NotAllowed: HTTPStatus.FORBIDDEN,
+    TooMuch: HTTPStatus.TOO_MANY_REQUESTS,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BrokenBody: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -69,6 +71,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
         403: "The key's role, or its scenarios, do not allow this.",
         404: "The scenario does not exist (or is not this tenant's).",
         422: "A parameter or the body breaks a rule.",
+        429: "The tenant has reached a limit; try again after `Retry-After` seconds.",
         503: "An engine is away; try again after `Retry-After` seconds.",
     }.items()
 }
@@ -104,6 +107,8 @@ def _on_lemo_error(request: Request, error: Exception) -> JSONResponse:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("an engine is away", path=request.url.path, error=str(error))
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, TooMuch):
+        headers["Retry-After"] = str(error.seconds)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(request, status, str(error), headers)
