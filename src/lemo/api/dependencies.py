@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from lemo.api.access import Access
 from lemo.api.ingest import Ingest
 from lemo.api.limits import COUNTED, Limits
+from lemo.api.origins import origin_of
 from lemo.api.problems import BrokenBody, TooLarge
 from lemo.api.roles import needed_role
 from lemo.domain.api_key import Role
@@ -78,8 +79,14 @@ def _role(request: Request) -> Role:
     return needed_role(request.method, request.scope["route"].path_format)
 
 
+def _origin(request: Request) -> str:
+    return origin_of(request.scope["headers"])
+
+
 def _tenant(request: Request, services: Api, credentials: Credentials) -> str:
-    tenant_id = services.access.tenant(credentials.credentials if credentials else None, _role(request))
+    tenant_id = services.access.tenant(
+        credentials.credentials if credentials else None, _role(request), None, _origin(request)
+    )
     _count(request, services, tenant_id)
     return tenant_id
 
@@ -97,7 +104,8 @@ def _place(
     credentials: Credentials,
     scenario: Annotated[str, Path(description="Name of the scenario.", examples=["shop"])],
 ) -> Place:
-    tenant_id = services.access.tenant(credentials.credentials if credentials else None, _role(request), scenario)
+    key = credentials.credentials if credentials else None
+    tenant_id = services.access.tenant(key, _role(request), scenario, _origin(request))
     _count(request, services, tenant_id)
     found = services.access.scenario(tenant_id, scenario)
     return Place(Scope(tenant_id, found.scenario_id), found)

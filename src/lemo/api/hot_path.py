@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lemo.api.dependencies import Services
 from lemo.api.limits import COUNTED
+from lemo.api.origins import origin_of
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scope import Scope as Place
@@ -118,7 +119,11 @@ class HotPath:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 kind, _, key = value.decode("latin-1").partition(" ")
-                found = services.access.known(key, "read", scenario_id) if kind == "Bearer" else None
+                found = (
+                    services.access.known(key, "read", scenario_id, origin_of(scope["headers"]))
+                    if kind == "Bearer"
+                    else None
+                )
                 if found is None or not services.limits.admits("requests", found[0].tenant_id):
                     return None  # the application says why
                 scope[COUNTED] = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lemo.cli.output import Format, FormatOption, messages, show, show_one
-from lemo.domain.api_key import KeyWishes, Role
+from lemo.domain.api_key import KeyWishes, Role, checked_origin
 
 if TYPE_CHECKING:
     from lemo.stores.connect import Stores
@@ -17,7 +17,7 @@ tenants = typer.Typer(no_args_is_help=True, help="Tenants, whose data never meet
 
 TenantOption = Annotated[str, typer.Option(help="The tenant; by default that of the key in use.", show_default=False)]
 IdArgument = Annotated[str, typer.Argument(help="Id of the key, as `lemo keys list` shows it.", show_default=False)]
-COLUMNS = ("id", "role", "name", "scenarios", "created_at", "expires_at", "last_used_at")
+COLUMNS = ("id", "role", "name", "scenarios", "origins", "created_at", "expires_at", "last_used_at")
 DEFAULT = "default"
 """The tenant whose administrators manage all tenants."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -29,6 +29,10 @@ def create_key(
     scenario: Annotated[
         list[str], typer.Option(help="Only for this scenario (read and ingest); may be given several times.")
     ] = [],  # noqa: B006 - typer copies it
+    origin: Annotated[
+        list[str],
+        typer.Option(help="Only for pages of this web site, such as https://shop.example; may be given several times."),
+    ] = [],  # noqa: B006
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
     expires: Annotated[str, typer.Option(help="After how long it is refused, such as 90d; empty: never.")] = "",
     tenant: TenantOption = "",
@@ -36,7 +40,13 @@ def create_key(
 ) -> None:
     """Make a key, which is shown once, e.g. `lemo keys create --role read --scenario shop --name "web shop"`."""
     ends = datetime.now(UTC) + _duration(expires) if expires else None
-    wishes = KeyWishes(role=role, name=name[:200], scenarios=scenario or None, expires_at=ends)
+    wishes = KeyWishes(
+        role=role,
+        name=name[:200],
+        scenarios=scenario or None,
+        origins=[_origin(each) for each in origin] or None,
+        expires_at=ends,
+    )
     stores, tenant_id, by = admin(tenant)
     with closing(stores):
         made = stores.api_keys.create(tenant_id, wishes, by)
@@ -119,6 +129,15 @@ def admin(tenant: str) -> "tuple[Stores, str, str]":
             f"Only an admin key of the tenant {DEFAULT!r} manages tenants.",
         )
     return stores, tenant or own, operator(own)
+
+
+def _origin(text: str) -> str:
+    from lemo.domain.errors import InvalidInput
+
+    try:
+        return checked_origin(text)
+    except ValueError as error:
+        raise InvalidInput(f"--origin {text[:80]!r} {error}.") from error
 
 
 def _duration(text: str) -> timedelta:

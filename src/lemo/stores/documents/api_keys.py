@@ -71,6 +71,12 @@ class ApiKeys:
         keys = [_api_key(digest, body, used.get(digest)) for digest, body in found]
         return sorted(keys, key=lambda each: each.created_at)
 
+    def origins(self) -> frozenset[str]:
+        """The origins that any key is limited to."""
+        return frozenset(
+            origin for _, body in self._documents.scan(KEYS, SYSTEM) for origin in body.get("origins") or ()
+        )
+
     def revoke(self, tenant_id: str, key_id: str, by: str = LEMO) -> None:
         """Deletes a key of the tenant; raises NotFound."""
         digest, _ = self._one(tenant_id, key_id)
@@ -82,7 +88,7 @@ class ApiKeys:
         """Makes a key like another one, which expires after the overlap at the latest; raises NotFound."""
         digest, body = self._one(tenant_id, key_id)
         old = _api_key(digest, body, None)
-        wishes = KeyWishes(role=old.role, name=old.name, scenarios=old.scenarios)
+        wishes = KeyWishes(role=old.role, name=old.name, scenarios=old.scenarios, origins=old.origins)
         end = datetime.now(UTC) + overlap
         with self._audit.noting(Scope(tenant_id), by, "key.rotate", key_id) as line:
             made = self.create(tenant_id, wishes, by)
