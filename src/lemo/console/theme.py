@@ -65,8 +65,8 @@ _PAGES = (
 
 
 @contextmanager
-def frame(path: str, tenant: str | None, may_leave: bool) -> Iterator[None]:
-    """The frame of a page: header with navigation, and a column for the content."""
+def frame(path: str, tenant: str | None, account: str = "", may_leave: bool = False) -> Iterator[None]:
+    """The frame of a page: header with navigation, tenant and account, and a column for the content."""
     ui.add_css(CSS)
     ui.colors(primary="#a16207", secondary="#475569", accent="#facc15")
     ui.query(".nicegui-content").classes("p-0")
@@ -81,6 +81,8 @@ def frame(path: str, tenant: str | None, may_leave: bool) -> Iterator[None]:
         ui.space()
         if tenant:
             ui.label(tenant).classes("lemo-label ellipsis").tooltip("Tenant 租户")
+        if account:
+            ui.label(account).classes("text-sm text-slate-600 ellipsis").tooltip("Account 账号")
         if may_leave:
             ui.button(icon="logout", on_click=_leave).props("flat round dense color=secondary").tooltip("Log out 退出")
     with ui.column().classes("w-full max-w-screen-xl mx-auto p-4 gap-4"):

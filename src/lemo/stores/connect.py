@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
+    from lemo.stores.documents.accounts import Accounts
     from lemo.stores.documents.api_keys import ApiKeys
     from lemo.stores.documents.audit import Audit
     from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
@@ -72,6 +73,13 @@ class Stores:
         from lemo.stores.documents.api_keys import ApiKeys
 
         return ApiKeys(self.documents)
+
+    @cached_property
+    def accounts(self) -> "Accounts":
+        """Accounts of people in the console."""
+        from lemo.stores.documents.accounts import Accounts
+
+        return Accounts(self.documents)
 
     @cached_property
     def audit(self) -> "Audit":

@@ -21,6 +21,7 @@ class Kind:
 TENANTS = Kind("tenants")
 KEYS = Kind("keys", ("tenant_id",))
 KEY_USES = Kind("key_uses")
+ACCOUNTS = Kind("accounts", ("tenant_id",))
 SCENARIOS = Kind("scenarios")
 LEARNT_SCALES = Kind("learnt_scales")
 """Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
@@ -40,6 +41,7 @@ KINDS = (
     TENANTS,
     KEYS,
     KEY_USES,
+    ACCOUNTS,
     SCENARIOS,
     LEARNT_SCALES,
     PIPELINES,
