@@ -29,6 +29,7 @@ WITHOUT_LINES = {
     ("POST", "/v1/scenarios/{scenario}/recommendations"),
     ("POST", "/v1/scenarios/{scenario}/recommendations/batch"),
     ("POST", "/v1/scenarios/{scenario}/similar"),
+    ("POST", "/v1/scenarios/{scenario}/pipeline/check"),
     ("POST", "/v1/scenarios/{scenario}/items"),
     ("POST", "/v1/scenarios/{scenario}/events"),
     ("PATCH", "/v1/scenarios/{scenario}/items"),
@@ -76,6 +77,9 @@ def test_each_changing_route_leaves_a_line(site: Site) -> None:
         ("DELETE", "/v1/scenarios/{scenario}/items", {"params": {"item_id": "lamp"}}, "item.delete", "lamp"),
         ("POST", "/v1/scenarios/{scenario}/models/promote", {"json": {"version": "2"}}, "model.promote", "2"),
         ("POST", "/v1/scenarios/{scenario}/models/rollback", {}, "model.rollback", "1"),
+        ("PUT", "/v1/scenarios/{scenario}/pipeline", {"json": {"pipeline": {}}}, "pipeline.change", "version 1"),
+        ("PATCH", "/v1/scenarios/{scenario}/pipeline", {"json": {}}, "pipeline.change", "version 2"),
+        ("POST", "/v1/scenarios/{scenario}/pipeline/rollback", {}, "pipeline.change", "version 3"),
         ("PATCH", "/v1/schedules/{entry}", {"json": {"scenario": scenario, "paused": True}}, "schedule.pause", DAILY),
     ]
     changing = {route for route in ROLES if route[0] != "GET"} - WITHOUT_LINES

@@ -1,6 +1,7 @@
-"""The audit log as one list: its own lines, and the histories of schedules and models, which are kept once."""
+"""The audit log as one list: its own lines, and the histories of schedules, pipelines and models, kept once."""
 
 from lemo.domain.audit import AuditLine
+from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
 from lemo.stores.documents.model_changes import ModelChange
@@ -17,6 +18,7 @@ def audit_lines(stores: Stores, tenant_id: str, limit: int) -> list[AuditLine]:
     lines += [_of_schedule(change) for change in stores.schedules.audit(tenant_id=tenant_id, limit=limit)]
     for scenario in stores.scenarios.list(tenant_id):
         scope = Scope(tenant_id, scenario.scenario_id)
+        lines += [_of_pipeline(scope, version) for version in stores.pipelines.history(scope, limit)]
         lines += [
             _of_model(scope, change) for change in stores.model_changes.history(scope) if change.action != "refresh"
         ]
@@ -31,6 +33,17 @@ def _of_schedule(change: ScheduleChange) -> AuditLine:
         subject=change.entry,
         scenario_id=change.scenario_id,
         detail={"before": change.before.in_words(), "after": change.after.in_words()},
+    )
+
+
+def _of_pipeline(scope: Scope, version: PipelineVersion) -> AuditLine:
+    return AuditLine(
+        at=version.changed_at,
+        by=version.changed_by,
+        action="pipeline.change",
+        subject=f"version {version.version}",
+        scenario_id=scope.scenario_id,
+        detail={"why": version.why} if version.why else {},
     )
 
 
