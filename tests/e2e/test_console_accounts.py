@@ -58,7 +58,7 @@ def test_accounts_close_the_console_and_name_who_acts(site: tuple[str, Stores], 
     expect(pause).to_be_enabled(timeout=20_000)
 
     # The page that is open loses its rights at once, and then its contents.
-    stores.accounts.create("default", "ann", "operator", PASSWORD, "me")
+    stores.accounts.create("default", "ann", "admin", PASSWORD, "me")
     stores.accounts.create("default", "victor", "viewer", PASSWORD, "me")
     pause.click()
     expect(
@@ -81,6 +81,12 @@ def test_accounts_close_the_console_and_name_who_acts(site: tuple[str, Stores], 
     assert stores.schedules.of(DAILY).paused
     picture(page, "schedule-account-1280")
 
+    page.get_by_role("link", name="Audit").click()
+    line = page.get_by_role("row").filter(has_text="schedule.pause")
+    expect(line).to_contain_text("default, console (account ann)", timeout=20_000)
+    expect(page.get_by_role("row").filter(has_text="console.login")).to_have_count(1)
+    expect(page.get_by_role("row").filter(has_text="account.create")).to_have_count(2)
+    picture(page, "audit-1280")
     page.get_by_role("button").filter(has_text="logout").click()
     expect(page.get_by_label("Account 账号")).to_be_visible(timeout=20_000)
     log_in(page, "victor", PASSWORD)
@@ -88,6 +94,10 @@ def test_accounts_close_the_console_and_name_who_acts(site: tuple[str, Stores], 
     page.goto(f"{url}/schedule")
     for button in (f"Resume 恢复: {DAILY}", f"Edit 编辑: {DAILY}", f"Run now 立即运行: {DAILY}"):
         expect(page.get_by_role("button", name=button)).to_be_disabled(timeout=20_000)
+
+    assert page.get_by_role("link", name="Audit").count() == 0
+    page.goto(f"{url}/audit")
+    expect(page.get_by_text("it takes the role admin")).to_be_visible(timeout=20_000)
 
     # Another password ends the session, in the page that is open too.
     stores.accounts.set_password("default", "victor", "another horse battery", "me")

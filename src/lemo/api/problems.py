@@ -71,7 +71,6 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
         403: "The key's role, or its scenarios, do not allow this.",
         404: "The scenario does not exist (or is not this tenant's).",
         422: "A parameter or the body breaks a rule.",
-        429: "The tenant has reached a limit; try again after `Retry-After` seconds.",
         503: "An engine is away; try again after `Retry-After` seconds.",
     }.items()
 }

@@ -182,7 +182,7 @@ def framed(path: str, visitor: Visitor | None) -> AbstractContextManager[None]:
     """The frame of a page that this visitor sees."""
     if visitor is None:
         return frame(path, None)
-    return frame(path, visitor.tenant_id, visitor.account, may_leave=visitor.logged_in)
+    return frame(path, visitor.tenant_id, visitor.account, visitor.logged_in, visitor.may("admin"))
 
 
 def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> None:
@@ -192,7 +192,7 @@ def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> N
         if name not in parameters:
             raise InvalidInput(
                 f"This page has no parameter {shortened(name)}.",
-                f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters)}.",
+                f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters) or 'none'}.",
             )
     scenario = parameters.get("scenario", "")
     if scenario and scenario not in scenarios:

@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from lemo.console.access import Access
+from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
 from lemo.console.explore import explore_page
 from lemo.console.health import Health
@@ -50,6 +51,10 @@ def serve(settings: Settings) -> None:
     @ui.page("/models", title="Models · Lemo")
     async def models(scenario: str = "") -> None:
         await models_page(queries, access, scenario)
+
+    @ui.page("/audit", title="Audit · Lemo")
+    async def audit() -> None:
+        await audit_page(queries, access)
 
     login = LoginPage(queries, access)
 

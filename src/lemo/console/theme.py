@@ -62,11 +62,17 @@ _PAGES = (
     ("/models", "Models", "模型"),
     ("/explore", "Explore", "推荐探索"),
 )
+_AUDIT = ("/audit", "Audit", "审计")
 
 
 @contextmanager
-def frame(path: str, tenant: str | None, account: str = "", may_leave: bool = False) -> Iterator[None]:
-    """The frame of a page: header with navigation, tenant and account, and a column for the content."""
+def frame(
+    path: str, tenant: str | None, account: str = "", may_leave: bool = False, audit: bool = False
+) -> Iterator[None]:
+    """The frame of a page: header with navigation, tenant and account, and a column for the content.
+
+    `audit`: the visitor may see the audit log.
+    """
     ui.add_css(CSS)
     ui.colors(primary="#a16207", secondary="#475569", accent="#facc15")
     ui.query(".nicegui-content").classes("p-0")
@@ -75,7 +81,7 @@ def frame(path: str, tenant: str | None, account: str = "", may_leave: bool = Fa
         with ui.link(target="/").classes("flex items-center gap-2 no-underline text-slate-900"):
             ui.html(LEMON, sanitize=False)
             ui.label("Lemo").classes("text-xl font-semibold max-sm:hidden")
-        for target, english, chinese in _PAGES if tenant else ():
+        for target, english, chinese in (*_PAGES, *((_AUDIT,) if audit else ())) if tenant else ():
             with ui.link(target=target).classes("lemo-nav").classes("here" if target == path else ""):
                 ui.html(_two(english, chinese), sanitize=False)
         ui.space()

@@ -24,7 +24,7 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 router = APIRouter(
-    prefix="/v1/audit", tags=["keys"], responses={code: DOCUMENTED[code] for code in (401, 403, 422, 429, 503)}
+    prefix="/v1/audit", tags=["keys"], responses={code: DOCUMENTED[code] for code in (401, 403, 422, 503)}
 )
 
 

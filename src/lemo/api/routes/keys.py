@@ -11,7 +11,7 @@ from lemo.api.problems import DOCUMENTED
 from lemo.domain.api_key import ApiKey, KeyWishes
 
 router = APIRouter(
-    prefix="/v1/keys", tags=["keys"], responses={code: DOCUMENTED[code] for code in (401, 403, 404, 422, 429, 503)}
+    prefix="/v1/keys", tags=["keys"], responses={code: DOCUMENTED[code] for code in (401, 403, 404, 422, 503)}
 )
 KeyId = Annotated[str, Query(min_length=1, max_length=64, description="Id of the key, as the list shows it.")]
 

@@ -30,7 +30,7 @@ _CHANGES = {
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses={code: DOCUMENTED[code] for code in (401, 422, 429, 503)},
+    responses={code: DOCUMENTED[code] for code in (401, 422, 503)},
     openapi_extra=_BODY,
 )
 def create_scenario(services: Api, tenant_id: TenantId, operator: Operator, body: RawBody) -> Scenario:
@@ -46,7 +46,7 @@ def create_scenario(services: Api, tenant_id: TenantId, operator: Operator, body
     return scenario
 
 
-@router.get("", responses={code: DOCUMENTED[code] for code in (401, 429, 503)})
+@router.get("", responses={code: DOCUMENTED[code] for code in (401, 503)})
 def list_scenarios(services: Api, tenant_id: TenantId) -> ScenarioList:
     """The tenant's scenarios, with the actions that each knows."""
     return ScenarioList(scenarios=list(services.stores.scenarios.list(tenant_id)))
