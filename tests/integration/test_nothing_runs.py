@@ -37,6 +37,7 @@ MORE = {
     "pipeline edit": ["--set", "diversity.strength=0.5"],
     "pipeline check": ["--user", "u", "--set", "diversity.strength=0.5"],
     "audience": ["--item", "a"],
+    "accounts create": ["--role", "viewer"],
     "jobs run": ["--wait"],
     "schedule run": ["--wait"],
     "schedule edit": ["--cron", "1 2 * * *"],
