@@ -30,6 +30,7 @@ WITHOUT_LINES = {
     ("POST", "/v1/scenarios/{scenario}/recommendations/batch"),
     ("POST", "/v1/scenarios/{scenario}/similar"),
     ("POST", "/v1/scenarios/{scenario}/pipeline/check"),
+    ("POST", "/v1/scenarios/{scenario}/audience"),
     ("POST", "/v1/scenarios/{scenario}/items"),
     ("POST", "/v1/scenarios/{scenario}/events"),
     ("PATCH", "/v1/scenarios/{scenario}/items"),
