@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lemo.domain.api_key import checked_origin
 from lemo.domain.errors import InvalidInput
 
 DEFAULT_INSTALLATION = "lemo"
@@ -169,6 +170,17 @@ class Settings(BaseSettings):
     )
     console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
     console_port: Port = Field(8080, description="Port of the console.")
+    cors_origins: Names = Field(
+        [],
+        description="Origins whose pages may call the API from a browser (https://shop.example), comma-separated,"
+        " besides those of keys; `*`: all.",
+    )
+    requests_per_second: int = Field(
+        0, ge=0, description="Requests a second that each tenant may send to the API, all processes together; 0: any."
+    )
+    events_per_second: int = Field(
+        0, ge=0, description="Events a second that each tenant may send to the API, all processes together; 0: any."
+    )
     max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")
 
     # Jobs
@@ -195,6 +207,7 @@ class Settings(BaseSettings):
         90, ge=1, description="Days after its last write that a user's recent history stays in Redis."
     )
     runs_days: int = Field(30, ge=1, description="Days that the history of task runs is kept.")
+    audit_days: int = Field(365, ge=1, description="Days that lines of the audit log are kept.")
     events_days: int = Field(0, ge=0, description="Days that events are kept; 0 keeps them for ever.")
     snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
 
@@ -211,6 +224,11 @@ class Settings(BaseSettings):
         if topic == info.data.get("kafka_dead_letter_topic"):
             raise ValueError("must not be LEMO_KAFKA_DEAD_LETTER_TOPIC: dead letters are read, shown and sent again")
         return topic
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_write(cls, origins: list[str]) -> list[str]:
+        return [each if each == "*" else checked_origin(each) for each in origins]
 
     @field_validator("beat_lock_seconds")
     @classmethod

@@ -578,6 +578,7 @@ def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) 
     users = stores.events.active_users(world)
     assert clean(stores, world, unattended()).detail == {
         "runs": 1,
+        "audit_lines": 0,
         "replay_marks": 0,
         "erased_users": 0,
         "snapshots": 1,

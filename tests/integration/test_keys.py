@@ -156,6 +156,11 @@ def test_keys_and_tenants_by_command(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         {"tenant": "acme", "scenarios": 0, "keys": 1},
         {"tenant": "default", "scenarios": 0, "keys": 2},
     ]
+    page = lemo("keys", "create", "--role", "read", "--origin", "https://Shop.example/", "--format", "json")
+    assert lemo("keys", "list", "--format", "json")[-1]["origins"] == ["https://shop.example"]
+    with pytest.raises(InvalidInput, match="must be an origin"):
+        lemo("keys", "create", "--role", "read", "--origin", "shop.example")
+    lemo("keys", "revoke", page["id"])
     lemo("keys", "rotate", made["id"], "--overlap", "1h")
     lemo("keys", "revoke", made["id"])
     with pytest.raises(NotFound):

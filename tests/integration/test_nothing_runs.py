@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import servers
-from lemo.cli.main import app
+from command_lines import COMMANDS, words, write_files
 from lemo.domain.scenario import scenario_from_template
 from lemo.settings import Settings
 from lemo.stores.bootstrap import DEFAULT_TENANT, ensure_admin
 from lemo.stores.connect import Stores
 
-SERVICES = ("up", "demo", "api", "worker", "beat", "consumer", "console", "engine")
-"""What stays until it is stopped, and waits for engines as long as it takes."""
 NEED_ENGINES = {
     "stats",
     "recommend",
@@ -30,29 +27,8 @@ NEED_ENGINES = {
     "schedule run",
     "dead-letters list",
 }
-VALUES = {"entry": "train-model-daily", "scenario": "shop", "template": "vlog", "name": "other", "role": "read"}
-FILES = {"import items": "items.csv", "import events": "events.csv"}
-MORE = {
-    "recommend": ["--user", "u"],
-    "pipeline edit": ["--set", "diversity.strength=0.5"],
-    "pipeline check": ["--user", "u", "--set", "diversity.strength=0.5"],
-    "audience": ["--item", "a"],
-    "jobs run": ["--wait"],
-    "schedule run": ["--wait"],
-    "schedule edit": ["--cron", "1 2 * * *"],
-}
 LONGEST_SECONDS = 20
 """The word is there within 3 s on an idle machine; what this forbids took 22 s to minutes."""
-
-
-def leaves(command: Any, path: str = "") -> list[tuple[str, Any]]:
-    inside = getattr(command, "commands", None)
-    if not inside:
-        return [(path, command)]
-    return [found for name, sub in inside.items() for found in leaves(sub, f"{path} {name}".strip())]
-
-
-COMMANDS = [(path, each) for path, each in leaves(typer.main.get_command(app)) if path.split()[0] not in SERVICES]
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +49,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-def words(path: str, command: Any) -> list[str]:
-    """The command's name and values for what it must be given."""
-    given = path.split()
-    for parameter in command.params:
-        if not parameter.required:
-            continue
-        value = FILES.get(path, "") if parameter.name == "files" else VALUES.get(parameter.name, "nothing")
-        given += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
-    return given + MORE.get(path, [])
-
-
 def run(
     given: list[str], folder: Path, environment: dict[str, str], seconds: float = LONGEST_SECONDS
 ) -> "subprocess.CompletedProcess[str]":
-    (folder / "items.csv").write_text("item_id\na\n")
-    (folder / "events.csv").write_text("user_id,item_id,action,timestamp\nu,a,view,1790000000\n")
+    write_files(folder)
     return subprocess.run(
         [sys.executable, "-m", "lemo.cli.main", *given],
         capture_output=True,

@@ -230,6 +230,13 @@ def test_runs_are_started_listed_and_watched(http: Installation) -> None:
     assert http.broker.llen("lemo:model_training") == 1
     assert len(api.post(f"/v1/schedules/{DAILY}/run").json()["runs"]) == 2
     assert len(api.post(f"/v1/schedules/{DAILY}/run", json={"scenario": "b"}).json()["runs"]) == 1
+    lines = api.get("/v1/audit").json()["lines"]
+    assert [(line["action"], line["subject"], line["scenario_id"]) for line in lines[:4]] == [
+        ("job.run", DAILY, "b"),
+        ("job.run", DAILY, ""),
+        ("job.run", DAILY, "a"),
+        ("schedule.pause", DAILY, ""),
+    ]
     problem(api.post(f"/v1/schedules/{DAILY}/run", json={"scenarios": "b"}), 422, "scenarios: is not a field")
     listed = api.get("/v1/runs", params={"entry": DAILY, "scenario": "a", "outcome": "queued"}).json()["runs"]
     assert queued["run_id"] in [run["run_id"] for run in listed]

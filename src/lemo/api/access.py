@@ -23,10 +23,11 @@ class Access:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._keys: TtlCache[bytes, ApiKey] = TtlCache(KEY_SECONDS)
+        self._origins: TtlCache[str, frozenset[str]] = TtlCache(KEY_SECONDS)
         self._scenarios: TtlCache[Scope, Scenario] = TtlCache(SCENARIO_SECONDS)
 
-    def tenant(self, key: str | None, role: Role, scenario_id: str | None = None) -> str:
-        """The tenant of a key that has the role, for the scenario where one is named.
+    def tenant(self, key: str | None, role: Role, scenario_id: str | None = None, origin: str = "") -> str:
+        """The tenant of a key that has the role, for the scenario where one is named, used from this origin.
 
         Raises WrongCredential, NotAllowed where the key may do other things, or EngineUnavailable where it is unknown.
         """
@@ -35,21 +36,31 @@ class Access:
         found = self._keys.get(_digest(key), lambda: self._find(key))
         if found is None:
             raise WrongCredential("This key is not known.", "Check it, or have an administrator make a new one.")
-        found.check(role, scenario_id, datetime.now(UTC))
+        found.check(role, scenario_id, datetime.now(UTC), origin)
         return found.tenant_id
 
-    def known(self, key: str, role: Role, scenario_id: str) -> tuple[Scope, Scenario] | None:
+    def known(self, key: str, role: Role, scenario_id: str, origin: str) -> tuple[Scope, Scenario] | None:
         """The scenario that the key may ask, where both were looked up a moment ago; None says nothing."""
         found = self._keys.known(_digest(key))
         if found is None:
             return None
         try:
-            found.check(role, scenario_id, datetime.now(UTC))
+            found.check(role, scenario_id, datetime.now(UTC), origin)
         except WrongCredential:
             return None
         scope = Scope(found.tenant_id, scenario_id)
         scenario = self._scenarios.known(scope)
         return None if scenario is None else (scope, scenario)
+
+    def origins(self) -> frozenset[str]:
+        """The origins that keys name; those of a moment ago while the store is away, or none."""
+        with suppress(EngineUnavailable):
+            return self._origins.get("", self._stores.api_keys.origins) or frozenset()
+        return frozenset()
+
+    def known_origins(self) -> frozenset[str] | None:
+        """The same, where they were looked up a moment ago; asks nobody."""
+        return self._origins.known("")
 
     def _find(self, key: str) -> ApiKey | None:
         found = self._stores.api_keys.find(key)

@@ -18,8 +18,10 @@ from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.documentation import document_errors
 from lemo.api.ingest import Ingest
+from lemo.api.limits import Limits
 from lemo.api.parameters import known_parameters
 from lemo.api.routes import (
+    audit,
     choices,
     dead_letters,
     health,
@@ -73,16 +75,19 @@ def create_app(stores: Stores) -> FastAPI:
             stores,
             RecommendationService(stores),
             Access(stores),
+            Limits(stores.settings),
             Ingest(stores),
             anyio.CapacityLimiter(INGESTS_AT_ONCE),
         )
         app.state.services = services
+        services.limits.start()
         # Behind the start, since compiling takes seconds where there is no cache: it lives, and is not ready yet.
         background = ThreadPoolExecutor(1, thread_name_prefix="warm-up")
         app.state.health = health.Health(services, background.submit(_warm_up))
         app.state.metrics = CollectorRegistry()
         app.state.metrics.register(Installation(stores))
         app.state.metrics.register(Serving(services.served))
+        app.state.metrics.register(services.limits)
         yield
         await anyio.to_thread.run_sync(background.shutdown)
         await anyio.to_thread.run_sync(services.close)
@@ -115,6 +120,7 @@ def create_app(stores: Stores) -> FastAPI:
         runs,
         dead_letters,
         keys,
+        audit,
         health,
         metrics,
     ):

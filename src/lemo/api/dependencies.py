@@ -1,6 +1,5 @@
 """What routes ask for: the services of the process, the scope of the caller, the body."""
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -13,6 +12,8 @@ from pydantic_core import from_json
 
 from lemo.api.access import Access
 from lemo.api.ingest import Ingest
+from lemo.api.limits import COUNTED, Limits
+from lemo.api.origins import origin_of
 from lemo.api.problems import BrokenBody, TooLarge
 from lemo.api.roles import needed_role
 from lemo.domain.api_key import Role
@@ -22,6 +23,7 @@ from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
+from lemo.stores.documents.api_keys import key_id
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -36,11 +38,13 @@ class Services:
     stores: Stores
     served: RecommendationService
     access: Access
+    limits: Limits
     ingest: Ingest
     ingest_turns: anyio.CapacityLimiter
 
     def close(self) -> None:
         """Lets go of threads and connections."""
+        self.limits.close()
         self.ingest.close()
         self.served.close()
         self.stores.close()
@@ -75,8 +79,23 @@ def _role(request: Request) -> Role:
     return needed_role(request.method, request.scope["route"].path_format)
 
 
+def _origin(request: Request) -> str:
+    return origin_of(request.scope["headers"])
+
+
 def _tenant(request: Request, services: Api, credentials: Credentials) -> str:
-    return services.access.tenant(credentials.credentials if credentials else None, _role(request))
+    tenant_id = services.access.tenant(
+        credentials.credentials if credentials else None, _role(request), None, _origin(request)
+    )
+    _count(request, services, tenant_id)
+    return tenant_id
+
+
+def _count(request: Request, services: Services, tenant_id: str) -> None:
+    """Counts a request once; raises TooMuch."""
+    if COUNTED not in request.scope:
+        services.limits.take("requests", tenant_id)
+        request.scope[COUNTED] = True
 
 
 def _place(
@@ -85,7 +104,9 @@ def _place(
     credentials: Credentials,
     scenario: Annotated[str, Path(description="Name of the scenario.", examples=["shop"])],
 ) -> Place:
-    tenant_id = services.access.tenant(credentials.credentials if credentials else None, _role(request), scenario)
+    key = credentials.credentials if credentials else None
+    tenant_id = services.access.tenant(key, _role(request), scenario, _origin(request))
+    _count(request, services, tenant_id)
     found = services.access.scenario(tenant_id, scenario)
     return Place(Scope(tenant_id, found.scenario_id), found)
 
@@ -95,12 +116,11 @@ TenantId = Annotated[str, Depends(_tenant)]
 
 async def _operator(tenant_id: TenantId, credentials: Credentials) -> str:
     key = credentials.credentials if credentials else ""
-    fingerprint = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:8]
-    return f"{tenant_id}, API (key {fingerprint})"
+    return f"{tenant_id}, API (key {key_id(key)})"
 
 
 Operator = Annotated[str, Depends(_operator)]
-"""Who asks, for logs of changes: the fingerprint of a key says which one it was, and nothing more."""
+"""Who asks, for logs of changes, by the id of the key."""
 Here = Annotated[Place, Depends(_place)]
 
 

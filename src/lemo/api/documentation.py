@@ -9,8 +9,9 @@ from lemo.api.problems import MEDIA_TYPE
 
 _WITH_KEY = {
     401: "No key, or an unknown one.",
-    403: "The key's role, or its scenarios, do not allow this.",
+    403: "The key's role, its scenarios or its origins do not allow this.",
     422: "A parameter or the body breaks a rule.",
+    429: "The tenant has reached a limit; try again after `Retry-After` seconds.",
     503: "An engine is away; try again after `Retry-After` seconds.",
 }
 _WITH_BODY = {

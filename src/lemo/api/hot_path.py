@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lemo.api.dependencies import Services
+from lemo.api.limits import COUNTED
+from lemo.api.origins import origin_of
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scope import Scope as Place
@@ -117,8 +119,15 @@ class HotPath:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 kind, _, key = value.decode("latin-1").partition(" ")
-                found = services.access.known(key, "read", scenario_id) if kind == "Bearer" else None
-                return None if found is None else (services, *found)
+                found = (
+                    services.access.known(key, "read", scenario_id, origin_of(scope["headers"]))
+                    if kind == "Bearer"
+                    else None
+                )
+                if found is None or not services.limits.admits("requests", found[0].tenant_id):
+                    return None  # the application says why
+                scope[COUNTED] = True
+                return services, *found
         return None
 
     async def _stored(self, services: Services, place: Place, user_id: str) -> Sequence[bytes | None] | None:

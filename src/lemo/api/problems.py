@@ -21,6 +21,7 @@ from lemo.domain.errors import (
     LemoError,
     NotAllowed,
     NotFound,
+    TooMuch,
     WrongCredential,
 )
 
@@ -46,6 +47,7 @@ STATUS: Mapping[type[LemoError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     WrongCredential: HTTPStatus.UNAUTHORIZED,
     NotAllowed: HTTPStatus.FORBIDDEN,
+    TooMuch: HTTPStatus.TOO_MANY_REQUESTS,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BrokenBody: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -104,6 +106,8 @@ def _on_lemo_error(request: Request, error: Exception) -> JSONResponse:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("an engine is away", path=request.url.path, error=str(error))
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, TooMuch):
+        headers["Retry-After"] = str(error.seconds)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(request, status, str(error), headers)

@@ -56,6 +56,7 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("POST", "/v1/keys"): "admin",
     ("DELETE", "/v1/keys"): "admin",
     ("POST", "/v1/keys/rotate"): "admin",
+    ("GET", "/v1/audit"): "admin",
 }
 
 

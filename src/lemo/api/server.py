@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from lemo.api.hot_path import HotPath
+from lemo.api.origins import Cors
 from lemo.deadlines import DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 
@@ -36,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def server_of(app: FastAPI) -> uvicorn.Server:
     """The HTTP server of the application, in this process."""
-    return uvicorn.Server(_config(HotPath(app)))
+    return uvicorn.Server(_config(Cors(HotPath(app), app.state)))
 
 
 def run_processes(count: int, listener: socket.socket) -> None:
@@ -45,7 +46,7 @@ def run_processes(count: int, listener: socket.socket) -> None:
     Multiprocess(config, sockets=[listener]).run()
 
 
-def application() -> HotPath:
+def application() -> Cors:
     """The application of one of several processes, which ends when its parent has died."""
     # Imported here, since the parent serves nothing.
     from lemo.api.app import create_app
@@ -56,7 +57,8 @@ def application() -> HotPath:
     settings = Settings()
     configure("api", settings)
     Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
-    return HotPath(create_app(Stores(settings, interactive=True)))
+    app = create_app(Stores(settings, interactive=True))
+    return Cors(HotPath(app), app.state)
 
 
 def _end_with_parent() -> None:
@@ -66,7 +68,7 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _config(app: HotPath | str, **more: Any) -> uvicorn.Config:
+def _config(app: Cors | str, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=DeadlineProtocol,

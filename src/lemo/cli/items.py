@@ -60,6 +60,7 @@ def list_items(
 @app.command("delete")
 def delete_item(item: IdArgument, scenario: ScenarioOption) -> None:
     """Delete an item, through the ingest log: older writes do not bring it back."""
+    from lemo.cli.operator import operator
     from lemo.cli.session import check_engines, connected
     from lemo.domain.errors import NotFound
     from lemo.domain.item import Item
@@ -75,6 +76,10 @@ def delete_item(item: IdArgument, scenario: ScenarioOption) -> None:
         if found is None or found.deleted:
             raise NotFound(f"There is no item {item[:80]!r}.", f"`lemo items list --scenario {scenario}` shows some.")
         topic = item_topic(stores.settings.kafka_item_ingest_topics, template)
-        with closing(stores.log.publisher()) as publisher:
+        by = operator(tenant_id)
+        with (
+            closing(stores.log.publisher()) as publisher,
+            stores.audit.noting(scope, by, "item.delete", item),
+        ):
             publisher.publish(topic, [item_message(scope, Item(item_id=item, deleted=True))])
     messages.print(f"Deleted {item}: it is in no answer within seconds.", markup=False)

@@ -26,6 +26,7 @@ def run(
     format: FormatOption = Format.table,
 ) -> None:
     """Queue a job for one scenario or all, e.g. `lemo jobs run train-model-daily --scenario shop --wait`."""
+    from lemo.cli.operator import operator
     from lemo.cli.session import connected
     from lemo.cli.waiting import wait_for_runs
     from lemo.scheduling.jobs import job_of
@@ -33,7 +34,7 @@ def run(
 
     job_of(entry)
     stores, tenant_id = connected()
-    runs = run_now(stores, tenant_id, entry, scenario, full)
+    runs = run_now(stores, tenant_id, entry, scenario, operator(tenant_id), full)
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)
     show(rows(runs), format, "Runs", columns(runs))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lemo.cli.output import Format, FormatOption, messages, show, show_one
-from lemo.domain.api_key import KeyWishes, Role
+from lemo.domain.api_key import KeyWishes, Role, checked_origin
 
 if TYPE_CHECKING:
     from lemo.stores.connect import Stores
@@ -17,7 +17,7 @@ tenants = typer.Typer(no_args_is_help=True, help="Tenants, whose data never meet
 
 TenantOption = Annotated[str, typer.Option(help="The tenant; by default that of the key in use.", show_default=False)]
 IdArgument = Annotated[str, typer.Argument(help="Id of the key, as `lemo keys list` shows it.", show_default=False)]
-COLUMNS = ("id", "role", "name", "scenarios", "created_at", "expires_at", "last_used_at")
+COLUMNS = ("id", "role", "name", "scenarios", "origins", "created_at", "expires_at", "last_used_at")
 DEFAULT = "default"
 """The tenant whose administrators manage all tenants."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -29,6 +29,10 @@ def create_key(
     scenario: Annotated[
         list[str], typer.Option(help="Only for this scenario (read and ingest); may be given several times.")
     ] = [],  # noqa: B006 - typer copies it
+    origin: Annotated[
+        list[str],
+        typer.Option(help="Only for pages of this web site, such as https://shop.example; may be given several times."),
+    ] = [],  # noqa: B006
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
     expires: Annotated[str, typer.Option(help="After how long it is refused, such as 90d; empty: never.")] = "",
     tenant: TenantOption = "",
@@ -36,10 +40,16 @@ def create_key(
 ) -> None:
     """Make a key, which is shown once, e.g. `lemo keys create --role read --scenario shop --name "web shop"`."""
     ends = datetime.now(UTC) + _duration(expires) if expires else None
-    wishes = KeyWishes(role=role, name=name[:200], scenarios=scenario or None, expires_at=ends)
-    stores, tenant_id = _admin(tenant)
+    wishes = KeyWishes(
+        role=role,
+        name=name[:200],
+        scenarios=scenario or None,
+        origins=[_origin(each) for each in origin] or None,
+        expires_at=ends,
+    )
+    stores, tenant_id, by = admin(tenant)
     with closing(stores):
-        made = stores.api_keys.create(tenant_id, wishes)
+        made = stores.api_keys.create(tenant_id, wishes, by)
     show_one({"tenant": tenant_id, "role": role, **made._asdict()}, format, "Made")
     if format is Format.table:
         messages.print("The key is shown only now: only its SHA-256 is kept.")
@@ -48,7 +58,7 @@ def create_key(
 @keys.command("list")
 def list_keys(tenant: TenantOption = "", format: FormatOption = Format.table) -> None:
     """List the tenant's keys: what each may do, until when, and when it was last used."""
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, _ = admin(tenant)
     with closing(stores):
         found = stores.api_keys.list(tenant_id)
     show([each.model_dump(mode="json") for each in found], format, f"Keys of {tenant_id}", COLUMNS)
@@ -57,9 +67,9 @@ def list_keys(tenant: TenantOption = "", format: FormatOption = Format.table) ->
 @keys.command("revoke")
 def revoke_key(key: IdArgument, tenant: TenantOption = "") -> None:
     """Revoke a key; every API process refuses it within 5 seconds."""
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, by = admin(tenant)
     with closing(stores):
-        stores.api_keys.revoke(tenant_id, key)
+        stores.api_keys.revoke(tenant_id, key, by)
     messages.print(f"Revoked {key}.", markup=False)
 
 
@@ -71,9 +81,9 @@ def rotate_key(
     format: FormatOption = Format.table,
 ) -> None:
     """Make a key like another one, which expires after the overlap."""
-    stores, tenant_id = _admin(tenant)
+    stores, tenant_id, by = admin(tenant)
     with closing(stores):
-        made = stores.api_keys.rotate(tenant_id, key, _duration(overlap))
+        made = stores.api_keys.rotate(tenant_id, key, _duration(overlap), by)
     show_one({"tenant": tenant_id, **made._asdict()}, format, "Made")
 
 
@@ -82,8 +92,10 @@ def create_tenant(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-' and '_'; at most 63.")],
 ) -> None:
     """Make a tenant; `lemo keys create --tenant NAME --role admin` makes its first key."""
-    stores, _ = _admin(DEFAULT)
-    with closing(stores):
+    from lemo.domain.scope import Scope
+
+    stores, _, by = admin(DEFAULT)
+    with closing(stores), stores.audit.noting(Scope(DEFAULT), by, "tenant.create", name):
         stores.tenants.create(name)
     messages.print(f"Next: lemo keys create --tenant {name} --role admin", markup=False)
 
@@ -91,7 +103,7 @@ def create_tenant(
 @tenants.command("list")
 def list_tenants(format: FormatOption = Format.table) -> None:
     """List the tenants with their numbers of scenarios and keys."""
-    stores, _ = _admin(DEFAULT)
+    stores, _, _ = admin(DEFAULT)
     with closing(stores):
         rows = [
             {"tenant": each, "scenarios": len(stores.scenarios.list(each)), "keys": len(stores.api_keys.list(each))}
@@ -100,8 +112,9 @@ def list_tenants(format: FormatOption = Format.table) -> None:
     show(rows, format, "Tenants", ("tenant", "scenarios", "keys"))
 
 
-def _admin(tenant: str) -> "tuple[Stores, str]":
-    """The stores and the tenant. Other tenants than the key's own are for administrators of the installation."""
+def admin(tenant: str) -> "tuple[Stores, str, str]":
+    """The stores, the tenant, and who asks. Other tenants than the key's own are for the installation's admins."""
+    from lemo.cli.operator import operator
     from lemo.domain.errors import NotAllowed
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
@@ -115,7 +128,16 @@ def _admin(tenant: str) -> "tuple[Stores, str]":
             f"A key of the tenant {own!r} may not see the tenant {tenant[:80]!r}.",
             f"Only an admin key of the tenant {DEFAULT!r} manages tenants.",
         )
-    return stores, tenant or own
+    return stores, tenant or own, operator(own)
+
+
+def _origin(text: str) -> str:
+    from lemo.domain.errors import InvalidInput
+
+    try:
+        return checked_origin(text)
+    except ValueError as error:
+        raise InvalidInput(f"--origin {text[:80]!r} {error}.") from error
 
 
 def _duration(text: str) -> timedelta:

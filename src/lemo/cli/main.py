@@ -9,8 +9,10 @@ from rich.markup import escape
 
 from lemo import __version__
 from lemo.cli import (
+    accounts,
     api,
     audience,
+    audit,
     celery,
     console,
     consumer,
@@ -79,6 +81,8 @@ app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)
 
 app.add_typer(keys.tenants, name="tenants", rich_help_panel=ACCESS)
 app.add_typer(keys.keys, name="keys", rich_help_panel=ACCESS)
+app.add_typer(accounts.app, name="accounts", rich_help_panel=ACCESS)
+app.command("audit", rich_help_panel=ACCESS)(audit.audit)
 
 app.add_typer(jobs.app, name="jobs", rich_help_panel=JOBS)
 app.add_typer(runs.app, name="runs", rich_help_panel=JOBS)

@@ -29,7 +29,9 @@ def create(
     format: FormatOption = Format.table,
 ) -> None:
     """Create a scenario, e.g. `lemo scenarios create shop --template ecommerce`."""
+    from lemo.cli.operator import operator
     from lemo.domain.scenario import scenario_from_template
+    from lemo.domain.scope import Scope
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
@@ -37,7 +39,10 @@ def create(
     settings = Settings()
     scenario = scenario_from_template(name, template)
     with closing(Stores(settings, interactive=True)) as stores:
-        stores.scenarios.create(credential(settings, stores.api_keys), scenario)
+        scope = Scope(credential(settings, stores.api_keys), name)
+        by = operator(scope.tenant_id)
+        with stores.audit.noting(scope, by, "scenario.create", name, template=template):
+            stores.scenarios.create(scope.tenant_id, scenario)
     show_one(_row(scenario) if format is Format.table else scenario.model_dump(mode="json"), format, "Created")
     if format is Format.table:
         messages.print(
@@ -88,12 +93,13 @@ def edit(
     `dislike_value`, `scale` ([1, 5], auto or null) and `seen`. A new NAME becomes a new action, `actions.NAME=null`
     removes one.
     """
+    from lemo.cli.operator import operator
     from lemo.scheduling.scenario_changes import change_scenario
 
     changes = _changes(set)
     stores, scope = _open(name)
     with closing(stores):
-        scenario, effects = change_scenario(stores, scope, changes)
+        scenario, effects = change_scenario(stores, scope, changes, operator(scope.tenant_id))
     _show(scenario, format)
     for effect in effects:
         messages.print(effect, markup=False)

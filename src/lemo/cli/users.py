@@ -127,11 +127,12 @@ def merge(
     """Give all that a guest did, and will do, to another user, e.g. `lemo users merge guest-81 42`."""
     from contextlib import closing
 
+    from lemo.cli.operator import operator
     from lemo.users.merge import merge_users
 
     stores, tenant_id = _patient("operator")
     with closing(stores):
-        merged = merge_users(stores, tenant_id, guest, customer, scenario)
+        merged = merge_users(stores, tenant_id, guest, customer, scenario, operator(tenant_id))
     show_one(merged.model_dump(), format, "Merged")
 
 

@@ -1,14 +1,22 @@
-"""Who may see the console: on loopback the admin key's tenant, elsewhere whoever logs in with a tenant's key."""
+"""Who may see the console and act in it.
+
+Everybody on this machine until there is an account; after that, and on other addresses, whoever has logged in.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
-from nicegui import app, run, ui
+from nicegui import Client, app, run, ui
 
 from lemo.console.queries import Queries
-from lemo.console.theme import frame, heading, trouble
-from lemo.domain.errors import InvalidInput, LemoError, NotFound, WrongCredential
+from lemo.console.theme import frame, trouble
+from lemo.domain.account import Account, AccountRole, includes
+from lemo.domain.api_key import ApiKey
+from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError, NotAllowed, NotFound, WrongCredential
 from lemo.domain.reasons import did_you_mean, shortened
 from lemo.settings import Settings
 from lemo.stores.bootstrap import credential
@@ -16,79 +24,165 @@ from lemo.stores.loopback import is_loopback
 
 SESSION_SECONDS = 12 * 3600
 """How long a login lasts."""
+CHECK_SECONDS = 5.0
+"""How often an open page looks whether its visitor may still see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Whoever looks at a page."""
+
+    tenant_id: str
+    role: AccountRole
+    account: str = ""
+    """The account that logged in, if one did."""
+    key_id: str = ""
+    """The key that logged in, if one did."""
+    since: datetime | None = None
+    """When the account's password was set that logged in."""
+    until: float = 0
+    """Unix time at which the session ends."""
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether there is a session, which may be ended."""
+        return bool(self.account or self.key_id)
+
+    @property
+    def by(self) -> str:
+        """Who this is in logs of changes."""
+        if self.account:
+            return f"{self.tenant_id}, console (account {self.account})"
+        return f"{self.tenant_id}, console" + (f" (key {self.key_id})" if self.key_id else "")
+
+    def may(self, role: AccountRole) -> bool:
+        """Whether the visitor's role includes this one."""
+        return includes(self.role, role)
 
 
 class Access:
-    """Decides for every page whose data it shows."""
+    """Decides for every page whose data it shows, and for every action whether it is allowed."""
 
     def __init__(self, settings: Settings, queries: Queries) -> None:
         self._settings = settings
         self._queries = queries
-        self.needs_login = not is_loopback(settings.console_host)
+        self._on_this_machine = is_loopback(settings.console_host)
 
-    async def tenant(self) -> str | None:
-        """The tenant of this visitor; None when he has been sent to the login page. Raises LemoError on loopback."""
-        if not self.needs_login:
-            return await run.io_bound(credential, self._settings)
-        session = app.storage.user
-        tenant_id, until = session.get("tenant"), session.get("until", 0)
-        if isinstance(tenant_id, str) and time.time() < until:
-            return tenant_id
-        session.clear()
-        ui.navigate.to("/login")
-        return None
+    def is_open(self) -> bool:
+        """Whether nobody needs to log in; raises EngineUnavailable."""
+        return self._on_this_machine and not self._queries.stores.accounts.exist()
 
-    async def visitor(self, path: str, **parameters: str) -> tuple[str, list[str]] | None:
-        """The tenant of this visitor and the names of its scenarios, for the page at `path` with these parameters.
+    async def visitor(self) -> Visitor | None:
+        """Who looks at this page; None when he has been sent to the login page. Raises LemoError."""
+        # Before anything is awaited: it belongs to the request.
+        session, client = app.storage.user, ui.context.client
+        visitor = await run.io_bound(self._visitor_of, dict(session))
+        if visitor is None:
+            session.clear()
+            ui.navigate.to("/login")
+            return None
+        ui.timer(CHECK_SECONDS, partial(self._end_when_over, visitor, client), immediate=False)
+        return visitor
+
+    async def opened(self, path: str, **parameters: str) -> tuple[Visitor, list[str]] | None:
+        """The visitor and the names of the tenant's scenarios, for the page at `path` with these parameters.
 
         None when there is nothing to draw any more: the visitor was sent to the login page, or saw an error,
         such as that the address names a scenario that does not exist, or a parameter that the page does not take.
         """
-        tenant_id = None
+        visitor = None
         try:
-            tenant_id = await self.tenant()
-            if tenant_id is None:
+            visitor = await self.visitor()
+            if visitor is None:
                 return None
-            scenarios = await run.io_bound(self._queries.scenario_names, tenant_id) or []
+            scenarios = await run.io_bound(self._queries.scenario_names, visitor.tenant_id) or []
             _check_address(parameters, scenarios)
-            return tenant_id, scenarios
+            return visitor, scenarios
         except LemoError as error:
-            with frame(path, tenant_id, may_leave=self.needs_login):
+            with framed(path, visitor):
                 trouble(error)
             return None
 
-    def login_page(self) -> None:
-        """The form that takes a key. The key itself is kept nowhere, only whose it is, on the server."""
-        with (
-            frame("/login", None, may_leave=False),
-            ui.element("div").classes("lemo-card w-full max-w-md mx-auto mt-8"),
-        ):
-            heading("Log in", "登录")
-            ui.label("A key of your tenant. The first one stands in admin.key, in the home folder of Lemo.").classes(
-                "text-sm text-slate-600 mt-1"
+    def require(self, visitor: Visitor, role: AccountRole) -> None:
+        """Raises WrongCredential where the visitor's session is over, and NotAllowed where his role is too small.
+
+        An action asks this when it is done, not when its page was drawn. Raises EngineUnavailable. It blocks.
+        """
+        if not self._is_current(visitor):
+            raise WrongCredential("You are not logged in any more. 登录已失效。", "Log in again.")
+        if not visitor.may(role):
+            raise NotAllowed(
+                f"The role {visitor.role} may not do this; it takes the role {role}. 权限不足。",
+                "Ask an administrator for an account with it.",
             )
-            key = (
-                ui.input("Key 密钥", password=True).classes("w-full mt-4").props("outlined autofocus autocomplete=off")
+
+    def begin_session(self, who: Account | ApiKey) -> None:
+        """Begins the session of an account or a key in the browser that asks."""
+        session = app.storage.user
+        session.clear()
+        session["until"] = time.time() + SESSION_SECONDS
+        if isinstance(who, Account):
+            session.update(account=who.name, since=who.password_set_at.isoformat())
+        else:
+            session.update(tenant=who.tenant_id, key=who.id)
+
+    def _visitor_of(self, session: Mapping[str, object]) -> Visitor | None:
+        """Whoever asks with this session, which may be empty; None where he has to log in. Raises LemoError."""
+        if self.is_open():
+            return Visitor(credential(self._settings), "admin")
+        return self._of_session(session)
+
+    def _of_session(self, session: Mapping[str, object]) -> Visitor | None:
+        """The visitor whose session it is, as accounts and keys are now; None where it is over."""
+        until = session.get("until")
+        if not isinstance(until, float) or time.time() >= until:
+            return None
+        stores = self._queries.stores
+        if name := session.get("account"):
+            account = stores.accounts.get(str(name))
+            if account is None or account.password_set_at.isoformat() != session.get("since"):
+                return None
+            return Visitor(
+                account.tenant_id, account.role, account=account.name, since=account.password_set_at, until=until
             )
+        tenant_id = str(session.get("tenant", ""))
+        key = next((each for each in stores.api_keys.list(tenant_id) if each.id == session.get("key")), None)
+        # Where people have accounts, changes bear their names.
+        if key is None or stores.accounts.exist(tenant_id):
+            return None
+        try:
+            key.check("operator", None, datetime.now(UTC))
+        except WrongCredential:
+            return None
+        return Visitor(tenant_id, "admin" if key.role == "admin" else "operator", key_id=key.id, until=until)
 
-            async def enter() -> None:
-                try:
-                    tenant_id = await run.io_bound(self._tenant_of, key.value or "")
-                except LemoError as error:
-                    key.props("error").props["error-message"] = str(error)
-                    return
-                app.storage.user.update(tenant=tenant_id, until=time.time() + SESSION_SECONDS)
-                ui.navigate.to("/")
+    def _is_current(self, visitor: Visitor) -> bool:
+        if not visitor.logged_in:
+            return self.is_open()
+        session = {"until": visitor.until, "tenant": visitor.tenant_id}
+        if visitor.since is not None:
+            session |= {"account": visitor.account, "since": visitor.since.isoformat()}
+        else:
+            session |= {"key": visitor.key_id}
+        return self._of_session(session) == visitor
 
-            key.on("keydown.enter", enter)
-            ui.button("Log in 登录", on_click=enter).props("unelevated no-caps").classes("mt-4")
+    async def _end_when_over(self, visitor: Visitor, client: Client) -> None:
+        try:
+            current = await run.io_bound(self._is_current, visitor)
+        except EngineUnavailable:
+            return  # nobody can log in either; what the page shows comes from the same store
+        if not current:
+            with client:
+                ui.navigate.to("/login")
+            # The browser may ignore that: the page itself shows nothing more.
+            client.remove_all_elements()
 
-    def _tenant_of(self, key: str) -> str:
-        found = self._queries.stores.api_keys.find(key.strip())
-        if found is None:
-            raise WrongCredential("This key is unknown.", "Check it for a missing character.")
-        found.check("operator", None, datetime.now(UTC))
-        return found.tenant_id
+
+def framed(path: str, visitor: Visitor | None) -> AbstractContextManager[None]:
+    """The frame of a page that this visitor sees."""
+    if visitor is None:
+        return frame(path, None)
+    return frame(path, visitor.tenant_id, visitor.account, visitor.logged_in, visitor.may("admin"))
 
 
 def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> None:
@@ -98,7 +192,7 @@ def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> N
         if name not in parameters:
             raise InvalidInput(
                 f"This page has no parameter {shortened(name)}.",
-                f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters)}.",
+                f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters) or 'none'}.",
             )
     scenario = parameters.get("scenario", "")
     if scenario and scenario not in scenarios:

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
-from lemo.console.access import Access
+from lemo.console.access import Access, framed
 from lemo.console.queries import Exploration, Queries, ShownInteraction, ShownItem
-from lemo.console.theme import WEAK, ago, badge, banner, frame, heading, nothing, stamp, tile, trouble
+from lemo.console.theme import WEAK, ago, badge, banner, heading, nothing, stamp, tile, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
@@ -302,12 +302,12 @@ def _unseen(item: Item) -> str:
 
 async def explore_page(queries: Queries, access: Access, scenario: str, user: str) -> None:
     """Draws the explorer for whoever asks."""
-    visitor = await access.visitor("/explore", scenario=scenario, user=user)
-    if visitor is None:
+    opened = await access.opened("/explore", scenario=scenario, user=user)
+    if opened is None:
         return
-    tenant_id, scenarios = visitor
-    with frame("/explore", tenant_id, may_leave=access.needs_login):
+    visitor, scenarios = opened
+    with framed("/explore", visitor):
         if not scenarios:
             banner("There is no scenario yet.", "lemo scenarios create shop --template ecommerce", WEAK)
             return
-        ExplorePage(queries, tenant_id, scenarios, scenario, user).build()
+        ExplorePage(queries, visitor.tenant_id, scenarios, scenario, user).build()

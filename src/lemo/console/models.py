@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
-from lemo.console.access import Access
+from lemo.console.access import Access, Visitor, framed
 from lemo.console.queries import Queries, attempt
-from lemo.console.theme import GOOD, QUIET, WEAK, ago, badge, cell, frame, heading, nothing, stamp, table, trouble
+from lemo.console.theme import GOOD, QUIET, WEAK, ago, badge, cell, heading, nothing, stamp, table, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
 from lemo.models.promotion import promote, rollback
@@ -36,16 +36,19 @@ class _Seen:
 class ModelsPage:
     """The models of one visitor's scenario; the page renews itself every five seconds."""
 
-    def __init__(self, queries: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+    def __init__(
+        self, queries: Queries, access: Access, visitor: Visitor, scenarios: Sequence[str], scenario: str
+    ) -> None:
         self._queries = queries
-        self._tenant_id = tenant_id
+        self._access = access
+        self._visitor = visitor
         self._scenarios = list(scenarios)
         self._scenario = scenario or scenarios[0]
         self._seen: _Seen | None = None
 
     @property
     def _scope(self) -> Scope:
-        return Scope(self._tenant_id, self._scenario)
+        return Scope(self._visitor.tenant_id, self._scenario)
 
     def build(self) -> None:
         """Lays the page out and starts to fill it."""
@@ -81,7 +84,7 @@ class ModelsPage:
             return
         self._seen = seen
         models = seen.models if isinstance(seen.models, list) else []
-        self._back.set_enabled(any(model.rollback for model in models))
+        self._back.set_enabled(self._visitor.may("operator") and any(model.rollback for model in models))
         self.models.refresh()
         self.changes.refresh()
 
@@ -143,7 +146,7 @@ class ModelsPage:
                 button = ui.button(icon="publish", on_click=lambda: self._ask_promote(model.version))
                 button.props("flat round dense color=secondary").tooltip("Promote 上线")
                 button.props["aria-label"] = f"Promote 上线: {model.version}"
-                button.set_enabled(model.kept and not model.champion)
+                button.set_enabled(self._visitor.may("operator") and model.kept and not model.champion)
 
     @ui.refreshable_method
     def changes(self) -> None:
@@ -168,12 +171,14 @@ class ModelsPage:
                             ui.label(text).classes("break-words")
 
     def _ask_promote(self, version: str) -> None:
-        self._ask(f"Put {version} in service?", lambda: promote(self._queries.stores, self._scope, version, self._by))
+        self._ask(
+            f"Put {version} in service?", lambda: promote(self._queries.stores, self._scope, version, self._visitor.by)
+        )
 
     def _ask_rollback(self) -> None:
         models = self._seen.models if self._seen else []
         target = next((each.version for each in models if each.rollback), "") if isinstance(models, list) else ""
-        self._ask(f"Roll back to {target}?", lambda: rollback(self._queries.stores, self._scope, self._by))
+        self._ask(f"Roll back to {target}?", lambda: rollback(self._queries.stores, self._scope, self._visitor.by))
 
     def _ask(self, question: str, action: Callable[[], ModelChange | None]) -> None:
         self._question.text, self._wanted = question, action
@@ -184,17 +189,18 @@ class ModelsPage:
         self._dialog.close()
         if action is None:
             return
-        result = await run.io_bound(lambda: attempt(action))
+
+        def allowed() -> ModelChange | None:
+            self._access.require(self._visitor, "operator")
+            return action()
+
+        result = await run.io_bound(lambda: attempt(allowed))
         if isinstance(result, LemoError):
             ui.notify(str(result), type="negative", multi_line=True, timeout=10_000)
         else:
             text = f"{result.version} serves now 已上线" if result else "It served already 无变化"
             ui.notify(text, type="positive")
         await self.renew()
-
-    @property
-    def _by(self) -> str:
-        return f"{self._tenant_id}, console"
 
 
 def _figure(value: float | None) -> str:
@@ -213,12 +219,12 @@ def _segments(model: RegisteredModel) -> str:
 
 async def models_page(queries: Queries, access: Access, scenario: str) -> None:
     """Draws the models for whoever asks."""
-    visitor = await access.visitor("/models", scenario=scenario)
-    if visitor is None:
+    opened = await access.opened("/models", scenario=scenario)
+    if opened is None:
         return
-    tenant_id, scenarios = visitor
-    with frame("/models", tenant_id, may_leave=access.needs_login):
+    visitor, scenarios = opened
+    with framed("/models", visitor):
         if scenarios:
-            ModelsPage(queries, tenant_id, scenarios, scenario).build()
+            ModelsPage(queries, access, visitor, scenarios, scenario).build()
         else:
             nothing("There is no scenario yet: `lemo scenarios create` makes one. 尚无场景。")

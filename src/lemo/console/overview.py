@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from nicegui import run, ui
 
-from lemo.console.access import Access
+from lemo.console.access import Access, framed
 from lemo.console.health import Health
 from lemo.console.queries import Overview, Queries, ScenarioCounts
 from lemo.console.schedule import next_run
@@ -18,7 +18,6 @@ from lemo.console.theme import (
     banner,
     cell,
     dot,
-    frame,
     heading,
     nothing,
     stamp,
@@ -340,14 +339,14 @@ def _number(count: int | None) -> None:
 async def overview_page(queries: Queries, health: Health, access: Access) -> None:
     """Draws the overview for whoever asks."""
     try:
-        tenant_id = await access.tenant()
+        visitor = await access.visitor()
     except LemoError as error:
-        with frame("/", None, may_leave=False):
+        with framed("/", None):
             trouble(error)
             banner("The console starts to work as soon as the tenant exists.", "lemo up --detach", COLOURS["warning"])
         return
-    if tenant_id is None:
+    if visitor is None:
         return
-    with frame("/", tenant_id, may_leave=access.needs_login):
-        page = OverviewPage(queries, health, tenant_id)
+    with framed("/", visitor):
+        page = OverviewPage(queries, health, visitor.tenant_id)
         page.build()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
-from lemo.console.access import Access
+from lemo.console.access import Access, Visitor, framed
 from lemo.console.queries import Queries, attempt
 from lemo.console.theme import (
     BAD,
@@ -18,7 +18,6 @@ from lemo.console.theme import (
     ago,
     badge,
     cell,
-    frame,
     heading,
     nothing,
     stamp,
@@ -48,12 +47,16 @@ class _Seen:
 class SchedulePage:
     """The schedule of one visitor; it renews itself every five seconds."""
 
-    def __init__(self, queries: Queries, tenant_id: str, scenarios: Sequence[str], scenario: str) -> None:
+    def __init__(
+        self, queries: Queries, access: Access, visitor: Visitor, scenarios: Sequence[str], scenario: str
+    ) -> None:
         self._queries = queries
-        self._tenant_id = tenant_id
+        self._access = access
+        self._visitor = visitor
+        self._tenant_id = visitor.tenant_id
         self._scenarios = list(scenarios)
         self._scenario = scenario
-        self._service = ScheduleService(queries.stores, tenant_id, f"{tenant_id}, console")
+        self._service = ScheduleService(queries.stores, visitor.tenant_id, visitor.by)
         self._seen: _Seen | None = None
         self._edited: ScheduleRow | None = None
 
@@ -136,7 +139,8 @@ class SchedulePage:
                 self._buttons(row)
 
     def _buttons(self, row: ScheduleRow) -> None:
-        may_change = bool(row.scenario_id) or self._service.may_change_defaults
+        may_run = self._visitor.may("operator")
+        may_change = may_run and (bool(row.scenario_id) or self._service.may_change_defaults)
         word = "Resume 恢复" if row.paused else "Pause 暂停"
 
         async def pause() -> None:
@@ -145,7 +149,7 @@ class SchedulePage:
         for icon, text, action, allowed in (
             ("edit", "Edit 编辑", lambda: self._edit(row), may_change),
             ("play_arrow" if row.paused else "pause", word, pause, may_change),
-            ("bolt", "Run now 立即运行", lambda: self._run(row), True),
+            ("bolt", "Run now 立即运行", lambda: self._run(row), may_run),
         ):
             button: ui.button = ui.button(icon=icon, on_click=action).props("flat round dense color=secondary")
             button.props["aria-label"] = f"{text}: {row.entry}"
@@ -246,14 +250,19 @@ class SchedulePage:
 
     async def _run(self, row: ScheduleRow) -> None:
         def start() -> str:
-            count = len(run_now(self._queries.stores, self._tenant_id, row.entry, row.scenario_id))
+            count = len(run_now(self._queries.stores, self._tenant_id, row.entry, row.scenario_id, self._visitor.by))
             return f"Queued for {count} scenario{'' if count == 1 else 's'} 已加入队列"
 
         await self._tell(start)
 
     async def _tell(self, action: Callable[[], str]) -> bool:
-        """Runs the action outside the event loop and shows its result; returns whether it succeeded."""
-        result = await run.io_bound(lambda: attempt(action))
+        """Runs an operator's action outside the event loop and shows its result; returns whether it succeeded."""
+
+        def allowed() -> str:
+            self._access.require(self._visitor, "operator")
+            return action()
+
+        result = await run.io_bound(lambda: attempt(allowed))
         if isinstance(result, LemoError):
             ui.notify(str(result), type="negative", multi_line=True, timeout=10_000)
         elif result:
@@ -287,9 +296,9 @@ def next_run(row: ScheduleRow) -> str:
 
 async def schedule_page(queries: Queries, access: Access, scenario: str) -> None:
     """Draws the schedule for whoever asks."""
-    visitor = await access.visitor("/schedule", scenario=scenario)
-    if visitor is None:
+    opened = await access.opened("/schedule", scenario=scenario)
+    if opened is None:
         return
-    tenant_id, scenarios = visitor
-    with frame("/schedule", tenant_id, may_leave=access.needs_login):
-        SchedulePage(queries, tenant_id, scenarios, scenario).build()
+    visitor, scenarios = opened
+    with framed("/schedule", visitor):
+        SchedulePage(queries, access, visitor, scenarios, scenario).build()

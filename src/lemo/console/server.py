@@ -11,9 +11,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from lemo.console.access import Access
+from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
 from lemo.console.explore import explore_page
 from lemo.console.health import Health
+from lemo.console.login import LoginPage
 from lemo.console.models import models_page
 from lemo.console.overview import overview_page
 from lemo.console.queries import Queries
@@ -22,6 +24,7 @@ from lemo.console.theme import LEMON
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
+from lemo.stores.loopback import is_loopback
 
 log = structlog.get_logger()
 
@@ -49,9 +52,17 @@ def serve(settings: Settings) -> None:
     async def models(scenario: str = "") -> None:
         await models_page(queries, access, scenario)
 
-    if access.needs_login:
-        ui.page("/login", title="Log in · Lemo")(access.login_page)
-    else:
+    @ui.page("/audit", title="Audit · Lemo")
+    async def audit() -> None:
+        await audit_page(queries, access)
+
+    login = LoginPage(queries, access)
+
+    @ui.page("/login", title="Log in · Lemo")
+    async def log_in() -> None:
+        await login.draw()
+
+    if is_loopback(settings.console_host):
         # Without a login, a web site that points its name at 127.0.0.1 must not get to read the pages.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
 

@@ -62,11 +62,17 @@ _PAGES = (
     ("/models", "Models", "模型"),
     ("/explore", "Explore", "推荐探索"),
 )
+_AUDIT = ("/audit", "Audit", "审计")
 
 
 @contextmanager
-def frame(path: str, tenant: str | None, may_leave: bool) -> Iterator[None]:
-    """The frame of a page: header with navigation, and a column for the content."""
+def frame(
+    path: str, tenant: str | None, account: str = "", may_leave: bool = False, audit: bool = False
+) -> Iterator[None]:
+    """The frame of a page: header with navigation, tenant and account, and a column for the content.
+
+    `audit`: the visitor may see the audit log.
+    """
     ui.add_css(CSS)
     ui.colors(primary="#a16207", secondary="#475569", accent="#facc15")
     ui.query(".nicegui-content").classes("p-0")
@@ -75,12 +81,14 @@ def frame(path: str, tenant: str | None, may_leave: bool) -> Iterator[None]:
         with ui.link(target="/").classes("flex items-center gap-2 no-underline text-slate-900"):
             ui.html(LEMON, sanitize=False)
             ui.label("Lemo").classes("text-xl font-semibold max-sm:hidden")
-        for target, english, chinese in _PAGES if tenant else ():
+        for target, english, chinese in (*_PAGES, *((_AUDIT,) if audit else ())) if tenant else ():
             with ui.link(target=target).classes("lemo-nav").classes("here" if target == path else ""):
                 ui.html(_two(english, chinese), sanitize=False)
         ui.space()
         if tenant:
             ui.label(tenant).classes("lemo-label ellipsis").tooltip("Tenant 租户")
+        if account:
+            ui.label(account).classes("text-sm text-slate-600 ellipsis").tooltip("Account 账号")
         if may_leave:
             ui.button(icon="logout", on_click=_leave).props("flat round dense color=secondary").tooltip("Log out 退出")
     with ui.column().classes("w-full max-w-screen-xl mx-auto p-4 gap-4"):

@@ -41,5 +41,14 @@ class NotAllowed(WrongCredential):
     """The key is known, but it may not do this."""
 
 
+class TooMuch(LemoError):
+    """The tenant has reached a limit."""
+
+    def __init__(self, message: str, hint: str, seconds: int) -> None:
+        super().__init__(message, hint)
+        self.seconds = seconds
+        """After how long it may try again."""
+
+
 class EngineUnavailable(LemoError):
     """An engine did not answer; the same call may succeed later."""

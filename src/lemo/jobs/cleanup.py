@@ -28,11 +28,13 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     """
     settings = stores.settings
     report.stage("task runs and events")
+    now = datetime.now(UTC)
     dropped = {
-        "runs": stores.runs.delete_before(scope.tenant_id, datetime.now(UTC) - timedelta(days=settings.runs_days))
+        "runs": stores.runs.delete_before(scope.tenant_id, now - timedelta(days=settings.runs_days)),
+        "audit_lines": stores.audit.delete_before(scope.tenant_id, now - timedelta(days=settings.audit_days)),
     }
     # Twice the retention: Kafka deletes whole segments, so a dead letter may outlive it.
-    oldest_mark = datetime.now(UTC) - timedelta(days=2 * settings.dead_letters_days)
+    oldest_mark = now - timedelta(days=2 * settings.dead_letters_days)
     dropped["replay_marks"] = stores.dead_letters.forget_replayed_before(scope.tenant_id, oldest_mark)
     # Also where no events are deleted: aggregates that are wrong for any reason are then corrected within a day.
     with stores.aggregates.changing(scope):
@@ -47,8 +49,8 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     dropped["answers"] = stores.precomputed.delete_stale(scope, champion or "")
     dropped["seen"] = drop_users_without_events(stores, scope, stores.scenarios.get(scope))
     report.stage("vectors of items that are gone")
-    now = milliseconds(datetime.now(UTC))
-    gone = [entry.item_id for entry in stores.items.entries(scope) if entry.gone_at(now)]
+    moment = milliseconds(datetime.now(UTC))
+    gone = [entry.item_id for entry in stores.items.entries(scope) if entry.gone_at(moment)]
     detail: dict[str, int | str] = {**dropped}
     try:
         stores.vectors.delete(scope, gone)

@@ -19,16 +19,17 @@ AFTER_TRAINING = ("new_days", "exploration", "sources")
 """Fields that training reads, and whose change starts none."""
 
 
-def change_scenario(stores: Stores, scope: Scope, changes: Any) -> tuple[Scenario, list[str]]:
+def change_scenario(stores: Stores, scope: Scope, changes: Any, by: str) -> tuple[Scenario, list[str]]:
     """Merges changes into a scenario. Returns it, and sentences that say when each change takes effect.
 
     A model in service keeps the rules that it was fitted with. The runs that fit a new one are sent here. Raises
-    NotFound and InvalidInput.
+    NotFound and InvalidInput. `by` is who changes it, for the audit log.
     """
     known = stores.scenarios.get(scope)
     # A source whose package was removed since stays as it is when something else is changed.
     require_sources(name for name in edited(known, changes).sources if name not in known.sources)
-    before, after = stores.scenarios.edit(scope, changes)
+    with stores.audit.noting(scope, by, "scenario.edit", scope.scenario_id, changes=changes):
+        before, after = stores.scenarios.edit(scope, changes)
     effects = []
     if before.actions != after.actions:
         effects.append(f"Events are taken in by the new rules within {APPLIED_SECONDS} seconds.")

@@ -52,6 +52,7 @@ def delete_scenario(stores: Stores, scope: Scope, by: str) -> dict[str, int]:
     stores.key_removal.delete(stores.key_removal.keys(scope))  # what is left are the leases that were held
     remains = stores.documents.scrub()
     stores.scenarios.end_deletion(scope)
+    stores.audit.note(scope, by, "scenario.delete", scope.scenario_id, removed=removed)
     log.info("scenario deleted", scope=str(scope), by=by, **({"remains": remains} if remains else {}))
     return removed
 

@@ -83,20 +83,24 @@ class ScheduleService:
         return ""
 
 
-def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, full: bool = False) -> list[Run]:
+def run_now(stores: Stores, tenant_id: str, entry: str, scenario_id: str, by: str, full: bool = False) -> list[Run]:
     """Starts a job now, paused or not, for one scenario or (empty) all scenarios of the tenant.
 
-    `full`: an incremental job starts from nothing. Raises NotFound, and EngineUnavailable where Redis does not answer.
+    `full`: an incremental job starts from nothing. `by` is who asks, for the audit log. Raises NotFound, and
+    EngineUnavailable where Redis does not answer.
     """
     job = job_of(entry)
     scope = _scope(stores, tenant_id, scenario_id)
     ping_redis(stores.redis)  # before a run is recorded that no queue would take
-    if scope != ALL_SCOPES:
-        return [dispatch(stores, job, scope, "manual", full=full)]
-    runs = fan_out(stores, job, "manual", [tenant_id], full)
-    if not runs:
-        raise NotFound("There is no scenario to run it for.", "Create one: lemo scenarios create NAME --template ...")
-    return runs
+    with stores.audit.noting(Scope(tenant_id, scenario_id), by, "job.run", entry, **({"full": True} if full else {})):
+        if scope != ALL_SCOPES:
+            return [dispatch(stores, job, scope, "manual", full=full)]
+        runs = fan_out(stores, job, "manual", [tenant_id], full)
+        if not runs:
+            raise NotFound(
+                "There is no scenario to run it for.", "Create one: lemo scenarios create NAME --template ..."
+            )
+        return runs
 
 
 def _scope(stores: Stores, tenant_id: str, scenario_id: str) -> Scope:

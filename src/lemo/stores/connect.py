@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
+    from lemo.stores.documents.accounts import Accounts
     from lemo.stores.documents.api_keys import ApiKeys
+    from lemo.stores.documents.audit import Audit
     from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
     from lemo.stores.documents.model_changes import ModelChanges
     from lemo.stores.documents.models import Models
@@ -74,6 +76,20 @@ class Stores:
         from lemo.stores.documents.api_keys import ApiKeys
 
         return ApiKeys(self.documents)
+
+    @cached_property
+    def accounts(self) -> "Accounts":
+        """Accounts of people in the console."""
+        from lemo.stores.documents.accounts import Accounts
+
+        return Accounts(self.documents)
+
+    @cached_property
+    def audit(self) -> "Audit":
+        """Who changed what: the lines that no other history holds."""
+        from lemo.stores.documents.audit import Audit
+
+        return Audit(self.documents)
 
     @cached_property
     def scenarios(self) -> "Scenarios":

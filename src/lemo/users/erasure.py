@@ -75,6 +75,7 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
     stores.documents.scrub()  # of the merges
     receipt.stores = _summed(receipt.stores)
     receipt.stores.append(ErasedFrom(store="snapshots: models", removed=0, remains=MODELS))
+    stores.audit.note(place, by, "user.erase", f"receipt {receipt.receipt_id}")
     log.info("user erased", tenant=tenant_id, receipt=receipt.receipt_id)
     return _verified(stores, tenant_id, user_id, receipt, before_ms)
 

@@ -28,7 +28,9 @@ class Merged(BaseModel):
     """Where the merge holds."""
 
 
-def merge_users(stores: Stores, tenant_id: str, guest: str, into: str, scenario_id: str = "") -> Merged:
+def merge_users(
+    stores: Stores, tenant_id: str, guest: str, into: str, scenario_id: str = "", by: str = "unknown"
+) -> Merged:
     """Gives all that the guest did, does and did before but sent late to another user, in one scenario or in all.
 
     Guests of the guest go along. Doing it again changes nothing, and completes a merge that was cut short. Raises
@@ -66,6 +68,8 @@ def merge_users(stores: Stores, tenant_id: str, guest: str, into: str, scenario_
         for where, each in sorted(moving)
         if where in (place, scope)
     )
+    # Without the users' ids, so that an erasure leaves none of them here.
+    stores.audit.note(place, by, "user.merge", scenario_id or "all scenarios", events=events)
     log.info("users merged", tenant=tenant_id, events=events)
     return Merged(into=into, events=events, scenarios=[scope.scenario_id for scope in scopes])
 

@@ -48,4 +48,6 @@ def post_events(services: Api, here: Here, body: RawBody, turn: IngestTurn) -> A
     `event_id` of another event of the request is rejected. Send the `request_id` and `position` of the recommendation
     that showed the item, so that the click can be credited to it.
     """
-    return services.ingest.events(here.scope, here.scenario, list_of(body, "events"))
+    events = list_of(body, "events")
+    services.limits.take("events", here.scope.tenant_id, len(events))
+    return services.ingest.events(here.scope, here.scenario, events)

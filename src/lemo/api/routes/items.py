@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from lemo.api.dependencies import Api, Here, IngestTurn, Place, RawBody, json_of
+from lemo.api.dependencies import Api, Here, IngestTurn, Operator, Place, RawBody, json_of
 from lemo.api.dependencies import Services as ApiServices
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
 from lemo.api.routes.recommendations import IdQuery
@@ -74,10 +74,11 @@ def change_item(services: Api, here: Here, item_id: ItemId, body: RawBody, turn:
 
 
 @router.delete("", response_model_exclude_defaults=True)
-def delete_item(services: Api, here: Here, item_id: ItemId, turn: IngestTurn) -> Accepted:  # noqa: ARG001
+def delete_item(services: Api, here: Here, operator: Operator, item_id: ItemId, turn: IngestTurn) -> Accepted:  # noqa: ARG001
     """Deletes an item, through the log: it is in no answer within seconds, and older writes do not bring it back."""
     _item(services, here, item_id)
-    return _written(services, here, {"item_id": item_id, "deleted": True})
+    with services.stores.audit.noting(here.scope, operator, "item.delete", item_id):
+        return _written(services, here, {"item_id": item_id, "deleted": True})
 
 
 def _item(services: ApiServices, here: Place, item_id: str) -> Item:

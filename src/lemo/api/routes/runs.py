@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 from pydantic import BaseModel, ConfigDict
 
-from lemo.api.dependencies import Api, RawBody, TenantId, model_of
+from lemo.api.dependencies import Api, Operator, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.run import Outcome, Run
 from lemo.scheduling.jobs import job_of
@@ -88,7 +88,7 @@ def show_run(
         "requestBody": {"required": True, "content": {"application/json": {"schema": JobOrder.model_json_schema()}}}
     },
 )
-def run_job(services: Api, tenant_id: TenantId, body: RawBody) -> RunList:
+def run_job(services: Api, tenant_id: TenantId, operator: Operator, body: RawBody) -> RunList:
     """Queues a job for one scenario or all of the tenant's, and answers with the runs, to be watched one by one."""
     wanted = model_of(body, JobOrder)
-    return RunList.of(run_now(services.stores, tenant_id, wanted.entry, wanted.scenario, wanted.full))
+    return RunList.of(run_now(services.stores, tenant_id, wanted.entry, wanted.scenario, operator, wanted.full))

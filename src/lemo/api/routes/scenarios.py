@@ -38,14 +38,16 @@ _CHANGES = {
     responses={code: DOCUMENTED[code] for code in (401, 422, 503)},
     openapi_extra=_BODY,
 )
-def create_scenario(services: Api, tenant_id: TenantId, body: RawBody) -> Scenario:
+def create_scenario(services: Api, tenant_id: TenantId, operator: Operator, body: RawBody) -> Scenario:
     """Creates a scenario from a template, which brings the actions it knows and their weights.
 
     Templates: vlog, news, ecommerce, music, education, custom. 409 when the tenant has one of this name.
     """
     wanted = model_of(body, NewScenario)
     scenario = scenario_from_template(wanted.scenario_id, wanted.template)
-    services.stores.scenarios.create(tenant_id, scenario)
+    scope = Scope(tenant_id, scenario.scenario_id)
+    with services.stores.audit.noting(scope, operator, "scenario.create", scope.scenario_id, template=wanted.template):
+        services.stores.scenarios.create(tenant_id, scenario)
     return scenario
 
 
@@ -62,12 +64,12 @@ def show_scenario(services: Api, here: Here) -> Scenario:
 
 
 @router.patch("/{scenario}", responses=DOCUMENTED, openapi_extra=_CHANGES)
-def change(services: Api, here: Here, body: RawBody) -> ChangedScenario:
+def change(services: Api, here: Here, operator: Operator, body: RawBody) -> ChangedScenario:
     """Changes the rules (RFC 7396): fields given replace, null removes, what is not named stays.
 
     A new name below `actions` becomes a new action. `takes_effect` says when the changes hold where.
     """
-    scenario, effects = change_scenario(services.stores, here.scope, json_of(body))
+    scenario, effects = change_scenario(services.stores, here.scope, json_of(body), operator)
     return ChangedScenario(**scenario.model_dump(), takes_effect=effects)
 
 

@@ -137,7 +137,7 @@ def change_schedule(service: Service, entry: Entry, body: RawBody) -> Changed:
         "requestBody": {"content": {"application/json": {"schema": RunOrder.model_json_schema()}}},
     },
 )
-def run_entry(services: Api, tenant_id: TenantId, entry: Entry, body: RawBody) -> RunList:
+def run_entry(services: Api, tenant_id: TenantId, operator: Operator, entry: Entry, body: RawBody) -> RunList:
     """Starts an entry now, paused or not, for one scenario or all of the tenant's; its times stay as they are."""
     wanted = model_of(body or b"{}", RunOrder)
-    return RunList.of(run_now(services.stores, tenant_id, entry, wanted.scenario))
+    return RunList.of(run_now(services.stores, tenant_id, entry, wanted.scenario, operator))

@@ -71,14 +71,14 @@ def show_erasure(
         "requestBody": {"required": True, "content": {"application/json": {"schema": Merge.model_json_schema()}}}
     },
 )
-def merge(services: Api, tenant_id: TenantId, body: RawBody) -> Merged:
+def merge(services: Api, tenant_id: TenantId, operator: Operator, body: RawBody) -> Merged:
     """Gives all that a guest did, and will do, to another user. Doing it again changes nothing.
 
     409 where either user was merged into another one before: merges form no chains.
     """
     wanted = model_of(body, Merge)
     with _patient(services) as stores:
-        return merge_users(stores, tenant_id, wanted.guest, wanted.into, wanted.scenario)
+        return merge_users(stores, tenant_id, wanted.guest, wanted.into, wanted.scenario, operator)
 
 
 @contextmanager

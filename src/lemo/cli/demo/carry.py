@@ -9,6 +9,7 @@ import httpx
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lemo.cli.demo.summary import Shown, ShownItem, Summary
+from lemo.cli.operator import operator
 from lemo.cli.output import messages
 from lemo.cli.retry import PATIENCE_SECONDS, patiently
 from lemo.cli.waiting import wait_for_runs
@@ -58,7 +59,8 @@ def carry(stores: Stores, tenant_id: str, key: str, datasets: Sequence[Dataset])
 def _scenario(stores: Stores, tenant_id: str, dataset: Dataset) -> Scope:
     scope = Scope(tenant_id, dataset.scenario.scenario_id)
     try:
-        stores.scenarios.create(tenant_id, dataset.scenario)
+        with stores.audit.noting(scope, f"{operator(tenant_id)}, demo", "scenario.create", scope.scenario_id):
+            stores.scenarios.create(tenant_id, dataset.scenario)
     except Conflict:
         messages.print(f"Scenario {scope.scenario_id} is there already: what it holds counts once.")
     return scope

@@ -21,6 +21,7 @@ class Kind:
 TENANTS = Kind("tenants")
 KEYS = Kind("keys", ("tenant_id",))
 KEY_USES = Kind("key_uses")
+ACCOUNTS = Kind("accounts", ("tenant_id",))
 SCENARIOS = Kind("scenarios")
 LEARNT_SCALES = Kind("learnt_scales")
 """Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
@@ -32,6 +33,7 @@ MODEL_CHANGES = Kind("model_changes", ("fence",))
 RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
+AUDIT = Kind("audit", ("at",))
 REPLAYED_LETTERS = Kind("replayed_letters")
 USER_CHANGES = Kind("user_changes")
 """The number of changes of users so far, and the secret that erased users are named by."""
@@ -49,6 +51,7 @@ KINDS = (
     TENANTS,
     KEYS,
     KEY_USES,
+    ACCOUNTS,
     SCENARIOS,
     LEARNT_SCALES,
     PIPELINES,
@@ -59,6 +62,7 @@ KINDS = (
     RUNS,
     SCHEDULES,
     SCHEDULE_CHANGES,
+    AUDIT,
     REPLAYED_LETTERS,
     USER_CHANGES,
     ERASED_USERS,

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 
 from lemo.domain.api_key import ApiKey, KeyWishes, checked
 from lemo.domain.errors import NotFound
-from lemo.domain.scope import SYSTEM
+from lemo.domain.scope import SYSTEM, Scope
 from lemo.stores.documents import KEY_USES, KEYS, TENANTS, Body, Documents
+from lemo.stores.documents.audit import Audit
 from lemo.stores.documents.bodies import moment_text
 
 ID_LENGTH = 12
+LEMO = "Lemo"
+"""Who makes the key of the first start, in the audit log."""
 USED_SECONDS = 60
 """How exactly the last use of a key is known."""
 
@@ -25,12 +28,16 @@ class NewKey(NamedTuple):
 
 
 class ApiKeys:
-    """Makes, finds and revokes keys. Every call raises EngineUnavailable when the documents do not answer."""
+    """Makes, finds and revokes keys. Every call raises EngineUnavailable when the documents do not answer.
+
+    `by` is who changes keys, for the audit log.
+    """
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
+        self._audit = Audit(documents)
 
-    def create(self, tenant_id: str, wishes: KeyWishes | None = None) -> NewKey:
+    def create(self, tenant_id: str, wishes: KeyWishes | None = None, by: str = LEMO) -> NewKey:
         """Makes a key of the tenant, an admin's by default; raises NotFound for an unknown tenant and InvalidInput."""
         if self._documents.get(TENANTS, SYSTEM, tenant_id) is None:
             raise NotFound(f"There is no tenant {tenant_id[:80]!r}.", "`lemo tenants list` shows those there are.")
@@ -38,8 +45,10 @@ class ApiKeys:
         found = checked(wishes or KeyWishes(role="admin"), now)
         key = f"lemo_{secrets.token_urlsafe(24)}"
         body: Body = {"tenant_id": tenant_id, "created_at": moment_text(now), **found.model_dump(mode="json")}
-        self._documents.put(KEYS, SYSTEM, {_digest(key): body})
-        return NewKey(_digest(key)[:ID_LENGTH], key)
+        detail = found.model_dump(mode="json", exclude_defaults=True)
+        with self._audit.noting(Scope(tenant_id), by, "key.create", key_id(key), **detail):
+            self._documents.put(KEYS, SYSTEM, {_digest(key): body})
+        return NewKey(key_id(key), key)
 
     def find(self, key: str) -> ApiKey | None:
         """What is kept of a key, or None for an unknown or revoked one."""
@@ -62,20 +71,30 @@ class ApiKeys:
         keys = [_api_key(digest, body, used.get(digest)) for digest, body in found]
         return sorted(keys, key=lambda each: each.created_at)
 
-    def revoke(self, tenant_id: str, key_id: str) -> None:
+    def origins(self) -> frozenset[str]:
+        """The origins that any key is limited to."""
+        return frozenset(
+            origin for _, body in self._documents.scan(KEYS, SYSTEM) for origin in body.get("origins") or ()
+        )
+
+    def revoke(self, tenant_id: str, key_id: str, by: str = LEMO) -> None:
         """Deletes a key of the tenant; raises NotFound."""
         digest, _ = self._one(tenant_id, key_id)
-        self._documents.delete(KEYS, SYSTEM, [digest])
+        with self._audit.noting(Scope(tenant_id), by, "key.revoke", key_id):
+            self._documents.delete(KEYS, SYSTEM, [digest])
         self._documents.delete(KEY_USES, SYSTEM, [digest])
 
-    def rotate(self, tenant_id: str, key_id: str, overlap: timedelta) -> NewKey:
+    def rotate(self, tenant_id: str, key_id: str, overlap: timedelta, by: str = LEMO) -> NewKey:
         """Makes a key like another one, which expires after the overlap at the latest; raises NotFound."""
         digest, body = self._one(tenant_id, key_id)
         old = _api_key(digest, body, None)
-        made = self.create(tenant_id, KeyWishes(role=old.role, name=old.name, scenarios=old.scenarios))
+        wishes = KeyWishes(role=old.role, name=old.name, scenarios=old.scenarios, origins=old.origins)
         end = datetime.now(UTC) + overlap
-        if old.expires_at is None or end < old.expires_at:
-            self._documents.put(KEYS, SYSTEM, {digest: {**body, "expires_at": moment_text(end)}})
+        with self._audit.noting(Scope(tenant_id), by, "key.rotate", key_id) as line:
+            made = self.create(tenant_id, wishes, by)
+            line.detail["replaced_by"] = made.id
+            if old.expires_at is None or end < old.expires_at:
+                self._documents.put(KEYS, SYSTEM, {digest: {**body, "expires_at": moment_text(end)}})
         return made
 
     def _one(self, tenant_id: str, key_id: str) -> tuple[str, dict[str, Any]]:
@@ -88,6 +107,11 @@ class ApiKeys:
 def _api_key(digest: str, body: Body, used: Body | None) -> ApiKey:
     known = {name: body[name] for name in ApiKey.model_fields if name in body}
     return ApiKey.model_validate({**known, "id": digest[:ID_LENGTH], "last_used_at": used and used["at"]})
+
+
+def key_id(key: str) -> str:
+    """The id of a key, by which people name it."""
+    return _digest(key)[:ID_LENGTH]
 
 
 def _digest(key: str) -> str:

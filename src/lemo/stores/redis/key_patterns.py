@@ -54,6 +54,7 @@ KEY_PATTERNS = (
         "which run is active, and the last fencing number",
         "the clock gives higher ones; ADR 0008",
     ),
+    KeyPattern(0, "credit:*", "what a tenant may still ask or send within its limits", "counting begins anew"),
     KeyPattern(0, "worker-check:*", "worker checks in progress", "the next one"),
     KeyPattern(0, "beats", "which beats are alive", "each writes itself again in its next round"),
     KeyPattern(0, "installation", "the installation that owns this Redis", "the leading beat claims it within 10 s"),

@@ -1,0 +1,64 @@
+"""The audit log over each document store: a line for each change, none for what failed, and one list of all."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from lemo.domain.errors import NotFound
+from lemo.domain.scope import Scope
+from lemo.stores.documents import AUDIT, Body, Documents
+from lemo.stores.documents.audit import Audit
+from lemo.stores.documents.mongo import MongoDocuments
+from lemo.stores.documents.sqlite import SqliteDocuments
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Documents]:
+    opened: Documents
+    if request.param == "sqlite":
+        opened = SqliteDocuments(tmp_path / "documents.sqlite")
+        yield opened
+        opened.close()
+        return
+    url: str = request.getfixturevalue("mongo_url")
+    name = f"lemo_test_{uuid.uuid4().hex[:12]}"
+    opened = MongoDocuments(url, name)
+    yield opened
+    opened.close()
+    client: MongoClient[Body] = MongoClient(url)
+    client.drop_database(name)
+    client.close()
+
+
+def test_lines_are_written_before_the_change_and_taken_back_when_it_fails(documents: Documents, scope: Scope) -> None:
+    audit = Audit(documents)
+    with audit.noting(scope, "ann", "item.delete", "lamp", why="broken") as line:
+        (early,) = audit.list(scope.tenant_id, 10)
+        assert (early.by, early.action, early.subject, early.scenario_id) == (
+            "ann",
+            "item.delete",
+            "lamp",
+            scope.scenario_id,
+        )
+        line.detail["found"] = 3
+    (late,) = audit.list(scope.tenant_id, 10)
+    assert late.detail == {"why": "broken", "found": 3}
+    with pytest.raises(NotFound), audit.noting(scope, "ann", "item.delete", "chair"):
+        raise NotFound("There is no chair.")
+    assert audit.list(scope.tenant_id, 10) == [late]
+    assert audit.list("another tenant", 10) == []
+
+
+def test_the_newest_come_first_and_the_old_ones_go(documents: Documents, scope: Scope) -> None:
+    audit = Audit(documents)
+    for number in range(3):
+        audit.note(scope.tenant, "ann", "key.create", f"key {number}")
+    assert [line.subject for line in audit.list(scope.tenant_id, 2)] == ["key 2", "key 1"]
+    (id, body), *_ = documents.find(AUDIT, scope.tenant, order="at", limit=1)
+    documents.put(AUDIT, scope.tenant, {id: {**body, "at": "2025-01-01T00:00:00.000000+00:00"}})
+    assert audit.delete_before(scope.tenant_id, datetime.now(UTC) - timedelta(days=365)) == 1
+    assert [line.subject for line in audit.list(scope.tenant_id, 9)] == ["key 2", "key 1"]
