@@ -69,6 +69,7 @@ format: install  ## Put the code into its one style
 
 lock: install  ## Write the locks again after a change of dependencies (ARGS=--upgrade: with the newest versions)
 	$(LOCK) $(ARGS) --all-extras --group dev -o requirements.lock pyproject.toml
+	$(LOCK) --all-extras --constraint requirements.lock -o deploy/requirements.lock pyproject.toml
 	echo uv | $(LOCK) $(ARGS) --no-annotate -o requirements-uv.lock -
 
 services-up:  ## Install and start the real engines that the tests talk to
