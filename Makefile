@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
+.PHONY: test-deploy
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -21,6 +22,10 @@ demo: install  ## Start everything, carry a world of items and events through it
 
 test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
 	@scripts/test $(ARGS)
+
+test-deploy: install  ## Render the chart, start every service as Compose does (2 minutes, the first time 4; the servers must be up)
+	@scripts/services up helm
+	$(BIN)/pytest -m deploy tests/deploy
 
 chaos: chaos-worker chaos-consumer fuzz-api  ## All fault tests, the long ones too
 
