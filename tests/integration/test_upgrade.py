@@ -67,6 +67,12 @@ def test_a_job_of_a_cluster_leaves_no_key_that_nobody_reads(stores: Stores) -> N
     assert state_version(stores.documents) == STATE_VERSION
 
 
+def test_a_service_that_starts_gives_state_its_version(stores: Stores) -> None:
+    assert state_version(stores.documents) == 0
+    claim_at_start(stores.settings)
+    assert state_version(stores.documents) == 1
+
+
 def test_newer_documents_are_refused_and_left_alone(stores: Stores) -> None:
     newer = {"version": STATE_VERSION + 1}
     stores.documents.put(INSTALLATION, SYSTEM, {"state": newer})

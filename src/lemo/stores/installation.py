@@ -20,7 +20,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents import INSTALLATION, Documents
 from lemo.stores.redis.client import Keys, translate_errors
-from lemo.stores.state_version import refuse_newer, state_version
+from lemo.stores.state_version import check_state
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ def claim_at_start(settings: Settings) -> None:
     """
     stores = Stores(settings)
     try:
-        refuse_newer("documents", state_version(stores.documents))
+        check_state(stores.documents)
         claim(stores)
     except EngineUnavailable as error:
         log.warning("could not ask the engines whose they are", error=str(error))

@@ -14,12 +14,25 @@ STATE_VERSION = 1
 A change that an older program cannot read raises it, and adds its step to `lemo.stores.upgrade`.
 """
 _ID = "state"
+_UNVERSIONED = 1
+"""The version of state that was written before there were versions."""
 
 
 def state_version(documents: Documents) -> int:
     """The version of the state, 0 where nothing has written one; raises EngineUnavailable."""
     body = documents.get(INSTALLATION, SYSTEM, _ID)
     return 0 if body is None else int(body["version"])
+
+
+def check_state(documents: Documents) -> None:
+    """What a service does as it starts: refuses state of a newer program, gives state without a version its version.
+
+    Raises Conflict and EngineUnavailable.
+    """
+    found = state_version(documents)
+    refuse_newer("documents", found)
+    if not found:
+        documents.put_new(INSTALLATION, SYSTEM, _ID, {"version": _UNVERSIONED})
 
 
 def write_state_version(documents: Documents) -> None:
