@@ -11,6 +11,7 @@ from lemo import __version__
 from lemo.cli import (
     api,
     audience,
+    backup,
     celery,
     console,
     consumer,
@@ -66,6 +67,8 @@ app.command("status", rich_help_panel=RUN)(up.status)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("settings", rich_help_panel=RUN)(settings_command.settings)
 app.command("upgrade", rich_help_panel=RUN)(upgrade.upgrade)
+app.command("backup", rich_help_panel=RUN)(backup.backup)
+app.command("restore", rich_help_panel=RUN)(backup.restore)
 app.command("installation", rich_help_panel=RUN)(installation.installation)
 app.command("demo", rich_help_panel=RUN)(demo)
 
