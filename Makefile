@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
+.PHONY: test-deploy rehearse-image dashboards
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -21,6 +22,10 @@ demo: install  ## Start everything, carry a world of items and events through it
 
 test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
 	@scripts/test $(ARGS)
+
+test-deploy: install  ## Render the chart, start every service as Compose does (3 minutes, the first time 5; the servers must be up)
+	@scripts/services up helm
+	$(BIN)/pytest -m deploy tests/deploy
 
 chaos: chaos-worker chaos-consumer fuzz-api  ## All fault tests, the long ones too
 
@@ -67,8 +72,15 @@ format: install  ## Put the code into its one style
 	$(BIN)/ruff check --fix . scripts/services
 	$(BIN)/ruff format . scripts/services
 
+rehearse-image: install  ## Run the image's packages as its user on a read-only root, where there is no Docker (3 minutes; root on Linux)
+	@scripts/rehearse-image
+
+dashboards: install  ## Write Grafana's dashboards again after a change of scripts/dashboards.py
+	$(BIN)/python scripts/dashboards.py
+
 lock: install  ## Write the locks again after a change of dependencies (ARGS=--upgrade: with the newest versions)
 	$(LOCK) $(ARGS) --all-extras --group dev -o requirements.lock pyproject.toml
+	$(LOCK) --all-extras --constraint requirements.lock -o deploy/requirements.lock pyproject.toml
 	echo uv | $(LOCK) $(ARGS) --no-annotate -o requirements-uv.lock -
 
 services-up:  ## Install and start the real engines that the tests talk to

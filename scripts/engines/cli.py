@@ -17,11 +17,15 @@ from engines import debian
 from engines.chromium import Chromium
 from engines.engine import Engine, say
 from engines.ferretdb import FerretDB
+from engines.helm import Helm
 from engines.kafka import Kafka
 from engines.process import Failed, stop_tools
+from engines.prometheus import Prometheus
 from engines.redis import Redis
 
-ENGINES: tuple[type[Engine], ...] = (Redis, Kafka, FerretDB, Chromium)
+ENGINES: tuple[type[Engine], ...] = (Redis, Kafka, FerretDB, Chromium, Prometheus)
+BY_NAME: tuple[type[Engine], ...] = (Helm,)
+"""Those that are brought only when they are named."""
 
 HELP = """\
 The real engines that the tests talk to, each on its own port of this machine, all below .services/.
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("command", choices=["up", "down", "status", "install"], metavar="COMMAND")
-    names = [engine.name for engine in ENGINES]
+    names = [engine.name for engine in (*ENGINES, *BY_NAME)]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these of {', '.join(names)}")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(names))
@@ -54,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path(__file__).resolve().parent.parent.parent
     services = Path(os.environ.get("LEMO_SERVICES") or root / ".services").absolute()
     services.mkdir(parents=True, exist_ok=True)
-    engines = [engine(services) for engine in ENGINES if not options.names or engine.name in options.names]
+    wanted = [each for each in (*ENGINES, *BY_NAME) if each.name in options.names] if options.names else ENGINES
+    engines = [engine(services) for engine in wanted]
     for engine in engines:
         engine.folder.mkdir(exist_ok=True)
     if options.command == "status":

@@ -13,6 +13,7 @@ from lemo.cli import (
     api,
     audience,
     audit,
+    backup,
     celery,
     console,
     consumer,
@@ -34,6 +35,7 @@ from lemo.cli import (
     sources,
     stats,
     up,
+    upgrade,
     users,
 )
 from lemo.cli.demo.command import demo
@@ -66,6 +68,9 @@ app.command("down", rich_help_panel=RUN)(up.down)
 app.command("status", rich_help_panel=RUN)(up.status)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("settings", rich_help_panel=RUN)(settings_command.settings)
+app.command("upgrade", rich_help_panel=RUN)(upgrade.upgrade)
+app.command("backup", rich_help_panel=RUN)(backup.backup)
+app.command("restore", rich_help_panel=RUN)(backup.restore)
 app.command("installation", rich_help_panel=RUN)(installation.installation)
 app.command("demo", rich_help_panel=RUN)(demo)
 

@@ -20,6 +20,7 @@ from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents import INSTALLATION, Documents
 from lemo.stores.redis.client import Keys, translate_errors
+from lemo.stores.state_version import check_state
 
 log = structlog.get_logger()
 
@@ -72,12 +73,16 @@ def claim(stores: Stores, take_over: bool = False) -> None:
 
 
 def claim_at_start(settings: Settings) -> None:
-    """Claims as a service starts. Raises Conflict; an engine that is away is no reason not to start."""
+    """Claims as a service starts. An engine that is away is no reason not to start.
+
+    Raises Conflict where another installation has the name, or a newer program wrote the state.
+    """
     stores = Stores(settings)
     try:
+        check_state(stores.documents)
         claim(stores)
     except EngineUnavailable as error:
-        log.warning("could not ask Redis whose it is", error=str(error))
+        log.warning("could not ask the engines whose they are", error=str(error))
     finally:
         stores.close()
 

@@ -40,7 +40,7 @@ class RedisAdmin:
     def oldest(self, topics: Sequence[str], group: str) -> dict[str, int]:
         """Unix ms of each topic's oldest entry that is pending or was never delivered."""
         with self._client() as redis:
-            found = {topic: _oldest(redis, self._stream(topic), group) for topic in topics}
+            found = {topic: oldest_uncommitted(redis, self._stream(topic), group) for topic in topics}
         return {topic: milliseconds_of(entry_id) for topic, entry_id in found.items() if entry_id is not None}
 
     def read_all(self, topic: str, limit: int) -> list[Record]:
@@ -118,7 +118,7 @@ def _undelivered(redis: Any, key: str, info: Mapping[str, Any]) -> int:
     return _count_after(redis, key, delivered) if counted is None else min(int(counted), int(redis.xlen(key)))
 
 
-def _oldest(redis: Any, key: str, group: str) -> bytes | None:
+def oldest_uncommitted(redis: Any, key: str, group: str) -> bytes | None:
     """The id of the oldest entry that the group has not acknowledged."""
     info = _group(redis, key, group)
     if info and info["pending"]:

@@ -1,0 +1,176 @@
+"""Writes deploy/grafana/dashboards: `make dashboards`. A test compares the files with what this makes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "grafana" / "dashboards"
+DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WIDTH, HEIGHT, ROW = 8, 8, 24
+"""Grafana's grid has 24 columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A graph: what it shows, what to do about it, its queries with the legend of each."""
+
+    title: str
+    meaning: str
+    unit: str
+    queries: tuple[tuple[str, str], ...]
+
+
+def rate(metric: str, *by: str, where: str = "") -> str:
+    """The query for how fast a counter grows, per second."""
+    return f"sum by ({', '.join(by)}) (rate({metric}{where}[$__rate_interval]))"
+
+
+def quantile(q: float, metric: str, *by: str) -> str:
+    """The query for a quantile of a histogram."""
+    labels = ", ".join(("le", *by))
+    return f"histogram_quantile({q}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
+
+
+UP = Panel("Processes that answer", "By job. 0: nothing answers; see LemoServiceDown.", "short", (
+    ('sum by (job) (up{job=~"lemo-.+"})', "{{job}}"),
+))  # fmt: skip
+ENGINES = Panel("Engines that answer the API", "1: yes. What stops without one: lemo doctor.", "short", (
+    ("min by (source) (lemo_source_up)", "{{source}}"),
+))  # fmt: skip
+WAITING = Panel("Messages that wait", "Not taken in yet, by topic.", "short", (
+    ("max by (topic) (lemo_ingest_waiting)", "{{topic}}"),
+))  # fmt: skip
+LAG = Panel("Age of the oldest waiting message", "Above 5 minutes: LemoIngestBehind.", "s", (
+    ("max by (topic) (lemo_ingest_oldest_waiting_seconds)", "{{topic}}"),
+))  # fmt: skip
+OVERDUE = Panel("Overdue jobs", "Scenarios whose job has not succeeded for twice its period.", "short", (
+    ("max by (entry) (lemo_jobs_overdue)", "{{entry}}"),
+))  # fmt: skip
+FAILING = Panel("Failing jobs", "Scenarios whose last run failed; lemo runs list shows the error.", "short", (
+    ("max by (entry) (lemo_jobs_failing)", "{{entry}}"),
+))  # fmt: skip
+QUEUES = Panel("Tasks that wait for a worker", "By queue. Above 100: LemoQueueLong.", "short", (
+    ("max by (queue) (lemo_queue_length)", "{{queue}}"),
+))  # fmt: skip
+STALE = Panel("Scenarios served from old models", "Their answers say degraded; see LemoServingStale.", "short", (
+    ("sum by (instance) (lemo_serving_scopes_stale)", "{{instance}}"),
+))  # fmt: skip
+DEAD_LETTERS = Panel("Dead letters", "Refused messages that the log keeps: lemo dead-letters list.", "short", (
+    ("max(lemo_dead_letters)", "kept"),
+))  # fmt: skip
+ENDED = Panel("Runs that ended", "Per second, by outcome.", "ops", (
+    (rate("lemo_runs_total", "outcome"), "{{outcome}}"),
+))  # fmt: skip
+
+DASHBOARDS = {
+    "overview": (UP, ENGINES, STALE, LAG, OVERDUE, FAILING, QUEUES, DEAD_LETTERS, ENDED),
+    "api": (
+        Panel("Scenarios served", "By process.", "short", (
+            ("sum by (instance) (lemo_serving_scopes)", "{{instance}}"),
+        )),
+        STALE,
+        Panel("Age of the oldest serving state", "About 2 s while requests come, else 15 s.", "s", (
+            ("max by (instance) (lemo_serving_age_seconds)", "{{instance}}"),
+        )),
+        Panel("Renewals that failed", "Per second; the API's log has the error.", "ops", (
+            (rate("lemo_serving_renewals_failed_total", "instance"), "{{instance}}"),
+        )),
+        ENGINES,
+    ),
+    "worker": (
+        Panel("Runs that ended, by job", "Per second.", "ops", ((rate("lemo_runs_total", "entry"), "{{entry}}"),)),
+        Panel("Runs that failed, by job", "Per second.", "ops", (
+            (rate("lemo_runs_total", "entry", where='{outcome="failed"}'), "{{entry}}"),
+        )),
+        Panel("Runs that were skipped, by job", "Per second: they met a run at work.", "ops", (
+            (rate("lemo_runs_total", "entry", where='{outcome="skipped"}'), "{{entry}}"),
+        )),
+        Panel("Duration of runs, median", "By job.", "s", ((quantile(0.5, "lemo_run_seconds", "entry"), "{{entry}}"),)),
+        Panel("Duration of runs, 95 %", "By job.", "s", ((quantile(0.95, "lemo_run_seconds", "entry"), "{{entry}}"),)),
+        QUEUES,
+    ),
+    "beat": (
+        OVERDUE,
+        FAILING,
+        Panel("Since the oldest success", "Of the scenario that has waited longest, by job.", "s", (
+            ("time() - min by (entry) (lemo_job_oldest_success_timestamp_seconds)", "{{entry}}"),
+        )),
+    ),
+    "consumer": (
+        Panel("Records taken in", "Per second, by kind.", "ops", (
+            (rate("lemo_consumer_records_total", "kind"), "{{kind}}"),
+        )),
+        WAITING,
+        LAG,
+        Panel("Age of the oldest uncommitted record", "By process. Above 2 minutes: LemoConsumerStuck.", "s", (
+            ("max by (instance) (lemo_consumer_oldest_uncommitted_seconds)", "{{instance}}"),
+        )),
+        Panel("Records of a batch, median", "Near the largest batch: it is catching up.", "short", (
+            (quantile(0.5, "lemo_consumer_batch_records"), "records"),
+        )),
+        Panel("Duration of stages, 95 %", "A slow stage names the slow engine.", "s", (
+            (quantile(0.95, "lemo_consumer_stage_seconds", "stage"), "{{stage}}"),
+        )),
+        Panel("Messages refused", "Per second, by fault; they are dead letters.", "ops", (
+            (rate("lemo_consumer_dead_letters_total", "fault"), "{{fault}}"),
+        )),
+        Panel("Repeated event ids", "Per second. `other`: one id for several events; the first counts.", "ops", (
+            (rate("lemo_consumer_repeated_events_total", "contents"), "{{contents}}"),
+        )),
+        DEAD_LETTERS,
+    ),
+}  # fmt: skip
+
+
+def panel(number: int, made: Panel) -> dict[str, Any]:
+    """Grafana's JSON of a panel."""
+    column = (number * WIDTH) % ROW
+    return {
+        "id": number + 1,
+        "type": "timeseries",
+        "title": made.title,
+        "description": made.meaning,
+        "datasource": DATA_SOURCE,
+        "gridPos": {"h": HEIGHT, "w": WIDTH, "x": column, "y": number * WIDTH // ROW * HEIGHT},
+        "fieldConfig": {"defaults": {"unit": made.unit, "min": 0}, "overrides": []},
+        "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "targets": [
+            {"refId": chr(ord("A") + index), "datasource": DATA_SOURCE, "expr": query, "legendFormat": legend}
+            for index, (query, legend) in enumerate(made.queries)
+        ],
+    }
+
+
+def dashboard(name: str) -> dict[str, Any]:
+    """Grafana's JSON of a dashboard."""
+    return {
+        "uid": f"lemo-{name}",
+        "title": f"Lemo: {name}",
+        "tags": ["lemo"],
+        "schemaVersion": 39,
+        "editable": False,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {
+            "list": [{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}]
+        },
+        "links": [{"type": "dashboards", "tags": ["lemo"], "title": "Lemo", "asDropdown": True, "keepTime": True}],
+        "panels": [panel(number, each) for number, each in enumerate(DASHBOARDS[name])],
+    }
+
+
+def text(name: str) -> str:
+    """The contents of a dashboard's file."""
+    return json.dumps(dashboard(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Writes each file."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in DASHBOARDS:
+        (FOLDER / f"{name}.json").write_text(text(name), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Backups: one archive of what cannot be made anew, taken while everything runs."""

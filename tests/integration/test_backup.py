@@ -1,0 +1,248 @@
+"""A backup under load, restored elsewhere, holds all that was acknowledged before it; nothing half is restored."""
+
+import json
+import stat
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from consumers import Running, all_taken, connected, consume, letters, publish, wait
+from lemo.backup.contents import About
+from lemo.backup.make import make_backup
+from lemo.backup.restore import restore_backup
+from lemo.domain.errors import Conflict, Damaged, InvalidInput
+from lemo.domain.event import Event
+from lemo.domain.item import Item
+from lemo.domain.scope import Scope
+from lemo.embedded import supervisor
+from lemo.settings import Settings
+from lemo.stores.bootstrap import ensure_admin
+from lemo.stores.connect import Stores
+from lemo.streams import Message
+from lemo.streams.messages import event_message, item_message
+from servers import OwnEngine, environment, own_embedded
+from sites import model_of, publish_model
+
+TOPIC = "user-behaviors"
+NOW = 1_700_000_000.0
+
+
+def settings_of(home: Path, redis: OwnEngine, clickhouse_url: str) -> Settings:
+    return Settings(
+        home=home,
+        redis_url=SecretStr(redis.url),
+        clickhouse_url=SecretStr(clickhouse_url),
+        clickhouse_database=f"backup_{uuid.uuid4().hex[:12]}",
+    )
+
+
+@pytest.fixture
+def other_redis(tmp_path: Path) -> Iterator[OwnEngine]:
+    redis = own_embedded("redis", tmp_path / "other-redis")
+    redis.start()
+    yield redis
+    redis.kill()
+
+
+@pytest.fixture
+def stores(tmp_path: Path, own_redis: OwnEngine, clickhouse_url: str, scope: Scope) -> Iterator[Stores]:
+    with connected(settings_of(tmp_path / "home", own_redis, clickhouse_url), scope) as made:
+        ensure_admin(made.settings)
+        made.events.migrate()
+        yield made
+
+
+@pytest.fixture
+def target(tmp_path: Path, other_redis: OwnEngine, clickhouse_url: str) -> Settings:
+    return settings_of(tmp_path / "elsewhere", other_redis, clickhouse_url)
+
+
+def event(number: int) -> Event:
+    return Event(user_id=f"u{number % 50}", item_id=f"i{number % 20}", action="like", timestamp=NOW + number)
+
+
+class Load:
+    """Somebody who sends events without a pause; `acknowledged` are those whose sending has returned."""
+
+    def __init__(self, stores: Stores, scope: Scope) -> None:
+        self.acknowledged: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send, args=(stores, scope))
+
+    def _send(self, stores: Stores, scope: Scope) -> None:
+        publisher = stores.log.publisher()
+        for start in range(0, 1_000_000, 20):
+            if self._stop.is_set():
+                break
+            events = [event(number) for number in range(start, start + 20)]
+            publisher.publish(TOPIC, [event_message(scope, each) for each in events])
+            self.acknowledged += [each.event_id for each in events]
+        publisher.close()
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+
+def ids(stores: Stores, scope: Scope) -> set[str]:
+    return set(stores.events.interactions(scope)["event_id"].to_pylist())
+
+
+def test_what_was_acknowledged_before_a_backup_under_load_is_restored(
+    stores: Stores, other_redis: OwnEngine, clickhouse_url: str, scope: Scope, tmp_path: Path
+) -> None:
+    publish(stores, "items-ingest", [item_message(scope, Item(item_id=f"i{number}")) for number in range(20)])
+    publish(stores, TOPIC, [Message(b"not JSON", b"", {})])
+    publish_model(stores, scope, "1", model_of([f"i{number}" for number in range(20)]))
+    file = tmp_path / "lemo.tar.gz"
+    with Load(stores, scope) as load:
+        with Running(stores.settings):
+            wait(lambda: len(ids(stores, scope)) > 200, "the consumer took nothing")
+            before = set(load.acknowledged)
+            about = make_backup(stores, file)
+            after = len(load.acknowledged)
+        # With nobody to take them in, messages wait in the log.
+        wait(lambda: len(load.acknowledged) > after + 100, "nothing was sent")
+        waiting = set(load.acknowledged)
+        second = make_backup(stores, tmp_path / "second.tar.gz")
+    assert second.messages > 100
+    assert about.models > 0
+    restored_ids = {}
+    for name, archive, expected in (("first", file, before), ("second", tmp_path / "second.tar.gz", waiting)):
+        settings = settings_of(tmp_path / name, other_redis, clickhouse_url)
+        restore_backup(settings, archive)
+        restored = Stores(settings)
+        with Running(settings):
+            wait(lambda restored=restored: all_taken(restored), "the consumer did not take everything")  # type: ignore[misc]
+        restored_ids[name] = ids(restored, scope)
+        assert expected <= restored_ids[name]
+        assert {item.item_id for item in restored.items.scan(scope)} == {f"i{number}" for number in range(20)}
+        assert len(letters(restored, "")) == 1
+        assert restored.snapshots.current(scope, "model") == "1"
+        assert restored.snapshots.open(scope, "model", "1").arrays
+        key = settings.admin_key_file.read_text().strip()
+        assert restored.api_keys.find(key) is not None
+        assert stat.S_IMODE(settings.admin_key_file.stat().st_mode) == 0o600
+        restored.redis.flushdb()  # for the next one
+        restored.close()
+    assert restored_ids["second"] <= set(load.acknowledged)
+
+
+def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
+    stores: Stores, other_redis: OwnEngine, clickhouse_url: str, scope: Scope, tmp_path: Path
+) -> None:
+    parts = ("messages", "documents", "events")
+    for step, name in enumerate(parts):
+        publish(stores, TOPIC, [event_message(scope, event(number)) for number in range(step * 10, step * 10 + 10)])
+        publish(stores, "items-ingest", [item_message(scope, Item(item_id=f"i{step}"))])
+        seen: list[str] = []
+
+        def take_in(part: str, name: str = name, seen: list[str] = seen) -> None:
+            seen.append(part)
+            if part == name:
+                consume(stores.settings, stores)
+
+        make_backup(stores, tmp_path / f"{name}.tar.gz", watch=take_in)
+        assert set(parts) < set(seen)
+        settings = settings_of(tmp_path / name, other_redis, clickhouse_url)
+        restore_backup(settings, tmp_path / f"{name}.tar.gz")
+        restored = Stores(settings)
+        consume(settings, restored)
+        assert len(ids(restored, scope)) == step * 10 + 10
+        assert {item.item_id for item in restored.items.scan(scope)} == {f"i{number}" for number in range(step + 1)}
+        restored.redis.flushdb()
+        restored.close()
+
+
+def test_an_archive_is_for_its_owner_alone_and_replaces_none(stores: Stores, tmp_path: Path) -> None:
+    file = tmp_path / "lemo.tar.gz"
+    make_backup(stores, file, models=False)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    content = file.read_bytes()
+    with pytest.raises(Conflict, match="exists"):
+        make_backup(stores, file)
+    assert file.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".lemo")] == []
+
+
+def test_half_an_archive_restores_nothing_and_the_whole_one_then_does(
+    stores: Stores, target: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "lemo.tar.gz"
+    make_backup(stores, file)
+    half = tmp_path / "half.tar.gz"
+    half.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(Damaged, match="no whole backup"):
+        restore_backup(target, half)
+    assert not (target.state / "documents.sqlite").exists()
+    with pytest.raises(InvalidInput, match="There is no file"):
+        restore_backup(target, tmp_path / "nothing.tar.gz")
+    restore_backup(target, file)
+    assert (target.state / "documents.sqlite").exists()
+    assert not (target.state / "restoring").exists()
+    with pytest.raises(Conflict, match="holds an installation already"):
+        restore_backup(target, file)
+
+
+def test_engines_that_hold_something_are_not_mixed_with_the_backup(
+    stores: Stores, target: Settings, scope: Scope, tmp_path: Path
+) -> None:
+    file = tmp_path / "lemo.tar.gz"
+    make_backup(stores, file)
+    there = Stores(target)
+    publish(there, TOPIC, [event_message(scope, event(1))])
+    there.close()
+    with pytest.raises(Conflict, match="hold messages or events"):
+        restore_backup(target, file)
+
+
+def test_another_installation_and_engines_with_tools_of_their_own_are_refused(
+    stores: Stores, target: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "lemo.tar.gz"
+    make_backup(stores, file)
+    with pytest.raises(InvalidInput, match="is of the installation 'lemo'"):
+        restore_backup(target.model_copy(update={"installation": "other"}), file)
+    for name in ("mongo_url", "kafka_bootstrap_servers"):
+        elsewhere = Stores(target.model_copy(update={name: SecretStr("x") if name == "mongo_url" else "x"}))
+        with pytest.raises(InvalidInput, match="SQLite and Redis Streams"):
+            make_backup(elsewhere, tmp_path / "other.tar.gz")
+
+
+def test_the_commands_restore_on_engines_of_this_machine_and_stop_them(
+    stores: Stores, scope: Scope, tmp_path: Path
+) -> None:
+    stores.events.insert([(scope, event(number)) for number in range(30)])
+    settings = stores.settings
+
+    def lemo(env: dict[str, str], *words: str) -> About:
+        command = [sys.executable, "-m", "lemo.cli.main", *words, "--format", "json"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+        assert done.returncode == 0, done.stderr
+        (row,) = json.loads(done.stdout)
+        assert row["events"] == 30
+        return row  # type: ignore[no-any-return]
+
+    here = environment(settings.state) | {
+        "LEMO_REDIS_URL": settings.redis(0).removesuffix("/0"),
+        "LEMO_CLICKHOUSE_URL": settings.clickhouse,
+        "LEMO_CLICKHOUSE_DATABASE": settings.clickhouse_database,
+    }
+    file = tmp_path / "a backup.tar.gz"
+    lemo(here, "backup", str(file))
+    home = tmp_path / "a new home"
+    lemo(environment(home), "restore", str(file))
+    assert supervisor.running(Settings(home=home)) is None
+    assert (home / "documents.sqlite").exists()
+    assert (home / "admin.key").read_text() == settings.admin_key_file.read_text()
+    assert any((home / "clickhouse").rglob("*.bin"))
