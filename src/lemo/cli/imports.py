@@ -115,7 +115,8 @@ def _readings(
 ) -> "list[Reading[Message]]":
     """Opens the files, which share the ids that came before."""
     from lemo.domain.errors import InvalidInput
-    from lemo.files.reading import REQUIRED, Reading
+    from lemo.files.plan import REQUIRED
+    from lemo.files.reading import Reading
     from lemo.files.repeats import Repeats
 
     if needed := [name for name in leave_out if name in REQUIRED[model]]:

@@ -10,10 +10,11 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.event import OTHER_CONTENTS, Event
 from lemo.domain.item import Item
 from lemo.domain.reasons import reason
-from lemo.files.form import Form, checked_form
+from lemo.files.plan import NOTHING_SAID, REQUIRED, Wishes, planned
 from lemo.files.rejects import Rejects
 from lemo.files.repeats import Repeat, Repeats
-from lemo.files.rows import Row, Unreadable, csv_rows, jsonl_rows
+from lemo.files.rows import Unreadable
+from lemo.files.table import open_table
 
 BATCH = 2_000
 """Rows of a batch."""
@@ -23,19 +24,15 @@ T = TypeVar("T")
 
 _Good = tuple[int, dict[str, Any], Any, T]
 """Line, row, what it was read as, and what was made of that."""
-REQUIRED: dict[type[BaseModel], tuple[str, ...]] = {
-    Item: ("item_id",),
-    Event: ("user_id", "item_id", "action", "timestamp"),
-}
-"""The columns without which a file is no file of items, or of events."""
 
 
 class Reading(Generic[T]):
     """One pass over one file. Any size fits into memory.
 
     `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. Columns to `leave_out`
-    are read as if they were not there. With `repeats`, which several files may share, rows that repeat an id are
-    counted, and events that repeat an event_id with other contents are refused. Opening raises NotFound or
+    are read as if they were not there. `wishes` are what a person says about the file's columns, `actions` the words
+    that the scenario knows for what users did. With `repeats`, which several files may share, rows that repeat an id
+    are counted, and events that repeat an event_id with other contents are refused. Opening raises NotFound or
     InvalidInput for what is no such file; while it is read, only damage to the file itself raises.
     """
 
@@ -48,9 +45,12 @@ class Reading(Generic[T]):
         *,
         leave_out: Collection[str] = (),
         repeats: Repeats | None = None,
+        wishes: Wishes = NOTHING_SAID,
+        actions: Collection[str] = (),
     ) -> None:
         self.path = path
-        self.form = checked_form(path)
+        self.table = open_table(path, REQUIRED[model], wishes.encoding, wishes.delimiter)
+        self.plan = planned(model, self.table, wishes, actions)
         self.rejects = rejects or Rejects(path)
         self.good = 0
         self.repeated = 0
@@ -60,14 +60,15 @@ class Reading(Generic[T]):
         self.conflict = ""
         """The event_id of the first of them."""
         self.done = 0
-        """How far the reading is, of `total`: bytes, or rows of Parquet."""
-        self.total = self._total()
+        """How far the reading is, of `total`: bytes, or rows of Parquet and Excel."""
+        self.total = self.table.total
         self._model: type[BaseModel] = model
         self._convert: Callable[[Any], T] = convert
         self._leave_out = frozenset(leave_out)
         self._left_out: set[str] = set()
         self._repeats = repeats
-        self._rows = self._open()
+        known = {*model.model_fields, *self.plan.fields.values()}
+        self._rows = self.plan.rows(self.table.rows(self._tell, known, self.plan.ids))
 
     @property
     def read(self) -> int:
@@ -139,39 +140,8 @@ class Reading(Generic[T]):
         for batch in self.batches():
             yield from batch
 
-    def _total(self) -> int:
-        if self.form is Form.parquet:
-            from lemo.files.parquet import count_parquet_rows
-
-            return count_parquet_rows(self.path)
-        return self.path.stat().st_size
-
-    def _open(self) -> Iterator[Row]:
-        required = REQUIRED[self._model]
-        if self.form is Form.jsonl:
-            return jsonl_rows(self.path, self._tell)
-        if self.form is Form.csv:
-            rows = csv_rows(self.path, required, self._tell)
-        else:
-            from lemo.files.parquet import parquet_rows
-
-            rows = parquet_rows(self.path, required, tuple(self._model.model_fields), self._tell)
-        return _started(rows)
-
     def _tell(self, done: int) -> None:
         self.done = done
-
-
-def _started(rows: Iterator[Row]) -> Iterator[Row]:
-    """Reads up to the first row at once, so that a bad header fails when the file is opened."""
-    first = next(rows, None)
-
-    def all_rows() -> Iterator[Row]:
-        if first is not None:
-            yield first
-            yield from rows
-
-    return all_rows()
 
 
 def _name(model: Any) -> tuple[str, Hashable]:

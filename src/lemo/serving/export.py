@@ -11,9 +11,10 @@ from pydantic_core import to_json
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.recommendation import Answer
-from lemo.files.form import Form, checked_form, form_of, open_bytes
-from lemo.files.parquet import parquet_rows
-from lemo.files.rows import Unreadable, csv_rows, jsonl_rows
+from lemo.files.containers import open_bytes
+from lemo.files.form import Form, form_of
+from lemo.files.rows import Unreadable, check_columns
+from lemo.files.table import open_table
 
 SCHEMA = pa.schema(
     [
@@ -25,6 +26,7 @@ SCHEMA = pa.schema(
     ]
 )
 _ROW_GROUP = 4_096
+_COLUMNS = ("user_id",)
 
 
 def export_row(user_id: str, answer: Answer) -> dict[str, Any]:
@@ -96,15 +98,10 @@ def read_users(path: Path) -> list[str]:
 
 
 def _column(path: Path) -> Iterator[str]:
-    form = checked_form(path)
-    columns = ("user_id",)
-    if form is Form.csv:
-        rows = csv_rows(path, columns, _ignore_progress)
-    elif form is Form.jsonl:
-        rows = jsonl_rows(path, _ignore_progress)
-    else:
-        rows = parquet_rows(path, columns, columns, _ignore_progress)
-    for line, row in rows:
+    table = open_table(path, _COLUMNS)
+    if not table.named_by_row:
+        check_columns(path, table.names, _COLUMNS)
+    for line, row in table.rows(known=_COLUMNS, ids=_COLUMNS):
         if isinstance(row, Unreadable):
             raise InvalidInput(f"{path}, line {line}: {row.reason}.", "Correct the line.")
         user_id = row.get("user_id")
@@ -124,7 +121,3 @@ def _lines(path: Path) -> Iterator[str]:
                 raise InvalidInput(f"{path}, line {line}: longer than any id (256).", "Write one user id a line.")
             if user_id.strip():
                 yield user_id
-
-
-def _ignore_progress(_done: int) -> None:
-    """Files of users are small."""
