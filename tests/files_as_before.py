@@ -39,7 +39,7 @@ def files() -> Iterator[tuple[str, bytes]]:
     yield (
         "items.jsonl",
         (
-            b'{"item_id": 7, "tags": ["x"], "n": {"d": [1]}, "brand": "B"}\n\n[1]\nnot json\n{"item_id": "b", "id": 3}\n'
+            b'{"item_id": 7, "tags": ["x"], "n": {"d": [1]}, "b": "B"}\n\n[1]\nnot json\n{"item_id": "b", "id": 3}\n'
             b'{"title": "none"}\n{"item_id": "c", "author": null, "categories": "a|b", "published_at": "2024-05-01"}\n'
         ),
     )
@@ -57,7 +57,8 @@ def files() -> Iterator[tuple[str, bytes]]:
         (
             b'{"user_id": "u", "item_id": 5, "action": "click", "timestamp": 1e9, "title": "t", "user": "w"}\n{}\n'
             b'{"user_id": true, "item_id": "i", "action": "click", "timestamp": 1e9}\n'
-            b'{"user_id": "u", "item_id": "i", "action": "click", "timestamp": "2020-01-01 10:00", "attributes": {"a": 1}}\n'
+            b'{"user_id": "u", "item_id": "i", "action": "click", "timestamp": "2020-01-01 10:00", "attributes": {"a": 1}'
+            b"}\n"
         ),
     )
     with TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ IMPLAUSIBLE = "implausible_time"
 """pydantic's word for the fault of a moment that is too far in the past or the future."""
 
 
-_UNREADABLE = "is neither ISO 8601 nor Unix seconds, milliseconds, microseconds or nanoseconds"
+_UNREADABLE = "is neither ISO 8601 nor Unix seconds or milliseconds"
 _UTC = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
 _ISO_LIKE = re.compile(r"(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?:[ T]+(\d{1,2}:\d{2}.*))?$")
 """Year first: 2019/7/1, 2019.07.01, 2019-7-1 8:05."""
