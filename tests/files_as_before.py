@@ -57,8 +57,8 @@ def files() -> Iterator[tuple[str, bytes]]:
         (
             b'{"user_id": "u", "item_id": 5, "action": "click", "timestamp": 1e9, "title": "t", "user": "w"}\n{}\n'
             b'{"user_id": true, "item_id": "i", "action": "click", "timestamp": 1e9}\n'
-            b'{"user_id": "u", "item_id": "i", "action": "click", "timestamp": "2020-01-01 10:00", "attributes": {"a": 1}'
-            b"}\n"
+            b'{"user_id": "u", "item_id": "i", "action": "click", "timestamp": "2020-01-01 10:00", "attributes": '
+            b'{"a": 1}}\n'
         ),
     )
     with TemporaryDirectory() as folder:
