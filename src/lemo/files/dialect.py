@@ -16,7 +16,7 @@ _LINES = 300
 """Lines that decide."""
 _DOCUMENTED = (",", ";", "\t")
 _DELIMITERS = (",", ";", "\t", "|", "::", "\x01")
-_NUMBER_OR_DATE = re.compile(r"-?\d+([.,]\d+)?$|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|$")
+_NUMBER_OR_DATE = re.compile(r"-?\d+([.,]\d+)?$|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)|$")
 _NO_NAME = re.compile(r"[\[{]|https?://")
 """How cells begin that name no column."""
 _ENOUGH = 0.9
