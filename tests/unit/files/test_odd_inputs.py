@@ -156,7 +156,7 @@ def test_odd_files_of_events(name: str, tmp_path: Path) -> None:
         assert (event.user_id, event.item_id, event.action, event.timestamp) == ("u", "i", "view", odd.moment)
 
 
-WITHOUT_HEADER_OR_CERTAINTY = {
+UNCERTAIN: dict[str, tuple[bytes, str, dict[str, Any]]] = {
     "GB18030": ("item_id,title\na,标题\n".encode("gb18030"), "'标题' in gb18030|a,标题", {}),
     "Latin-1": ("item_id,title\na,été\n".encode("latin-1"), "été' in cp1252", {}),
     "two files in an archive": (zipped({"a": PLAIN, "b": PLAIN}), "archive of 2 files: a, b", {}),
@@ -164,9 +164,9 @@ WITHOUT_HEADER_OR_CERTAINTY = {
 }
 
 
-@pytest.mark.parametrize("name", WITHOUT_HEADER_OR_CERTAINTY)
+@pytest.mark.parametrize("name", UNCERTAIN)
 def test_what_is_not_certain_is_asked(name: str, tmp_path: Path) -> None:
-    content, told, wishes = WITHOUT_HEADER_OR_CERTAINTY[name]
+    content, told, wishes = UNCERTAIN[name]
     with pytest.raises(InvalidInput) as caught:
         read(tmp_path / "file", content, Item if b"title" in content else Event, **wishes)
     assert any(part in str(caught.value) + caught.value.hint for part in told.split("|"))

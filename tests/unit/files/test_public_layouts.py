@@ -10,8 +10,11 @@ import pytest
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Event
 from lemo.domain.item import Item
+from lemo.files.folders import open_folder
+from lemo.files.known_folders import KNOWN
 from lemo.files.plan import Wishes
 from lemo.files.reading import Reading
+from servers import ROOT
 
 SHOP = ("impression", "view", "click", "cart", "purchase", "rate", "play")
 U_ITEM = (
@@ -213,3 +216,48 @@ def test_what_nobody_can_know_is_asked(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no column 'whom'") as caught:
         events(tmp_path / "b.csv", "who,what\n1,2\n", fields={"user_id": "whom"})
     assert "Did you mean who" in caught.value.hint
+
+
+FOLDERS: dict[str, tuple[dict[str, str | bytes], int, int]] = {
+    "MovieLens 100K": ({"u.data": "196\t242\t3\t881250949\n", "u.item": U_ITEM.encode("latin-1")}, 3, 1),
+    "MovieLens": (
+        {
+            "ratings.csv": "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n",
+            "movies.csv": "movieId,title,genres\n1,Toy Story (1995),Adventure|Animation\n",
+            "tags.csv": "userId,movieId,tag,timestamp\n",
+        },
+        1,
+        1,
+    ),
+    "MovieLens 1M": (
+        {
+            "ratings.dat": "1::1193::5::978300760\n1::661::3::978302109\n",
+            "movies.dat": "1193::Misérables, Les (1995)::Drama\n".encode("latin-1"),
+        },
+        1,
+        2,
+    ),
+    "MIND": ({"behaviors.tsv": BEHAVIORS, "news.tsv": NEWS}, 2, 7),
+    "Last.fm": ({"user_artists.dat": LASTFM, "artists.dat": LASTFM_ARTISTS}, 2, 2),
+    "Retailrocket": ({"events.csv": RETAILROCKET, "category_tree.csv": "categoryid,parentid\n"}, 3, 3),
+    "REES46": ({"2019-Oct.csv": REES46, "2019-Nov.csv": REES46.replace("2019-10", "2019-11")}, 2, 4),
+    "Amazon reviews": ({"Books.jsonl": AMAZON_REVIEWS, "meta_Books.jsonl": AMAZON_METADATA}, 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folders_of_public_data(name: str, tmp_path: Path) -> None:
+    files, items, events = FOLDERS[name]
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    dataset = open_folder(tmp_path)
+    assert dataset.name == name
+    acts = list(dataset.events)
+    assert {event.action for event in acts} <= set(dataset.scenario.actions)
+    assert (len(list(dataset.items)), len({event.event_id for event in acts}), dataset.rejected()) == (items, events, 0)
+
+
+def test_the_documentation_lists_every_folder_that_is_known() -> None:
+    page = (ROOT / "docs" / "import.md").read_text()
+    for known in KNOWN:
+        assert f"| {known.name}" in page
