@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lemo.domain.scenario import Scenario
     from lemo.domain.scope import Scope
+    from lemo.files.plain_events import PlainEvents
     from lemo.files.plan import Wishes
     from lemo.files.reading import Reading
     from lemo.files.tally import Tally
@@ -130,6 +131,7 @@ def events(
     derived from each row then. Sending a file twice counts once either way.
     """
     from lemo.domain.event import Event
+    from lemo.files.plain_events import PlainEvents
     from lemo.streams.messages import event_message
 
     wishes = wishes_of(fields, action, no_time, date_order, encoding, delimiter)
@@ -147,7 +149,8 @@ def events(
         if dry_run:
             _preview(files, Event, check, wishes, leave_out or (), format)
             return
-        readings = _readings(files, Event, message, leave_out or (), wishes, check.actions)
+        plain = PlainEvents(target.scope, check.actions, target.tally, named)
+        readings = _readings(files, Event, message, leave_out or (), wishes, check.actions, plain)
         confirm([understood(reading, wishes) for reading in readings], yes, format)
         _import(target, readings, target.settings.kafka_event_topic, not no_wait, format, named)
 
@@ -201,6 +204,7 @@ def _readings(
     leave_out: Sequence[str],
     wishes: "Wishes",
     actions: Collection[str] = (),
+    plain: "PlainEvents | None" = None,
 ) -> "list[Reading[Message]]":
     """Opens the files, which share the ids that came before."""
     from lemo.domain.errors import InvalidInput
@@ -212,7 +216,7 @@ def _readings(
         raise InvalidInput(f"{needed[0]} cannot be left out: no row is read without it.")
     repeats = Repeats()
     return [
-        Reading(path, model, message, leave_out=leave_out, repeats=repeats, wishes=wishes, actions=actions)
+        Reading(path, model, message, leave_out=leave_out, repeats=repeats, wishes=wishes, actions=actions, plain=plain)
         for path in files
     ]
 

@@ -22,18 +22,19 @@ BATCH = 2_000
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
-_Good = tuple[int, dict[str, Any], Any, T]
-"""Line, row, what it was read as, and what was made of that."""
+_Good = tuple[int, dict[str, Any], str, Hashable, T]
+"""Line, row, its id, what may not differ where that comes again, and what was made of the row."""
 
 
 class Reading(Generic[T]):
     """One pass over one file. Any size fits into memory.
 
-    `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. Columns to `leave_out`
-    are read as if they were not there. `wishes` are what a person says about the file's columns, `actions` the words
-    that the scenario knows for what users did. With `repeats`, which several files may share, rows that repeat an id
-    are counted, and events that repeat an event_id with other contents are refused. Opening raises NotFound or
-    InvalidInput for what is no such file; while it is read, only damage to the file itself raises.
+    `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. `plain` makes the same
+    of rows that need no validation, and quicker; it returns None for others. Columns to `leave_out` are read as if they
+    were not there. `wishes` are what a person says about the file's columns, `actions` the words that the scenario
+    knows for what users did. With `repeats`, which several files may share, rows that repeat an id are counted, and
+    events that repeat an event_id with other contents are refused. Opening raises NotFound or InvalidInput for what is
+    no such file; while it is read, only damage to the file itself raises.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Reading(Generic[T]):
         repeats: Repeats | None = None,
         wishes: Wishes = NOTHING_SAID,
         actions: Collection[str] = (),
+        plain: Callable[[dict[str, Any]], tuple[str, Hashable, T] | None] | None = None,
     ) -> None:
         self.path = path
         self.table = open_table(path, REQUIRED[model], wishes.encoding, wishes.delimiter)
@@ -64,6 +66,7 @@ class Reading(Generic[T]):
         self.total = self.table.total
         self._model: type[BaseModel] = model
         self._convert: Callable[[Any], T] = convert
+        self._plain = plain
         self._leave_out = frozenset(leave_out)
         self._left_out: set[str] = set()
         self._repeats = repeats
@@ -103,9 +106,11 @@ class Reading(Generic[T]):
         for name in self._leave_out & row.keys():
             del row[name]
             self._left_out.add(name)
+        if self._plain is not None and (found := self._plain(row)) is not None:
+            return line, row, *found
         try:
             model = self._model.__pydantic_validator__.validate_python(row)
-            return line, row, model, self._convert(model)
+            return line, row, *_name(model), self._convert(model)
         except ValidationError as error:
             self.rejects.add(line, reason(error), row)
         except InvalidInput as error:
@@ -118,16 +123,15 @@ class Reading(Generic[T]):
     def _handed_over(self, batch: "list[_Good[T]]") -> Iterator[list[T]]:
         """The batch, if something is left of it when ids that stand for several events are refused."""
         if self._repeats is None:
-            kept = [converted for _, _, _, converted in batch]
+            kept = [good[4] for good in batch]
         else:
             kept = []
-            names = [_name(model) for _, _, model, _ in batch]
-            found = self._repeats.check([name for name, _ in names], [contents for _, contents in names])
-            for (line, row, model, converted), repeat in zip(batch, found, strict=True):
+            found = self._repeats.check([good[2] for good in batch], [good[3] for good in batch])
+            for (line, row, name, _, converted), repeat in zip(batch, found, strict=True):
                 if repeat is Repeat.other:
                     self.conflicting += 1
-                    self.conflict = self.conflict or model.event_id
-                    self.rejects.add(line, f"event_id: {model.event_id[:80]!r} {OTHER_CONTENTS}", row)
+                    self.conflict = self.conflict or name
+                    self.rejects.add(line, f"event_id: {name[:80]!r} {OTHER_CONTENTS}", row)
                 else:
                     self.repeated += repeat is Repeat.same
                     kept.append(converted)

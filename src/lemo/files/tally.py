@@ -10,14 +10,20 @@ import numpy as np
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.time import from_milliseconds, milliseconds
-from lemo.files.cells import is_null_word
+from lemo.files.cells import NULL_WORDS
 
 _DAY_MS = 86_400_000
 _FAR_DAYS = 180
 """A gap below this many days makes no outlier."""
 _FEWEST = 20
 """Rows below which nothing is called an outlier."""
-_NULLS = 50
+_NULL_IDS = frozenset(
+    form
+    for word in NULL_WORDS
+    for form in (word, word.upper(), word.capitalize(), {"nan": "NaN", "<na>": "<NA>"}.get(word, word))
+)
+_ATTRIBUTES = 500
+"""Attributes whose types are counted."""
 
 
 class Tally:
@@ -34,17 +40,23 @@ class Tally:
     def add(self, model: Event | Item) -> None:
         """Counts one row."""
         if isinstance(model, Event):
-            self.actions[model.action] += 1
-            self._times.append(milliseconds(model.timestamp))
-            self._count_null(model.user_id)
-        else:
-            for name, value in model.attributes.items():
-                if value is not None and (name in self.types or len(self.types) < 500):
-                    self.types.setdefault(name, Counter())[_type_of(value)] += 1
+            self.add_event(model.user_id, model.item_id, model.action, milliseconds(model.timestamp))
+            return
+        for name, value in model.attributes.items():
+            if value is not None and (name in self.types or len(self.types) < _ATTRIBUTES):
+                self.types.setdefault(name, Counter())[_type_of(value)] += 1
         self._count_null(model.item_id)
 
+    def add_event(self, user_id: str, item_id: str, action: str, moment_ms: int) -> None:
+        """Counts one event, by what matters of it."""
+        self.actions[action] += 1
+        self._times.append(moment_ms)
+        if user_id in _NULL_IDS or item_id in _NULL_IDS:
+            self._count_null(user_id)
+            self._count_null(item_id)
+
     def _count_null(self, id: str) -> None:
-        if len(id) <= 9 and is_null_word(id) and (id in self.nulls or len(self.nulls) < _NULLS):
+        if id in _NULL_IDS:
             self.nulls[id] += 1
 
     @property
