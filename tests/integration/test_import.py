@@ -307,6 +307,21 @@ def test_files_as_people_have_them(settings: Settings, tmp_path: Path) -> None:
 
 
 @redis_alone
+def test_a_scenario_from_files(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("product_id,name,price\n1,x,9.5\n")
+    (tmp_path / "events.csv").write_text("user,product_id,event,ts\nu,1,addtocart,1700000000\nu,1,wish,1700000000\n")
+    result = lemo("scenarios", "create", "shop", "--from", "items.csv", "events.csv")
+    assert result.exit_code == 0
+    assert "wish is a new action" in result.stderr
+    (created,) = told("scenarios", "list")
+    assert (created["template"], created["attribute_types"]) == ("ecommerce", {"price": "number"})
+    assert created["actions"]["wish"]["weight"] == 1
+    taken = told("import", "events", "events.csv", "-s", "shop", "--no-wait")
+    assert (taken["published"], taken["actions"]) == (2, {"cart": 1, "wish": 1})
+    assert lemo("scenarios", "create", "other").exit_code == 2
+
+
+@redis_alone
 def test_options_that_say_nothing_are_told(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user_id,item_id,action,timestamp\nu,i,view,01/02/2019\n")
     lemo("scenarios", "create", "shop", "--template", "ecommerce")
