@@ -57,6 +57,16 @@ def text_of(value: Any) -> Any:
     return value
 
 
+def object_of(value: Any) -> Any:
+    """The object that a text of JSON holds, as in exported CSV and Parquet; what is none stays as it is."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            return from_json(value, allow_inf_nan=False)
+        except ValueError:
+            return value
+    return value
+
+
 def link_of(value: Any) -> Any:
     """The first address in a list or object of pictures."""
     if isinstance(value, list):

@@ -18,6 +18,7 @@ from lemo.files.cells import (
     labels_converter,
     link_of,
     number_converter,
+    object_of,
     text_of,
     without_null_words,
 )
@@ -278,6 +279,8 @@ def _set_converters(plan: Plan, table: Table, sample: Sequence[dict[str, Any]], 
         elif name in _TIMES:
             if (convert := _time_converter(plan, table, name, column, values, wishes)) is not None:
                 plan.converters[name] = convert
+        elif name == "attributes":
+            plan.converters[name] = object_of
         elif not renaming:
             continue
         elif name == "value":
