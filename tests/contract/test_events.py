@@ -149,6 +149,15 @@ def test_an_event_comes_back_whole(events: Events, scope: Scope) -> None:
     assert events.history(scope, "plain", 10) == [plain]
 
 
+def test_all_events_come_back_in_pages_in_the_order_of_time(events: Events, scope: Scope) -> None:
+    written = [event(n // 3, event_id=f"{n % 7}-{n}", user_id=f"u{n}") for n in range(20)]
+    events.insert([(scope, each) for each in reversed(written)])
+    ordered = sorted(written, key=lambda each: (each.timestamp, each.event_id))
+    for page in (1, 3, 7, 20, 21, 100):
+        found = list(events.all_rows(scope, page))
+        assert [row["event_id"] for row in found] == [each.event_id for each in ordered]
+
+
 def test_an_event_counts_once_however_often_it_is_written(events: Events, scope: Scope) -> None:
     rows = [(scope, event(second, user_id=f"u{second % 3}")) for second in range(20)]
     for _ in range(3):

@@ -262,6 +262,82 @@ def written(path: Path, rows: list[dict[str, Any]]) -> None:
     getattr(frame, {".csv": "write_csv", ".jsonl": "write_ndjson", ".parquet": "write_parquet"}[path.suffix])(path)
 
 
+RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"{n % 9},{n},4.5,{1_700_000_000 + n}\n" for n in range(60))
+
+
+@redis_alone
+def test_files_as_people_have_them(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text(RATINGS + "1,2,4,2500000000\n1,2,4,soon\n1,NaN,4,1400000000\n")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    dry = lemo("import", "events", "ratings.csv", "-s", "shop", "--dry-run")
+    assert dry.exit_code == 0
+    assert "column userId" in dry.stdout
+    assert "always rate" in dry.stdout
+    (preview,) = told("import", "events", "ratings.csv", "-s", "shop", "--dry-run")
+    assert preview["rows"][0]["user_id"] == "0"
+    assert {(each["field"], each["from"], each["how"]) for each in preview["columns"]} == {
+        ("user_id", "column userId", "guessed"),
+        ("item_id", "column movieId", "guessed"),
+        ("value", "column rating", "guessed"),
+        ("timestamp", "column timestamp", "named so"),
+        ("action", "always rate", "guessed"),
+    }
+    assert sorted(preview["rejected"].values()) == [1, 1]
+    with closing(Stores(settings)) as stores:
+        stores.log.create_topics([settings.kafka_event_topic])
+        assert stores.log.read_all(settings.kafka_event_topic, 10) == []
+    assert [path.name for path in tmp_path.glob("*.rejects.jsonl")] == []
+    (tmp_path / "events.csv").write_text("who;what;when\nu; i ;31.12.2019 23:59\nu;j;01.02.2019 08:00\n")
+    columns = ("--map", "user_id=who", "--map", "item_id=what", "--map", "timestamp=when")
+    with consumer(settings):
+        taken = told("import", "events", "ratings.csv", "-s", "shop")
+        mapped = told("import", "events", "events.csv", "-s", "shop", *columns, "--action", "view")
+        stats = told("stats", "-s", "shop")
+    assert (taken["published"], taken["rejected"], taken["actions"]) == (61, 2, {"rate": 61})
+    assert sorted(taken["rejected_by_reason"].values()) == [1, 1]
+    assert taken["outliers"] == ["1 event is 10 years before the rest (2014-05-13)."]
+    assert taken["null_ids"] == {"NaN": 1}
+    assert (mapped["published"], mapped["last_event_at"]) == (2, "2019-12-31T23:59:00+00:00")
+    assert stats["events"] == 63
+    table = lemo("import", "events", "ratings.csv", "-s", "shop", "--no-wait")
+    said = " ".join(table.stderr.split())
+    assert "user_id = userId" in said
+    assert "action = always rate" in said
+    assert "1 rows have the id 'NaN'" in said
+
+
+@redis_alone
+def test_a_scenario_from_files(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("product_id,name,price\n1,x,9.5\n")
+    (tmp_path / "events.csv").write_text("user,product_id,event,ts\nu,1,addtocart,1700000000\nu,1,wish,1700000000\n")
+    result = lemo("scenarios", "create", "shop", "--from", "items.csv", "events.csv")
+    assert result.exit_code == 0
+    assert "wish is a new action" in result.stderr
+    (created,) = told("scenarios", "list")
+    assert (created["template"], created["attribute_types"]) == ("ecommerce", {"price": "number"})
+    assert created["actions"]["wish"]["weight"] == 1
+    taken = told("import", "events", "events.csv", "-s", "shop", "--no-wait")
+    assert (taken["published"], taken["actions"]) == (2, {"cart": 1, "wish": 1})
+    assert lemo("scenarios", "create", "other").exit_code == 2
+
+
+@redis_alone
+def test_options_that_say_nothing_are_told(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,item_id,action,timestamp\nu,i,view,01/02/2019\n")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    for arguments, said in (
+        (("--map", "user_id"), "maps nothing"),
+        (("--date-order", "ymd"), "no order of day and month"),
+        (("--encoding", "klingon"), "no encoding"),
+        ((), "day and month, or month and day"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            lemo("import", "events", "events.csv", "-s", "shop", *arguments)
+    for order, month in (("dmy", 2), ("mdy", 1)):
+        (preview,) = told("import", "events", "events.csv", "-s", "shop", "--dry-run", "--date-order", order)
+        assert preview["rows"][0]["timestamp"].startswith(f"2019-{month:02}-")
+
+
 @redis_alone
 def test_a_command_that_finds_nothing_to_work_on_fails_and_says_so(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no scenario to run it for"):

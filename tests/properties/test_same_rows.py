@@ -82,6 +82,34 @@ def test_events_are_the_same_by_csv_jsonl_parquet_http_and_stream(rows: list[dic
         assert taken([event_message(SCOPE, event).value for event in read]) == expected, way
 
 
+TIMES = {
+    1_569_938_523: "seconds",
+    1_569_938_523_000: "milliseconds",
+    1_569_938_523_000_000: "microseconds",
+    1_569_938_523_000_000_000: "nanoseconds",
+    "1569938523.0": "a fraction",
+    "2019-10-01T14:02:03Z": "ISO 8601",
+    "2019-10-01T22:02:03+08:00": "an offset",
+    "2019-10-01 14:02:03 UTC": "UTC",
+    "2019/10/1 14:02:03": "slashes",
+    "01-Oct-2019 14:02:03": "a named month",
+    "October 1, 2019 14:02:03": "a long month",
+    "Tue, 01 Oct 2019 14:02:03 GMT": "mail",
+    "Tue Oct 01 14:02:03 +0000 2019": "Twitter",
+}
+
+
+@pytest.mark.parametrize("moment", TIMES, ids=TIMES.values())
+def test_a_time_is_the_same_by_every_way_in_every_form(moment: str | int, tmp_path: Path) -> None:
+    row = {"user_id": "u", "item_id": "i", "action": "click", "timestamp": moment, "event_id": 17850.0}
+    columns = taken([json.dumps({"tenant_id": "tenant", "scenario_id": "scenario", **row}).encode()])
+    assert (columns.timestamp, columns.event_id) == ([1_569_938_523_000], ["17850"])
+    found = {form: list(read_events(path)) for form, path in files_of(tmp_path, [row]).items()}
+    found["http"] = [Event.model_validate(row)]
+    for way, read in found.items():
+        assert taken([event_message(SCOPE, event).value for event in read]) == columns, way
+
+
 @given(rows=st.lists(items, min_size=1, max_size=8))
 @patient
 def test_items_are_the_same_by_csv_jsonl_parquet_http_and_stream(rows: list[dict[str, Any]], tmp_path: Path) -> None:

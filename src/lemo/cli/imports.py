@@ -4,32 +4,54 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_json
+from lemo.cli.import_preview import (
+    ActionOption,
+    DateOrderOption,
+    DelimiterOption,
+    DryRunOption,
+    EncodingOption,
+    MapOption,
+    NoTimeOption,
+    YesOption,
+    confirm,
+    previewed,
+    show_previews,
+    understood,
+    wishes_of,
+)
+from lemo.cli.import_sending import await_consumer, publish
+from lemo.cli.import_summary import show_summary
+from lemo.cli.output import Format, FormatOption, ScenarioOption, messages
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from rich.progress import Progress
 
     from lemo.domain.scenario import Scenario
     from lemo.domain.scope import Scope
+    from lemo.files.plain_events import PlainEvents
+    from lemo.files.plan import Wishes
     from lemo.files.reading import Reading
+    from lemo.files.tally import Tally
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
     from lemo.streams import Log, Message
 
 M = TypeVar("M", bound="BaseModel")
 
-app = typer.Typer(no_args_is_help=True, help="Send items and events from files: CSV, JSONL or Parquet.")
+app = typer.Typer(no_args_is_help=True, help="Send items and events from files: CSV, JSON, Parquet, Excel.")
 
 FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="CSV, JSONL or Parquet; .csv.gz and .jsonl.gz too.", show_default=False),
+    typer.Argument(
+        metavar="FILE...",
+        help="CSV with any delimiter, JSON, JSONL, Parquet or Excel; compressed too.",
+        show_default=False,
+    ),
 ]
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="Do not wait until the consumer has taken what was sent.")
@@ -38,11 +60,6 @@ LeaveOutOption = Annotated[
     list[str] | None,
     typer.Option("--leave-out", metavar="COLUMN", help="Read as if the column were not there; may be repeated."),
 ]
-HEAD_BATCHES = 10
-"""Batches of a file, of 2,000 rows, that are read before the first is sent: what kind of file it is, shows there."""
-MANY_CONFLICTS = 5
-"""Fewer rows whose event_id stands for another event are bad rows, and no reason to stop."""
-LOOK_SECONDS = 0.2
 
 
 @app.command()
@@ -51,24 +68,38 @@ def items(
     scenario: ScenarioOption,
     no_wait: NoWaitOption = False,
     leave_out: LeaveOutOption = None,
+    fields: MapOption = None,
+    encoding: EncodingOption = "",
+    delimiter: DelimiterOption = "",
+    date_order: DateOrderOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     format: FormatOption = Format.table,
 ) -> None:
     """Send items, e.g. `lemo import items items.csv --scenario shop`.
 
     Columns: item_id, and optionally title, description, categories, tags (lists, or a|b in CSV), author, published_at,
-    expires_at, is_active, url, image_url. Other columns become attributes. Bad rows are written to FILE.rejects.jsonl.
-    Exit code 1 where most rows of a file are bad.
+    expires_at, is_active, url, image_url. Other columns become attributes. Where item_id is called otherwise, columns
+    are recognised by common names, such as movieId, asin or genres: `--dry-run` shows how, `--map item_id=COLUMN` says
+    it. Bad rows are written to FILE.rejects.jsonl. Exit code 1 where most rows of a file are bad.
     """
     from lemo.domain.item import Item
     from lemo.streams.messages import item_message, item_topic
 
-    with _target(scenario) as target:
+    wishes = wishes_of(fields, date_order=date_order, encoding=encoding, delimiter=delimiter)
+    with _target(scenario, dry_run) as target:
 
         def message(item: Item) -> "Message":
-            return item_message(target.scope, item)
+            sent = item_message(target.scope, item)
+            target.tally.add(item)
+            return sent
 
+        if dry_run:
+            _preview(files, Item, _Check(()), wishes, leave_out or (), format)
+            return
         topic = item_topic(target.settings.kafka_item_ingest_topics, target.scenario.template)
-        readings = _readings(files, Item, message, leave_out or ())
+        readings = _readings(files, Item, message, leave_out or (), wishes)
+        confirm([understood(reading, wishes) for reading in readings], yes, format)
         _import(target, readings, topic, not no_wait, format)
 
 
@@ -78,50 +109,116 @@ def events(
     scenario: ScenarioOption,
     no_wait: NoWaitOption = False,
     leave_out: LeaveOutOption = None,
+    fields: MapOption = None,
+    action: ActionOption = "",
+    no_time: NoTimeOption = False,
+    encoding: EncodingOption = "",
+    delimiter: DelimiterOption = "",
+    date_order: DateOrderOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     format: FormatOption = Format.table,
 ) -> None:
     """Send events, e.g. `lemo import events events.csv --scenario shop`.
 
-    Columns: user_id, item_id, action, timestamp (ISO 8601, or Unix seconds or milliseconds), and optionally event_id,
-    value, request_id, position, device. Other columns become attributes. Bad rows are written to FILE.rejects.jsonl.
-    Exit code 1 where most rows of a file are bad.
+    Columns: user_id, item_id, action, timestamp (a date, or Unix time), and optionally event_id, value, request_id,
+    position, device. Other columns become attributes. Where these are called otherwise, they are recognised by common
+    names, such as userId, asin, ts or rating: `--dry-run` shows how; `--map user_id=COLUMN`, `--action rate` and
+    `--no-time` say it. Bad rows are written to FILE.rejects.jsonl. Exit code 1 where most rows of a file are bad.
 
     An event_id names one event: what comes again under it counts once, and is a bad row where its contents differ.
     Where the column holds what several events share, such as an order's number, `--leave-out event_id`: an id is
     derived from each row then. Sending a file twice counts once either way.
     """
-    from lemo.domain.errors import InvalidInput
     from lemo.domain.event import Event
+    from lemo.files.plain_events import PlainEvents
     from lemo.streams.messages import event_message
 
-    with _target(scenario) as target:
-        actions = target.scenario.actions
-        unknown = f"is not an action of this scenario; it knows {', '.join(actions)}"
-
+    wishes = wishes_of(fields, action, no_time, date_order, encoding, delimiter)
+    with _target(scenario, dry_run) as target:
+        check = _Check(target.scenario.actions)
         named: set[str] = set()
 
         def message(event: Event) -> "Message":
-            if event.action not in actions:
-                raise InvalidInput(f"action: {event.action!r} {unknown}")
+            check(event)
+            sent = event_message(target.scope, event)
             named.add(event.item_id)
-            return event_message(target.scope, event)
+            target.tally.add(event)
+            return sent
 
-        readings = _readings(files, Event, message, leave_out or ())
+        if dry_run:
+            _preview(files, Event, check, wishes, leave_out or (), format)
+            return
+        plain = PlainEvents(target.scope, check.actions, target.tally, named)
+        readings = _readings(files, Event, message, leave_out or (), wishes, check.actions, plain)
+        confirm([understood(reading, wishes) for reading in readings], yes, format)
         _import(target, readings, target.settings.kafka_event_topic, not no_wait, format, named)
 
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Refuses actions that the scenario does not know; items have none."""
+
+    actions: Collection[str]
+
+    def __call__(self, model: M) -> M:
+        from lemo.domain.errors import InvalidInput
+        from lemo.domain.event import Event
+
+        if isinstance(model, Event) and model.action not in self.actions:
+            known = ", ".join(self.actions)
+            raise InvalidInput(f"action: {model.action!r} is not an action of this scenario; it knows {known}")
+        return model
+
+
+def _preview(
+    files: Sequence[Path],
+    model: "type[M]",
+    check: _Check,
+    wishes: "Wishes",
+    leave_out: Sequence[str],
+    format: Format,
+) -> None:
+    from lemo.files.reading import Reading
+    from lemo.files.rejects import Rejects
+
+    previews = []
+    for path in files:
+        reading = Reading(
+            path,
+            model,
+            check,
+            Rejects(path, written=False),
+            leave_out=leave_out,
+            wishes=wishes,
+            actions=check.actions,
+        )
+        previews.append(previewed(reading, wishes))
+    show_previews(previews, format)
+
+
 def _readings(
-    files: Sequence[Path], model: "type[M]", message: "Callable[[M], Message]", leave_out: Sequence[str]
+    files: Sequence[Path],
+    model: "type[M]",
+    message: "Callable[[M], Message]",
+    leave_out: Sequence[str],
+    wishes: "Wishes",
+    actions: Collection[str] = (),
+    plain: "PlainEvents | None" = None,
 ) -> "list[Reading[Message]]":
     """Opens the files, which share the ids that came before."""
     from lemo.domain.errors import InvalidInput
-    from lemo.files.reading import REQUIRED, Reading
+    from lemo.files.plan import REQUIRED
+    from lemo.files.reading import Reading
     from lemo.files.repeats import Repeats
 
     if needed := [name for name in leave_out if name in REQUIRED[model]]:
         raise InvalidInput(f"{needed[0]} cannot be left out: no row is read without it.")
     repeats = Repeats()
-    return [Reading(path, model, message, leave_out=leave_out, repeats=repeats) for path in files]
+    return [
+        Reading(path, model, message, leave_out=leave_out, repeats=repeats, wishes=wishes, actions=actions, plain=plain)
+        for path in files
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +229,7 @@ class _Target:
     stores: "Stores"
     scope: "Scope"
     scenario: "Scenario"
+    tally: "Tally"
 
     @property
     def log(self) -> "Log":
@@ -146,14 +244,16 @@ class _Target:
 
 
 @contextmanager
-def _target(scenario: str) -> Iterator[_Target]:
+def _target(scenario: str, dry_run: bool) -> Iterator[_Target]:
     from lemo.cli.session import check_engines, known_scenario
+    from lemo.files.tally import Tally
     from lemo.stores.connect import Stores
 
     settings, scope, found = known_scenario(scenario)
-    check_engines(settings, "log")
+    if not dry_run:
+        check_engines(settings, "log")
     with closing(Stores(settings)) as stores:
-        yield _Target(settings, stores, scope, found)
+        yield _Target(settings, stores, scope, found, Tally())
 
 
 def _import(
@@ -165,7 +265,7 @@ def _import(
     named: Collection[str] = (),
 ) -> None:
     """Publishes, waits and prints; ends with exit code 1 where most rows were bad or the consumer took nothing."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     started = time.monotonic()
     with Progress(
@@ -173,14 +273,15 @@ def _import(
         BarColumn(),
         TextColumn("{task.fields[rows]}"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=messages,
     ) as bars:
         for reading in readings:
-            _publish(target.log, topic, reading, bars)
+            publish(target.log, topic, reading, bars)
         published = sum(reading.good for reading in readings)
-        left = _await_consumer(target, topic, bars) if wait and published else None
+        left = await_consumer(target.log, target.settings, topic, bars) if wait and published else None
     unknown = target.unknown(named)
-    _summary(readings, left, time.monotonic() - started, format, unknown)
+    show_summary(readings, left, time.monotonic() - started, format, unknown, target.tally)
     if unknown:
         messages.print(
             f"{len(unknown):,} of {len(named):,} item ids in these events are not in the catalogue, and will be in no"
@@ -205,123 +306,3 @@ def _import(
         )
     if left or mostly_bad or not published:
         raise typer.Exit(1)
-
-
-def _publish(log: "Log", topic: str, reading: "Reading[Message]", bars: "Progress") -> None:
-    from rich.markup import escape
-
-    from lemo.cli.retry import patiently
-
-    task = bars.add_task(escape(reading.path.name), total=max(reading.total, 1), rows="")
-    with closing(log.publisher()) as publisher:
-        publish = patiently(publisher.publish)
-        patiently(log.create_topics)([topic])
-        batches = reading.batches()
-        head = list(islice(batches, HEAD_BATCHES))
-        _check_head(reading)
-        for batch in chain(head, batches):
-            publish(topic, batch)
-            bars.update(task, completed=reading.done, rows=f"{reading.read:,} rows")
-    bars.update(
-        task, completed=max(reading.total, 1), rows=f"{reading.read:,} rows, {reading.rejects.count:,} rejected"
-    )
-
-
-def _check_head(reading: "Reading[Message]") -> None:
-    """Raises InvalidInput, before anything of the file is sent, where it is plain that ids stand for several events."""
-    from lemo.domain.errors import InvalidInput
-
-    if absent := reading.absent:
-        raise InvalidInput(
-            f"The first {reading.read:,} rows of {reading.path} have no column {absent[0]!r} to leave out.",
-            "Nothing of the file was sent. Check the name.",
-        )
-    if reading.conflicting >= MANY_CONFLICTS and reading.conflicting * 10 >= reading.read:
-        raise InvalidInput(
-            f"In {reading.path} an event_id names no single event: {reading.conflicting:,} of the first"
-            f" {reading.read:,} rows bear one that an earlier row bears with other contents, such as"
-            f" {reading.conflict[:80]!r}.",
-            "Nothing of the file was sent. Import it with `--leave-out event_id`: an id is derived from each row then,"
-            " so that importing twice still counts once. Or give each event an id of its own.",
-        )
-
-
-def _await_consumer(target: _Target, topic: str, bars: "Progress") -> int:
-    """Waits until the group has committed the topic; returns what it had not when it stopped making headway."""
-    from lemo.cli.retry import patiently
-    from lemo.cli.waiting import Doubt
-
-    look = patiently(target.log.lag)
-    group = target.settings.kafka_group
-    least = most = look([topic], group)[topic]
-    task = bars.add_task("consumer", total=max(most, 1), rows=f"{most:,} to take")
-    left = least
-    doubt = Doubt(lambda: _consumer_is_there(target.settings))
-    while left and not doubt.quiet and not doubt.nobody(least):
-        time.sleep(LOOK_SECONDS)
-        left = look([topic], group)[topic]
-        least = min(least, left)
-        bars.update(task, completed=max(most - left, 0), rows=f"{left:,} to take")
-    if not left:
-        bars.update(task, completed=max(most, 1), rows="taken")
-    return int(left)
-
-
-def _consumer_is_there(settings: "Settings") -> bool:
-    from redis.exceptions import RedisError
-
-    from lemo.cli.session import is_kept
-    from lemo.diagnostics.log_probes import consumers
-
-    if is_kept(settings, "consumer"):
-        return True
-    try:
-        return consumers(settings, silent_seconds=5) > 0
-    except (RedisError, OSError):
-        return True  # the log is away; who asks it for the lag waits for it
-
-
-def _summary(
-    readings: "Sequence[Reading[Message]]", left: int | None, seconds: float, format: Format, unknown: Sequence[str]
-) -> None:
-    rows = [
-        {
-            "file": str(reading.path),
-            "read": reading.read,
-            "published": reading.good,
-            "repeated": reading.repeated,
-            "rejected": reading.rejects.count,
-            "rejects_file": str(reading.rejects.path) if reading.rejects.path and reading.rejects.count else None,
-        }
-        for reading in readings
-    ]
-    reasons = [
-        {"file": str(reading.path), "line": reject.line, "reason": reject.reason}
-        for reading in readings
-        for reject in reading.rejects.first
-    ]
-    repeated = sum(reading.repeated for reading in readings)
-    problems = [reading.rejects.problem for reading in readings if reading.rejects.problem]
-    problems += [f"{reading.path} holds no rows: nothing to import." for reading in readings if not reading.read]
-    if format is Format.json:
-        summary = {
-            "read": sum(reading.read for reading in readings),
-            "published": sum(reading.good for reading in readings),
-            "repeated": repeated,
-            "rejected": sum(reading.rejects.count for reading in readings),
-            "taken": None if left is None else left == 0,
-            "seconds": round(seconds, 3),
-            "files": rows,
-            "reasons": reasons,
-            "problems": problems,
-            "unknown_items": len(unknown),
-        }
-        show_json(summary)
-        return
-    show(rows, format, "Import")
-    if reasons:
-        show(reasons, format, "First rejected rows")
-    if repeated:
-        messages.print(f"Of these rows {repeated:,} repeat the id of another one, and each id counts once.")
-    for problem in problems:
-        messages.print(problem, style="yellow", markup=False)

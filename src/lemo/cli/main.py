@@ -20,6 +20,7 @@ from lemo.cli import (
     dead_letters,
     doctor,
     evaluate,
+    export,
     imports,
     installation,
     items,
@@ -76,6 +77,7 @@ app.command("demo", rich_help_panel=RUN)(demo)
 
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)
+app.add_typer(export.app, name="export", rich_help_panel=DATA)
 app.command("stats", rich_help_panel=DATA)(stats.stats)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
 app.command("audience", rich_help_panel=DATA)(audience.audience)

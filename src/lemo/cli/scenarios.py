@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lemo.cli.assignments import assigned
+from lemo.cli.import_preview import YesOption
 from lemo.cli.output import Format, FormatOption, messages, show, show_one
 from lemo.domain.scenario import RULE_FIELDS, Template
 
@@ -25,29 +27,58 @@ COLUMNS = ("scenario_id", "template", "actions", "active_days", "created_at")
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-' and '_'; at most 63.")],
-    template: Annotated[Template, typer.Option(help="Brings the actions that count, and their weights.")],
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files of --from.")] = None,
+    template: Annotated[
+        Template | None, typer.Option(help="Brings the actions that count, and their weights.", show_default=False)
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", help="Files of items and events: the rules that fit them."),
+    ] = None,
+    yes: YesOption = False,
     format: FormatOption = Format.table,
 ) -> None:
-    """Create a scenario, e.g. `lemo scenarios create shop --template ecommerce`."""
+    """Create a scenario, e.g. `lemo scenarios create shop --template ecommerce`.
+
+    `lemo scenarios create shop --from items.csv events.csv` proposes template, actions with weights, and types of
+    attributes from files, in the forms that `lemo import` reads; it asks on a terminal before it creates the scenario.
+    """
     from lemo.cli.operator import operator
-    from lemo.domain.scenario import scenario_from_template
     from lemo.domain.scope import Scope
     from lemo.settings import Settings
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
 
     settings = Settings()
-    scenario = scenario_from_template(name, template)
+    scenario = _new(name, template, [*(files or ()), *(more or ())], ask=format is Format.table and not yes)
     with closing(Stores(settings, interactive=True)) as stores:
         scope = Scope(credential(settings, stores.api_keys), name)
         by = operator(scope.tenant_id)
-        with stores.audit.noting(scope, by, "scenario.create", name, template=template):
+        with stores.audit.noting(scope, by, "scenario.create", name, template=scenario.template):
             stores.scenarios.create(scope.tenant_id, scenario)
     show_one(_row(scenario) if format is Format.table else scenario.model_dump(mode="json"), format, "Created")
     if format is Format.table:
         messages.print(
             f"Next: lemo import items FILE --scenario {name}, then lemo import events FILE --scenario {name}"
         )
+
+
+def _new(name: str, template: Template | None, files: Sequence[Path], ask: bool) -> "Scenario":
+    """The scenario of a template or of files; asks on a terminal whether what is proposed will do."""
+    from lemo.domain.scenario import scenario_from_template
+    from lemo.files.proposal import proposed
+
+    if not files:
+        if template is None:
+            raise typer.BadParameter("Give --template NAME, or --from FILE for what fits your files.")
+        return scenario_from_template(name, template)
+    proposal = proposed(name, files, template)
+    types = [f"{attribute} is a {kind}" for attribute, kind in proposal.scenario.attribute_types.items()]
+    for note in [*proposal.notes, *([f"Attributes: {', '.join(types)}."] if types else [])]:
+        messages.print(note, markup=False, soft_wrap=True)
+    if ask and sys.stdin.isatty() and messages.is_terminal:
+        typer.confirm("Create it so?", default=True, abort=True, err=True)
+    return proposal.scenario
 
 
 @app.command("list")

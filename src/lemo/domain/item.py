@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from lemo.domain.availability import visible
-from lemo.domain.time import Timestamp
+from lemo.domain.time import DatedMoment, Timestamp
 
 LONGEST_ID = 256
 Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID)]
@@ -31,11 +31,17 @@ Labels = Annotated[
 
 
 def refuse_nan(fields: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raises ValueError for a text that is NaN or infinite: numbers become text, and `nan` would be a fine id."""
+    """Raises ValueError for a text that is NaN or infinite: numbers become text, and `nan` would be a fine id.
+
+    An id that data frames made a float, as they do with integers beside gaps, is an integer again: 17850.0 is 17850.
+    """
     for name in names:
         value = fields.get(name)
-        if type(value) is float and not math.isfinite(value):
-            raise ValueError(f"{name} is NaN or infinite; leave it out where there is none")
+        if type(value) is float:
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is NaN or infinite; leave it out where there is none")
+            if name.endswith("_id") and value.is_integer() and abs(value) < 2**53:
+                fields[name] = int(value)
 
 
 class Item(BaseModel):
@@ -49,8 +55,8 @@ class Item(BaseModel):
     categories: Labels = []
     tags: Labels = []
     author: ShortText = ""
-    published_at: Timestamp | None = None
-    """Before this moment the item is in no answer; None: published."""
+    published_at: DatedMoment | None = None
+    """Of any year. Before this moment the item is in no answer; None: published."""
     expires_at: Timestamp | None = None
     """From this moment on the item is in no answer; None: never."""
     is_active: bool = True

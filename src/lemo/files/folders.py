@@ -2,24 +2,43 @@
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from lemo.domain.dataset import Dataset
 from lemo.domain.errors import InvalidInput, NotFound
 from lemo.domain.scenario import Template, scenario_from_template
 from lemo.files import public
+from lemo.files.known_folders import KNOWN_NAMES, known_folder
 from lemo.files.reading import read_events, read_items
 
+_HIGHEST_STARS = 5.0
+_LOOK_AT = 1_000
+"""Ratings that tell MovieTweetings, up to 10, from MovieLens, up to 5: their files have the same names and columns."""
+
+
+def _films(folder: Path) -> Dataset:
+    with (folder / "ratings.dat").open(encoding="utf-8", errors="replace") as lines:
+        cells = [line.split("::") for line in islice(lines, _LOOK_AT)]
+    ratings = [float(row[2]) for row in cells if len(row) == 4 and row[2].replace(".", "", 1).isdigit()]
+    lens = bool(ratings) and max(ratings) <= _HIGHEST_STARS
+    found = known_folder(folder, {"ratings.dat", "movies.dat"}) if lens else None
+    return found or public.movietweetings(folder)
+
+
 _READERS: tuple[tuple[frozenset[str], Callable[[Path], Dataset]], ...] = (
-    (frozenset({"ratings.dat", "movies.dat"}), public.movietweetings),
+    (frozenset({"ratings.dat", "movies.dat"}), _films),
     (frozenset({"online_retail.parquet"}), public.online_retail),
     (frozenset({"ratings_sample.csv", "books.csv"}), public.goodbooks),
 )
-_FORMS = ("csv", "jsonl", "parquet", "csv.gz", "jsonl.gz")
+_FORMS = (
+    *("csv", "tsv", "json", "jsonl", "ndjson", "parquet", "xlsx"),
+    *(f"{form}.{packed}" for form in ("csv", "tsv", "json", "jsonl") for packed in ("gz", "zst", "zip")),
+)
 _ACCEPTED = (
     "A folder holds items.csv and events.csv (or .jsonl, .parquet), or one of the public data sets "
-    "MovieTweetings (ratings.dat, movies.dat), Online Retail (online_retail.parquet) and goodbooks-10k "
-    "(ratings_sample.csv, books.csv)."
+    "MovieTweetings (ratings.dat, movies.dat), Online Retail (online_retail.parquet), goodbooks-10k "
+    f"(ratings_sample.csv, books.csv), {KNOWN_NAMES}."
 )
 
 
@@ -37,6 +56,8 @@ def open_folder(folder: Path, template: Template = "custom") -> Dataset:
     for marks, reader in _READERS:
         if marks <= names:
             return reader(folder)
+    if (found := known_folder(folder, names)) is not None:
+        return found
     return _own(folder, names, template)
 
 

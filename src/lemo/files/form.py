@@ -1,34 +1,34 @@
-"""The format of a file: taken from its name, checked against its first bytes."""
+"""What a file holds, by its contents: the form, and the encoding of text."""
 
 import codecs
-import gzip
-import zlib
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, cast
+from typing import NoReturn
 
-from lemo.domain.errors import InvalidInput, NotFound
+from pydantic_core import from_json
 
-SAMPLE = 65_536
+from lemo.domain.errors import InvalidInput
+from lemo.files.containers import DAMAGE, ZIP, open_bytes
+
+SAMPLE = 262_144
 """Bytes that are looked at before a file is read."""
 
-FORMS_TEXT = "Files are .csv, .jsonl or .parquet; CSV and JSONL may be compressed as .csv.gz and .jsonl.gz."
+FORMS_TEXT = (
+    "Files are CSV (any delimiter), JSON, JSON lines, Parquet or Excel; text may be .gz, .zst, .bz2, .xz or .zip."
+)
 
 _MAGIC = (
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF8", "a GIF picture"),
     (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive (Excel files are such archives; export the sheet as CSV UTF-8)"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word document (export the sheet as CSV UTF-8)"),
-    (b"\x1f\x8b", "gzip-compressed data (name it .csv.gz or .jsonl.gz)"),
-    (b"BZh", "bzip2-compressed data (decompress it first)"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard-compressed data (decompress it first)"),
     (b"SQLite format 3", "an SQLite database"),
-    (b"PAR1", "Parquet data"),
     (b"ORC", "ORC data"),
     (b"Obj\x01", "Avro data"),
 )
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", ZIP)
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 
 class Form(StrEnum):
@@ -36,7 +36,9 @@ class Form(StrEnum):
 
     csv = "CSV"
     jsonl = "JSONL"
+    json = "JSON"
     parquet = "Parquet"
+    excel = "Excel"
 
 
 _SUFFIXES = {
@@ -47,6 +49,10 @@ _SUFFIXES = {
     ".parquet": Form.parquet,
     ".pq": Form.parquet,
 }
+_WRAPPER = re.compile(rb'\s*\{\s*"(?:items|events|data|rows|results|records)"\s*:\s*\[\s*[{\]]')
+"""An object around the one list that matters, as HTTP bodies and exports have it."""
+_ARRAY = re.compile(rb"\s*\[\s*[{\]]")
+_LIKELY = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252")
 
 
 def form_of(path: Path) -> Form | None:
@@ -56,78 +62,115 @@ def form_of(path: Path) -> Form | None:
     return None if compressed and form is Form.parquet else form
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Opens a file for reading, decompressing `.gz`; raises NotFound or InvalidInput with the reason."""
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder.", f"Name the files in it. {FORMS_TEXT}")
-    try:
-        return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
-    except FileNotFoundError:
-        raise NotFound(f"There is no file {path}.", "Check the path; it is read from the current folder.") from None
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be opened: {error.strerror}.", "Check its permissions.") from error
+def read_sample(path: Path) -> bytes:
+    """The first bytes of a file, decompressed; raises InvalidInput where it is empty or damaged from the start."""
+    sample = b""
+    with open_bytes(path) as stream:
+        try:
+            while len(sample) < SAMPLE and (chunk := stream.read(1 << 14)):
+                sample += chunk
+        except DAMAGE as error:
+            if not sample:  # damage further on is told when all is read, with its line
+                hint = "Check the file, or compress it again."
+                raise InvalidInput(f"{path} cannot be read: {error}.", hint) from error
+    if not sample.strip():
+        raise InvalidInput(f"{path} is empty.", f"It should hold rows. {FORMS_TEXT}")
+    return sample
 
 
 def checked_form(path: Path) -> Form:
-    """The form of a file whose name and first bytes agree.
+    """The form of a file, by its contents; the name decides only where they leave it open.
 
-    Raises NotFound for no file, and InvalidInput for a folder, an empty file, an unknown name, foreign contents or text
-    that is not UTF-8.
+    Raises NotFound for no file, and InvalidInput for a folder, an empty file or foreign contents.
     """
-    with open_bytes(path) as stream:
-        form = form_of(path)
-        if form is None:
-            raise InvalidInput(f"{path}: the name does not say what form the file has.", FORMS_TEXT)
-        try:
-            sample = stream.read(SAMPLE)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InvalidInput(f"{path} cannot be read: {error}.", "Check the file, or compress it again.") from error
-    if not sample.strip():
-        raise InvalidInput(f"{path} is empty.", f"It should hold {form} rows.")
-    found = _foreign(sample, form)
-    if found:
-        raise InvalidInput(f"{path}: the name says {form}, but it holds {found}.", FORMS_TEXT)
-    if form is not Form.parquet:
-        _check_text(path, sample)
-    return form
+    sample = read_sample(path)
+    if foreign := _foreign(sample):
+        raise InvalidInput(f"{path} holds {foreign}.", FORMS_TEXT)
+    named = form_of(path)
+    with path.open("rb") as stream:
+        whole = stream.read(16) == sample[:16]
+    if sample.startswith((b"PAR1", ZIP, _OLD_OFFICE)):
+        if not whole:
+            raise InvalidInput(f"{path} holds compressed Parquet or Excel.", "Decompress it first.")
+        return Form.parquet if sample.startswith(b"PAR1") else Form.excel
+    if named is Form.parquet:
+        raise InvalidInput(
+            f"{path}: the name says Parquet, but it holds something else (Parquet starts with the bytes PAR1).",
+            "Write it again, or name it after what it holds.",
+        )
+    return _text_form(sample, named)
 
 
-def _foreign(sample: bytes, form: Form) -> str:
-    """What a sample holds that is certainly not `form`, or nothing."""
+def _text_form(sample: bytes, named: Form | None) -> Form:
+    text = sample.removeprefix(codecs.BOM_UTF8)
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = text.decode("utf-16", errors="ignore").encode()
+    if _ARRAY.match(text) or _WRAPPER.match(text):
+        return Form.json
+    line, ended, _ = text.lstrip().partition(b"\n")
+    if line.startswith(b"{"):
+        spread = ended and not _is_object(line) and not (named is Form.jsonl and line.rstrip().endswith(b"}"))
+        return Form.json if spread else Form.jsonl
+    return Form.jsonl if named is Form.jsonl else Form.csv
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(from_json(line), dict)
+    except ValueError:
+        return False
+
+
+def _foreign(sample: bytes) -> str:
+    """What a sample holds that is certainly none of the forms, or nothing."""
     for magic, what in _MAGIC:
-        if sample.startswith(magic) and not (form is Form.parquet and magic == b"PAR1"):
+        if sample.startswith(magic):
             return what
     start = sample.removeprefix(codecs.BOM_UTF8).lstrip()[:100].lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
         return "an HTML page (a login or error page that was saved, perhaps)"
     if start.startswith(b"<?xml"):
         return "XML"
-    if form is Form.parquet and not sample.startswith(b"PAR1"):
-        return "something else (Parquet starts with the bytes PAR1)"
-    if form is Form.jsonl:
-        if start.startswith(b"["):
-            return "one JSON array; JSONL has one object a line (jq -c '.[]' FILE > FILE.jsonl rewrites it)"
-        if sample.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].strip() == b"{":
-            return "JSON spread over several lines; JSONL has one object a line (jq -c . FILE > FILE.jsonl rewrites it)"
-    if form is Form.csv and start.startswith((b"{", b"[{")):
-        return "JSON"
-    return ""
+    return "data that is compressed twice" if sample.startswith(_COMPRESSED[:3]) else ""
 
 
-def _check_text(path: Path, sample: bytes) -> None:
-    how = "Save it as UTF-8; `iconv -f {} -t UTF-8 FILE > NEW` does that."
+def encoding_of(path: Path, sample: bytes, given: str = "") -> str:
+    """The encoding of text: the `given` one, or UTF-8 or UTF-16 where that is certain.
+
+    Raises InvalidInput where it is not, with how the text reads in the likely ones.
+    """
+    if given:
+        try:
+            return codecs.lookup(given).name
+        except LookupError:
+            raise InvalidInput(f"{given[:40]!r} is no encoding that is known.", "Try utf-8, gb18030, cp1252.") from None
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InvalidInput(f"{path} is UTF-16 text.", how.format("UTF-16"))
-    if sample.count(0) > len(sample) // 10:
-        raise InvalidInput(f"{path} holds binary data or UTF-16 text.", how.format("UTF-16"))
+        return "utf-16"
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if even + odd > len(sample) // 10:
+        for zeros, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+            if zeros > len(sample) // 5 and others * 20 < zeros:
+                return encoding
+        raise InvalidInput(f"{path} holds binary data.", FORMS_TEXT)
     try:
         # The sample may end inside a character, which `final=False` allows.
         codecs.getincrementaldecoder("utf-8")().decode(sample, final=False)
     except UnicodeDecodeError as error:
-        line = sample.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(
-            f"{path} is not UTF-8 text: line {line} holds the byte 0x{sample[error.start]:02x}.",
-            how.format("GB18030") + " Put WINDOWS-1252 for Western European text.",
-        ) from error
-    if b"\n" not in sample and sample.count(b"\r") > 1:
-        raise InvalidInput(f"{path} ends its lines with CR alone.", "`tr '\\r' '\\n' < FILE > NEW` converts it.")
+        _ask(path, sample, error.start)
+    return "utf-8"
+
+
+def _ask(path: Path, sample: bytes, at: int) -> NoReturn:
+    line = sample.count(b"\n", 0, at) + 1
+    start = sample.rfind(b"\n", 0, at) + 1
+    cut = sample[max(start, at - 20) : at + 20].split(b"\n")[0].rstrip(b"\r")
+    readings = []
+    for encoding in _LIKELY:
+        text = cut.decode(encoding, errors="replace")
+        if text.count("�") <= 1 and text.isprintable():
+            readings.append(f"{text!r} in {encoding}")
+    raise InvalidInput(
+        f"{path} is not UTF-8 text: line {line} holds the byte 0x{sample[at]:02x}, and nothing in it says what it is.",
+        f"Say it with `--encoding`. There it reads {'; '.join(readings) or 'as nothing common'}."
+        " Or save the file as UTF-8.",
+    )

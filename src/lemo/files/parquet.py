@@ -1,6 +1,6 @@
 """Raw rows of Parquet files, batch by batch, in types that items and events understand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +10,59 @@ import pyarrow.parquet as pq
 from pydantic_core import from_json, to_json
 
 from lemo.domain.errors import InvalidInput
-from lemo.files.form import open_bytes
-from lemo.files.rows import Row, Tell, Unreadable, check_columns
+from lemo.files.containers import open_bytes
+from lemo.files.rows import NUL, Row, Tell, Unreadable
 
 BATCH = 10_000
 
 
-def parquet_rows(path: Path, required: Sequence[str], known: Sequence[str], tell: Tell) -> Iterator[Row]:
-    """The rows of a file that has the `required` columns, numbered from 1; nulls are left out.
+def parquet_rows(path: Path, known: Collection[str], ids: Collection[str], tell: Tell) -> Iterator[Row]:
+    """The rows of a file, numbered from 1; nulls are left out.
 
     Columns that are not `known` become attributes, so they are brought into what JSON can say (NaN is left out there,
-    and stays for validation to refuse in known columns). Raises InvalidInput for a file that is damaged.
+    and stays for validation to refuse in known columns). `ids` are columns of ids, which a data frame may have made
+    floats. Raises InvalidInput for a file that is damaged.
     """
     number = 0
     with open_bytes(path) as stream:
         try:
             with pq.ParquetFile(stream) as file:
-                check_columns(path, file.schema_arrow.names, required)
                 for batch in file.iter_batches(BATCH):
-                    columns = [
-                        (name, _listed(_plain(name, column), name in known))
-                        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-                    ]
-                    for index in range(batch.num_rows):
-                        row = {name: cells[index] for name, cells in columns if cells[index] is not None}
+                    for row in arrow_rows(batch, known, ids):
                         number += 1
-                        if any(isinstance(cell, str) and "\x00" in cell for cell in row.values()):
-                            yield number, Unreadable("holds a NUL byte; remove it", "")
-                        else:
-                            yield number, row
+                        yield number, row
                     tell(number)
         except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(
-                f"{path} is damaged, or no Parquet file: {str(error).splitlines()[0][:200]}",
-                f"Write it again; {number:,} rows before the damage were read." if number else "Write it again.",
-            ) from error
+            raise _damaged(path, error, number) from error
+
+
+def arrow_rows(batch: Any, known: Collection[str], ids: Collection[str]) -> Iterator[dict[str, Any] | Unreadable]:
+    """The rows of an Arrow batch, as those of `parquet_rows`."""
+    columns = [
+        (name, _listed(_plain(column, name in ids or name.endswith("_id")), name in known))
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    for index in range(batch.num_rows):
+        row = {name: cells[index] for name, cells in columns if cells[index] is not None}
+        if any(isinstance(cell, str) and "\x00" in cell for cell in row.values()):
+            yield Unreadable(NUL, "")
+        else:
+            yield row
+
+
+def parquet_names(path: Path) -> tuple[str, ...]:
+    """The columns of a file; raises InvalidInput where it is damaged."""
+    try:
+        return tuple(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error, 0) from error
+
+
+def _damaged(path: Path, error: Exception, number: int) -> InvalidInput:
+    return InvalidInput(
+        f"{path} is damaged, or no Parquet file: {str(error).splitlines()[0][:200]}",
+        f"Write it again; {number:,} rows before the damage were read." if number else "Write it again.",
+    )
 
 
 def count_parquet_rows(path: Path) -> int:
@@ -55,18 +73,18 @@ def count_parquet_rows(path: Path) -> int:
         return 0
 
 
-def _plain(name: str, column: Any) -> Any:
+def _plain(column: Any, is_id: bool) -> Any:
     """Brings times to microseconds and ids that a data frame made floats back to integers."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _plain(name, column.dictionary_decode())
+        return _plain(column.dictionary_decode(), is_id)
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         return column.cast(pa.timestamp("us", kind.tz), safe=False)
     if pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64())
-    if name.endswith("_id") and pa.types.is_floating(kind) and _is_whole(column):
+    if is_id and pa.types.is_floating(kind) and _is_whole(column):
         return column.cast(pa.int64())
     return column
 

@@ -10,10 +10,11 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.event import OTHER_CONTENTS, Event
 from lemo.domain.item import Item
 from lemo.domain.reasons import reason
-from lemo.files.form import Form, checked_form
+from lemo.files.plan import NOTHING_SAID, REQUIRED, Wishes, planned
 from lemo.files.rejects import Rejects
 from lemo.files.repeats import Repeat, Repeats
-from lemo.files.rows import Row, Unreadable, csv_rows, jsonl_rows
+from lemo.files.rows import Unreadable
+from lemo.files.table import open_table
 
 BATCH = 2_000
 """Rows of a batch."""
@@ -21,22 +22,19 @@ BATCH = 2_000
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
-_Good = tuple[int, dict[str, Any], Any, T]
-"""Line, row, what it was read as, and what was made of that."""
-REQUIRED: dict[type[BaseModel], tuple[str, ...]] = {
-    Item: ("item_id",),
-    Event: ("user_id", "item_id", "action", "timestamp"),
-}
-"""The columns without which a file is no file of items, or of events."""
+_Good = tuple[int, dict[str, Any], str, Hashable, T]
+"""Line, row, its id, what may not differ where that comes again, and what was made of the row."""
 
 
 class Reading(Generic[T]):
     """One pass over one file. Any size fits into memory.
 
-    `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. Columns to `leave_out`
-    are read as if they were not there. With `repeats`, which several files may share, rows that repeat an id are
-    counted, and events that repeat an event_id with other contents are refused. Opening raises NotFound or
-    InvalidInput for what is no such file; while it is read, only damage to the file itself raises.
+    `convert` makes of each valid row what is wanted; it raises InvalidInput to refuse the row. `plain` makes the same
+    of rows that need no validation, and quicker; it returns None for others. Columns to `leave_out` are read as if they
+    were not there. `wishes` are what a person says about the file's columns, `actions` the words that the scenario
+    knows for what users did. With `repeats`, which several files may share, rows that repeat an id are counted, and
+    events that repeat an event_id with other contents are refused. Opening raises NotFound or InvalidInput for what is
+    no such file; while it is read, only damage to the file itself raises.
     """
 
     def __init__(
@@ -48,9 +46,13 @@ class Reading(Generic[T]):
         *,
         leave_out: Collection[str] = (),
         repeats: Repeats | None = None,
+        wishes: Wishes = NOTHING_SAID,
+        actions: Collection[str] = (),
+        plain: Callable[[dict[str, Any]], tuple[str, Hashable, T] | None] | None = None,
     ) -> None:
         self.path = path
-        self.form = checked_form(path)
+        self.table = open_table(path, REQUIRED[model], wishes.encoding, wishes.delimiter)
+        self.plan = planned(model, self.table, wishes, actions)
         self.rejects = rejects or Rejects(path)
         self.good = 0
         self.repeated = 0
@@ -60,14 +62,16 @@ class Reading(Generic[T]):
         self.conflict = ""
         """The event_id of the first of them."""
         self.done = 0
-        """How far the reading is, of `total`: bytes, or rows of Parquet."""
-        self.total = self._total()
+        """How far the reading is, of `total`: bytes, or rows of Parquet and Excel."""
+        self.total = self.table.total
         self._model: type[BaseModel] = model
         self._convert: Callable[[Any], T] = convert
+        self._plain = plain
         self._leave_out = frozenset(leave_out)
         self._left_out: set[str] = set()
         self._repeats = repeats
-        self._rows = self._open()
+        known = {*model.model_fields, *self.plan.fields.values()}
+        self._rows = self.plan.rows(self.table.rows(self._tell, known, self.plan.ids))
 
     @property
     def read(self) -> int:
@@ -102,9 +106,11 @@ class Reading(Generic[T]):
         for name in self._leave_out & row.keys():
             del row[name]
             self._left_out.add(name)
+        if self._plain is not None and (found := self._plain(row)) is not None:
+            return line, row, *found
         try:
             model = self._model.__pydantic_validator__.validate_python(row)
-            return line, row, model, self._convert(model)
+            return line, row, *_name(model), self._convert(model)
         except ValidationError as error:
             self.rejects.add(line, reason(error), row)
         except InvalidInput as error:
@@ -117,16 +123,15 @@ class Reading(Generic[T]):
     def _handed_over(self, batch: "list[_Good[T]]") -> Iterator[list[T]]:
         """The batch, if something is left of it when ids that stand for several events are refused."""
         if self._repeats is None:
-            kept = [converted for _, _, _, converted in batch]
+            kept = [good[4] for good in batch]
         else:
             kept = []
-            names = [_name(model) for _, _, model, _ in batch]
-            found = self._repeats.check([name for name, _ in names], [contents for _, contents in names])
-            for (line, row, model, converted), repeat in zip(batch, found, strict=True):
+            found = self._repeats.check([good[2] for good in batch], [good[3] for good in batch])
+            for (line, row, name, _, converted), repeat in zip(batch, found, strict=True):
                 if repeat is Repeat.other:
                     self.conflicting += 1
-                    self.conflict = self.conflict or model.event_id
-                    self.rejects.add(line, f"event_id: {model.event_id[:80]!r} {OTHER_CONTENTS}", row)
+                    self.conflict = self.conflict or name
+                    self.rejects.add(line, f"event_id: {name[:80]!r} {OTHER_CONTENTS}", row)
                 else:
                     self.repeated += repeat is Repeat.same
                     kept.append(converted)
@@ -139,39 +144,8 @@ class Reading(Generic[T]):
         for batch in self.batches():
             yield from batch
 
-    def _total(self) -> int:
-        if self.form is Form.parquet:
-            from lemo.files.parquet import count_parquet_rows
-
-            return count_parquet_rows(self.path)
-        return self.path.stat().st_size
-
-    def _open(self) -> Iterator[Row]:
-        required = REQUIRED[self._model]
-        if self.form is Form.jsonl:
-            return jsonl_rows(self.path, self._tell)
-        if self.form is Form.csv:
-            rows = csv_rows(self.path, required, self._tell)
-        else:
-            from lemo.files.parquet import parquet_rows
-
-            rows = parquet_rows(self.path, required, tuple(self._model.model_fields), self._tell)
-        return _started(rows)
-
     def _tell(self, done: int) -> None:
         self.done = done
-
-
-def _started(rows: Iterator[Row]) -> Iterator[Row]:
-    """Reads up to the first row at once, so that a bad header fails when the file is opened."""
-    first = next(rows, None)
-
-    def all_rows() -> Iterator[Row]:
-        if first is not None:
-            yield first
-            yield from rows
-
-    return all_rows()
 
 
 def _name(model: Any) -> tuple[str, Hashable]:

@@ -1,6 +1,8 @@
 """The rejects file: every bad row of an import with its line and the reason."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ from lemo.domain.reasons import shortened
 
 FIRST = 10
 """Rejects kept for the summary."""
+_KINDS = 50
+"""Reasons that are counted apart."""
+_VALUE = re.compile(r" \(got .*?\)(?=;|$)| '[^']*'|0x[0-9a-f]{2}")
 _LONGEST_CELL = 1_000
 """Characters of a cell that the rejects file repeats; longer ones are cut, as the original still has them."""
 
@@ -28,14 +33,17 @@ class Rejects:
     """Counts bad rows and writes them to `FILE.rejects.jsonl`, beside the file or else in the current folder.
 
     The file appears with the first reject and replaces that of an earlier import. Where it cannot be written, rows are
-    still counted and `problem` says why.
+    still counted and `problem` says why. Those that are not to be `written` are only counted.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, written: bool = True) -> None:
         self._source = source
+        self._written = written
         self._file: IO[bytes] | None = None
         self.count = 0
         self.first: list[Reject] = []
+        self.reasons: Counter[str] = Counter()
+        """How many rows each reason rejected, without the values that differ from row to row."""
         self.path: Path | None = None
         self.problem = ""
 
@@ -44,7 +52,9 @@ class Rejects:
         self.count += 1
         if len(self.first) < FIRST:
             self.first.append(Reject(line, reason))
-        if self.problem:
+        kind = _VALUE.sub("", reason)
+        self.reasons[kind if kind in self.reasons or len(self.reasons) < _KINDS else "other reasons"] += 1
+        if self.problem or not self._written:
             return
         try:
             if self._file is None:

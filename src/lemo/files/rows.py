@@ -1,7 +1,6 @@
 """Raw rows of text files, each with its line number: dictionaries where the row could be read, else the reason."""
 
 import csv
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,14 @@ from typing import IO, Any
 from pydantic_core import from_json
 
 from lemo.domain.errors import InvalidInput
-from lemo.files.form import open_bytes
+from lemo.files.containers import DAMAGE, open_bytes
+from lemo.files.decoding import as_utf8
+from lemo.files.dialect import Dialect
 
 LONGEST_LINE = 1_048_576
 """Bytes of a line that are kept; the rest of a longer one is skipped, so that any file fits into memory."""
+_SHORT = 100_000
+"""Characters of a line below `csv.field_size_limit`."""
 _KEPT = 200
 """Characters of an unreadable row that are shown with it."""
 
@@ -32,10 +35,10 @@ Tell = Callable[[int], None]
 """Called now and then with the bytes (rows, for Parquet) read so far."""
 
 _TOO_LONG = f"the line is longer than {LONGEST_LINE:,} bytes"
-_NUL = "holds a NUL byte; remove it"
+NUL = "holds a NUL byte; remove it"
 
 
-def _lines(path: Path, stream: IO[bytes], tell: Tell) -> Iterator[tuple[str, str]]:
+def _lines(path: Path, stream: IO[bytes], tell: Tell, encoding: str = "utf-8") -> Iterator[tuple[str, str]]:
     """The lines of a file with their line ends, each with the reason why it cannot be used (mostly empty)."""
     raw = getattr(stream, "fileobj", None) or stream  # below gzip: progress counts compressed bytes
     first = True
@@ -55,21 +58,22 @@ def _lines(path: Path, stream: IO[bytes], tell: Tell) -> Iterator[tuple[str, str
             try:
                 text = line.decode()
             except UnicodeDecodeError as error:
-                fault = fault or f"is not UTF-8: byte 0x{line[error.start]:02x}; convert the file with iconv"
+                told = "UTF-8" if encoding == "utf-8" else encoding
+                fault = fault or f"is not {told}: byte 0x{line[error.start]:02x}; convert the file with iconv"
                 text = line.decode(errors="replace")
             if not fault and "\x00" in text:
-                fault = _NUL
+                fault = NUL
             yield text, fault
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGE as error:
         raise InvalidInput(
             f"{path} breaks off after line {count:,}: {error}.", "Get the file again; what came before was read."
         ) from error
 
 
-def jsonl_rows(path: Path, tell: Tell) -> Iterator[Row]:
+def jsonl_rows(path: Path, tell: Tell, encoding: str = "utf-8") -> Iterator[Row]:
     """One JSON object a line; blank lines are skipped."""
     with open_bytes(path) as stream:
-        for number, (text, fault) in enumerate(_lines(path, stream, tell), start=1):
+        for number, (text, fault) in enumerate(_lines(path, as_utf8(stream, encoding), tell, encoding), start=1):
             if fault:
                 yield number, Unreadable(fault, text[:_KEPT])
                 continue
@@ -81,31 +85,37 @@ def jsonl_rows(path: Path, tell: Tell) -> Iterator[Row]:
                 yield number, Unreadable(f"is not JSON: {error}", text[:_KEPT])
                 continue
             if not isinstance(value, dict):
-                yield number, Unreadable(f"is a JSON {_json_name(value)}, not an object", text[:_KEPT])
+                yield number, Unreadable(f"is a JSON {json_name(value)}, not an object", text[:_KEPT])
             elif "\\u0000" in text:
-                yield number, Unreadable(_NUL, text[:_KEPT])
+                yield number, Unreadable(NUL, text[:_KEPT])
             else:
                 yield number, value
 
 
-def _json_name(value: Any) -> str:
+def json_name(value: Any) -> str:
+    """What JSON calls a value."""
     names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
     return names.get(type(value), "number")
 
 
-def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
-    """The rows below a header that has the `required` columns; empty cells are left out.
+def csv_rows(path: Path, dialect: Dialect, tell: Tell) -> Iterator[Row]:
+    """The rows of a text table in its dialect; empty cells are left out.
 
     A quoted cell may hold line ends; the number of its row is the line where the row begins. Where a quote is never
     closed, only the line with the quote is lost: the lines after it are read again as rows of their own.
-    Raises InvalidInput for a header that will not do.
     """
     with open_bytes(path) as stream:
-        source = _Source(_lines(path, stream, tell))
-        delimiter, names = _header(path, source, required)
+        source = _Source(_lines(path, as_utf8(stream, dialect.encoding, dialect.returns), tell, dialect.encoding))
+        if dialect.header:
+            while not next(iter(source), "end").strip():
+                pass
+        # Unnamed columns (a data frame's index) are left out.
+        keep = [(index, name) for index, name in enumerate(dialect.names) if name]
+        if not dialect.quoted or len(dialect.delimiter) > 1:
+            yield from _split_rows(source, dialect, keep)
+            return
+        names, delimiter = dialect.names, dialect.delimiter
         width = len(names)
-        # Column 0 of `keep` is the place in the row; unnamed columns (a data frame's index) are left out.
-        keep = [(index, name) for index, name in enumerate(names) if name]
         while True:
             # Strict, so that two stray quotes do not pass for one cell over all lines between them.
             reader = csv.reader(source, delimiter=delimiter, strict=True)
@@ -113,7 +123,12 @@ def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
             while not again:
                 begin = source.begin_row()
                 fault = ""
-                cells: list[str] = []
+                if (cells := source.plain_cells(delimiter)) is not None:
+                    if len(cells) == width:
+                        yield begin, {name: cells[index] for index, name in keep if cells[index] != ""}
+                        continue
+                    source.put_back_row()
+                cells = []
                 try:
                     cells = next(reader)
                 except StopIteration:
@@ -145,6 +160,23 @@ def csv_rows(path: Path, required: Sequence[str], tell: Tell) -> Iterator[Row]:
                     yield begin, Unreadable(fault, lines[0].rstrip("\r\n")[:_KEPT])
                 else:
                     yield begin, {name: cells[index] for index, name in keep if cells[index] != ""}
+
+
+def _split_rows(source: "_Source", dialect: Dialect, keep: Sequence[tuple[int, str]]) -> Iterator[Row]:
+    """The rows of a table without quotes: each line is one."""
+    width = len(dialect.names)
+    while True:
+        begin = source.begin_row()
+        line = next(iter(source), None)
+        if line is None:
+            return
+        line = line.rstrip("\r\n")
+        cells = line.split(dialect.delimiter)
+        fault = source.fault or ("" if len(cells) == width else f"has {len(cells)} columns; the others have {width}")
+        if fault and (line.strip() or source.fault):
+            yield begin, Unreadable(fault, line[:_KEPT])
+        elif not fault:
+            yield begin, {name: cells[index] for index, name in keep if cells[index] != ""}
 
 
 def _leniently(line: str, delimiter: str) -> tuple[list[str], str]:
@@ -188,6 +220,32 @@ class _Source:
         self.ended = False
         return self._number + 1
 
+    def plain_cells(self, delimiter: str) -> list[str] | None:
+        """The cells of the next line where it has no quotes, blanks alone or faults; else None, and it stays.
+
+        Splitting is quicker than `csv.reader`, which sees one line after the other through an iterator of Python's.
+        """
+        if self._waiting:
+            return None
+        entry = next(self._lines, None)
+        if entry is None:
+            return None
+        text, fault = entry
+        line = text[:-1] if text.endswith("\n") else text
+        line = line[:-1] if line.endswith("\r") else line
+        if fault or not line or '"' in line or "\r" in line or len(line) > _SHORT:
+            self._waiting.append(entry)
+            return None
+        self._number += 1
+        self._entries.append(entry)
+        return line.split(delimiter)
+
+    def put_back_row(self) -> None:
+        """Hands all lines of the current row out again."""
+        self._waiting.extend(reversed(self._entries))
+        self._number -= len(self._entries)
+        self._entries = []
+
     @property
     def taken(self) -> list[str]:
         """The lines of the current row."""
@@ -209,25 +267,6 @@ class _Source:
         self._number -= len(self._entries) - 1
 
 
-def _header(path: Path, source: _Source, required: Sequence[str]) -> tuple[str, list[str]]:
-    """The delimiter and the column names of a file's first line."""
-    line = next(iter(source), "")
-    names: list[str] = []
-    for delimiter in (",", ";", "\t"):
-        try:
-            found = [name.strip() for name in next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])]
-        except csv.Error as error:
-            raise InvalidInput(f"{path}: the first line is no CSV header: {error}.", _wanted(required)) from error
-        if delimiter == "," or required[0] in found:
-            names = found
-        if required[0] in found:
-            break
-    else:
-        delimiter = ","
-    check_columns(path, names, required)
-    return delimiter, names
-
-
 def check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
     """Raises InvalidInput where a required column is missing or a name stands twice."""
     missing = [name for name in required if name not in names]
@@ -240,4 +279,4 @@ def check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> 
 
 
 def _wanted(required: Sequence[str]) -> str:
-    return f"The first line names the columns, in lower case; needed are {', '.join(required)}."
+    return f"Needed are {', '.join(required)}; `--map FIELD=COLUMN` says where they are."

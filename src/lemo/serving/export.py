@@ -1,19 +1,18 @@
 """Batch export: users from a file, answers into a file."""
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic_core import to_json
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.recommendation import Answer
-from lemo.files.form import Form, checked_form, form_of, open_bytes
-from lemo.files.parquet import parquet_rows
-from lemo.files.rows import Unreadable, csv_rows, jsonl_rows
+from lemo.files.containers import open_bytes
+from lemo.files.form import Form, form_of
+from lemo.files.rows import Unreadable, check_columns
+from lemo.files.table import open_table
+from lemo.files.writing import checked_form_to_write, write_rows
 
 SCHEMA = pa.schema(
     [
@@ -24,7 +23,7 @@ SCHEMA = pa.schema(
         ),
     ]
 )
-_ROW_GROUP = 4_096
+_COLUMNS = ("user_id",)
 
 
 def export_row(user_id: str, answer: Answer) -> dict[str, Any]:
@@ -34,52 +33,13 @@ def export_row(user_id: str, answer: Answer) -> dict[str, Any]:
 
 def checked_export_form(path: Path) -> Form:
     """The file format by the name of an export file; raises InvalidInput unless it is JSONL or Parquet."""
-    form = form_of(path)
-    if form not in (Form.jsonl, Form.parquet) or path.suffix.lower() == ".gz":
-        raise InvalidInput(f"{path}: an export cannot be written in this form.", "Name it .jsonl or .parquet.")
-    if not path.absolute().parent.is_dir():
-        raise InvalidInput(f"There is no folder {path.parent}.", "Make it first, or write somewhere else.")
-    return form
+    return checked_form_to_write(path, (Form.jsonl, Form.parquet))
 
 
 def write_export(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     """Writes the rows into a JSONL or Parquet file, which appears when it is complete. Returns their number."""
-    form = checked_export_form(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        count = _write_jsonl(part, rows) if form is Form.jsonl else _write_parquet(part, rows)
-        part.replace(path)
-    except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be written: {error.strerror or error}.", "Check the disk and the permissions."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return count
-
-
-def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    count = 0
-    with path.open("wb") as file:
-        for row in rows:
-            file.write(to_json(row) + b"\n")
-            count += 1
-    return count
-
-
-def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    count = 0
-    group: list[dict[str, Any]] = []
-    with pq.ParquetWriter(path, SCHEMA) as file:
-        for row in rows:
-            group.append(row)
-            count += 1
-            if len(group) == _ROW_GROUP:
-                file.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
-                group = []
-        if group or not count:
-            file.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
-    return count
+    checked_export_form(path)
+    return write_rows(path, SCHEMA, rows)
 
 
 def read_users(path: Path) -> list[str]:
@@ -96,15 +56,10 @@ def read_users(path: Path) -> list[str]:
 
 
 def _column(path: Path) -> Iterator[str]:
-    form = checked_form(path)
-    columns = ("user_id",)
-    if form is Form.csv:
-        rows = csv_rows(path, columns, _ignore_progress)
-    elif form is Form.jsonl:
-        rows = jsonl_rows(path, _ignore_progress)
-    else:
-        rows = parquet_rows(path, columns, columns, _ignore_progress)
-    for line, row in rows:
+    table = open_table(path, _COLUMNS)
+    if not table.named_by_row:
+        check_columns(path, table.names, _COLUMNS)
+    for line, row in table.rows(known=_COLUMNS, ids=_COLUMNS):
         if isinstance(row, Unreadable):
             raise InvalidInput(f"{path}, line {line}: {row.reason}.", "Correct the line.")
         user_id = row.get("user_id")
@@ -124,7 +79,3 @@ def _lines(path: Path) -> Iterator[str]:
                 raise InvalidInput(f"{path}, line {line}: longer than any id (256).", "Write one user id a line.")
             if user_id.strip():
                 yield user_id
-
-
-def _ignore_progress(_done: int) -> None:
-    """Files of users are small."""

@@ -80,7 +80,7 @@ def test_bad_rows_have_numbers(tmp_path: Path) -> None:
 
 def test_missing_columns(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no column item_id"):
-        read_items(written(tmp_path / "items.parquet", {"id": ["a"]}))
+        read_items(written(tmp_path / "items.parquet", {"number": ["a"]}))
 
 
 def test_damage_says_how_far_it_went(tmp_path: Path) -> None:

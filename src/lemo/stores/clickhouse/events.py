@@ -1,7 +1,7 @@
 """Behaviour events in ClickHouse, or in chDB behind ClickHouse's own HTTP interface."""
 # ruff: noqa: S608 - only our own table name is put into the text of queries; values travel as bound parameters
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -143,6 +143,34 @@ class Events(ClickHouse):
             scope,
             until=until_ms or 0,
         )
+
+    def all_rows(self, scope: Scope, page: int = 50_000) -> Iterator[dict[str, Any]]:
+        """All events of the scope with all their fields, each once, ordered by timestamp (Unix ms) and event_id.
+
+        Reads them in pages, so that any number fits into memory; `attributes` is JSON text, empty where there are none.
+        """
+        after: tuple[int, str] = (0, "")
+        while True:
+            found = self._table_of(
+                f"""
+                SELECT event_id, user_id, item_id, toString(action) AS action,
+                       toUnixTimestamp64Milli(events.timestamp) AS timestamp, value, request_id, position, device,
+                       attributes
+                FROM {self._table} AS events FINAL
+                WHERE {_WHERE} AND events.timestamp >= fromUnixTimestamp64Milli({{moment:Int64}})
+                    AND (events.timestamp > fromUnixTimestamp64Milli({{moment:Int64}}) OR event_id > {{id:String}})
+                ORDER BY events.timestamp, event_id
+                LIMIT {{page:UInt64}}
+                """,
+                scope,
+                moment=after[0],
+                id=after[1],
+                page=page,
+            ).to_pylist()
+            yield from found
+            if len(found) < page:
+                return
+            after = found[-1]["timestamp"], found[-1]["event_id"]
 
     def taken_in(self, scope: Scope, since_ms: int | None = None) -> tuple["pyarrow.Table", int]:
         """The events that the store took in since a moment (None: all, each once), and the moment to ask from next.

@@ -1,0 +1,163 @@
+"""What `lemo import` would read: how a file is understood, and its first rows, before anything is sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lemo.cli.output import Format, messages, show, show_json
+
+if TYPE_CHECKING:
+    from lemo.files.plan import Wishes
+    from lemo.files.reading import Reading
+
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Where a field is, e.g. user_id=userId; may be repeated."),
+]
+ActionOption = Annotated[
+    str, typer.Option("--action", help="The action of every row, where no column says it.", show_default=False)
+]
+NoTimeOption = Annotated[bool, typer.Option("--no-time", help="The events have no time.")]
+DateOrderOption = Annotated[
+    str | None,
+    typer.Option("--date-order", metavar="dmy|mdy", help="What 11/12/2019 means, where no row tells."),
+]
+EncodingOption = Annotated[
+    str, typer.Option("--encoding", help="Of text that is not UTF-8, e.g. gb18030 or cp1252.", show_default=False)
+]
+DelimiterOption = Annotated[
+    str,
+    typer.Option("--delimiter", help="Between cells, where the rows do not tell; \\t is a tab.", show_default=False),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show how the files would be read, and their first rows; send nothing.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether guesses are right.")]
+
+SHOWN = 5
+"""Rows that a dry run shows."""
+READ = 1_000
+"""Rows that a dry run reads."""
+
+
+def wishes_of(
+    fields: Sequence[str] | None,
+    action: str = "",
+    no_time: bool = False,
+    date_order: str | None = None,
+    encoding: str = "",
+    delimiter: str = "",
+) -> "Wishes":
+    """What the options say; raises InvalidInput for options that say nothing."""
+    from lemo.domain.errors import InvalidInput
+    from lemo.files.plan import Wishes
+
+    order: Literal["dmy", "mdy"] | None = None
+    match date_order:
+        case None:
+            pass
+        case "dmy" | "mdy":
+            order = date_order
+        case _:
+            raise InvalidInput(f"{date_order!r} is no order of day and month.", "Write dmy or mdy.")
+    columns: dict[str, str] = {}
+    for text in fields or ():
+        name, equals, column = text.partition("=")
+        if not equals or not name or not column:
+            raise InvalidInput(f"{text!r} maps nothing.", "Write FIELD=COLUMN, e.g. `--map user_id=userId`.")
+        columns[name.strip()] = column
+    return Wishes(columns, action, no_time, order, encoding, delimiter.replace("\\t", "\t"))
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How one file is understood."""
+
+    path: Path
+    form: str
+    columns: list[dict[str, str]]
+    """For each field: where it comes from, and whether that was told, named so or guessed."""
+    attributes: list[str]
+    """Columns that become attributes."""
+    notes: list[str]
+    guessed: bool
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    read: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+def understood(reading: "Reading[Any]", wishes: "Wishes") -> Preview:
+    """How a file that was opened is understood; nothing more of it is read."""
+    plan, table = reading.plan, reading.table
+    columns = []
+    if plan.layout is None:
+        for name, column in plan.fields.items():
+            how = "given" if name in wishes.fields else "guessed" if column != name else "named so"
+            columns.append({"field": name, "from": f"column {column}", "how": how})
+        for name, value in plan.constants.items():
+            how = "guessed" if name in plan.guessed else "given"
+            columns.append({"field": name, "from": f"always {value}", "how": how})
+        for word, known in plan.actions.items():
+            columns.append({"field": "action", "from": f"the word {word}", "how": f"guessed: {known}"})
+    taken = set(plan.fields.values()) | set(plan.fields)
+    return Preview(
+        path=table.path,
+        form=f"{table.form}: {table.dialect.text}" if table.dialect else str(table.form),
+        columns=columns,
+        attributes=[name for name in table.names if name and name not in taken],
+        notes=list(plan.notes),
+        guessed=bool(plan.guessed),
+    )
+
+
+def previewed(reading: "Reading[Any]", wishes: "Wishes") -> Preview:
+    """How a file is understood, with its first rows as they would be sent and why others would be rejected."""
+    preview = understood(reading, wishes)
+    for batch in islice(reading.batches(READ), 1):
+        for model in batch[:SHOWN]:
+            preview.rows.append(model.model_dump(mode="json", exclude_unset=True))
+    preview.rejected.update(reading.rejects.reasons)
+    return Preview(**{name: getattr(preview, name) for name in Preview.__slots__} | {"read": reading.read})
+
+
+def show_previews(previews: Sequence[Preview], format: Format) -> None:
+    """Prints what a dry run found."""
+    if format is Format.json:
+        found = [{name: getattr(each, name) for name in Preview.__slots__} for each in previews]
+        show_json([each | {"path": str(each["path"])} for each in found])
+        return
+    for each in previews:
+        messages.print(f"{each.path} ({each.form})", markup=False, soft_wrap=True)
+        if each.columns:
+            show(each.columns, format, "Fields")
+        if each.attributes:
+            messages.print(f"Attributes: {', '.join(each.attributes)}", markup=False, soft_wrap=True)
+        for note in each.notes:
+            messages.print(note, style="yellow", markup=False, soft_wrap=True)
+        if each.rows:
+            names = list(dict.fromkeys(name for row in each.rows for name in row))
+            show(each.rows, format, "First rows", names)
+        for reason, count in each.rejected.items():
+            messages.print(f"{count:,} of the first {each.read:,} rows rejected: {reason}", style="red", markup=False)
+
+
+def confirm(previews: Sequence[Preview], yes: bool, format: Format) -> None:
+    """Shows what was guessed, and asks on a terminal whether it is right; raises Abort where it is not."""
+    import sys
+
+    guessed = [each for each in previews if each.guessed or each.notes]
+    for each in guessed:
+        pairs = [
+            f"{column['field']} = {column['from'].removeprefix('column ')}"
+            for column in each.columns
+            if column["how"] != "named so"
+        ]
+        told = f"{each.path}: {'; '.join([*pairs, *each.notes])}"
+        messages.print(told, style="yellow", markup=False, soft_wrap=True)
+    asks = any(each.guessed for each in guessed) and not yes and format is Format.table
+    if asks and sys.stdin.isatty() and messages.is_terminal:
+        typer.confirm("Import it so? (--dry-run shows rows)", default=True, abort=True, err=True)
