@@ -11,11 +11,9 @@ from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.scenario import SOURCES, ActionRule
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
-from lemo.recommenders.evaluation.significance import compare
 from lemo.recommenders.evaluation.splits import Protocol, Split, folds_in_time, held_out, sampled, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from lemo.recommenders.interfaces import SourceConfig
-from lemo.recommenders.registry import source_class
+from lemo.recommenders.selection.further_sources import FurtherSources
 from lemo.recommenders.selection.ranker_training import train_ranker
 from lemo.recommenders.selection.search_space import Mixture, Personal, SearchSpace, evaluate_space
 from lemo.recommenders.sources.item_knn import ItemKnnConfig
@@ -41,8 +39,10 @@ HELD_OUT = 0.1
 """Part of each user's interactions that is held out to choose by, where users are asked about their own last part: so
 little that what is best on the rest is best on everything."""
 MOST_HELD_OUT_USERS = 2_500
-EXTRA_WEIGHTS = (0.1, 0.3, 1.0)
-"""Weights that are tried for a source besides item-kNN, ridge and popularity."""
+SEARCHED = ("item-knn", "ridge", "popularity")
+"""The sources of the search space; others join what is best of these."""
+NEWEST_FOLDS = 2
+"""Folds on which further sources are tried: each fits the hybrid's own sources once more, and a ridge is dear."""
 FINALISTS = 4
 """Without time, personal sources among which is chosen again on everything: ridges of many parameters are dear, and
 what is best shifts little with a fifth more data. In time all are compared again: the newest days may differ."""
@@ -164,8 +164,8 @@ def select(
 
     Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
     of all half-lives comes first, then ridges of the best of these half-lives. Where another choice has `finalists`,
-    only those are compared. Other sources are added one by one where they make the hybrid better beyond noise; one that
-    raises is left out.
+    only those are compared. Other sources join one by one where the hybrid is better with them; one that raises is left
+    out.
     """
     folds = [
         (RECENCY**place, fold)
@@ -202,18 +202,18 @@ def select(
                 gains |= evaluated(SearchSpace(space.popularity, [together]))
     best = _robust(gains) if in_time else _best(gains)
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
-    config = best.config()
     left_out = []
+    further = FurtherSources(best.config(), [fold for _, fold in folds[-NEWEST_FOLDS:]])
     for name in sources:
-        if name not in SOURCES:
+        if name not in SEARCHED:
             report(f"trying {name}", 0, 1)
             try:
-                config = _with_source(config, name, [fold for _, fold in folds])
+                further.offer(name)
             except Exception as error:  # noqa: BLE001 - a source of another package must not stop all training
                 why = str(error) if isinstance(error, LemoError) else f"{type(error).__name__}: {error}"
                 left_out.append(f"The source {name!r} was left out. {why.rstrip('.')}.")
     return Selection(
-        config=config,
+        config=further.config,
         popularity=max((mixture for mixture in means if mixture.share == 0), key=means.__getitem__).config(),
         ndcg_at_10=means[best],
         users=users,
@@ -242,24 +242,6 @@ def _alone(means: Mapping[Mixture, float]) -> dict[str, float]:
             name = " + ".join(each.source for each in mixture.personal) or "popularity"
             found[name] = max(found.get(name, 0.0), mean)
     return found
-
-
-def _with_source(config: HybridConfig, name: str, folds: Sequence[Split]) -> HybridConfig:
-    """The hybrid with one more source, at the weight that is best on the folds; as it was where that is no better."""
-    extra = source_class(name).Config()
-    grown = {weight: _with_weight(config, extra, weight) for weight in EXTRA_WEIGHTS}
-    gains: dict[float, list[float]] = {weight: [] for weight in (0.0, *EXTRA_WEIGHTS)}
-    for fold in folds:
-        fitted = HybridRecommender.fit(fold.train, _with_weight(config, extra, 0.0), {})
-        for weight, values in gains.items():
-            model = fitted.with_config(grown[weight]) if weight else fitted
-            values += evaluate(model, fold).ndcg_by_user
-    best = max(EXTRA_WEIGHTS, key=lambda weight: sum(gains[weight]))
-    return grown[best] if compare(gains[best], gains[0.0]).better else config
-
-
-def _with_weight(config: HybridConfig, extra: SourceConfig, weight: float) -> HybridConfig:
-    return config.model_copy(update={"sources": (*config.sources, extra.model_copy(update={"weight": weight}))})
 
 
 def _best(gains: Mapping[Mixture, Array]) -> Mixture:

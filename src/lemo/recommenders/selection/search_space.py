@@ -136,17 +136,17 @@ def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
 
     seen = fold.train.seen_csr()[fold.users]
     popular = np.stack([z_scores(popularity(fold.train, half_life)) for half_life in space.popularity])
-    top = [_top_popular(values, seen) for values in popular]
+    top = [top_popular(values, seen) for values in popular]
     counts = np.diff(fold.relevant.indptr)
     gains: dict[Mixture, Array] = {}
     for half_life, answers in zip(space.popularity, top, strict=True):
         gains[Mixture((), half_life, 0.0)] = ndcg(hits_of(answers, fold.relevant), counts).astype(np.float32)
-    about = (*_places(seen), *_places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
+    about = (*places(seen), *places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
     shares = np.minimum(SHARES, LARGEST_SHARE)
 
     def evaluated(scores: CSR) -> Array:
         found = np.zeros((len(fold.users), len(popular), len(SHARES)), dtype=np.float32)
-        evaluate_mixtures(*_places(scores), scores.data, *about, shares, DEEPEST, found)
+        evaluate_mixtures(*places(scores), scores.data, *about, shares, DEEPEST, found)
         return found
 
     shared = {each for chosen in space.personal for each in chosen[:-1]}
@@ -156,7 +156,7 @@ def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
     with ThreadPoolExecutor(1) as evaluating:
         for config, source in _fitted(fold, space):
             queries = fold.train.query_matrix(config.half_life_ms)[fold.users]
-            own = _in_deviations(source.scores(queries))
+            own = in_deviations(source.scores(queries))
             if config in shared:
                 kept[config] = own
             for chosen in space.personal:
@@ -180,7 +180,7 @@ def _fitted(fold: Split, space: SearchSpace) -> Iterator[tuple[Personal, Similar
     yield from zip(ridges, Ridge.fit_many(fold.train, ridges), strict=True)
 
 
-def _in_deviations(scores: SourceScores) -> CSR:
+def in_deviations(scores: SourceScores) -> CSR:
     """Users x items: the scores, which are not used any more, as so many standard deviations."""
     from lemo.recommenders.kernels.search import standardise
 
@@ -188,7 +188,7 @@ def _in_deviations(scores: SourceScores) -> CSR:
     return sparse.csr_matrix((scores.values, scores.columns, scores.starts), shape=(len(scores), scores.items))
 
 
-def _top_popular(values: Array, seen: CSR) -> Array:
+def top_popular(values: Array, seen: CSR) -> Array:
     """int64 (users, places): the most popular items that each user has not seen; -1 where too many are seen."""
     places = np.argsort(-values, kind="stable")[: 4 * DEEPEST]
     known = seen[:, places].toarray()
@@ -196,6 +196,6 @@ def _top_popular(values: Array, seen: CSR) -> Array:
     return np.where(np.take_along_axis(known, order, axis=1), -1, places[order])
 
 
-def _places(matrix: CSR) -> tuple[Array, Array]:
+def places(matrix: CSR) -> tuple[Array, Array]:
     """Where each row starts, and its columns, in the one type that the kernel is compiled for."""
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
