@@ -23,7 +23,7 @@ NEW_PART = 0.1
 """Items published or first seen in this last part of the training part's time, or since, are new."""
 HISTORIES = (1, 3, 5)
 """Items that a new user has liked when asking."""
-MOST_USERS = 2_000
+MOST_USERS = 800
 """Users of each question: more change the mean little, and cost time."""
 FEWEST_USERS = 20
 """Fewer users than this judge nothing."""

@@ -95,12 +95,18 @@ class HybridRecommender:
 
     @classmethod
     def fit(
-        cls, interactions: Interactions, config: HybridConfig, rules: Mapping[str, ActionRule]
+        cls,
+        interactions: Interactions,
+        config: HybridConfig,
+        rules: Mapping[str, ActionRule],
+        sources: Sequence[Source] | None = None,
     ) -> "HybridRecommender":
-        """Fits all sources; any data will do, none too."""
+        """Fits all sources, or takes those that are fitted already; any data will do, none too."""
+        if sources is None:
+            sources = [next(source_class(each.source).fit_many(interactions, [each])) for each in config.sources]
         return cls(
             interactions.item_ids,
-            [next(source_class(each.source).fit_many(interactions, [each])) for each in config.sources],
+            sources,
             config,
             rules,
             interactions.timeline,

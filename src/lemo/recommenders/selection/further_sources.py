@@ -1,6 +1,6 @@
 """Further sources: they join what is best of item-kNN, ridge and popularity, one by one, where it gets better."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,9 +61,13 @@ class _Scores:
 class FurtherSources:
     """A hybrid that grows: `config` holds the sources that have joined."""
 
-    def __init__(self, config: HybridConfig, folds: Sequence[Split]) -> None:
+    def __init__(
+        self, config: HybridConfig, folds: Sequence[Split], kept: Sequence[Mapping[SourceConfig, Source]] | None = None
+    ) -> None:
+        """`kept` are, per fold, sources that are fitted already, by their configurations with the weight 1."""
         self.config = config
         self._folds = folds
+        self._kept = kept or [{} for _ in folds]
 
     def offer(self, name: str) -> None:
         """Lets a source join at its best weight, where the hybrid is better with it beyond noise on the folds' users.
@@ -72,7 +76,7 @@ class FurtherSources:
         good as before over all items. A source that has nothing to say of the folds' users costs only its fit.
         """
         extra: SourceConfig = source_class(name).Config()
-        own = [self._scores_of(extra, fold) for fold in self._folds]
+        own = [self._scores_of(extra, fold, {}) for fold in self._folds]
         if not any(scores.own.nnz or scores.everyone.any() for scores in own):
             return
         joined = {
@@ -108,17 +112,20 @@ class FurtherSources:
     def _scores(self) -> list[_Scores]:
         """Per fold the scores of the sources of `config`."""
         found = []
-        for fold in self._folds:
-            parts = [(each.weight, self._scores_of(each, fold)) for each in self.config.sources if each.weight > 0]
+        for fold, kept in zip(self._folds, self._kept, strict=True):
+            parts = [
+                (each.weight, self._scores_of(each, fold, kept)) for each in self.config.sources if each.weight > 0
+            ]
             whole = _Scores(np.zeros(fold.train.shape[1]), CSR((len(fold.users), fold.train.shape[1])))
             for weight, part in parts:
                 whole = whole.plus(part, weight)
             found.append(whole)
         return found
 
-    def _scores_of(self, config: SourceConfig, fold: Split) -> _Scores:
+    def _scores_of(self, config: SourceConfig, fold: Split, kept: Mapping[SourceConfig, Source]) -> _Scores:
         """What a source gives the users of a fold, in standard deviations."""
-        source: Source = next(source_class(config.source).fit_many(fold.train, [config]))
+        known = kept.get(config.model_copy(update={"weight": 1.0}))
+        source: Source = known or next(source_class(config.source).fit_many(fold.train, [config]))
         users, items = len(fold.users), fold.train.shape[1]
         if source.personal:
             queries = fold.train.query_matrix(self.config.query_half_life_ms)[fold.users]
