@@ -23,10 +23,12 @@ from lemo.jobs.profiles import profile
 from lemo.jobs.report import Report, unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import challenger, read_interactions, train
+from lemo.models.registry import registered_model
 from lemo.recommenders.data.timeline import Array, Timeline
 from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.selection.hyperparameter_search import assess
 from lemo.recommenders.similar_items import SimilarItems
+from lemo.recommenders.sources.content import Content, ContentConfig
 from lemo.scheduling.jobs import JOBS
 from lemo.scheduling.recovery import lost_runs
 from lemo.serving.service import RecommendationService
@@ -109,6 +111,29 @@ def test_training_publishes_records_and_promotes_and_repeats_itself(stores: Stor
     assert (oldest.why, newest.promoted, oldest.promoted) == ("the first model", False, True)
     assert oldest.events == first.rows_read
     assert oldest.metrics["model"]["segments"]["light_users"]["users"] > 0
+    shown = registered_model(stores, world, oldest.version)
+    assert shown.regret is not None
+    assert shown.regret < 0.5
+    assert {"item-knn", "popularity", "content"} <= set(shown.sources_alone)
+    assert shown.test_users == first.detail["test_users"]
+    assert shown.ndcg_interval is not None
+    assert shown.ndcg_interval[0] < first.detail["ndcg_at_10"] < shown.ndcg_interval[1]
+    assert shown.cold_start["new_items"].users > 0
+
+
+def test_with_content_a_model_knows_items_that_nobody_has_touched(stores: Stores, world: Scope) -> None:
+    taken = next(item for item in stores.items.scan(world) if item.categories)
+    untouched = taken.model_copy(update={"item_id": "untouched"})
+    put_items(stores, world, [untouched, taken.model_copy(update={"item_id": "hidden", "is_active": False})])
+    scenario = stores.scenarios.get(world)
+    assert "content" in scenario.sources
+    known = read_interactions(stores, world, scenario)
+    assert "untouched" in known.item_ids
+    assert "hidden" not in known.item_ids
+    behaviour = scenario.model_copy(update={"sources": ("item-knn", "popularity")})
+    assert "untouched" not in read_interactions(stores, world, behaviour).item_ids
+    (content,) = Content.fit_many(known, [ContentConfig()])
+    assert content.similar[known.item_ids.index("untouched")].nnz > 0
 
 
 def test_a_challenger_below_the_champion_does_not_serve(
@@ -209,6 +234,8 @@ def test_one_event_of_today_changes_no_answer_of_old_data(stores: Stores, old_wo
 def test_a_refresh_that_collapses_is_refused_and_no_metric_is_anothers(
     stores: Stores, old_world: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Content and transitions need no time: with them the answers would stay personal.
+    stores.scenarios.edit(old_world, {"sources": ["item-knn", "ridge", "popularity"]})
     first = train(stores, old_world, unattended()).detail["version"]
     record = stores.models.get(old_world, first)
     assert record.soundness is not None

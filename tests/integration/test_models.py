@@ -160,6 +160,11 @@ def test_evaluation_shows_the_champion_beside_a_new_choice(
     by_user = CliRunner().invoke(app, ["evaluate", "--scenario", scope.scenario_id, "--protocol", "user"])
     assert by_user.exit_code == 0
     # A column of a narrow terminal breaks between words.
+    by_time = CliRunner().invoke(app, ["evaluate", "--scenario", scope.scenario_id])
+    for words in ("new items", "content", "regret", "standard error", "too few users"):
+        assert words in " ".join(by_time.stdout.split())
+    shown = CliRunner().invoke(app, ["models", "show", champion, "--scenario", scope.scenario_id])
+    assert "item-knn 0." in " ".join(shown.stdout.split())
     for words in ("split by user", "NDCG@10", "interval", "champion", "leads", "heavy users"):
         assert words in by_user.stdout
     assert len(stores.models.list(scope)) == 1

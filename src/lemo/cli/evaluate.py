@@ -8,7 +8,9 @@ from lemo.cli.output import Format, FormatOption, Row, ScenarioOption, messages,
 
 if TYPE_CHECKING:
     from lemo.jobs.evaluation import Evaluation
-    from lemo.recommenders.evaluation.metrics import Scorecard
+    from lemo.recommenders.evaluation.cold_start import Cold
+    from lemo.recommenders.evaluation.metrics import Metrics, Scorecard
+    from lemo.recommenders.selection.reference import Reference
 
 METRICS = {
     "ndcg_at_10": "NDCG@10",
@@ -61,6 +63,10 @@ def evaluate(
         messages.print(found.without, markup=False)
     show(_rows(found), format, f"{scenario}: full ranking, split by {found.protocol}")
     show(_segments(found), format, "NDCG@10 by segment")
+    if found.cold_start:
+        show(_cold_start(found), format, "New items among themselves, and new users by what they have liked: NDCG@10")
+    if found.reference:
+        show(_reference(found.reference), format, f"What was possible, NDCG@10 of {found.reference.users:,} users")
 
 
 def _rows(found: "Evaluation") -> list[Row]:
@@ -79,11 +85,40 @@ def _segments(found: "Evaluation") -> list[Row]:
     return [
         {"segment": segment.replace("_", " "), "users asked": about.users}
         | {
-            name: card.segments[segment].ndcg_at_10 if segment in card.segments else None
+            name: _judged(card.segments[segment]) if segment in card.segments else None
             for name, card in found.scorecards.items()
         }
         for segment, about in found.model.segments.items()
     ]
+
+
+def _judged(metrics: "Metrics") -> str:
+    """NDCG@10, or that there are too few users to speak of."""
+    from lemo.recommenders.evaluation.cold_start import FEWEST_USERS
+
+    return f"{metrics.ndcg_at_10:.4f}" if metrics.users >= FEWEST_USERS else "too few users to judge"
+
+
+def _cold_start(found: "Evaluation") -> list[Row]:
+    return [
+        {"question": question.replace("_", " "), "items": about.items, "users asked": about.users}
+        | {name: words(each[question]) for name, each in found.cold_start.items() if question in each}
+        for question, about in found.cold_start["model"].items()
+    ]
+
+
+def words(cold: "Cold") -> str:
+    """NDCG@10 with its interval, or why there is none."""
+    if not cold.judged:
+        return f"too few users to judge ({cold.users})"
+    return "{:.4f} ({:.4f}–{:.4f})".format(cold.ndcg_at_10, *cold.interval)
+
+
+def _reference(found: "Reference") -> list[Row]:
+    rows: list[Row] = [{"": f"{name} alone", "NDCG@10": f"{value:.4f}"} for name, value in found.alone.items()]
+    rows.append({"": "best mixture, chosen on the test itself", "NDCG@10": f"{found.best_mixture:.4f}"})
+    rows.append({"": "model", "NDCG@10": f"{found.model:.4f} (standard error {found.standard_error:.4f})"})
+    return [*rows, {"": "regret: what the model misses of the best mixture", "NDCG@10": f"{100 * found.regret:.1f} %"}]
 
 
 def _range(card: "Scorecard", metric: str) -> str:

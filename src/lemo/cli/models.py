@@ -42,11 +42,21 @@ def list_models(
 
 @app.command("show")
 def show_model(version: VersionArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
-    """Show one model: parameters, data window, and how good it was."""
+    """Show one model: parameters, data window, and how good it was, beside what was possible on the same test."""
+    from lemo.cli.evaluate import words
     from lemo.models.registry import registered_model
 
     stores, scope = open_scenario(scenario)
-    show_one(registered_model(stores, scope, version).model_dump(mode="json"), format, "Model")
+    model = registered_model(stores, scope, version)
+    row = model.model_dump(mode="json")
+    if format is Format.table:
+        row["ndcg_interval"] = model.ndcg_interval and "{:.4f}–{:.4f}".format(*model.ndcg_interval)
+        row["sources_alone"] = ", ".join(f"{name} {value:.4f}" for name, value in model.sources_alone.items())
+        row["regret"] = None if model.regret is None else f"{100 * model.regret:.1f} %"
+        row["cold_start"] = ", ".join(
+            f"{name.replace('_', ' ')} {words(each)}" for name, each in model.cold_start.items()
+        )
+    show_one(row, format, "Model")
 
 
 @app.command()

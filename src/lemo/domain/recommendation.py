@@ -20,6 +20,10 @@ class RecommendedItem(BaseModel):
     or to fill up the answer."""
     reason: str
     """In plain words: `because of "ITEM"`, `popular now`, `new`, `from the catalogue`."""
+    explored: bool = Field(default=False, exclude_if=lambda value: not value)
+    """True where chance put a new item here, to learn of it (the scenario's `exploration`); absent elsewhere."""
+    propensity: float | None = Field(default=None, exclude_if=lambda value: value is None, examples=[0.05])
+    """Of an explored item the probability with which it was put into the answer; absent where a cap decided too."""
 
     @property
     def because(self) -> str | None:
@@ -46,6 +50,10 @@ class ChosenItem(BaseModel):
     """The ids of the items that speak most for it."""
     reason: str
     """The same in plain words."""
+    explored: bool = Field(default=False, exclude_if=lambda value: not value)
+    """True where chance put a new item here, to learn of it (the scenario's `exploration`); absent elsewhere."""
+    propensity: float | None = Field(default=None, exclude_if=lambda value: value is None, examples=[0.05])
+    """Of an explored item the probability with which it was put into the answer; absent where a cap decided too."""
 
 
 class ExplainedStep(BaseModel):

@@ -97,7 +97,7 @@ class ActionRule(BaseModel):
         return self.seen or self.weight != 0
 
 
-SOURCES = ("item-knn", "ridge", "popularity")
+SOURCES = ("item-knn", "ridge", "popularity", "transitions")
 """The sources of a new scenario."""
 
 
@@ -185,6 +185,10 @@ NEW_DAYS: dict[Template, float] = {"news": 2, "vlog": 7}
 """How long items of a template are new, where it is not a month."""
 
 
+WITH_CONTENT: frozenset[Template] = frozenset({"vlog", "news", "ecommerce", "music", "education"})
+"""Templates whose items are described, so that content is tried too, before transitions: new items have none."""
+
+
 def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     """A new scenario with its template's rules; raises InvalidInput for a bad name."""
     return Scenario(
@@ -192,6 +196,7 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
         template=template,
         actions=dict(TEMPLATES[template]),
         new_days=NEW_DAYS.get(template, 30),
+        sources=(*SOURCES[:-1], "content", SOURCES[-1]) if template in WITH_CONTENT else SOURCES,
     )
 
 

@@ -6,6 +6,7 @@ from lemo.domain.scope import Scope
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Report
 from lemo.jobs.training import judged_of, read_interactions
+from lemo.recommenders.evaluation.cold_start import cold_start, cold_start_questions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
 from lemo.recommenders.evaluation.significance import Comparison, compare
 from lemo.recommenders.evaluation.splits import Protocol, split
@@ -50,7 +51,10 @@ def evaluate_scenario(stores: Stores, scope: Scope, protocol: Protocol | None, r
     if config is not None:
         report.stage("measuring the champion")
         parts = split(interactions, protocol=protocol)
-        card = evaluate(HybridRecommender.fit(parts.train, config, scenario.actions), parts)
+        fitted = HybridRecommender.fit(parts.train, config, scenario.actions)
+        card = evaluate(fitted, parts)
+        if assessment.cold_start:
+            assessment.cold_start["champion"] = cold_start(fitted, parts, cold_start_questions(parts))
     given = {name: getattr(assessment, name) for name in type(assessment).model_fields}
     found = Evaluation(**given, champion=card, champion_version=champion if card else None)
     for name, other in found.scorecards.items():

@@ -23,6 +23,7 @@ from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.evaluation.metrics import Metrics, Scorecard, evaluate
 from lemo.recommenders.evaluation.splits import Split, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
+from lemo.recommenders.registry import MissingSource, source_class
 from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 from lemo.serving.restore import restore_for
 from lemo.serving.state import read_model
@@ -31,11 +32,27 @@ from lemo.stores.documents.models import KIND, ModelRecord
 
 log = structlog.get_logger()
 
+MOST_UNSEEN = 50_000
+"""Items of the catalogue that a model holds beside those of the events: each costs every request a little."""
+
 
 def read_interactions(stores: Stores, scope: Scope, scenario: Scenario) -> Interactions:
-    """All interactions of the scenario, deduplicated, with its weights."""
+    """All interactions of the scenario, deduplicated, with its weights.
+
+    With a source that scores items which nobody has touched, the newest of these are among the items too.
+    """
     table = stores.events.interactions(scope)
-    return Interactions.from_table(table, scenario.actions, catalogue=Catalogue(lambda: stores.items.scan(scope)))
+    catalogue = Catalogue(lambda: stores.items.scan(scope))
+    more = catalogue.newest_ids(MOST_UNSEEN) if any(map(_scores_unseen, scenario.sources)) else ()
+    return Interactions.from_table(table, scenario.actions, more, catalogue)
+
+
+def _scores_unseen(name: str) -> bool:
+    """Whether a source scores items that nobody has touched; one that is not installed is left out of training."""
+    try:
+        return bool(getattr(source_class(name), "scores_unseen", False))  # older packages do not say
+    except MissingSource:
+        return False
 
 
 def train(stores: Stores, scope: Scope, report: Report) -> Done:

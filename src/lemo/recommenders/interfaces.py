@@ -37,6 +37,8 @@ class Source(Protocol):
     """Its parameters; the default of `source` is its name."""
     personal: ClassVar[bool]
     """Whether scores depend on the user; where not, `scores` is called once, with one empty query."""
+    scores_unseen: ClassVar[bool]
+    """Whether it scores items that nobody has touched: then a model holds those of the catalogue too."""
 
     @property
     def config(self) -> SourceConfig:
@@ -93,6 +95,6 @@ class Recommender(Protocol):
         """The n best items for each history, none of them in the history, `seen` or `unavailable`."""
         ...
 
-    def rank(self, queries: CSR, seen: CSR, n: int) -> tuple[Array, Array]:
+    def rank(self, queries: CSR, seen: CSR, n: int, unavailable: Array = ...) -> tuple[Array, Array]:
         """The same for encoded users: items (int32, users x n, -1 where none is left) and scores (float64)."""
         ...

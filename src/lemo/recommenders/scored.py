@@ -13,3 +13,7 @@ class Scored(NamedTuple):
     because: str | None
     """The item of the history that contributes most to the score, where `kind` is `similar`."""
     kind: ReasonKind
+    explored: bool = False
+    """Whether chance put it into the answer, to learn of it."""
+    propensity: float | None = None
+    """Of what was explored, the probability with which it was; None where caps decide too."""

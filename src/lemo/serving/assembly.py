@@ -1,12 +1,16 @@
 """Builds an answer from scored items: mixes in new items, fills up with the latest, and adds reasons."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import islice
+from random import Random
 from uuid import uuid4
 
 from lemo.domain.recommendation import Answer, RecommendedItem
 from lemo.recommenders.scored import Scored
 
+EXPLORED = 100
+"""Of the new items so many, the newest, are drawn from."""
+RANDOM = Random()
 UNSCORED = 0.0
 """Score of an item that no model has scored. The hybrid gives it to an average item."""
 
@@ -38,7 +42,16 @@ def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answ
 
 def recommended_items(items: Iterable[Scored]) -> list[RecommendedItem]:
     """The items with their reasons in plain words."""
-    return [RecommendedItem(item_id=each.item_id, score=each.score, reason=reason(each)) for each in items]
+    return [
+        RecommendedItem(
+            item_id=each.item_id,
+            score=each.score,
+            reason=reason(each),
+            explored=each.explored,
+            propensity=each.propensity,
+        )
+        for each in items
+    ]
 
 
 def shown_of(scored: Iterable[Scored], n: int, hidden: Container[str]) -> list[Scored]:
@@ -59,21 +72,29 @@ def with_new_items(
     n: int,
     exclude: Container[str],
     share: float = 0.0,
+    take: Callable[[str], bool] | None = None,
+    random: Random = RANDOM,
 ) -> list[Scored]:
     """The best n scored items, with new items mixed in, filled up to n with the latest items.
 
     An answer without a personal item gives `share` of its positions, evenly spread, to new items, which would never
-    become popular otherwise. Items that no model has scored have the score `UNSCORED`.
+    become popular otherwise. They are drawn at random, each with the same probability, its propensity, so that what is
+    learnt from them can be weighed. `take` says whether an item may still be taken; propensities are unknown then.
+    Items that no model has scored have the score `UNSCORED`.
     """
     top = list(scored[:n])
     if not top:
         return newest(latest, n, exclude)
     if share > 0 and all(each.kind == "popular" for each in top):
         shown = {each.item_id for each in top}
-        mixed = (item_id for item_id in new if item_id not in shown and item_id not in exclude)
+        unseen = (item_id for item_id in new if item_id not in shown and item_id not in exclude)
+        drawn = list(islice(unseen, EXPLORED))
+        random.shuffle(drawn)
         places = [int((place + 1) / share) - 1 for place in range(int(n * share))]
-        for at, item_id in zip(places, mixed, strict=False):
-            top.insert(min(at, len(top)), Scored(item_id, UNSCORED, None, "latest"))
+        propensity = min(len(places) / len(drawn), 1.0) if drawn and take is None else None
+        allowed = drawn if take is None else filter(take, drawn)
+        for at, item_id in zip(places, allowed, strict=False):
+            top.insert(min(at, len(top)), Scored(item_id, UNSCORED, None, "latest", True, propensity))
         top = top[:n]
     shown = {each.item_id for each in top}
     fill = [item_id for item_id in latest if item_id not in shown and item_id not in exclude][: n - len(top)]

@@ -211,6 +211,8 @@ class Choices:
                     source=each.kind,
                     because=[each.because] if each.because is not None else [],
                     reason=reason(each),
+                    explored=each.explored,
+                    propensity=each.propensity,
                     **(shown_fields(stored[each.item_id], choice.fields) if each.item_id in stored else {}),
                 )
                 for each in found.items

@@ -1,11 +1,13 @@
 """What an answer is put together from."""
 
 import json
+from collections import Counter
+from random import Random
 
 from lemo.domain.interaction import Interaction, filtered_items
 from lemo.domain.scenario import TEMPLATES
 from lemo.recommenders.scored import Scored
-from lemo.serving.assembly import UNSCORED, answer, newest, reason, with_new_items
+from lemo.serving.assembly import UNSCORED, answer, newest, reason, recommended_items, with_new_items
 
 LATEST = [f"new-{number}" for number in range(20)]
 
@@ -40,10 +42,38 @@ def test_an_answer_with_nothing_personal_shows_a_new_item_at_every_fifth_place()
     items = with_new_items(popular(30), LATEST, [], 10, set(), 0.2)
     kinds = [each.kind for each in items]
     assert [place for place, kind in enumerate(kinds, start=1) if kind == "latest"] == [5, 10]
-    assert [each.item_id for each in items if each.kind == "latest"] == ["new-0", "new-1"]
+    drawn = [each for each in items if each.kind == "latest"]
+    assert {each.item_id for each in drawn} <= set(LATEST)
+    assert [each.explored for each in items] == [each.kind == "latest" for each in items]
     assert falls(items)
     assert with_new_items(popular(30), LATEST, LATEST, 10, set()) == popular(10)
     assert [each.kind for each in with_new_items(popular(30), LATEST, [], 4, set(), 0.5)][1::2] == ["latest"] * 2
+
+
+def test_every_new_item_is_explored_as_often_as_its_propensity_says() -> None:
+    random, shown, draws = Random(1), Counter[str](), 2_000
+    for _ in range(draws):
+        items = with_new_items(popular(30), LATEST[:8], [], 10, {"new-3"}, 0.2, random=random)
+        explored = [each for each in items if each.explored]
+        assert [each.propensity for each in explored] == [2 / 7, 2 / 7]
+        shown.update(each.item_id for each in explored)
+    assert set(shown) == set(LATEST[:8]) - {"new-3"}
+    assert max(abs(count / draws - 2 / 7) for count in shown.values()) < 0.04  # 4 standard errors
+    (only,) = [each for each in with_new_items(popular(30), LATEST[:1], [], 10, set(), 0.2) if each.explored]
+    assert only.propensity == 1
+
+
+def test_where_caps_decide_too_the_propensity_is_unknown() -> None:
+    items = with_new_items(popular(30), LATEST, [], 10, set(), 0.2, take=lambda item_id: item_id == "new-1")
+    assert [(each.item_id, each.propensity) for each in items if each.explored] == [("new-1", None)]
+
+
+def test_only_what_was_explored_says_so() -> None:
+    found = recommended_items(with_new_items(popular(30), LATEST[:4], [], 5, set(), 0.2))
+    *others, new = [each.model_dump() for each in found]
+    assert new["explored"] is True
+    assert new["propensity"] == 1 / 4
+    assert all(set(each) == {"item_id", "score", "reason"} for each in others)
 
 
 def test_nobody_is_shown_old_items_as_new() -> None:

@@ -166,18 +166,19 @@ class Interactions:
         """Users x items (float64, sorted): the strongest positive interaction per pair, decayed by its age."""
         return self._joined(np.maximum, self._counted, self._decayed(self._counted, half_life_ms))
 
-    def query_matrix(self, half_life_ms: float | None = None) -> CSR:
+    def query_matrix(self, half_life_ms: float | None = None, timeline: Timeline | None = None) -> CSR:
         """Users x items (float64, sorted): `user_item_matrix`, and dislikes with a weight below 0.
 
         These are the query vectors that `Encoder` makes of the same users' histories. Age is measured from each
-        user's newest interaction.
+        user's newest interaction, on the `timeline` of the model where these interactions came after its training.
         """
-        lived = self.timeline.lived(self.timestamps)
+        timeline = timeline or self.timeline
+        lived = timeline.lived(self.timestamps)
         last = np.full(len(self.user_ids), np.iinfo(np.int64).min)
         np.maximum.at(last, self.users, lived)
 
         def weights_of(rows: Interactions) -> Array:
-            ages = last[rows.users] - self.timeline.lived(rows.timestamps)
+            ages = last[rows.users] - timeline.lived(rows.timestamps)
             return np.asarray(rows.weights * decay(ages, half_life_ms))
 
         user_item_matrix = self._joined(np.maximum, self._counted, weights_of(self._counted))

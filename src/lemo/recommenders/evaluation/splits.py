@@ -30,6 +30,8 @@ class Split:
     """q x items (bool): the relevant items of each query."""
     protocol: Protocol
     """`time`: one moment for all; `user`: each user's last part."""
+    later: Interactions | None = None
+    """The test part; kept by `split` alone."""
     cold_start: "Split | None" = None
     """The same for the users without a positive interaction in the training part; None where there are none."""
 
@@ -43,7 +45,7 @@ def split(interactions: Interactions, share: float = 0.8, protocol: Protocol | N
     """
     protocol = protocol or ("time" if interactions.span > 0 else "user")
     test = (_after_moment if protocol == "time" else _last_of_each_user)(interactions, share)
-    return _queries(interactions, test, protocol)
+    return replace(_queries(interactions, test, protocol), later=interactions.where(test))
 
 
 def held_out(interactions: Interactions, share: float) -> Split:

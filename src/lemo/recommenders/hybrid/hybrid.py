@@ -29,6 +29,8 @@ CSR = sparse.csr_matrix
 
 CHUNK_CELLS = 2_000_000
 """Users times items whose scores are held at once."""
+NOTHING = np.zeros(0, dtype=np.int32)
+"""No items."""
 
 
 class HybridConfig(BaseModel):
@@ -93,12 +95,18 @@ class HybridRecommender:
 
     @classmethod
     def fit(
-        cls, interactions: Interactions, config: HybridConfig, rules: Mapping[str, ActionRule]
+        cls,
+        interactions: Interactions,
+        config: HybridConfig,
+        rules: Mapping[str, ActionRule],
+        sources: Sequence[Source] | None = None,
     ) -> "HybridRecommender":
-        """Fits all sources; any data will do, none too."""
+        """Fits all sources, or takes those that are fitted already; any data will do, none too."""
+        if sources is None:
+            sources = [next(source_class(each.source).fit_many(interactions, [each])) for each in config.sources]
         return cls(
             interactions.item_ids,
-            [next(source_class(each.source).fit_many(interactions, [each])) for each in config.sources],
+            sources,
             config,
             rules,
             interactions.timeline,
@@ -178,15 +186,16 @@ class HybridRecommender:
             found.append(None if why < 0 else self.item_ids[why])
         return found
 
-    def rank(self, queries: CSR, seen: CSR, n: int) -> tuple[Array, Array]:
+    def rank(self, queries: CSR, seen: CSR, n: int, unavailable: Array = NOTHING) -> tuple[Array, Array]:
         """The answer for encoded users: items (int32, users x n, -1 where none is left) and scores (float64).
 
-        `queries` is users x items with weights, `seen` users x items with what must not be answered. `recommend` does
-        the same, with interactions before and explanations after.
+        `queries` is users x items with weights, `seen` users x items with what must not be answered,
+        `unavailable` (int32) what must not be answered to anybody. `recommend` does the same, with interactions before
+        and explanations after.
         """
         rows = np.full((queries.shape[0], n), -1, dtype=np.int32)
         values = np.full((queries.shape[0], n), -np.inf)
-        for row, (items, scores, _) in enumerate(self._ranked(queries, seen, n, np.zeros(0, dtype=np.int32))):
+        for row, (items, scores, _) in enumerate(self._ranked(queries, seen, n, unavailable)):
             rows[row, : len(items)] = items
             values[row, : len(items)] = scores
         return rows, values

@@ -10,17 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.scenario import SOURCES, ActionRule
 from lemo.recommenders.data.interactions import Interactions
+from lemo.recommenders.evaluation.cold_start import Cold, cold_start, cold_start_questions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
-from lemo.recommenders.evaluation.significance import compare
 from lemo.recommenders.evaluation.splits import Protocol, Split, folds_in_time, held_out, sampled, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
-from lemo.recommenders.interfaces import SourceConfig
-from lemo.recommenders.registry import source_class
+from lemo.recommenders.interfaces import Source, SourceConfig
+from lemo.recommenders.selection.further_sources import FurtherSources
 from lemo.recommenders.selection.ranker_training import train_ranker
-from lemo.recommenders.selection.search_space import Mixture, Personal, SearchSpace, evaluate_space
-from lemo.recommenders.sources.item_knn import ItemKnnConfig
+from lemo.recommenders.selection.reference import Reference, reference
+from lemo.recommenders.selection.search_space import (
+    SEARCHED,
+    Mixture,
+    Personal,
+    SearchSpace,
+    alone,
+    best_of,
+    evaluate_space,
+)
 from lemo.recommenders.sources.popularity import PopularityConfig
-from lemo.recommenders.sources.ridge import MOST_ITEMS
 
 Array = np.ndarray[Any, Any]
 Report = Callable[[str, int, int], None]
@@ -41,8 +48,8 @@ HELD_OUT = 0.1
 """Part of each user's interactions that is held out to choose by, where users are asked about their own last part: so
 little that what is best on the rest is best on everything."""
 MOST_HELD_OUT_USERS = 2_500
-EXTRA_WEIGHTS = (0.1, 0.3, 1.0)
-"""Weights that are tried for a source besides item-kNN, ridge and popularity."""
+NEWEST_FOLDS = 2
+"""Folds on which further sources are tried: what the search has fitted on them is kept in memory until then."""
 FINALISTS = 4
 """Without time, personal sources among which is chosen again on everything: ridges of many parameters are dear, and
 what is best shifts little with a fifth more data. In time all are compared again: the newest days may differ."""
@@ -86,6 +93,11 @@ class Assessment(BaseModel):
     popularity: Scorecard
     decayed_popularity: Scorecard
     """Popularity with the half-life that was best on validation."""
+    cold_start: dict[str, dict[str, Cold]] = {}
+    """Of `model` and `decayed_popularity`: `new_items` ranked among themselves, and `new_users_1`, `_3` and `_5` by
+    what they have liked. Empty without time; a question without users is left out."""
+    reference: Reference | None = None
+    """What was possible on the test; null where the model was trained before this was measured."""
     without: str = ""
     """Which sources or ranker were left out because something is missing for them, in sentences."""
     seconds: float
@@ -135,19 +147,32 @@ def assess(
     undecayed = HybridConfig(sources=(PopularityConfig(),))
     contenders = [selection.config, undecayed, selection.popularity]
     contenders += [ranked] if ranked else []
-    metrics = []
+    metrics, cold, questions = [], {}, cold_start_questions(test)
+    hybrid: HybridRecommender | None = None
+    names = {len(contenders) - 1 if ranked else 0: "model", 2: "decayed_popularity"}
     for done, contender in enumerate(contenders):
-        report("measuring", done, len(contenders))
-        metrics.append(evaluate(HybridRecommender.fit(test.train, contender, rules), test))
+        report("measuring", done, len(contenders) + 1)
+        # A ranker orders what the hybrid has fitted already; it comes last.
+        fitted = HybridRecommender.fit(
+            test.train, contender, rules, hybrid.sources if hybrid and contender is ranked else None
+        )
+        hybrid = hybrid or fitted
+        metrics.append(evaluate(fitted, test))
+        if done in names and questions:
+            cold[names[done]] = cold_start(fitted, test, questions)
+    model = metrics[-1] if ranked else metrics[0]
+    report("measuring", len(contenders), len(contenders) + 1)
     return Assessment(
         config=config,
         served=served,
         protocol=test.protocol,
         validation=selection,
-        model=metrics[-1] if ranked else metrics[0],
+        model=model,
         hybrid=metrics[0],
         popularity=metrics[1],
         decayed_popularity=metrics[2],
+        cold_start=cold,
+        reference=reference(test, model.ndcg_by_user, selection.config, selection.finalists, sources),
         without=" ".join(dict.fromkeys(without)),
         seconds=time.perf_counter() - started,
     )
@@ -164,8 +189,8 @@ def select(
 
     Every source is fitted once per fold; mixtures are evaluated on the users' best candidates of all sources. Item-kNN
     of all half-lives comes first, then ridges of the best of these half-lives. Where another choice has `finalists`,
-    only those are compared. Other sources are added one by one where they make the hybrid better beyond noise; one that
-    raises is left out.
+    only those are compared. Other sources join one by one where the hybrid is better with them; one that raises is left
+    out.
     """
     folds = [
         (RECENCY**place, fold)
@@ -179,46 +204,50 @@ def select(
     spaces = 1 if finalists else 2 if in_time else 3
     steps = iter(range(spaces * len(folds)))
 
+    others = [name for name in sources if name not in SEARCHED]
+    older = max(len(folds) - NEWEST_FOLDS, 0) if others else len(folds)
+    kept: list[dict[SourceConfig, Source] | None] = [None if place < older else {} for place in range(len(folds))]
+
     def evaluated(space: SearchSpace) -> dict[Mixture, Array]:
         found: dict[Mixture, list[Array]] = {}
-        for weight, fold in folds:
+        for (weight, fold), sources_of_fold in zip(folds, kept, strict=True):
             report("choosing", next(steps), spaces * len(folds))
             # Means of all users' values are then means over folds, each with its weight.
             scale = weight / len(fold.users) * users / sum(weight for weight, _ in folds)
-            for mixture, values in evaluate_space(fold, space).items():
+            for mixture, values in evaluate_space(fold, space, sources_of_fold).items():
                 found.setdefault(mixture, []).append(values * np.float32(scale))
         return {mixture: np.concatenate(values) for mixture, values in found.items()}
 
     users = sum(len(fold.users) for _, fold in folds)
     space = finalists or SearchSpace.of(interactions.span if in_time else 0)
     gains = evaluated(space)
-    if not finalists and "ridge" in sources and len(interactions.item_ids) <= MOST_ITEMS:
-        similar = _best({mixture: values for mixture, values in gains.items() if mixture.share}).personal[0]
-        if isinstance(similar, ItemKnnConfig):
-            ridges = evaluated(SearchSpace.ridges(interactions, space.popularity, similar, wide=not in_time))
-            gains |= ridges
-            if not in_time:
-                together = (similar, *_best({each: ridges[each] for each in ridges if each.share}).personal)
-                gains |= evaluated(SearchSpace(space.popularity, [together]))
-    best = _robust(gains) if in_time else _best(gains)
+    if not finalists and "ridge" in sources and SearchSpace.has_ridges(interactions):
+        similar = best_of({mixture: values for mixture, values in gains.items() if mixture.share}).personal[0]
+        ridges = evaluated(SearchSpace.ridges(interactions, space.popularity, similar, wide=not in_time))
+        gains |= ridges
+        if not in_time:
+            together = (similar, *best_of({each: ridges[each] for each in ridges if each.share}).personal)
+            gains |= evaluated(SearchSpace(space.popularity, [together]))
+    best = _robust(gains) if in_time else best_of(gains)
     means = {mixture: float(values.mean(dtype=np.float64)) for mixture, values in gains.items()}
-    config = best.config()
     left_out = []
-    for name in sources:
-        if name not in SOURCES:
-            report(f"trying {name}", 0, 1)
-            try:
-                config = _with_source(config, name, [fold for _, fold in folds])
-            except Exception as error:  # noqa: BLE001 - a source of another package must not stop all training
-                why = str(error) if isinstance(error, LemoError) else f"{type(error).__name__}: {error}"
-                left_out.append(f"The source {name!r} was left out. {why.rstrip('.')}.")
+    further = FurtherSources(
+        best.config(), [fold for _, fold in folds[older:]], [each for each in kept if each is not None]
+    )
+    for name in others:
+        report(f"trying {name}", 0, 1)
+        try:
+            further.offer(name)
+        except Exception as error:  # noqa: BLE001 - a source of another package must not stop all training
+            why = str(error) if isinstance(error, LemoError) else f"{type(error).__name__}: {error}"
+            left_out.append(f"The source {name!r} was left out. {why.rstrip('.')}.")
     return Selection(
-        config=config,
+        config=further.config,
         popularity=max((mixture for mixture in means if mixture.share == 0), key=means.__getitem__).config(),
         ndcg_at_10=means[best],
         users=users,
         folds=len(folds),
-        alone=_alone(means),
+        alone=alone(means),
         left_out=left_out,
         finalists=None if in_time else SearchSpace(space.popularity, _finalists(means, best)),
     )
@@ -234,47 +263,14 @@ def _finalists(means: Mapping[Mixture, float], best: Mixture) -> list[tuple[Pers
     return ordered if best.share == 0 or best.personal in ordered else [*ordered, best.personal]
 
 
-def _alone(means: Mapping[Mixture, float]) -> dict[str, float]:
-    """NDCG@10 of the best configuration of each source where it has the whole weight."""
-    found: dict[str, float] = {}
-    for mixture, mean in means.items():
-        if mixture.share in (0.0, 1.0):
-            name = " + ".join(each.source for each in mixture.personal) or "popularity"
-            found[name] = max(found.get(name, 0.0), mean)
-    return found
-
-
-def _with_source(config: HybridConfig, name: str, folds: Sequence[Split]) -> HybridConfig:
-    """The hybrid with one more source, at the weight that is best on the folds; as it was where that is no better."""
-    extra = source_class(name).Config()
-    grown = {weight: _with_weight(config, extra, weight) for weight in EXTRA_WEIGHTS}
-    gains: dict[float, list[float]] = {weight: [] for weight in (0.0, *EXTRA_WEIGHTS)}
-    for fold in folds:
-        fitted = HybridRecommender.fit(fold.train, _with_weight(config, extra, 0.0), {})
-        for weight, values in gains.items():
-            model = fitted.with_config(grown[weight]) if weight else fitted
-            values += evaluate(model, fold).ndcg_by_user
-    best = max(EXTRA_WEIGHTS, key=lambda weight: sum(gains[weight]))
-    return grown[best] if compare(gains[best], gains[0.0]).better else config
-
-
-def _with_weight(config: HybridConfig, extra: SourceConfig, weight: float) -> HybridConfig:
-    return config.model_copy(update={"sources": (*config.sources, extra.model_copy(update={"weight": weight}))})
-
-
-def _best(gains: Mapping[Mixture, Array]) -> Mixture:
-    """The mixture that has gained most; of equals the first, and the space goes from plain to elaborate."""
-    return max(gains, key=lambda mixture: float(gains[mixture].mean(dtype=np.float64)))
-
-
 def _robust(gains: Mapping[Mixture, Array]) -> Mixture:
     """The best mixture, or the best of several personal sources where that is near, with the least personal share that
     is as good but for noise: what everybody likes lasts longer than what few users' histories say.
     """
-    best = _best(gains)
+    best = best_of(gains)
     together = {mixture: values for mixture, values in gains.items() if len(mixture.personal) > 1}
     if together:
-        near = _best(together)
+        near = best_of(together)
         if gains[near].mean(dtype=np.float64) >= NEAR_BEST * gains[best].mean(dtype=np.float64):
             best = near
     plainer = [

@@ -1,6 +1,6 @@
 """The search space: mixtures of personal sources with popularity, each source fitted once per fold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -14,15 +14,17 @@ from lemo.recommenders.data.source_scores import SourceScores
 from lemo.recommenders.evaluation.metrics import hits_of, ideal, ndcg
 from lemo.recommenders.evaluation.splits import Split
 from lemo.recommenders.hybrid.hybrid import HybridConfig
-from lemo.recommenders.interfaces import SourceConfig
+from lemo.recommenders.interfaces import Source, SourceConfig
 from lemo.recommenders.sources.item_knn import ItemKnn, ItemKnnConfig
 from lemo.recommenders.sources.popularity import PopularityConfig, popularity, z_scores
-from lemo.recommenders.sources.ridge import Ridge, RidgeConfig
+from lemo.recommenders.sources.ridge import MOST_ITEMS, Ridge, RidgeConfig
 from lemo.recommenders.sources.similarity import SimilaritySource
 
 Array = np.ndarray[Any, Any]
 CSR = sparse.csr_matrix
 
+SEARCHED = ("item-knn", "ridge", "popularity")
+"""The sources of the search space; others join what is best of these."""
 POPULARITY_SPANS = (None, 0.1, 0.03, 0.01, 0.005)
 """Half-lives of popularity as parts of the span of time."""
 PERSONAL_SPANS = (1.0, 0.3, 0.1, 0.05)
@@ -95,9 +97,14 @@ class SearchSpace:
             ],
         )
 
+    @staticmethod
+    def has_ridges(interactions: Interactions) -> bool:
+        """Whether the catalogue is small enough for ridges."""
+        return len(interactions.item_ids) <= MOST_ITEMS
+
     @classmethod
     def ridges(
-        cls, interactions: Interactions, popularity: list[float | None], similar: ItemKnnConfig, wide: bool
+        cls, interactions: Interactions, popularity: list[float | None], similar: Personal, wide: bool
     ) -> "SearchSpace":
         """Ridges of the half-life of `similar`; `wide`: of more parameters, else alone and together with it.
 
@@ -127,43 +134,63 @@ class SearchSpace:
         return cls(popularity, [*((ridge,) for ridge in ridges), *together])
 
 
-def evaluate_space(fold: Split, space: SearchSpace) -> dict[Mixture, Array]:
+def alone(means: Mapping[Mixture, float]) -> dict[str, float]:
+    """NDCG@10 of the best configuration of each source where it has the whole weight."""
+    found: dict[str, float] = {}
+    for mixture, mean in means.items():
+        if mixture.share in (0.0, 1.0):
+            name = " + ".join(each.source for each in mixture.personal) or "popularity"
+            found[name] = max(found.get(name, 0.0), mean)
+    return found
+
+
+def best_of(gains: Mapping[Mixture, Array]) -> Mixture:
+    """The mixture that has gained most; of equals the first, and the space goes from plain to elaborate."""
+    return max(gains, key=lambda mixture: float(gains[mixture].mean(dtype=np.float64)))
+
+
+def evaluate_space(
+    fold: Split, space: SearchSpace, kept: dict[SourceConfig, Source] | None = None
+) -> dict[Mixture, Array]:
     """NDCG@10 of every mixture for each user of the fold (float32); popularity alone comes first, with share 0.
 
-    A mixture is evaluated on the best candidates of its personal sources and of each popularity.
+    A mixture is evaluated on the best candidates of its personal sources and of each popularity. The fitted sources are
+    put into `kept`, by their configurations with the weight 1.
     """
     from lemo.recommenders.kernels.search import evaluate_mixtures
 
     seen = fold.train.seen_csr()[fold.users]
     popular = np.stack([z_scores(popularity(fold.train, half_life)) for half_life in space.popularity])
-    top = [_top_popular(values, seen) for values in popular]
+    top = [top_popular(values, seen) for values in popular]
     counts = np.diff(fold.relevant.indptr)
     gains: dict[Mixture, Array] = {}
     for half_life, answers in zip(space.popularity, top, strict=True):
         gains[Mixture((), half_life, 0.0)] = ndcg(hits_of(answers, fold.relevant), counts).astype(np.float32)
-    about = (*_places(seen), *_places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
+    about = (*places(seen), *places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
     shares = np.minimum(SHARES, LARGEST_SHARE)
 
     def evaluated(scores: CSR) -> Array:
         found = np.zeros((len(fold.users), len(popular), len(SHARES)), dtype=np.float32)
-        evaluate_mixtures(*_places(scores), scores.data, *about, shares, DEEPEST, found)
+        evaluate_mixtures(*places(scores), scores.data, *about, shares, DEEPEST, found)
         return found
 
     shared = {each for chosen in space.personal for each in chosen[:-1]}
-    kept: dict[Personal, CSR] = {}
+    several: dict[Personal, CSR] = {}
     pending: list[tuple[tuple[Personal, ...], Future[Array]]] = []
     # Mixtures of one source are evaluated while the next is fitted.
     with ThreadPoolExecutor(1) as evaluating:
         for config, source in _fitted(fold, space):
+            if kept is not None:
+                kept[config] = source
             queries = fold.train.query_matrix(config.half_life_ms)[fold.users]
-            own = _in_deviations(source.scores(queries))
+            own = in_deviations(source.scores(queries))
             if config in shared:
-                kept[config] = own
+                several[config] = own
             for chosen in space.personal:
                 if chosen[-1] == config:
                     if len(pending) > 1:
                         pending[-2][1].result()  # so that few scores are held at once
-                    scores = CSR(sum((kept[each] for each in chosen[:-1]), own) / len(chosen))
+                    scores = CSR(sum((several[each] for each in chosen[:-1]), own) / len(chosen))
                     pending.append((chosen, evaluating.submit(evaluated, scores)))
     for chosen, found in pending:
         for half_life, rows in zip(space.popularity, np.moveaxis(found.result(), 0, 2), strict=True):
@@ -180,7 +207,7 @@ def _fitted(fold: Split, space: SearchSpace) -> Iterator[tuple[Personal, Similar
     yield from zip(ridges, Ridge.fit_many(fold.train, ridges), strict=True)
 
 
-def _in_deviations(scores: SourceScores) -> CSR:
+def in_deviations(scores: SourceScores) -> CSR:
     """Users x items: the scores, which are not used any more, as so many standard deviations."""
     from lemo.recommenders.kernels.search import standardise
 
@@ -188,7 +215,7 @@ def _in_deviations(scores: SourceScores) -> CSR:
     return sparse.csr_matrix((scores.values, scores.columns, scores.starts), shape=(len(scores), scores.items))
 
 
-def _top_popular(values: Array, seen: CSR) -> Array:
+def top_popular(values: Array, seen: CSR) -> Array:
     """int64 (users, places): the most popular items that each user has not seen; -1 where too many are seen."""
     places = np.argsort(-values, kind="stable")[: 4 * DEEPEST]
     known = seen[:, places].toarray()
@@ -196,6 +223,6 @@ def _top_popular(values: Array, seen: CSR) -> Array:
     return np.where(np.take_along_axis(known, order, axis=1), -1, places[order])
 
 
-def _places(matrix: CSR) -> tuple[Array, Array]:
+def places(matrix: CSR) -> tuple[Array, Array]:
     """Where each row starts, and its columns, in the one type that the kernel is compiled for."""
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)

@@ -28,6 +28,7 @@ class Popularity:
 
     Config: ClassVar[type[SourceConfig]] = PopularityConfig
     personal: ClassVar[bool] = False
+    scores_unseen: ClassVar[bool] = False
 
     def __init__(self, config: SourceConfig, weights: Array) -> None:
         self._config = config

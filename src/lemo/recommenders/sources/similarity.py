@@ -23,6 +23,7 @@ class SimilaritySource:
 
     Config: ClassVar[type[SourceConfig]] = SourceConfig
     personal: ClassVar[bool] = True
+    scores_unseen: ClassVar[bool] = False
 
     def __init__(self, config: SourceConfig, similarity: CSR, transpose: CSR | None = None) -> None:
         self._config = config

@@ -84,8 +84,9 @@ def _answer(
     chosen = trace.record("order", placed(ordered, _promoted(asker, ordered, state, plan), plan, caps))
     if chosen:
         shown = {each.item_id for each in chosen}
-        new = (id for id in state.new if id not in shown and id not in without and caps.take(id))
-        chosen = trace.record("new items", with_new_items(chosen, new, (), plan.n, without, exploration))
+        new = (id for id in state.new if id not in shown)
+        take = caps.take if plan.caps else None
+        chosen = trace.record("new items", with_new_items(chosen, new, (), plan.n, without, exploration, take))
     filled = trace.record("fill", _filled(chosen, plan, state, without, caps))
     return trace.record("pin", pinned(filled, plan.pins, state.unavailable)[: plan.n])
 

@@ -81,7 +81,7 @@ class PrecomputedStore:
                             "of": held[user],
                             "version": each.version,
                             "cache_key": each.cache_key,
-                            "items": orjson.dumps([list(item) for item in each.items]),
+                            "items": orjson.dumps([list(item[:4]) for item in each.items]),
                         }
                         pipeline.hset(self.key(scope, user), mapping=fields)
                         pipeline.expire(self.key(scope, user), LIFETIME_SECONDS)
