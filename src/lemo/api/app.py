@@ -36,8 +36,9 @@ from lemo.api.routes import (
     stats,
     users,
 )
-from lemo.diagnostics.installation_metrics import Installation, Serving
+from lemo.diagnostics.installation_metrics import Installation, ServedAnswers, Serving
 from lemo.recommenders.hybrid.warm_up import warm_up
+from lemo.serving.served_log import ServedLog
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 
@@ -74,6 +75,9 @@ def create_app(stores: Stores) -> FastAPI:
             Access(stores),
             Ingest(stores),
             anyio.CapacityLimiter(INGESTS_AT_ONCE),
+            ServedLog(
+                lambda: stores.log.publisher(), stores.settings.kafka_served_topic, stores.settings.served_log_share
+            ),
         )
         app.state.services = services
         # Behind the start, since compiling takes seconds where there is no cache: it lives, and is not ready yet.
@@ -82,6 +86,7 @@ def create_app(stores: Stores) -> FastAPI:
         app.state.metrics = CollectorRegistry()
         app.state.metrics.register(Installation(stores))
         app.state.metrics.register(Serving(services.served))
+        app.state.metrics.register(ServedAnswers(services.served_log))
         yield
         await anyio.to_thread.run_sync(background.shutdown)
         await anyio.to_thread.run_sync(services.close)

@@ -9,7 +9,7 @@ from lemo.domain.item import Id, Item
 
 MOST_ITEMS = 200
 """Items of one answer, and of a session."""
-RESERVED = frozenset({"item_id", "score", "source", "because", "reason"})
+RESERVED = frozenset({"item_id", "score", "source", "because", "reason", "explored", "propensity"})
 """What an answer says of each item by itself."""
 
 FilterText = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]

@@ -74,7 +74,7 @@ class Consumer:
         self._uncommitted: list[PendingWrite] = []
         """Written batches, oldest first. They are committed in order, as offsets must not go back."""
         self._limit = _FIRST_RECORDS
-        self._done = {"items": 0, "events": 0, "dead_letters": 0, "ids_with_other_contents": 0}
+        self._done = {"items": 0, "events": 0, "served": 0, "dead_letters": 0, "ids_with_other_contents": 0}
         self._logged_at = time.monotonic()
 
     def run(self) -> None:
@@ -109,6 +109,7 @@ class Consumer:
         """Pings every engine, and creates missing tables and topics."""
         self._stores.documents.ping()
         self._stores.events.migrate()
+        self._stores.served.keep_days(self._settings.served_days)
         self._stores.log.create_topics([*self._topics.fixed, *self._topics.written])
 
     def _step(self, reader: Reader) -> None:
@@ -173,6 +174,7 @@ class Consumer:
                 self.metrics.committed(written.records, written.batch)
                 self._done["items"] += written.batch.item_count
                 self._done["events"] += len(written.batch.events)
+                self._done["served"] += len(written.batch.served)
                 self._done["dead_letters"] += len(written.batch.dead)
                 self._done["ids_with_other_contents"] += written.batch.repeats.other
             self._uncommitted = []
@@ -218,6 +220,8 @@ class Consumer:
             wait([history_write])
         history_write.result()
         self._aggregation.tick()
+        with stage("served", batch.served):
+            stores.served.insert(batch.served)
         with stage("dead-letters", batch.dead):
             publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         if topic := self._settings.kafka_item_results_topic:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.events import Events
+    from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
     from lemo.stores.documents.api_keys import ApiKeys
@@ -208,6 +209,13 @@ class Stores:
         return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def served(self) -> "ServedAnswers":
+        """What the API answered, beside the events."""
+        from lemo.stores.clickhouse.served import ServedAnswers
+
+        return ServedAnswers(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def vectors(self) -> "Vectors":
         """Item vectors in Milvus."""
         from lemo.stores.vectors.milvus import Vectors
@@ -237,6 +245,6 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "aggregates", "vectors", "redis"):
+        for name in ("documents", "events", "aggregates", "served", "vectors", "redis"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
