@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 # One request has one time, so (at, request_id) tells answers apart and keeps those of a time together. A replay writes
-# the same key again, of which FINAL shows the row that came first, as of events. A week is a partition, which is dropped
-# as a whole when it has expired.
+# the same key again, of which FINAL shows the row that came first, as of events. A week is a partition, which is
+# dropped as a whole when it has expired.
 TABLES = (
     """
     CREATE TABLE IF NOT EXISTS {database}.served_answers (
