@@ -122,13 +122,15 @@ def test_every_answer_arrives_once_with_its_items_in_order(
                 for user in USERS:
                     get("recommendations", {"user_id": user}, user_id=user, n=5)
                 get("similar", {"of_items": [ITEMS[0]]}, item_id=ITEMS[0], n=3)
-                get("popular", {}, n=7)
-                get("latest", {}, n=4)
-                post("recommendations", {"user_id": USERS[0]}, user_id=USERS[0], exclude=[ITEMS[1]])
+                get("popular", {"placement": ""}, n=7)
+                get("latest", {"placement": "home/新"}, n=4, placement="home/新")
+                home = {"user_id": USERS[0], "placement": "home"}
+                post("recommendations", home, user_id=USERS[0], exclude=[ITEMS[1]], placement="home")
             get("recommendations", {"user_id": "new"}, user_id="new", n=3)
             seen = [ITEMS[3], {"item_id": ITEMS[4], "action": "like"}]
             post("recommendations", {"session": ITEMS[3:5]}, session=seen, fields=["title"], n=200)
             post("similar", {"of_items": ITEMS[:2]}, item_ids=ITEMS[:2], n=2)
+            assert client.get(f"{path}/popular", params={"placement": "x" * 101}).status_code == 422
             many = client.post(f"{path}/recommendations/batch", json={"users": USERS, "n": 3}).json()["answers"]
             asked += [(each, {"kind": "batch", "user_id": each["user_id"]}) for each in many]
             for wrong in (f"{path}/recommendations", f"{path}/similar?item_id=none", "/v1/scenarios/none/popular"):
@@ -146,6 +148,7 @@ def test_every_answer_arrives_once_with_its_items_in_order(
             assert all(mine == source for mine, source in zip(row["sources"], told, strict=True) if source)
             assert all(row["sources"])
             assert (row["model_version"], row["degraded"]) == (answer["model_version"] or "", answer["degraded"])
+            assert row["pipeline_version"] == answer.get("pipeline_version", 0)
             assert began <= row["at_ms"] <= now_ms()
             assert 0 < row["took_us"] < 60_000_000
             assert len(row["explored"]) == len(row["propensities"]) == len(answer["items"])

@@ -87,6 +87,9 @@ class HotPath:
         n = single.pop("n", "10")
         if not (n.isascii() and n.isdecimal() and len(n) <= 3 and 1 <= int(n) <= MOST) or len(exclude) > 1_000:
             return None
+        placement = single.pop("placement", None)
+        if placement is not None and not 1 <= len(placement) <= 100:
+            return None
         known = self._known(services, scope)
         if known is None:
             return None
@@ -109,7 +112,7 @@ class HotPath:
             body = ready.latest(place, int(n), types)
         if body is None:
             return None
-        return Served(place, kind, started, body, user_id, of_items=of_items)
+        return Served(place, kind, started, body, user_id, of_items=of_items, placement=placement)
 
     async def _posted(self, services: Services, scope: Scope, body: bytes, started: int) -> Served | None:
         if len(body) > LONGEST_BODY:
