@@ -19,7 +19,7 @@ import pytest
 
 import servers
 from consumers import connected, consume, consumer_settings, environment_of, letters, publish
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import similar_items
@@ -292,12 +292,15 @@ class Away:
 
     def __init__(self) -> None:
         self.away = True
+        self.refuses = False
         self.taken: list[Message] = []
 
     def publish(self, topic: str, messages: Any) -> int:
         assert topic == "t"
         if self.away:
             raise EngineUnavailable("away")
+        if self.refuses:
+            raise InvalidInput("too large")
         self.taken += messages
         return len(self.taken)
 
@@ -355,6 +358,20 @@ def test_the_end_of_the_process_drops_and_counts_what_the_log_does_not_take(scop
         log.add(served(number, scope))
     log.close()
     assert (log.dropped["stopped"], log.published) == (5, 0)
+
+
+def test_what_the_log_refuses_or_nobody_can_read_is_dropped_and_counted(scope: Scope) -> None:
+    publisher = Away()
+    publisher.away, publisher.refuses = False, True
+    log = ServedLog(lambda: publisher, "t", 1)
+    log.add(served(0, scope))
+    wait_for(lambda: log.dropped["refused"] == 1)
+    publisher.refuses = False
+    log.add(Served(scope, "batch", time.perf_counter_ns(), b"{"))
+    log.add(served(1, scope))
+    log.close()
+    assert answers_in(publisher.taken) == ["1"]
+    assert (log.published, log.dropped["refused"], log.dropped["unreadable"], log.waiting) == (1, 1, 1, 0)
 
 
 def test_a_share_of_the_answers_is_kept(scope: Scope) -> None:

@@ -136,7 +136,7 @@ class ServedAnswers(Collector):
         self._log = served_log
 
     def collect(self) -> Iterator[Metric]:
-        """Answers published, waiting and dropped; a batch counts once."""
+        """Answers published, waiting and dropped; a batch that waits or is dropped counts once."""
         yield CounterMetricFamily(
             "lemo_served_answers_published", "Answers that the log took.", value=self._log.published
         )

@@ -4,15 +4,15 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal, get_args
 
 import msgspec
 import structlog
 
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.scope import Scope
-from lemo.streams import Message, Publisher
+from lemo.streams import Publisher
 from lemo.streams.served_messages import Kind, RawAnswer, SentAnswer, ServedAnswer, served_messages
 
 log = structlog.get_logger(__name__)
@@ -29,10 +29,10 @@ LONGEST_RAW = 20_000
 _BATCH = 2_000
 _RETRY_SECONDS = 1.0
 
-Loss = Literal["full", "unreadable", "stopped"]
+Loss = Literal["full", "unreadable", "refused", "stopped"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
-"""Why answers were dropped: the buffer was full; the request or the answer cannot be read; the process ended while the
-log was away."""
+"""Why answers were dropped: the buffer was full; the request or the answer cannot be read; the log refused them; the
+process ended while the log was away."""
 
 
 class Served(msgspec.Struct, gc=False):
@@ -85,8 +85,10 @@ class ServedLog:
         self._topic = topic
         self._lock = threading.Lock()
         self._waiting: deque[Served] = deque()
-        self._pending: list[Served] = []
-        """Taken from `_waiting` by the thread, and not published yet."""
+        self._pending: list[tuple[Scope, bytes]] = []
+        """Taken from `_waiting` by the thread, in JSON, and not published yet."""
+        self._in_hand = 0
+        """How many were taken; a batch counts once here."""
         self._bytes = 0
         self._away = False
         self._stopped = threading.Event()
@@ -97,7 +99,8 @@ class ServedLog:
     @property
     def waiting(self) -> int:
         """Answers that are not published yet."""
-        return len(self._waiting) + len(self._pending)
+        with self._lock:
+            return len(self._waiting) + self._in_hand
 
     def add(self, served: Served) -> None:
         """Takes an answer, by chance where a share of them is kept."""
@@ -134,47 +137,52 @@ class ServedLog:
             self._publisher.close()
 
     def _publish_all(self) -> None:
-        while self._pending or self._waiting:
-            if not self._pending:
-                self._take()
+        while self._pending or self._take():
             try:
-                self._publish(self._pending)
+                self._publish()
             except EngineUnavailable as error:
                 if not self._away:
                     log.warning("the log of what was served is away; answers wait", error=error.message)
                 self._away = True
                 return
+            except InvalidInput as error:  # a limit of the topic that is below what the messages need
+                log.error("the log refused answers", error=str(error), lost=self._in_hand)
+                self.drop("refused", self._in_hand)
+                self._pending = []
             if self._away:
                 log.info("the log of what was served is back", dropped=self.dropped["full"])
             self._away = False
-            self.published += len(self._pending)
-            self._pending = []
+            with self._lock:
+                self.published += len(self._pending)
+                self._pending = []
+                self._in_hand = 0
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Moves waiting answers to the pending ones; returns whether there are any."""
         with self._lock:
-            self._pending = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-            self._bytes -= sum(len(served.body) for served in self._pending)
-
-    def _publish(self, batch: Sequence[Served]) -> None:
-        if self._publisher is None:
-            self._publisher = self._open()
-        by_scope: dict[Scope, list[Served]] = {}
-        for served in batch:
-            by_scope.setdefault(served.scope, []).append(served)
-        messages: Iterator[Message] = (
-            message
-            for scope, theirs in by_scope.items()
-            for message in served_messages(scope, self.share, self._parts(theirs))
-        )
-        self._publisher.publish(self._topic, messages)
-
-    def _parts(self, answers: Sequence[Served]) -> Iterator[bytes]:
-        for served in answers:
+            taken = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            self._bytes -= sum(len(served.body) for served in taken)
+            self._in_hand = len(taken)
+        pending: list[tuple[Scope, bytes]] = []
+        for served in taken:
             try:
-                yield from _encoded(served)
+                pending += [(served.scope, part) for part in _encoded(served)]
             except (msgspec.DecodeError, UnicodeEncodeError) as error:
                 log.error("an answer cannot be logged", kind=served.kind, scope=str(served.scope), error=str(error))
                 self.drop("unreadable")
+        self._pending = pending
+        return bool(taken)
+
+    def _publish(self) -> None:
+        if self._publisher is None:
+            self._publisher = self._open()
+        by_scope: dict[Scope, list[bytes]] = {}
+        for scope, part in self._pending:
+            by_scope.setdefault(scope, []).append(part)
+        messages = [
+            message for scope, parts in by_scope.items() for message in served_messages(scope, self.share, parts)
+        ]
+        self._publisher.publish(self._topic, messages)
 
 
 def _encoded(served: Served) -> Iterator[bytes]:
