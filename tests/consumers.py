@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from lemo.domain.event import Event
+from lemo.domain.event_columns import EventColumns
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.ingest.service import Consumer
@@ -118,6 +119,15 @@ def consume(settings: Settings, stores: Stores) -> Running:
     with Running(settings) as running:
         wait(lambda: all_taken(stores), "the consumer did not take everything")
     return running
+
+
+def write_events(stores: Stores, scope: Scope, events: list[Event]) -> None:
+    """What a consumer makes of events that filter their items, without one."""
+    columns = EventColumns.of((scope, event) for event in events)
+    with stores.aggregates.changing(scope):
+        stores.events.insert(columns)
+    stores.history.add(columns)
+    stores.seen.add(columns)
 
 
 def some_events(count: int, start: int = 0) -> list[Event]:

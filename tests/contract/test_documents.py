@@ -306,6 +306,14 @@ def test_delete_counts_what_was_there(documents: Documents, scope: Scope) -> Non
     assert [id for id, _ in documents.scan(ITEMS, scope)] == ["c"]
 
 
+def test_a_scrub_leaves_what_was_not_deleted(documents: Documents, scope: Scope) -> None:
+    documents.put(SCENARIOS, scope, {"kept": {"a": 1}, "gone": {"a": 2}})
+    documents.delete(SCENARIOS, scope, ["gone"])
+    remains = documents.scrub()
+    assert ("MongoDB" in remains) == isinstance(documents, MongoDocuments)
+    assert documents.ids(SCENARIOS, scope, {}) == ["kept"]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), "\ud800", {1}], ids=["nan", "inf", "surrogate", "set"])
 def test_what_is_no_json_is_refused_and_nothing_is_written(documents: Documents, scope: Scope, bad: object) -> None:
     with pytest.raises(InvalidInput, match="cannot be stored"):

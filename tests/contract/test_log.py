@@ -345,6 +345,33 @@ def test_a_scan_hands_over_all_that_stood_there_when_it_began(log: Log, topic: s
     assert log.lag([topic], group) == {topic: 2_600}
 
 
+def test_records_are_removed_or_it_is_said_that_they_stay(log: Log, topic: str, group: str) -> None:
+    publish(log, topic, numbered(0, 6))
+    done = log.remove(topic, lambda record: record.value in (b"1", b"4"))
+    left = sorted(record.value for record in log.scan(topic))
+    if isinstance(log, RedisLog):
+        assert done.count == 2
+        assert left == [b"0", b"2", b"3", b"5"]
+        assert [record.value for record in read(log.reader([topic], group, "a"), 4)] == left
+        assert log.remove(topic, lambda _: False).remains == ""
+    else:
+        assert (done.count, len(left)) == (0, 6)
+        assert "has no retention" in done.remains
+        assert done.until is None
+        assert log.remove(f"{topic}-none", lambda _: True).remains == ""
+
+
+def test_kafka_says_when_records_are_gone(kafka_servers: str) -> None:
+    topic, day = f"topic-{uuid.uuid4().hex[:12]}", 86_400_000
+    log = KafkaLog({"bootstrap.servers": kafka_servers}, {topic: 3})
+    log.create_topics([topic])
+    before = time.time_ns() // 1_000_000
+    done = log.remove(topic, lambda _: True)
+    assert "by age" in done.remains
+    assert done.until is not None
+    assert before + 3 * day < done.until <= time.time_ns() // 1_000_000 + 3 * day + 7 * day
+
+
 def test_publishers_serve_several_threads(log: Log, topic: str) -> None:
     publisher = log.publisher()
     threads = [

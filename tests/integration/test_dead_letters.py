@@ -95,7 +95,9 @@ def test_an_event_that_was_in_the_future_stays_refused(settings: Settings, store
     consume(settings, stores)
     assert stores.events.count(scope) == 1
     record = Record(settings.kafka_event_topic, 0, "1", 0, event_message(scope, early).value, b"", {})
-    (refused,) = read_batch([record], Topics(settings), ScenarioCache(stores.tenants, stores.scenarios)).dead
+    (refused,) = read_batch(
+        [record], Topics(settings), ScenarioCache(stores.tenants, stores.scenarios), stores.user_changes
+    ).dead
     assert refused.headers["lemo-fault"] == b"implausible-time"
 
 

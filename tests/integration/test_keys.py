@@ -59,7 +59,9 @@ def test_every_route_asks_for_the_role_that_is_listed_and_for_the_tenant(site: S
         body = None if method in ("GET", "DELETE") else b"{"
         assert site.http.request(method, real, content=body).status_code == 401, (method, path)
         for role, key in keys.items():
-            answer = site.ask(key, method, real, content=body)
+            # What an administrator may delete is needed by the next routes.
+            asked = f"{site.path}-gone" if (method, real) == ("DELETE", site.path) else real
+            answer = site.ask(key, method, asked, content=body)
             allowed = needed in _INCLUDES[role]
             assert (answer.status_code != 403) == allowed, (method, path, role, answer.text)
             assert answer.status_code not in (401, 500), (method, path, role, answer.text)

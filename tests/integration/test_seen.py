@@ -60,7 +60,7 @@ def take_in(stores: Stores, scope: Scope, *events: Event) -> None:
     ]
     now = round(datetime.now(UTC).timestamp() * 1000)
     records = [Record(topics.events, 0, str(at), now, value.encode(), b"", {}) for at, value in enumerate(values)]
-    batch = read_batch(records, topics, ScenarioCache(stores.tenants, stores.scenarios))
+    batch = read_batch(records, topics, ScenarioCache(stores.tenants, stores.scenarios), stores.user_changes)
     assert not batch.dead
     stores.events.insert(batch.events)
     stores.history.add(batch.in_history)

@@ -34,6 +34,7 @@ from lemo.api.routes import (
     scenarios,
     schedules,
     stats,
+    user_changes,
     users,
 )
 from lemo.diagnostics.installation_metrics import Installation, ServedAnswers, Serving
@@ -113,6 +114,7 @@ def create_app(stores: Stores) -> FastAPI:
         pipelines,
         stats,
         users,
+        user_changes,
         models,
         schedules,
         runs,

@@ -83,6 +83,23 @@ class AttributeList(BaseModel):
     attributes: list[AttributeOverview]
 
 
+class DeletedScenario(BaseModel):
+    """What the deletion of a scenario removed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "scenario_id": "shop",
+                "removed": {"documents": 1204, "ClickHouse: events": 51200, "Milvus": 1, "snapshots": 38, "Redis": 412},
+            }
+        }
+    )
+
+    scenario_id: str
+    removed: dict[str, int]
+    """By store: documents, rows, collections, objects and keys."""
+
+
 class ScenarioList(BaseModel):
     """The tenant's scenarios."""
 

@@ -1,5 +1,6 @@
 """`lemo scenarios`: places where items are recommended."""
 
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,6 +97,35 @@ def edit(
     _show(scenario, format)
     for effect in effects:
         messages.print(effect, markup=False)
+
+
+@app.command()
+def delete(
+    name: NameArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for the name.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Delete a scenario and all its data from every store, e.g. `lemo scenarios delete shop`. It cannot be undone.
+
+    On a terminal it asks for the name, elsewhere it takes `--yes`. Repeated after an error, it goes on.
+    """
+    from lemo.cli.operator import operator
+    from lemo.cli.session import check_engines
+    from lemo.domain.errors import InvalidInput
+    from lemo.domain.scope import Scope, checked_name
+    from lemo.scheduling.scenario_deletion import delete_scenario
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    scope = Scope(credential(settings, role="admin"), checked_name("scenario", name))
+    if not yes and (not sys.stdin.isatty() or typer.prompt(f"All data of {name} will be deleted. Its name") != name):
+        raise InvalidInput(f"Nothing was deleted: the name {name} was not confirmed.", "Repeat it, or give --yes.")
+    check_engines(settings, "redis", "events")
+    with closing(Stores(settings)) as stores:
+        removed = delete_scenario(stores, scope, operator(scope.tenant_id))
+    show_one(removed, format, f"Removed with {name}")
 
 
 @app.command()

@@ -1,5 +1,6 @@
-"""`lemo users`: what is known of a user."""
+"""`lemo users`: what is known of a user; erasure and merge."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,14 +8,14 @@ import typer
 from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_json, show_one
 
 if TYPE_CHECKING:
+    from lemo.domain.api_key import Role
     from lemo.recommenders.profiles import Taste
+    from lemo.stores.connect import Stores
 
-app = typer.Typer(no_args_is_help=True, help="What is known of a user.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `show` a sub-command while it is the only one."""
+app = typer.Typer(no_args_is_help=True, help="Users: shown, erased, merged.")
+OneScenarioOption = Annotated[
+    str, typer.Option("--scenario", "-s", help="Only in this scenario; by default in all.", show_default=False)
+]
 
 
 @app.command("show")
@@ -74,6 +75,77 @@ def show_user(
     if overview.precomputed:
         title = f"Precomputed recommendations of model {overview.precomputed.model_version}"
         show(rows, format, title, ["rank", "item", "item_id", "score", "reason"])
+
+
+@app.command("erase")
+def erase(
+    user: Annotated[str, typer.Argument(help="Id of the user.", show_default=False)],
+    scenario: OneScenarioOption = "",
+    check: Annotated[
+        str, typer.Option(help="Erase nothing: search all stores again for the user of this receipt.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Erase a user from all stores, e.g. `lemo users erase 42`; the receipt says what was removed, and what remains.
+
+    What the user did before does not come back, whoever sends it again. Later events are a new user's.
+    Exit code 1 where the check that follows finds something.
+    """
+    from contextlib import closing
+
+    from lemo.cli.operator import operator
+    from lemo.users.erasure import check_erasure, erase_user
+
+    if not check and not yes and sys.stdin.isatty():
+        typer.confirm(f"Erase {user} from all stores? It cannot be undone", abort=True)
+    stores, tenant_id = _patient("admin")
+    with closing(stores):
+        if check:
+            receipt = check_erasure(stores, tenant_id, check, user)
+        else:
+            receipt = erase_user(stores, tenant_id, user, operator(tenant_id), scenario)
+    body = receipt.model_dump(mode="json")
+    if format is Format.json:
+        show_json(body)
+    else:
+        parts = body.pop("stores")
+        show_one(body, format, "Receipt")
+        show(parts, format, "Stores", ["store", "scenario_id", "removed", "found", "remains", "until"])
+    if not receipt.clean:
+        messages.print("Something was found: erase the user again.")
+        raise typer.Exit(1)
+
+
+@app.command("merge")
+def merge(
+    guest: Annotated[str, typer.Argument(help="Id of the user who is to go.", show_default=False)],
+    customer: Annotated[str, typer.Argument(help="Id of the user who takes over.", show_default=False)],
+    scenario: OneScenarioOption = "",
+    format: FormatOption = Format.table,
+) -> None:
+    """Give all that a guest did, and will do, to another user, e.g. `lemo users merge guest-81 42`."""
+    from contextlib import closing
+
+    from lemo.users.merge import merge_users
+
+    stores, tenant_id = _patient("operator")
+    with closing(stores):
+        merged = merge_users(stores, tenant_id, guest, customer, scenario)
+    show_one(merged.model_dump(), format, "Merged")
+
+
+def _patient(role: "Role") -> "tuple[Stores, str]":
+    """Stores that wait for minutes, after all engines answered, and the tenant of a key with the role."""
+    from lemo.cli.session import check_engines
+    from lemo.settings import Settings
+    from lemo.stores.bootstrap import credential
+    from lemo.stores.connect import Stores
+
+    settings = Settings()
+    tenant_id = credential(settings, role=role)
+    check_engines(settings, "redis", "events", "log")
+    return Stores(settings), tenant_id
 
 
 def _weighted(tastes: "list[Taste]") -> list[str]:

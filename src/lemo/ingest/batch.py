@@ -15,6 +15,7 @@ from lemo.serving.assembly import source_of
 from lemo.stores.clickhouse.aggregates import hour_of
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.documents.catalogue import item_version
+from lemo.stores.documents.user_changes import UserChanges
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
@@ -40,6 +41,10 @@ class Batch:
     """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
     """Events left out because their id is in the batch already."""
+    revision: str = ""
+    """The newest change of users and scenarios when the batch was read."""
+    erased: int = 0
+    """Events and answers left out because their user was erased after they happened."""
     event_records: int = 0
     """Number of records from topics of events."""
     served: list[ServedRow] = field(default_factory=list)
@@ -73,8 +78,12 @@ class Batch:
         return result_messages(results)
 
 
-def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache) -> Batch:
-    """Reads and checks every record. An invalid record becomes a dead letter and affects no other."""
+def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache, user_changes: UserChanges) -> Batch:
+    """Reads and checks every record. An invalid record becomes a dead letter and affects no other.
+
+    Events of users who were merged become those of the user they were merged into; what erased users did before their
+    erasure is left out.
+    """
     scenarios.begin_batch()
     batch = Batch()
     events: dict[str | None, list[Record]] = {}
@@ -105,7 +114,12 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
         batch.event_records += len(owned)
         batch.events.extend(_take_events(owned, owner, scenarios, batch.dead))
     batch.events, batch.repeats = batch.events.once()
-    columns = batch.events
+    columns = user_changes.applied(batch.events)
+    batch.erased = len(batch.events) - len(columns)
+    batch.events = columns
+    served = [row for row in batch.served if not _is_erased(row, user_changes)]
+    batch.erased += len(batch.served) - len(served)
+    batch.served = served
     actions = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     in_history = {action: bool(scenarios.in_history(*action)) for action in set(actions)}
     batch.in_history = (
@@ -119,6 +133,11 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
             [_filters(rules[action], value) for action, value in zip(actions, columns.value, strict=True)]
         )
     return batch
+
+
+def _is_erased(row: ServedRow, user_changes: UserChanges) -> bool:
+    """Whether the user whom the row tells of was erased after it."""
+    return bool(row.user_id) and row.at < user_changes.erased_before(Scope(row.tenant_id, row.scenario_id), row.user_id)
 
 
 def _filters(rule: ActionRule | None, value: float | None) -> bool:

@@ -31,6 +31,10 @@ class ScenarioCache:
         self._exists: dict[str, bool] = {}
         self._expires_at = 0.0
 
+    def expire(self) -> None:
+        """Has the next batch read all entries anew."""
+        self._expires_at = 0.0
+
     def begin_batch(self) -> None:
         """Drops entries of what was not found, and all entries when their lifetime ends."""
         self._read_in_batch.clear()

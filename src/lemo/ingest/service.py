@@ -17,11 +17,13 @@ from lemo.ingest.batch import Batch, read_batch
 from lemo.ingest.metrics import ConsumerMetrics
 from lemo.ingest.pending_write import PendingWrite
 from lemo.ingest.scenario_cache import ScenarioCache
+from lemo.scheduling.scenario_deletion import remove_if_deleted
 from lemo.stores.connect import Stores
 from lemo.streams import Log, Reader, Record, nothing
 from lemo.streams.dead_letters import publish_dead_letters
 from lemo.streams.topics import Topics
 from lemo.threads import run_in_thread
+from lemo.users.erasure import repeat_changes
 
 log = structlog.get_logger(__name__)
 
@@ -68,13 +70,16 @@ class Consumer:
         self._aggregation = Aggregation(stores.aggregates, member)
         self._topics = Topics(self._settings)
         self._scenarios = ScenarioCache(stores.tenants, stores.scenarios)
+        self._revision = ""
         self._publisher = stores.log.publisher()
         self._reader: Reader | None = None
         self._pending: PendingWrite | None = None
         self._uncommitted: list[PendingWrite] = []
         """Written batches, oldest first. They are committed in order, as offsets must not go back."""
         self._limit = _FIRST_RECORDS
-        self._done = {"items": 0, "events": 0, "served": 0, "dead_letters": 0, "ids_with_other_contents": 0}
+        self._done = dict.fromkeys(
+            ("items", "events", "served", "dead_letters", "ids_with_other_contents", "erased"), 0
+        )
         self._logged_at = time.monotonic()
 
     def run(self) -> None:
@@ -135,8 +140,14 @@ class Consumer:
         return records
 
     def _read(self, records: Sequence[Record]) -> Batch:
+        revision = self._stores.user_changes.refresh()
+        if revision != self._revision:
+            self._scenarios.expire()
+            self._revision = revision
         with self.metrics.stage("sort", records):
-            return read_batch(records, self._topics, self._scenarios)
+            batch = read_batch(records, self._topics, self._scenarios, self._stores.user_changes)
+        batch.revision = revision
+        return batch
 
     def _finish(self) -> None:
         """Waits until the pending batch is written, and commits it."""
@@ -176,6 +187,7 @@ class Consumer:
                 self._done["events"] += len(written.batch.events)
                 self._done["served"] += len(written.batch.served)
                 self._done["dead_letters"] += len(written.batch.dead)
+                self._done["erased"] += written.batch.erased
                 self._done["ids_with_other_contents"] += written.batch.repeats.other
             self._uncommitted = []
 
@@ -219,9 +231,10 @@ class Consumer:
         finally:
             wait([history_write])
         history_write.result()
-        self._aggregation.tick()
         with stage("served", batch.served):
             stores.served.insert(batch.served)
+        self._undo_what_was_changed_meanwhile(batch)
+        self._aggregation.tick()
         with stage("dead-letters", batch.dead):
             publish_dead_letters(self._publisher, self._settings.kafka_dead_letter_topic, batch.dead)
         if topic := self._settings.kafka_item_results_topic:
@@ -230,6 +243,22 @@ class Consumer:
                 self._publisher.publish(topic, results)
         for scope in batch.items:
             self._on_items(scope)
+
+    def _undo_what_was_changed_meanwhile(self, batch: Batch) -> None:
+        """Erases, merges and deletes again what was so changed after the batch was read.
+
+        Both sides write first and look then, so that one of them sees the other.
+        """
+        if self._stores.user_changes.refresh() != batch.revision:
+            events = batch.events
+            rows = [
+                *zip(events.tenant_id, events.scenario_id, events.user_id, events.timestamp, strict=True),
+                *((row.tenant_id, row.scenario_id, row.user_id, row.at) for row in batch.served if row.user_id),
+            ]
+            repeat_changes(self._stores, rows)
+            answered = {Scope(row.tenant_id, row.scenario_id) for row in batch.served}
+            for scope in {*batch.items, *answered, *(scope for scope, _ in batch.hours())}:
+                remove_if_deleted(self._stores, scope)
 
     def _write_history(self, batch: Batch) -> None:
         with self.metrics.stage("history", batch.in_history):

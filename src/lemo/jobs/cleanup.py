@@ -12,6 +12,7 @@ from lemo.jobs.report import Done, Report
 from lemo.jobs.seen import drop_users_without_events
 from lemo.stores.connect import Stores
 from lemo.stores.documents.models import KIND
+from lemo.users.erasure import sweep
 
 log = structlog.get_logger()
 
@@ -37,6 +38,8 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     with stores.aggregates.changing(scope):
         if settings.events_days:
             stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
+    report.stage("users who were erased")
+    dropped["erased_users"] = sweep(stores, scope)
     report.stage("snapshots")
     dropped["snapshots"] = sum(drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
     report.stage("answers")

@@ -12,12 +12,13 @@ from lemo.domain.errors import NotFound
 from lemo.domain.scope import Scope
 from lemo.recommenders.data.increments import LatestInteractions
 from lemo.stores.connect import Stores
+from lemo.stores.objects.snapshots import SIMILARITY_STATE
 
 log = structlog.get_logger()
 
 Array = np.ndarray[Any, Any]
 
-KIND = "similarity-state"
+KIND = SIMILARITY_STATE
 FULL_RUN_SECONDS = 24 * 3600
 """All is read again after this time. Incremental runs miss deleted events, and ids sent again with other content."""
 

@@ -1,5 +1,7 @@
 """Precomputed recommendations: the answers of active users, stored in Redis before their requests."""
 
+import time
+
 from lemo.domain.scope import Scope
 from lemo.jobs.profiles import DAY_MS
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
@@ -14,6 +16,7 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
 
     Only users whose history, or whose model, has changed since the last run are computed. Other answers are renewed.
     """
+    started_ms = time.time_ns() // 1_000_000
     scenario = stores.scenarios.get(scope)
     restore_seen(stores, scope, scenario, report)
     now = stores.events.now(scope)
@@ -26,7 +29,10 @@ def precompute(stores: Stores, scope: Scope, report: Report) -> Done:
     with RecommendationService(stores, watch=False) as service:
         for batch in service.precompute(scope, users, renew=not report.full):
             report.check()
-            written += stores.precomputed.write_many(scope, batch.answers, batch.marks)
+            stores.user_changes.refresh()
+            erased = stores.user_changes.erased_since(scope, batch.answers, started_ms)
+            answers = {user: answer for user, answer in batch.answers.items() if user not in erased}
+            written += stores.precomputed.write_many(scope, answers, batch.marks)
             done += batch.users
             report.advance(batch.users)
     if stores.snapshots.current(scope, KIND) is None:

@@ -31,13 +31,16 @@ def profile(stores: Stores, scope: Scope, report: Report) -> Done:
     users = sorted(histories)
     report.stage("writing profiles", len(users))
     for start in range(0, len(users), BATCH):
-        batch = users[start : start + BATCH]
-        profiles = profiler.profiles(batch, [histories[user] for user in batch])
+        # Of users who were erased since the events were read, nothing comes back.
+        stores.user_changes.refresh()
+        current = stores.user_changes.kept(scope, {user: histories[user] for user in users[start : start + BATCH]})
+        batch = list(current)
+        profiles = profiler.profiles(batch, [current[user] for user in batch])
         report.check()
         bodies = {one.user_id: one.model_dump(mode="json") for one in profiles}
         stores.documents.put_newer(PROFILES, scope, bodies, dict.fromkeys(bodies, report.fence))
-        stores.history.replace_missing(scope, {user: histories[user] for user in batch})
-        report.advance(len(batch))
+        stores.history.replace_missing(scope, current)
+        report.advance(len(users[start : start + BATCH]))
     return Done(table.num_rows, len(users), {"seen_put_right": seen_restored})
 
 

@@ -16,6 +16,7 @@ import structlog
 from lemo.domain.errors import EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import new_version
+from lemo.jobs.incremental_state import KIND as STATE_KIND
 from lemo.jobs.incremental_state import State, activate_state, load_state, publish_state
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_ITEMS, Done, Report, idle
@@ -47,6 +48,7 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
     publishes nothing when nothing has changed. The snapshot is put in service before the state: a run that crashes in
     between is repeated from the older state, with the same result.
     """
+    started = time.time()
     scenario = with_scales(stores, scope)
     rules = scenario.actions
     config = _champion_config(stores, scope)
@@ -93,6 +95,10 @@ def compute_similarity(stores: Stores, scope: Scope, report: Report) -> Done:
     report.check()
     stores.snapshots.point(scope, KIND, version, report.fence)
     activate_state(stores, scope, version, report.fence)
+    stores.user_changes.refresh()
+    if max(stores.user_changes.erased(scope).values(), default=0) >= started * 1000:
+        # Somebody was erased meanwhile, and the state may hold the id: the next run starts over.
+        stores.snapshots.delete_kind(scope, STATE_KIND)
     if not without:
         stores.embedding_queue.forget_written(scope)
     detail = {"version": version, "full": before is None} | ({"without": without} if without else {})

@@ -7,7 +7,7 @@ from enum import Enum
 import structlog
 from redis.exceptions import RedisError
 
-from lemo.domain.errors import Conflict, EngineUnavailable, LemoError
+from lemo.domain.errors import Conflict, EngineUnavailable, LemoError, NotFound
 from lemo.domain.run import Progress, Run
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report
@@ -53,6 +53,9 @@ def execute(stores: Stores, job: Job, scope: Scope, run_id: str) -> Ending:
             if run.finished:
                 return Ending.finished
             return _attempt(stores, job, scope, run, lease)
+    except NotFound:
+        log.info("the run is gone: its scenario was deleted", entry=job.entry, scope=str(scope), run_id=run_id)
+        return Ending.finished
     except (RedisError, EngineUnavailable, Conflict) as error:
         log.warning("run postponed", entry=job.entry, scope=str(scope), error=str(error))
         return Ending.again

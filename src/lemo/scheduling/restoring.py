@@ -10,6 +10,7 @@ from lemo.domain.errors import LemoError, NotFound
 from lemo.domain.scope import Scope
 from lemo.jobs.embeddings import KIND
 from lemo.scheduling.dispatch import request_embedding
+from lemo.scheduling.scenario_deletion import finish_deletions
 from lemo.serving.restore import queue_all, restore
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -40,6 +41,10 @@ def _watch(settings: Settings) -> None:
                 restore_vectors(stores)
             except (LemoError, RedisError) as error:
                 log.warning("cannot check now whether vectors are lost", error=str(error))
+            try:
+                finish_deletions(stores)
+            except (LemoError, RedisError) as error:
+                log.warning("the deletion of a scenario waits", error=str(error))
             next_costly_check = time.monotonic() + COSTLY_CHECK_SECONDS
         time.sleep(CHECK_SECONDS)
 

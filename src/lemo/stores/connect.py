@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.events import Events
+    from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.pipelines import Pipelines
     from lemo.stores.documents.runs import Runs
     from lemo.stores.documents.schedules import Schedules
+    from lemo.stores.documents.user_changes import UserChanges
     from lemo.stores.objects.snapshots import Snapshots
     from lemo.stores.redis.availability import AvailabilitySets
     from lemo.stores.redis.client import Keys
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from lemo.stores.redis.history import History
     from lemo.stores.redis.item_feed import ItemFeed
     from lemo.stores.redis.precomputed import PrecomputedStore
+    from lemo.stores.redis.removal import KeyRemoval
     from lemo.stores.redis.seen_items import SeenItems
     from lemo.stores.vectors.milvus import Vectors
     from lemo.streams import Log
@@ -93,6 +96,13 @@ class Stores:
         from lemo.stores.documents.catalogue import Items
 
         return Items(self.documents)
+
+    @cached_property
+    def user_changes(self) -> "UserChanges":
+        """Users that were erased or merged."""
+        from lemo.stores.documents.user_changes import UserChanges
+
+        return UserChanges(self.documents)
 
     @cached_property
     def runs(self) -> "Runs":
@@ -216,6 +226,20 @@ class Stores:
         return ServedAnswers(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def removal(self) -> "Removal":
+        """Deletions of users and scenarios from ClickHouse's tables."""
+        from lemo.stores.clickhouse.removal import Removal
+
+        return Removal(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
+    def key_removal(self) -> "KeyRemoval":
+        """Deletions of scenarios' keys from Redis."""
+        from lemo.stores.redis.removal import KeyRemoval
+
+        return KeyRemoval(self.redis, self.keys)
+
+    @cached_property
     def vectors(self) -> "Vectors":
         """Item vectors in Milvus."""
         from lemo.stores.vectors.milvus import Vectors
@@ -245,6 +269,6 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "aggregates", "served", "vectors", "redis"):
+        for name in ("documents", "events", "aggregates", "served", "removal", "vectors", "redis"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()

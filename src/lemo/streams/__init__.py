@@ -28,6 +28,18 @@ class Record:
     headers: Mapping[str, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal of records did."""
+
+    count: int = 0
+    """Records deleted."""
+    remains: str = ""
+    """What the engine still keeps, in words; empty for nothing."""
+    until: int | None = None
+    """Unix ms at which that is gone; None where nothing remains or nobody knows."""
+
+
 class Publisher(Protocol):
     """Writes to topics. One per process; safe to use from several threads."""
 
@@ -112,6 +124,9 @@ class Log(Protocol):
 
     def scan(self, topic: str) -> Iterator[Record]:
         """All records that stand in a topic when it is asked, outside any group; in order within a partition."""
+
+    def remove(self, topic: str, wanted: Callable[[Record], bool]) -> Removed:
+        """Deletes the records of a topic that are wanted, where the engine can delete one; raises EngineUnavailable."""
 
     def ping(self) -> str:
         """Asks the engine for a sign of life; returns its name and version."""

@@ -1,12 +1,18 @@
 """Scenarios of the tenant that the key belongs to."""
 
-from fastapi import APIRouter, status
+from contextlib import closing
+from typing import Annotated
 
-from lemo.api.dependencies import Api, Here, RawBody, TenantId, json_of, model_of
-from lemo.api.problems import DOCUMENTED
-from lemo.api.schemas import ChangedScenario, NewScenario, ScenarioList
+from fastapi import APIRouter, Path, status
+
+from lemo.api.dependencies import Api, Here, Operator, RawBody, TenantId, json_of, model_of
+from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
+from lemo.api.schemas import ChangedScenario, DeletedScenario, NewScenario, ScenarioList
 from lemo.domain.scenario import Scenario, scenario_from_template
+from lemo.domain.scope import Scope, checked_name
 from lemo.scheduling.scenario_changes import change_scenario
+from lemo.scheduling.scenario_deletion import delete_scenario
+from lemo.stores.connect import Stores
 
 router = APIRouter(prefix="/v1/scenarios", tags=["scenarios"])
 
@@ -63,3 +69,23 @@ def change(services: Api, here: Here, body: RawBody) -> ChangedScenario:
     """
     scenario, effects = change_scenario(services.stores, here.scope, json_of(body))
     return ChangedScenario(**scenario.model_dump(), takes_effect=effects)
+
+
+_BUSY = {"model": Problem, "description": "A job is at work on the scenario.", "content": {MEDIA_TYPE: {}}}
+
+
+@router.delete("/{scenario}", responses={**DOCUMENTED, 409: _BUSY})
+def delete(
+    services: Api,
+    tenant_id: TenantId,
+    operator: Operator,
+    scenario: Annotated[str, Path(description="Name of the scenario.", examples=["shop"])],
+) -> DeletedScenario:
+    """Deletes the scenario and all its data from every store: items, events, users, models, runs, schedules, keys in
+    Redis. It cannot be undone.
+
+    Messages that come later are dead letters. Repeat it where the answer is an error: it goes on where it stopped.
+    """
+    scope = Scope(tenant_id, checked_name("scenario", scenario))
+    with closing(Stores(services.stores.settings)) as stores:  # it waits for minutes: tables are rewritten
+        return DeletedScenario(scenario_id=scenario, removed=delete_scenario(stores, scope, operator))

@@ -33,6 +33,16 @@ RUNS = Kind("runs", ("entry", "scenario_id", "outcome", "queued_at"))
 SCHEDULES = Kind("schedules", ("entry", "tenant_id"))
 SCHEDULE_CHANGES = Kind("schedule_changes", ("entry", "tenant_id", "scenario_id", "changed_at"))
 REPLAYED_LETTERS = Kind("replayed_letters")
+USER_CHANGES = Kind("user_changes")
+"""The number of changes of users so far, and the secret that erased users are named by."""
+ERASED_USERS = Kind("erased_users")
+"""By a keyed hash of the user: what happened before which moment must not come back."""
+MERGED_USERS = Kind("merged_users", ("into",))
+"""By the guest: the user that took over."""
+ERASURES = Kind("erasures", ("erased_at",))
+"""Receipts of erasures."""
+DELETED_SCENARIOS = Kind("deleted_scenarios")
+"""Scenarios whose deletion has begun and has not ended."""
 WRITE_PROBES = Kind("write_probes")
 INSTALLATION = Kind("installation")
 KINDS = (
@@ -50,6 +60,11 @@ KINDS = (
     SCHEDULES,
     SCHEDULE_CHANGES,
     REPLAYED_LETTERS,
+    USER_CHANGES,
+    ERASED_USERS,
+    MERGED_USERS,
+    ERASURES,
+    DELETED_SCENARIOS,
     WRITE_PROBES,
     INSTALLATION,
 )
@@ -108,6 +123,12 @@ class Documents(Protocol):
 
     def delete(self, kind: Kind, scope: Scope, ids: Sequence[str]) -> int:
         """Deletes by id; returns how many there were."""
+
+    def scrub(self) -> str:
+        """Makes the engine's files forget what was deleted, where they can.
+
+        Returns what may remain, in words; empty for nothing.
+        """
 
     def ping(self) -> str:
         """Asks the engine for a sign of life; returns its name and version."""

@@ -12,7 +12,7 @@ from lemo.domain.rating import Scale
 from lemo.domain.scenario import Scenario, edited
 from lemo.domain.scope import SYSTEM, Scope, checked_name
 from lemo.domain.time import milliseconds
-from lemo.stores.documents import ITEMS, LEARNT_SCALES, SCENARIOS, TENANTS, Body, Documents, Scalar
+from lemo.stores.documents import DELETED_SCENARIOS, ITEMS, LEARNT_SCALES, SCENARIOS, TENANTS, Body, Documents, Scalar
 from lemo.stores.documents.bodies import body_of, moment_text
 
 RECOMMENDABLE: dict[str, Scalar] = {"is_active": True, "deleted": False}
@@ -48,6 +48,12 @@ class Scenarios:
     def create(self, tenant_id: str, scenario: Scenario) -> None:
         """Stores a new scenario; raises InvalidInput for a bad name and Conflict if the name is taken."""
         name = checked_name("scenario", scenario.scenario_id)
+        deletion = self._documents.get(DELETED_SCENARIOS, Scope(tenant_id), name)
+        if deletion is not None and (deletion["ended_at"] is None or deletion.get("sweeping")):
+            raise Conflict(
+                f"The scenario {name!r} is being deleted.",
+                f"It takes a worker minutes, or now: `lemo scenarios delete {name}`.",
+            )
         if not self._documents.put_new(SCENARIOS, Scope(tenant_id), name, body_of(scenario)):
             raise Conflict(
                 f"The scenario {name!r} exists already.",
@@ -73,6 +79,52 @@ class Scenarios:
         return [
             _scenario(body, learnt.get(name, {})) for name, body in self._documents.scan(SCENARIOS, Scope(tenant_id))
         ]
+
+    def check_deletable(self, scope: Scope) -> None:
+        """Raises NotFound unless there is such a scenario, or a deletion of it that has not ended."""
+        if not self.exists(scope):
+            known = self._documents.get(DELETED_SCENARIOS, scope.tenant, scope.scenario_id)
+            if known is None or known["ended_at"] is not None:
+                self.get(scope)
+
+    def begin_deletion(self, scope: Scope, by: str) -> None:
+        """Deletes the scenario's document, and notes that its data has to follow; raises NotFound for an unknown one.
+
+        Doing it again changes nothing until the deletion has ended.
+        """
+        self.check_deletable(scope)
+        body = {"started_at": moment_text(datetime.now(UTC)), "by": by, "ended_at": None}
+        self._documents.put(DELETED_SCENARIOS, scope.tenant, {scope.scenario_id: body})
+        for kind in (SCENARIOS, LEARNT_SCALES):
+            self._documents.delete(kind, scope.tenant, [scope.scenario_id])
+
+    def end_deletion(self, scope: Scope) -> None:
+        """Notes that all data was removed; `forget_deletion` follows once nobody can write any more."""
+        body = self._documents.get(DELETED_SCENARIOS, scope.tenant, scope.scenario_id)
+        if body is not None:
+            body["ended_at"] = moment_text(datetime.now(UTC))
+            self._documents.put(DELETED_SCENARIOS, scope.tenant, {scope.scenario_id: body})
+
+    def sweep_deletion(self, scope: Scope) -> bool:
+        """Whether the scenario is still gone, in which case none of its name can be made until `forget_deletion`."""
+        body = self._documents.get(DELETED_SCENARIOS, scope.tenant, scope.scenario_id)
+        if body is not None:
+            self._documents.put(DELETED_SCENARIOS, scope.tenant, {scope.scenario_id: {**body, "sweeping": True}})
+        return not self.exists(scope)
+
+    def forget_deletion(self, scope: Scope) -> None:
+        """The deletion is over and done with."""
+        self._documents.delete(DELETED_SCENARIOS, scope.tenant, [scope.scenario_id])
+
+    def deletions(self, tenant_id: str) -> Iterator[tuple[Scope, datetime, bool]]:
+        """Deletions that are not forgotten: when each began or, last, ended, and whether it has ended."""
+        for name, body in self._documents.scan(DELETED_SCENARIOS, Scope(tenant_id)):
+            moment = datetime.fromisoformat(str(body["ended_at"] or body["started_at"]))
+            yield Scope(tenant_id, name), moment, body["ended_at"] is not None
+
+    def exists(self, scope: Scope) -> bool:
+        """Whether there is such a scenario."""
+        return self._documents.get(SCENARIOS, scope.tenant, scope.scenario_id) is not None
 
     def edit(self, scope: Scope, changes: Any) -> tuple[Scenario, Scenario]:
         """Merges changes into the scenario (`edited`); it before and after. Raises NotFound and InvalidInput."""

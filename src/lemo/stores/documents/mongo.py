@@ -173,6 +173,10 @@ class MongoDocuments:
                 deleted += collection.delete_many({"_id": {"$in": keys}}).deleted_count
         return deleted
 
+    def scrub(self) -> str:
+        """Nothing can be asked of the server: it writes over the space of deleted documents in its own time."""
+        return "MongoDB writes over the space of deleted documents in its own time; its oplog and backups keep them."
+
     def ping(self) -> str:
         """Asks the server for its version."""
         with self._errors():

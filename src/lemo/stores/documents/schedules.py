@@ -159,6 +159,16 @@ class Schedules:
                 self._write(name, ScheduleChange.model_validate(other).row)
         raise Conflict(f"Others keep changing the schedule of {name}.", "Look at it again, then try once more.")
 
+    def delete(self, scope: Scope) -> int:
+        """Deletes the rows of one scenario and the log of their changes; returns how many documents those were."""
+        rows = self._documents.find(SCHEDULES, SYSTEM, {"tenant_id": scope.tenant_id}, limit=_MOST)
+        names = [name for name, body in rows if body["scenario_id"] == scope.scenario_id]
+        of_scope: dict[str, Scalar] = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id}
+        lines = self._documents.ids(SCHEDULE_CHANGES, SYSTEM, of_scope)
+        return self._documents.delete(SCHEDULES, SYSTEM, names) + self._documents.delete(
+            SCHEDULE_CHANGES, SYSTEM, lines
+        )
+
     def audit(
         self, entry: str | None = None, tenant_id: str | None = None, scope: Scope | None = None, limit: int = 100
     ) -> Sequence[ScheduleChange]:

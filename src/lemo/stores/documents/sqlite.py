@@ -191,6 +191,14 @@ class SqliteDocuments:
                 ).rowcount
         return deleted
 
+    def scrub(self) -> str:
+        """Empties the write-ahead log; deleted rows themselves were overwritten when they were deleted."""
+        with self._reading() as connection:
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return ""
+        return f"Another process reads {self._path}: its write-ahead log keeps deleted rows until the next checkpoint."
+
     def ping(self) -> str:
         """Reads from the file; returns the engine's name and version."""
         with self._reading() as connection:
@@ -259,6 +267,8 @@ class SqliteDocuments:
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")
+            # Deleted rows are overwritten with zeros: an erased user must not stay in the file's free space.
+            connection.execute("PRAGMA secure_delete = ON")
         except BaseException:
             connection.close()
             raise

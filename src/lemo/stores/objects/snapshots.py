@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 MANIFEST = "manifest.json"
+SIMILARITY_STATE = "similarity-state"
+"""The kind that holds ids of users: what the similarity job goes on from."""
 POINTERS = "CURRENT"
 CHUNK = 8 << 20
 """Bytes per part of a large array: no second copy of it is made in memory."""
@@ -189,6 +191,29 @@ class Snapshots:
                     continue
             shutil.rmtree(self._cache / path, ignore_errors=True)
 
+    def delete_kind(self, scope: Scope, kind: str) -> int:
+        """Deletes all versions of a kind, the serving one too; returns how many objects those were."""
+        return self._delete_all(_path(scope, kind))
+
+    def delete_scope(self, scope: Scope) -> int:
+        """Deletes all snapshots of a scenario; returns how many objects those were."""
+        return self._delete_all(_path(scope))
+
+    def count_objects(self, scope: Scope, kind: str = "") -> int:
+        """How many objects there are of a kind, or of the whole scenario."""
+        with self._errors():
+            return sum(len(batch) for batch in obstore.list(self._store, f"{_path(scope, kind)}/"))
+
+    def _delete_all(self, path: str) -> int:
+        with self._errors():
+            objects = [entry["path"] for batch in obstore.list(self._store, f"{path}/") for entry in batch]
+            # Pointers first, then manifests: a reader in between finds no version, not half of one.
+            for name in sorted(objects, key=lambda name: (f"/{POINTERS}/" not in name, not name.endswith(MANIFEST))):
+                with suppress(FileNotFoundError):  # another deletion was faster
+                    obstore.delete(self._store, name)
+            shutil.rmtree(self._cache / path, ignore_errors=True)
+        return len(objects)
+
     def ping(self) -> str:
         """Asks the store for a sign of life; returns what it is."""
         with self._errors():
@@ -315,10 +340,11 @@ def _mend(reason: str, *, local: bool) -> str:
     return "Check that it runs, and LEMO_SNAPSHOTS_URL, LEMO_S3_ENDPOINT and that the bucket exists."
 
 
-def _path(scope: Scope, kind: str, version: str = "") -> str:
+def _path(scope: Scope, kind: str = "", version: str = "") -> str:
     """Where things are; no name can lead out of its folder."""
-    names = (checked_name("tenant", scope.tenant_id), checked_name("scenario", scope.scenario_id))
-    path = "/".join((*names, checked_name("kind of snapshot", kind)))
+    path = f"{checked_name('tenant', scope.tenant_id)}/{checked_name('scenario', scope.scenario_id)}"
+    if kind:
+        path = f"{path}/{checked_name('kind of snapshot', kind)}"
     if not version:
         return path
     if not VERSION.fullmatch(version):

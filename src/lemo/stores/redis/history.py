@@ -1,6 +1,6 @@
 """The recent history of users in Redis. Serving reads it with each request, so that the newest click counts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -132,6 +132,35 @@ class History:
                 scored += (moment, member)
         self._write(by_user)
         return len(missing)
+
+    def move(self, scope: Scope, user_id: str, into: str) -> int:
+        """Gives a user's history to another one, who keeps the newest of both; returns how many interactions came."""
+        source, target = self.key(scope, user_id), self.key(scope, into)
+        with translate_errors(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.zcard(source)
+            pipeline.zunionstore(target, [target, source], aggregate="MAX")
+            pipeline.zremrangebyrank(target, 0, -self._length - 1)
+            pipeline.expire(target, self._seconds)
+            pipeline.delete(source)
+            return int(pipeline.execute()[0])
+
+    def erase_before(self, scope: Scope, user_id: str, moment_ms: int) -> int:
+        """Deletes the user's interactions from before a moment (Unix ms); returns their number."""
+        with translate_errors():
+            return int(self._redis.zremrangebyscore(self.key(scope, user_id), "-inf", f"({moment_ms}"))
+
+    def count_before(self, scope: Scope, user_id: str, moment_ms: int) -> int:
+        """How many of the user's interactions are from before a moment (Unix ms)."""
+        with translate_errors():
+            return int(self._redis.zcount(self.key(scope, user_id), "-inf", f"({moment_ms}"))
+
+    def users(self, scope: Scope) -> Iterator[str]:
+        """The users who have a history; some may come twice."""
+        prefix = self.key(scope, "")
+        with translate_errors():
+            # Names of tenants and scenarios hold no glob characters, so the pattern matches this scope alone.
+            for name in self._redis.scan_iter(match=f"{prefix}*", count=1000):
+                yield name.decode().removeprefix(prefix)
 
     def delete(self, scope: Scope, user_ids: Sequence[str]) -> None:
         """Deletes the users' histories, and what was recommended by them."""

@@ -120,6 +120,11 @@ class PrecomputedStore:
         with translate_errors():
             return parse_precomputed(self._redis.hmget(self.key(scope, user_id), FIELDS))
 
+    def delete(self, scope: Scope, user_id: str) -> bool:
+        """Deletes the recommendations of one user; whether there were any."""
+        with translate_errors():
+            return bool(self._redis.delete(self.key(scope, user_id)))
+
     def delete_stale(self, scope: Scope, version: str) -> int:
         """Deletes the scope's recommendations of other snapshots than `version`; returns their number."""
         dropped = 0

@@ -135,6 +135,16 @@ class Vectors:
                 raise Conflict(f"Vectors of version {version} in {scope} are in use.", "Switch to another one first.")
             client.drop_collection(self._collection(scope, version), timeout=self._answer_seconds)
 
+    def drop_all(self, scope: Scope) -> int:
+        """Deletes all versions of the scenario, the one in use too; returns how many there were."""
+        versions = self.versions(scope)
+        with self._client() as client:
+            if self._current(client, scope) is not None:
+                client.drop_alias(self._alias(scope), timeout=self._answer_seconds)
+            for version in versions:
+                client.drop_collection(self._collection(scope, version), timeout=self._answer_seconds)
+        return len(versions)
+
     def search(self, scope: Scope, matrix: Array, k: int) -> list[list[tuple[str, float]]]:
         """For each row of float32 (queries, dimensions) the `k` nearest items and their cosine, nearest first.
 

@@ -1,15 +1,16 @@
 """Queries about Kafka's topics, outside any group: their names, their content and the lag of a group."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from lemo.domain.deadlines import Deadlines
 from lemo.domain.errors import EngineUnavailable
-from lemo.streams import Record
+from lemo.streams import Record, Removed
 from lemo.streams.kafka.client import Config, ErrorLines, KafkaRecord, unavailable
 from lemo.streams.kafka.publisher import LARGE_MESSAGE_BYTES
 
@@ -167,6 +168,32 @@ class KafkaAdmin:
             raise unavailable(error) from error
         finally:
             consumer.close()
+
+    def remove(self, topic: str, wanted: Callable[[Record], bool]) -> Removed:
+        """Deletes nothing, as Kafka deletes by age alone; says when what stands in the topic now is gone."""
+        del wanted
+        admin = AdminClient(self._config)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        try:
+            if topic not in admin.list_topics(timeout=self._seconds).topics:
+                return Removed()
+            entries = admin.describe_configs([resource], request_timeout=self._seconds)[resource].result(self._seconds)
+        except TimeoutError as error:
+            raise EngineUnavailable(
+                f"Kafka did not describe the topic {topic!r} within {self._seconds:g} s.", "The call may be repeated."
+            ) from error
+        except KafkaException as error:
+            raise unavailable(error) from error
+        kept_ms = int(entries["retention.ms"].value)
+        if kept_ms < 0 or "compact" in entries["cleanup.policy"].value:
+            why = "is compacted" if kept_ms >= 0 else "has no retention"
+            return Removed(0, f"The topic {topic!r} {why}: records stay until you delete them (kafka-delete-records).")
+        segment = int(entries["segment.ms"].value)
+        return Removed(
+            0,
+            f"Kafka deletes records of {topic!r} by age: its retention, and up to one segment more.",
+            time.time_ns() // 1_000_000 + kept_ms + segment,
+        )
 
     def ping(self) -> str:
         """Asks the brokers for a sign of life; returns how many there are."""

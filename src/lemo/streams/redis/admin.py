@@ -1,12 +1,12 @@
 """Queries about the streams of Redis, outside any group: their names, their content and the lag of a group."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from lemo.domain.deadlines import Deadlines
-from lemo.streams import Record
+from lemo.streams import Record, Removed
 from lemo.streams.redis.client import Query, stream_key, topics_of
 from lemo.streams.redis.entries import milliseconds_of, record_of
 
@@ -57,6 +57,20 @@ class RedisAdmin:
             while entries := list(redis.xrange(self._stream(topic), min=after, max=last, count=_SCANNED)):
                 yield from (record_of(topic, entry_id, fields) for entry_id, fields in entries)
                 after = f"({entries[-1][0].decode()}"
+
+    def remove(self, topic: str, wanted: Callable[[Record], bool]) -> Removed:
+        """Deletes entries. Their bytes stay in their block of up to 100 entries until that is trimmed."""
+        positions = [record.position for record in self.scan(topic) if wanted(record)]
+        with self._client() as redis:
+            for start in range(0, len(positions), _SCANNED):
+                redis.xdel(self._stream(topic), *positions[start : start + _SCANNED])
+        if not positions:
+            return Removed()
+        return Removed(
+            len(positions),
+            "Redis gives their bytes free when their block of up to 100 entries is trimmed: after"
+            " LEMO_STREAM_MAX_LENGTH further messages at the latest.",
+        )
 
     def ping(self) -> str:
         """Asks the server for a sign of life; returns its name and version."""

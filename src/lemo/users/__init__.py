@@ -1,0 +1,1 @@
+"""Users as a whole: erased from all stores, or merged into another user."""
