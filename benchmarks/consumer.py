@@ -83,6 +83,7 @@ def installation(kafka: str) -> Settings:
         kafka_event_topic=f"events-{own}",
         kafka_dead_letter_topic=f"dead-{own}",
         kafka_item_results_topic=f"results-{own}",
+        kafka_served_topic=f"served-{own}",
         kafka_group=f"group-{own}",
     )
 

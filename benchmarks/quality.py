@@ -199,7 +199,11 @@ def ours(folder: Path, protocol: Protocol) -> list[Row]:
     rows += [
         {"model": "ours: hybrid", "metrics": fitted(data, hybrid)},
         {"model": "best mixture of the grid, chosen on the test", "ndcg": best},
-        {"model": f"OURS, SERVED BY CLI ({kind}), regret {1 - got.ndcg_at_10 / best:.1%}", "metrics": got, "seconds": seconds},
+        {
+            "model": f"OURS, SERVED BY CLI ({kind}), regret {1 - got.ndcg_at_10 / best:.1%}",
+            "metrics": got,
+            "seconds": seconds,
+        },
     ]
     return [_filled(row) | memory() for row in rows]
 

@@ -47,6 +47,7 @@ def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path)
         kafka_event_topic=f"events-{mine}",
         kafka_dead_letter_topic=f"dead-{mine}",
         kafka_item_results_topic=f"results-{mine}",
+        kafka_served_topic=f"served-{mine}",
         kafka_group=f"group-{mine}",
     )
 
@@ -204,6 +205,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "LEMO_KAFKA_EVENT_TOPIC": settings.kafka_event_topic,
         "LEMO_KAFKA_DEAD_LETTER_TOPIC": settings.kafka_dead_letter_topic,
         "LEMO_KAFKA_ITEM_RESULTS_TOPIC": settings.kafka_item_results_topic,
+        "LEMO_KAFKA_SERVED_TOPIC": settings.kafka_served_topic,
         "LEMO_KAFKA_GROUP": settings.kafka_group,
     }
 

@@ -38,6 +38,7 @@ def settings_of(home: Path, redis_url: str) -> Settings:
         redis_url=redis_url,
         kafka_item_ingest_topics=[f"items-{own}"],
         kafka_event_topic=f"events-{own}",
+        kafka_served_topic=f"served-{own}",
     )
 
 

@@ -35,6 +35,7 @@ NAMED_BY_INSTALLATION = (
     "kafka_event_topic",
     "kafka_dead_letter_topic",
     "kafka_item_results_topic",
+    "kafka_served_topic",
     "kafka_group",
 )
 """Settings of names in engines that installations may share."""
@@ -111,6 +112,9 @@ class Settings(BaseSettings):
     kafka_item_results_topic: str = Field(
         "items-ingest-results", description="Topic that tells what became of each item; empty: it is not told."
     )
+    kafka_served_topic: str = Field(
+        "served-answers", min_length=1, description="Topic that tells what the API answered, for ClickHouse."
+    )
     kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
     dead_letters_days: int = Field(
         30, ge=1, description="Days that dead letters are kept. Kafka: of a topic that Lemo makes."
@@ -126,6 +130,18 @@ class Settings(BaseSettings):
         description="Redis Streams: consumed messages kept per topic; dead letters and item results at most."
         " Unconsumed ones stay.",
     )
+
+    # What was served
+    served_log_share: float = Field(
+        1, ge=0, le=1, description="Share of the API's answers that are kept in ClickHouse; 0: none."
+    )
+    served_log_length: int = Field(
+        10_000,
+        ge=10,
+        description="Redis Streams: messages of the API's answers kept at most, each of up to 32 kB; beyond, the oldest"
+        " are lost, taken in or not.",
+    )
+    served_days: int = Field(90, ge=1, le=36_500, description="Days that the API's answers are kept in ClickHouse.")
 
     # Vectors
     milvus_uri: str = Field("", description="Milvus address (http://host:19530); empty: embedded Milvus Lite.")
@@ -213,7 +229,7 @@ class Settings(BaseSettings):
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
 
-    @field_validator("kafka_dead_letter_topic", "kafka_item_results_topic")
+    @field_validator("kafka_dead_letter_topic", "kafka_item_results_topic", "kafka_served_topic")
     @classmethod
     def _never_read(cls, topic: str, info: ValidationInfo) -> str:
         events = info.data.get("kafka_event_topic")
@@ -223,6 +239,8 @@ class Settings(BaseSettings):
             raise ValueError("must not be a topic that the consumer reads: it would read what it writes")
         if topic == info.data.get("kafka_dead_letter_topic"):
             raise ValueError("must not be LEMO_KAFKA_DEAD_LETTER_TOPIC: dead letters are read, shown and sent again")
+        if topic and topic == info.data.get("kafka_item_results_topic"):
+            raise ValueError("must not be LEMO_KAFKA_ITEM_RESULTS_TOPIC: results of items are no answers")
         return topic
 
     @field_validator("cors_origins")

@@ -50,6 +50,7 @@ from lemo.streams import Message, Record
 from lemo.streams.kafka.reader import KafkaReader
 from lemo.streams.messages import FAULTS, event_message, item_message
 from lemo.streams.redis.client import stream_key
+from lemo.streams.served_messages import served_messages
 
 
 @pytest.fixture(params=["redis", "kafka"])
@@ -148,9 +149,11 @@ def test_a_consumer_measures_what_it_does(settings: Settings, stores: Stores, sc
     events = [event_message(scope, event) for event in some_events(40)]
     publish(stores, settings.kafka_event_topic, [*events, Message(b"{broken"), Message(b"[]"), Message(b"{}")])
     publish(stores, settings.kafka_item_ingest_topics[0], [item_message(scope, Item(item_id="i")), Message(b"{broken")])
+    answer = b'{"kind":"popular","at":%d,"took_us":1,"answer":{"request_id":"r","items":[]}}' % (time.time() * 1000)
+    publish(stores, settings.kafka_served_topic, list(served_messages(scope, 1, [answer, answer])))
     measured = consume(settings, stores).measured
-    assert (measured("records_total", kind="events"), measured("records_total", kind="items")) == (43, 2)
-    assert measured("batch_records_sum") == 45
+    assert [measured("records_total", kind=kind) for kind in ("events", "items", "served")] == [43, 2, 1]
+    assert measured("batch_records_sum") == 46
     faults = {fault: measured("dead_letters_total", fault=fault) for fault in FAULTS}
     assert {fault: count for fault, count in faults.items() if count} == {"not-json": 3, "invalid": 1}
     batches = measured("batch_records_count")

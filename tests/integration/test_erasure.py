@@ -1,6 +1,7 @@
 """A user is erased from every store: the files and keys are searched for the id, and nothing brings the user back."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +24,12 @@ from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
 from lemo.scheduling.scenario_deletion import delete_scenario, left_of
 from lemo.settings import Settings
+from lemo.stores.clickhouse.removal import USER_TABLES
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 from lemo.streams import Message
 from lemo.streams.messages import event_message
+from lemo.streams.served_messages import served_messages
 from lemo.users.erasure import check_erasure, erase_user
 from lemo.users.merge import merge_users
 from servers import OwnEngine
@@ -55,6 +58,19 @@ def event(user_id: str, item: int, second: int) -> Event:
     return Event(user_id=user_id, item_id=f"i{item}", action="like", timestamp=START + second * 1000)
 
 
+def answers_to(scope: Scope, *users: str) -> list[Message]:
+    """A message of what was served to the users a moment ago."""
+    sent = {"items": [{"item_id": "i1"}]}
+    about = {"kind": "recommendations", "at": time.time_ns() // 1_000_000, "took_us": 1}
+    parts = [{**about, "user_id": user, "answer": {**sent, "request_id": f"r of {user}"}} for user in users]
+    return list(served_messages(scope, 1, [json.dumps(part, ensure_ascii=False).encode() for part in parts]))
+
+
+def count_answers(stores: Stores, scope: Scope, user: str) -> int:
+    [table] = [table for table in USER_TABLES if table.name == "served_answers"]
+    return stores.removal.count_user(table, scope, user, 2**42)
+
+
 def fill(settings: Settings, stores: Stores, scope: Scope) -> None:
     """Data of the user, and of others, in every store."""
     stores.items.upsert(scope, [Item(item_id=f"i{n}", categories=["c"]) for n in range(8)], [1] * 8)
@@ -65,6 +81,8 @@ def fill(settings: Settings, stores: Stores, scope: Scope) -> None:
     broken = Message(json.dumps({"tenant_id": scope.tenant_id, "user_id": USER}, ensure_ascii=False)[:-1].encode())
     publish(stores, settings.kafka_event_topic, [*messages, Message(letter), broken])
     publish(stores, f"{settings.kafka_event_topic}-{scope.tenant_id}", [Message(f'"{USER}'.encode())])
+    served = json.dumps({"tenant_id": scope.tenant_id, "answers": [{"user_id": USER}]}, ensure_ascii=False).encode()
+    publish(stores, settings.kafka_served_topic, [*answers_to(scope, "other1", USER), Message(served)])
     consume(settings, stores)
     stores.availability.rebuild(scope, stores.items.entries(scope))
     for job in (profile, train, compute_similarity, precompute):
@@ -126,13 +144,15 @@ def test_an_erased_user_is_found_nowhere(
     removed = {part.store: part.removed for part in receipt.stores}
     assert removed == {
         "ClickHouse: events": 5,
+        "ClickHouse: served_answers": 1,
         "Redis: history": 5,
         "Redis: seen items": 5,
         "Redis: precomputed recommendations": 1,
         "documents: profile": 1,
         "snapshots: state of the similarity job": 1,
         "log: events": 8,
-        "log: dead letters": 3,
+        "log: answers": 2,
+        "log: dead letters": 4,
         "files of Redis": 0,
         "files of the documents": 0,
         "snapshots: models": 0,
@@ -153,6 +173,7 @@ def test_an_erased_user_is_found_nowhere(
     stores.key_removal.rewrite_file()
     wait_for(lambda: files_with_needle(redis) == [])
     # Others are as they were, and what is counted is what is there.
+    assert count_answers(stores, scope, "other1") == 1
     assert stores.events.count_users(scope) == 6
     assert sum(day.events for day in stores.aggregates.counts(scope, "day")) == stores.events.count(scope) == 60
 
@@ -179,9 +200,14 @@ def held(stores: Stores, scope: Scope, user_id: str) -> tuple[int, int, int]:
 
 def test_the_past_of_an_erased_user_does_not_come_back(shared: Stores, scope: Scope) -> None:
     stores, old = shared, [event(USER, n, n) for n in range(3)]
+    answers = answers_to(scope, USER, "other")
+    publish(stores, stores.settings.kafka_served_topic, answers)
     taken(stores, scope, *old, event("other", 1, 1))
+    assert count_answers(stores, scope, USER) == 1
     receipt = erase_user(stores, scope.tenant_id, USER, "test", scope.scenario_id)
+    publish(stores, stores.settings.kafka_served_topic, answers)
     taken(stores, scope, *old, event(USER, 7, 99), event("other", 2, 2))
+    assert (count_answers(stores, scope, USER), count_answers(stores, scope, "other") > 0) == (0, True)
     assert held(stores, scope, USER) == (0, 0, 0)
     assert held(stores, scope, "other") == (2, 2, 2)
     later = receipt.erased_before + timedelta(seconds=1)

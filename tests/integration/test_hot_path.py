@@ -128,9 +128,10 @@ def test_ready_answers_are_those_of_the_application(stores: Stores, scope_and_ke
         assert await both.same("GET", f"{path}/similar", params={"item_id": ITEMS[0], "n": 2})
         for what in ("popular", "latest"):
             assert await both.same("GET", f"{path}/{what}")
-            assert await both.same("GET", f"{path}/{what}", params={"n": 200})
-        body = {"user_id": USERS[0], "n": 4, "exclude": [ITEMS[1]]}
-        assert await both.same("POST", f"{path}/recommendations", json=body)
+            assert await both.same("GET", f"{path}/{what}", params={"n": 200, "placement": "首页"})
+            assert not await both.same("GET", f"{path}/{what}", params={"placement": "x" * 101})
+        body: dict[str, Any] = {"user_id": USERS[0], "n": 4, "exclude": [ITEMS[1]]}
+        assert await both.same("POST", f"{path}/recommendations", json={**body, "placement": "home"})
         body["filter"] = "item.price < 30"
         await both.same("POST", f"{path}/recommendations", json=body)  # evaluates the filter
         assert await both.same("POST", f"{path}/recommendations", json=body)

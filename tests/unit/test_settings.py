@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from lemo.settings import Settings
 
 
-@pytest.mark.parametrize("name", ["kafka_dead_letter_topic", "kafka_item_results_topic"])
+@pytest.mark.parametrize("name", ["kafka_dead_letter_topic", "kafka_item_results_topic", "kafka_served_topic"])
 @pytest.mark.parametrize(
     ("topic", "why"),
     [
@@ -28,4 +28,6 @@ def test_the_default_names_are_checked_too() -> None:
 def test_results_and_dead_letters_do_not_share_a_topic() -> None:
     with pytest.raises(ValidationError, match="LEMO_KAFKA_DEAD_LETTER_TOPIC"):
         Settings(kafka_item_results_topic="lemo-dead-letters")
+    with pytest.raises(ValidationError, match="LEMO_KAFKA_ITEM_RESULTS_TOPIC"):
+        Settings(kafka_served_topic="items-ingest-results")
     assert Settings(kafka_item_results_topic="").kafka_item_results_topic == ""

@@ -39,8 +39,9 @@ from lemo.api.routes import (
     user_changes,
     users,
 )
-from lemo.diagnostics.installation_metrics import Installation, Serving
+from lemo.diagnostics.installation_metrics import Installation, ServedAnswers, Serving
 from lemo.recommenders.hybrid.warm_up import warm_up
+from lemo.serving.served_log import ServedLog
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 
@@ -78,6 +79,9 @@ def create_app(stores: Stores) -> FastAPI:
             Limits(stores.settings),
             Ingest(stores),
             anyio.CapacityLimiter(INGESTS_AT_ONCE),
+            ServedLog(
+                lambda: stores.log.publisher(), stores.settings.kafka_served_topic, stores.settings.served_log_share
+            ),
         )
         app.state.services = services
         services.limits.start()
@@ -88,6 +92,7 @@ def create_app(stores: Stores) -> FastAPI:
         app.state.metrics.register(Installation(stores))
         app.state.metrics.register(Serving(services.served))
         app.state.metrics.register(services.limits)
+        app.state.metrics.register(ServedAnswers(services.served_log))
         yield
         await anyio.to_thread.run_sync(background.shutdown)
         await anyio.to_thread.run_sync(services.close)

@@ -21,12 +21,15 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.reasons import did_you_mean, reason, shortened
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
+from lemo.serving.served_log import Served, ServedLog
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from lemo.stores.documents.api_keys import key_id
 
 Body = TypeVar("Body", bound=BaseModel)
 
+ANSWERED_SCOPE = "lemo.scope"
+"""Where a request's ASGI scope says which scenario it was about, once its key was checked."""
 INGESTS_AT_ONCE = 16
 """Ingest requests worked on at once; the others wait outside the thread pool, which stays free for recommendations."""
 
@@ -41,10 +44,17 @@ class Services:
     limits: Limits
     ingest: Ingest
     ingest_turns: anyio.CapacityLimiter
+    served_log: ServedLog
+
+    def log_served(self, served: Served) -> None:
+        """Takes an answer into the log of what was served; never waits."""
+        served.pipeline_version = self.served.pipeline_version(served.scope)
+        self.served_log.add(served)
 
     def close(self) -> None:
         """Lets go of threads and connections."""
         self.limits.close()
+        self.served_log.close()
         self.ingest.close()
         self.served.close()
         self.stores.close()
@@ -108,7 +118,9 @@ def _place(
     tenant_id = services.access.tenant(key, _role(request), scenario, _origin(request))
     _count(request, services, tenant_id)
     found = services.access.scenario(tenant_id, scenario)
-    return Place(Scope(tenant_id, found.scenario_id), found)
+    place = Place(Scope(tenant_id, found.scenario_id), found)
+    request.scope[ANSWERED_SCOPE] = place.scope
+    return place
 
 
 TenantId = Annotated[str, Depends(_tenant)]

@@ -5,6 +5,7 @@ whatever is wrong, what must be computed. So the routes of FastAPI remain the co
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -16,18 +17,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lemo.api.dependencies import Services
 from lemo.api.limits import COUNTED
 from lemo.api.origins import origin_of
+from lemo.api.served import KINDS, answer_and_log
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.request import RecommendationRequest
+from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope as Place
+from lemo.serving.served_log import Served
 from lemo.stores.redis.pipelined import PipelinedRedis
 from lemo.stores.redis.precomputed import FIELDS
+from lemo.streams.served_messages import Kind
 
 PREFIX = "/v1/scenarios/"
 MOST = 200
 """Items of one answer."""
 LONGEST_BODY = 16_384
 BODY_SECONDS = 0.1
-_PLAIN = frozenset({"user_id", "n", "filter", "variables", "exclude"})
+_PLAIN = frozenset({"user_id", "n", "filter", "variables", "exclude", "placement"})
 """What a request by POST may say for a stored answer to do."""
 
 
@@ -46,28 +51,36 @@ class HotPath:
             if scope["type"] == "lifespan":  # it has ended
                 self.close()
             return
-        body: bytes | None = None
+        started = time.perf_counter_ns()
+        what = scope["path"].removeprefix(PREFIX).partition("/")[2]
+        kind = KINDS.get((scope["method"], what))
+        services: Services | None = getattr(self._state, "services", None)
+        if kind is None or services is None:
+            await self._app(scope, receive, send)
+            return
+        found: Served | None = None
         if scope["method"] == "GET":
-            body = await self._got(scope)
-        elif scope["method"] == "POST" and scope["path"].endswith("/recommendations"):
+            found = await self._got(services, kind, scope, started)
+        elif kind == "recommendations":
             messages = await _at_once(receive)
             receive = _replayed(messages, receive)
             if messages and messages[-1]["type"] == "http.request" and not messages[-1].get("more_body", False):
-                body = await self._posted(scope, b"".join(message.get("body", b"") for message in messages))
-        if body is None:
-            await self._app(scope, receive, send)
+                body = b"".join(each.get("body", b"") for each in messages)
+                found = await self._posted(services, scope, body, started)
+        if found is None:
+            await answer_and_log(self._app, kind, services, scope, receive, send)
             return
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(found.body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": found.body})
+        services.log_served(found)
 
     def close(self) -> None:
         """Closes the connection to Redis."""
         if self._redis is not None:
             self._redis.close()
 
-    async def _got(self, scope: Scope) -> bytes | None:
-        scenario_id, _, what = scope["path"].removeprefix(PREFIX).partition("/")
+    async def _got(self, services: Services, kind: Kind, scope: Scope, started: int) -> Served | None:
         given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         single = {name: value for name, value in given if name != "exclude"}
         exclude = [value for name, value in given if name == "exclude"]
@@ -76,32 +89,40 @@ class HotPath:
         n = single.pop("n", "10")
         if not (n.isascii() and n.isdecimal() and len(n) <= 3 and 1 <= int(n) <= MOST) or len(exclude) > 1_000:
             return None
-        known = self._known(scope, scenario_id)
+        placement = single.pop("placement", None)
+        if placement is not None and not 1 <= len(placement) <= 100:
+            return None
+        known = self._known(services, scope)
         if known is None:
             return None
-        services, place, scenario = known
+        place, scenario = known
         ready, types = services.served.ready, scenario.attribute_types
-        if what == "recommendations" and single.keys() == {"user_id"}:
+        user_id, of_items = "", []
+        body: bytes | None = None
+        if kind == "recommendations" and single.keys() == {"user_id"}:
             user_id = single["user_id"]
             reply = await self._stored(services, place, user_id)
-            return None if reply is None else ready.recommendations(place, reply, int(n), exclude, types)
-        if exclude:
+            body = None if reply is None else ready.recommendations(place, reply, int(n), exclude, types)
+        elif exclude:
             return None
-        if what == "similar" and single.keys() == {"item_id"}:
-            return ready.similar(place, single["item_id"], int(n), types)
-        if what == "popular" and not single:
-            return ready.popular(place, int(n), types)
-        if what == "latest" and not single:
-            return ready.latest(place, int(n), types)
-        return None
+        elif kind == "similar" and single.keys() == {"item_id"}:
+            of_items = [single["item_id"]]
+            body = ready.similar(place, of_items[0], int(n), types)
+        elif kind == "popular" and not single:
+            body = ready.popular(place, int(n), types)
+        elif kind == "latest" and not single:
+            body = ready.latest(place, int(n), types)
+        if body is None:
+            return None
+        return Served(place, kind, started, body, user_id, of_items=of_items, placement=placement)
 
-    async def _posted(self, scope: Scope, body: bytes) -> bytes | None:
+    async def _posted(self, services: Services, scope: Scope, body: bytes, started: int) -> Served | None:
         if len(body) > LONGEST_BODY:
             return None
-        known = self._known(scope, scope["path"].removeprefix(PREFIX).partition("/")[0])
+        known = self._known(services, scope)
         if known is None:
             return None
-        services, place, scenario = known
+        place, scenario = known
         try:
             request = RecommendationRequest.model_validate_json(body)
         except ValidationError:
@@ -109,13 +130,18 @@ class HotPath:
         if not request.model_fields_set <= _PLAIN or request.user_id is None:
             return None
         reply = await self._stored(services, place, request.user_id)
-        return None if reply is None else services.served.ready.chosen(place, reply, request, scenario.attribute_types)
-
-    def _known(self, scope: Scope, scenario_id: str) -> tuple[Services, Place, Any] | None:
-        """The services, and the scenario that the key may ask, where both were looked up a moment ago."""
-        services: Services | None = getattr(self._state, "services", None)
-        if services is None or (scope["query_string"] and b"\x00" in scope["query_string"]):
+        if reply is None:
             return None
+        ready = services.served.ready.chosen(place, reply, request, scenario.attribute_types)
+        if ready is None:
+            return None
+        return Served(place, "recommendations", started, ready, request.user_id, placement=request.placement)
+
+    def _known(self, services: Services, scope: Scope) -> tuple[Place, Scenario] | None:
+        """The scenario that the key may ask, where both were looked up a moment ago."""
+        if scope["query_string"] and b"\x00" in scope["query_string"]:
+            return None
+        scenario_id = scope["path"].removeprefix(PREFIX).partition("/")[0]
         for name, value in scope["headers"]:
             if name == b"authorization":
                 kind, _, key = value.decode("latin-1").partition(" ")
@@ -127,7 +153,7 @@ class HotPath:
                 if found is None or not services.limits.admits("requests", found[0].tenant_id):
                     return None  # the application says why
                 scope[COUNTED] = True
-                return services, *found
+                return found
         return None
 
     async def _stored(self, services: Services, place: Place, user_id: str) -> Sequence[bytes | None] | None:

@@ -14,7 +14,7 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("GET", f"{_S}/popular"): "read",
     ("GET", f"{_S}/latest"): "read",
     ("POST", f"{_S}/items"): "ingest",
-    ("POST", f"{_S}/events"): "ingest",
+    ("POST", f"{_S}/events"): "track",
     ("PATCH", f"{_S}/items"): "ingest",
     ("DELETE", f"{_S}/items"): "ingest",
     ("GET", f"{_S}/items"): "operator",

@@ -25,9 +25,12 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @keys.command("create")
 def create_key(
-    role: Annotated[Role, typer.Option(help="What it may do: read, ingest, operator (both, and jobs) or admin.")],
+    role: Annotated[
+        Role,
+        typer.Option(help="What it may do: read, track (and send events), ingest, operator (all, and jobs) or admin."),
+    ],
     scenario: Annotated[
-        list[str], typer.Option(help="Only for this scenario (read and ingest); may be given several times.")
+        list[str], typer.Option(help="Only for this scenario (read, track and ingest); may be given several times.")
     ] = [],  # noqa: B006 - typer copies it
     origin: Annotated[
         list[str],

@@ -17,6 +17,7 @@ from redis import Redis
 
 from lemo.scheduling.health import JobState, job_states
 from lemo.scheduling.jobs import JOBS, QUEUES
+from lemo.serving.served_log import ServedLog
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from lemo.stores.redis.client import Keys
@@ -126,6 +127,28 @@ class Serving(Collector):
             "Renewals of a scenario that failed, in whole or in part.",
             value=found.failed,
         )
+
+
+class ServedAnswers(Collector):
+    """Counts of this process's log of what was served."""
+
+    def __init__(self, served_log: ServedLog) -> None:
+        self._log = served_log
+
+    def collect(self) -> Iterator[Metric]:
+        """Answers published, waiting and dropped; a batch that waits or is dropped counts once."""
+        yield CounterMetricFamily(
+            "lemo_served_answers_published", "Answers that the log took.", value=self._log.published
+        )
+        yield GaugeMetricFamily(
+            "lemo_served_answers_waiting", "Answers that the log has not taken yet.", value=self._log.waiting
+        )
+        dropped = CounterMetricFamily(
+            "lemo_served_answers_dropped", "Answers that are in no log, by reason.", labels=["reason"]
+        )
+        for reason, count in self._log.dropped.items():
+            dropped.add_metric([reason], count)
+        yield dropped
 
 
 def _answer(name: str, future: "Future[Sequence[Metric]]", deadline: float) -> Sequence[Metric] | None:

@@ -9,15 +9,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from lemo.domain.errors import InvalidInput, NotAllowed, WrongCredential
 from lemo.domain.time import Timestamp
 
-Role = Literal["admin", "operator", "ingest", "read"]
-"""`read` asks for recommendations, `ingest` sends items and events, `operator` does both and runs jobs, `admin` all."""
+Role = Literal["admin", "operator", "ingest", "track", "read"]
+"""`read` asks for recommendations, `track` sends events too, `ingest` sends items and events and reads nothing,
+`operator` does all of that and runs jobs, `admin` all."""
 _INCLUDES: dict[Role, frozenset[Role]] = {
-    "admin": frozenset(("admin", "operator", "ingest", "read")),
-    "operator": frozenset(("operator", "ingest", "read")),
-    "ingest": frozenset(("ingest",)),
+    "admin": frozenset(("admin", "operator", "ingest", "track", "read")),
+    "operator": frozenset(("operator", "ingest", "track", "read")),
+    "ingest": frozenset(("ingest", "track")),
+    "track": frozenset(("track", "read")),
     "read": frozenset(("read",)),
 }
-LIMITABLE: tuple[Role, ...] = ("ingest", "read")
+LIMITABLE: tuple[Role, ...] = ("ingest", "track", "read")
 """Roles of keys that may be limited to scenarios or origins: whoever runs jobs sees the whole tenant."""
 SAME_ORIGIN = "same-origin"
 """Stands for the origin of a page that came from the API's own address."""

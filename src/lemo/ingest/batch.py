@@ -11,7 +11,9 @@ from lemo.domain.item import LONGEST_ID, Item
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.ingest.scenario_cache import ScenarioCache
+from lemo.serving.assembly import source_of
 from lemo.stores.clickhouse.aggregates import hour_of
+from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.documents.catalogue import item_version
 from lemo.stores.documents.user_changes import UserChanges
 from lemo.streams import Message, Record
@@ -19,6 +21,7 @@ from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
 from lemo.streams.item_results import Result, refused_results, rejected_result, result_messages, taken_result
 from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
+from lemo.streams.served_messages import read_served_message
 from lemo.streams.topics import Topics
 
 
@@ -41,9 +44,13 @@ class Batch:
     revision: str = ""
     """The newest change of users and scenarios when the batch was read."""
     erased: int = 0
-    """Events left out because their user was erased after they happened."""
+    """Events and answers left out because their user was erased after they happened."""
     event_records: int = 0
     """Number of records from topics of events."""
+    served: list[ServedRow] = field(default_factory=list)
+    """What the API answered."""
+    served_records: int = 0
+    """Number of records from the topic of answers."""
 
     @property
     def item_count(self) -> int:
@@ -92,6 +99,12 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
                 # The claimed name is not checked, and may be as long as the message.
                 scope = Scope(scope.tenant_id, scope.scenario_id[:LONGEST_ID])
                 batch.rejected += ((scope, result) for result in refused_results(record, error))
+        elif topic == topics.served:
+            batch.served_records += 1
+            try:
+                batch.served += _served_rows(record, scenarios)
+            except BadMessage as error:
+                batch.dead.append(_dead_letter(record, error, scenarios))
         else:
             if topic not in owners:
                 # A topic with an ending that no tenant can have carries no tenant's events.
@@ -104,6 +117,9 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
     columns = user_changes.applied(batch.events)
     batch.erased = len(batch.events) - len(columns)
     batch.events = columns
+    served = [row for row in batch.served if not _is_erased(row, user_changes)]
+    batch.erased += len(batch.served) - len(served)
+    batch.served = served
     actions = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     in_history = {action: bool(scenarios.in_history(*action)) for action in set(actions)}
     batch.in_history = (
@@ -117,6 +133,11 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
             [_filters(rules[action], value) for action, value in zip(actions, columns.value, strict=True)]
         )
     return batch
+
+
+def _is_erased(row: ServedRow, user_changes: UserChanges) -> bool:
+    """Whether the user whom the row tells of was erased after it."""
+    return bool(row.user_id) and row.at < user_changes.erased_before(Scope(row.tenant_id, row.scenario_id), row.user_id)
 
 
 def _filters(rule: ActionRule | None, value: float | None) -> bool:
@@ -156,6 +177,39 @@ def _take_events(
         is_known,
         read_slowly,
     )
+
+
+def _served_rows(record: Record, scenarios: ScenarioCache) -> list[ServedRow]:
+    scope, share, answers = read_served_message(record.value, record.timestamp)
+    scenarios.check(scope)
+    rows = []
+    for each in answers:
+        sent = each.answer
+        rows.append(
+            ServedRow(
+                tenant_id=scope.tenant_id,
+                scenario_id=scope.scenario_id,
+                at=each.at,
+                request_id=sent.request_id,
+                kind=each.kind,
+                user_id=each.user_id,
+                session=each.session,
+                of_items=each.of_items,
+                placement=each.placement or "",
+                item_ids=[item.item_id for item in sent.items],
+                sources=[item.source or source_of(item.reason) for item in sent.items],
+                explored=[item.explored for item in sent.items],
+                propensities=[item.propensity for item in sent.items],
+                model_version=sent.model_version or "",
+                pipeline_version=each.pipeline_version if sent.pipeline_version is None else sent.pipeline_version,
+                experiment=sent.experiment or "",
+                arm=sent.arm or "",
+                degraded=sent.degraded,
+                took_us=each.took_us,
+                share=share,
+            )
+        )
+    return rows
 
 
 def _take_items(record: Record, scenarios: ScenarioCache, batch: Batch) -> None:

@@ -14,7 +14,7 @@ from lemo.streams import Record
 from lemo.streams.dead_letters import fault_of
 from lemo.streams.messages import FAULTS
 
-Stage = Literal["read", "sort", "items", "events", "history", "dead-letters", "results", "commit"]
+Stage = Literal["read", "sort", "items", "events", "history", "served", "dead-letters", "results", "commit"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BATCH_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000)
 """Upper limits of the histogram of batches, in records."""
@@ -55,7 +55,7 @@ class ConsumerMetrics:
         )
         # Every time series begins with 0. Prometheus sees no increase in a series that begins with 1.
         self._seconds = {stage: seconds.labels(stage) for stage in STAGES}
-        self._items, self._events = (records.labels(kind) for kind in ("items", "events"))
+        self._items, self._events, self._served = (records.labels(kind) for kind in ("items", "events", "served"))
         self._same, self._other = (repeated.labels(contents) for contents in ("same", "other"))
         self._dead = {fault: dead.labels(fault) for fault in FAULTS}
         Gauge(
@@ -83,7 +83,8 @@ class ConsumerMetrics:
         self._uncommitted.popleft()
         self._batches.observe(len(records))
         self._events.inc(batch.event_records)
-        self._items.inc(len(records) - batch.event_records)
+        self._served.inc(batch.served_records)
+        self._items.inc(len(records) - batch.event_records - batch.served_records)
         self._same.inc(batch.repeats.same)
         self._other.inc(batch.repeats.other)
         for fault, count in Counting(map(fault_of, batch.dead)).items():

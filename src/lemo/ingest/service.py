@@ -77,7 +77,9 @@ class Consumer:
         self._uncommitted: list[PendingWrite] = []
         """Written batches, oldest first. They are committed in order, as offsets must not go back."""
         self._limit = _FIRST_RECORDS
-        self._done = {"items": 0, "events": 0, "dead_letters": 0, "ids_with_other_contents": 0, "erased": 0}
+        self._done = dict.fromkeys(
+            ("items", "events", "served", "dead_letters", "ids_with_other_contents", "erased"), 0
+        )
         self._logged_at = time.monotonic()
 
     def run(self) -> None:
@@ -112,6 +114,7 @@ class Consumer:
         """Pings every engine, and creates missing tables and topics."""
         self._stores.documents.ping()
         self._stores.events.migrate()
+        self._stores.served.keep_days(self._settings.served_days)
         self._stores.log.create_topics([*self._topics.fixed, *self._topics.written])
 
     def _step(self, reader: Reader) -> None:
@@ -182,6 +185,7 @@ class Consumer:
                 self.metrics.committed(written.records, written.batch)
                 self._done["items"] += written.batch.item_count
                 self._done["events"] += len(written.batch.events)
+                self._done["served"] += len(written.batch.served)
                 self._done["dead_letters"] += len(written.batch.dead)
                 self._done["erased"] += written.batch.erased
                 self._done["ids_with_other_contents"] += written.batch.repeats.other
@@ -227,6 +231,8 @@ class Consumer:
         finally:
             wait([history_write])
         history_write.result()
+        with stage("served", batch.served):
+            stores.served.insert(batch.served)
         self._undo_what_was_changed_meanwhile(batch)
         self._aggregation.tick()
         with stage("dead-letters", batch.dead):
@@ -244,8 +250,14 @@ class Consumer:
         Both sides write first and look then, so that one of them sees the other.
         """
         if self._stores.user_changes.refresh() != batch.revision:
-            repeat_changes(self._stores, batch.events)
-            for scope in {*batch.items, *(scope for scope, _ in batch.hours())}:
+            events = batch.events
+            rows = [
+                *zip(events.tenant_id, events.scenario_id, events.user_id, events.timestamp, strict=True),
+                *((row.tenant_id, row.scenario_id, row.user_id, row.at) for row in batch.served if row.user_id),
+            ]
+            repeat_changes(self._stores, rows)
+            answered = {Scope(row.tenant_id, row.scenario_id) for row in batch.served}
+            for scope in {*batch.items, *answered, *(scope for scope, _ in batch.hours())}:
                 remove_if_deleted(self._stores, scope)
 
     def _write_history(self, batch: Batch) -> None:

@@ -23,11 +23,18 @@ _WORDS = {
     "promoted": "featured",
     "other": "from the catalogue",
 }
+_BECAUSE = 'because of "'
+_SOURCES = {words: kind for kind, words in _WORDS.items() if kind != "content"}
 
 
 def reason(scored: Scored) -> str:
     """Why the item is recommended, in plain words."""
-    return f'because of "{scored.because}"' if scored.because is not None else _WORDS[scored.kind]
+    return f'{_BECAUSE}{scored.because}"' if scored.because is not None else _WORDS[scored.kind]
+
+
+def source_of(words: str) -> str:
+    """Where an item comes from, by its reason in words, which tells no content from behaviour; empty where unknown."""
+    return "similar" if words.startswith(_BECAUSE) else _SOURCES.get(words, "")
 
 
 def answer(items: Iterable[Scored], version: str | None, degraded: bool) -> Answer:

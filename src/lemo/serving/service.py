@@ -192,6 +192,11 @@ class RecommendationService:
         """The users who most likely want some items; raises as `serving.audience.audience`."""
         return audience(self._stores, self.choices, self._cache.state(scope), scope, request, types)
 
+    def pipeline_version(self, scope: Scope) -> int | None:
+        """The version of the pipeline in service, where it is known; never waits."""
+        serving = self._pipelines.known(scope)
+        return None if serving is None else serving.version
+
     @property
     def breaker(self) -> Breaker:
         """Whether requests ask Redis now."""

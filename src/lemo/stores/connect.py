@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.removal import Removal
+    from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
     from lemo.stores.documents.accounts import Accounts
@@ -234,6 +235,13 @@ class Stores:
         return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def served(self) -> "ServedAnswers":
+        """What the API answered, beside the events."""
+        from lemo.stores.clickhouse.served import ServedAnswers
+
+        return ServedAnswers(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def removal(self) -> "Removal":
         """Deletions of users and scenarios from ClickHouse's tables."""
         from lemo.stores.clickhouse.removal import Removal
@@ -277,6 +285,6 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "aggregates", "removal", "vectors", "redis"):
+        for name in ("documents", "events", "aggregates", "served", "removal", "vectors", "redis"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()

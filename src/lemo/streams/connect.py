@@ -15,7 +15,14 @@ def open_log(settings: Settings, deadlines: Deadlines = FOR_JOBS) -> Log:
     if not settings.kafka_bootstrap_servers:
         from lemo.streams.redis.log import RedisLog
 
-        return RedisLog(settings.redis(0), settings.stream_max_length, kept_days, settings.installation, deadlines)
+        return RedisLog(
+            settings.redis(0),
+            settings.stream_max_length,
+            kept_days,
+            settings.installation,
+            deadlines,
+            {settings.kafka_served_topic: settings.served_log_length},
+        )
     try:
         from lemo.streams.kafka.log import KafkaLog
     except ModuleNotFoundError as error:

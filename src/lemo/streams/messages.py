@@ -111,8 +111,8 @@ def event_message(scope: Scope, event: Event) -> Message:
 
 def read_event_message(value: bytes) -> tuple[Scope, Event]:
     """Reads an event message; raises BadMessage."""
-    body = _read(value)
-    scope = _take_scope(body)
+    body = read_object(value)
+    scope = take_scope(body)
     try:
         event = Event.model_validate(body)
         if event.attributes:
@@ -138,8 +138,8 @@ def check_arrival(scope: Scope, event: Event, arrived_ms: int) -> None:
 
 def read_item_message(value: bytes) -> ItemMessage:
     """Reads an item message; bad items of a list are handed back as `rejected`. Raises BadMessage when none can be."""
-    body = _read(value)
-    scope = _take_scope(body)
+    body = read_object(value)
+    scope = take_scope(body)
     if "items" not in body:
         try:
             return ItemMessage(scope, [_item(body)], [])
@@ -199,7 +199,8 @@ def _message(body: dict[str, Any], key: str) -> Message:
     return Message(value, key.encode())
 
 
-def _read(value: bytes) -> dict[str, Any]:
+def read_object(value: bytes) -> dict[str, Any]:
+    """The JSON object in a message; raises BadMessage."""
     if len(value) > MAX_MESSAGE_BYTES:
         raise BadMessage(
             f"The message has {len(value):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}.", fault="too-large"
@@ -214,7 +215,8 @@ def _read(value: bytes) -> dict[str, Any]:
     return body
 
 
-def _take_scope(body: dict[str, Any]) -> Scope:
+def take_scope(body: dict[str, Any]) -> Scope:
+    """Takes the scope out of a message; raises BadMessage."""
     tenant_id, scenario_id = (body.pop(field, None) for field in _SCOPE_FIELDS)
     claimed = Scope(tenant_id) if isinstance(tenant_id, str) and tenant_id else None
     if claimed is None:

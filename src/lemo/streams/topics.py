@@ -13,7 +13,9 @@ class Topics:
     def __init__(self, settings: Settings) -> None:
         self.items = frozenset(settings.kafka_item_ingest_topics)
         self.events = settings.kafka_event_topic
-        self.fixed = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
+        self.served = settings.kafka_served_topic
+        """The topic of the API's answers."""
+        self.fixed = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic, settings.kafka_served_topic]
         """The topics that exist in every installation."""
         self.tenant_prefix = f"{settings.kafka_event_topic}-"
         """What the names of tenants' own event topics begin with."""

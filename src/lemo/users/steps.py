@@ -141,6 +141,11 @@ def _of_user(topics: Topics, target: Target, record: Record) -> bool:
     return _about(target, record.value, topics.tenant_of(record.topic) == target.scope.tenant_id)
 
 
+def _in_answers(target: Target, record: Record) -> bool:
+    """Whether a message of what was served tells of the user, and is from before the erasure."""
+    return record.timestamp < target.before_ms and _about(target, record.value, of_tenant=False)
+
+
 def _in_letter(topics: Topics, target: Target, record: Record) -> bool:
     """Whether a dead letter from a topic of events is about the user."""
     letter = read_dead_letter(record)
@@ -161,7 +166,11 @@ def _about(target: Target, message: bytes, of_tenant: bool) -> bool:
         text = message.decode(errors="replace")
         words = [target.user_id, *([] if of_tenant else [scope.tenant_id])]
         return all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in words)
-    if not isinstance(body, dict) or str(body.get("user_id")) != target.user_id:
+    if not isinstance(body, dict):
+        return False
+    answers = body["answers"] if isinstance(body.get("answers"), list) else []
+    users = [body.get("user_id"), *(each.get("user_id") for each in answers if isinstance(each, dict))]
+    if target.user_id not in map(str, users):
         return False
     tenant_id = scope.tenant_id if of_tenant else body.get("tenant_id")
     return tenant_id == scope.tenant_id and scope.scenario_id in ("", body.get("scenario_id"))
@@ -180,6 +189,18 @@ def _count_log(stores: Stores, target: Target) -> int | None:
         return None  # nothing was deleted, and it would take days of records to read
     wanted = partial(_of_user, Topics(stores.settings), target)
     return sum(wanted(record) for topic in _event_topics(stores, target) for record in stores.log.scan(topic))
+
+
+def _erase_answers(stores: Stores, target: Target) -> Outcome:
+    # With the message go the answers to others that it holds, where no consumer has taken them in yet.
+    done = stores.log.remove(stores.settings.kafka_served_topic, partial(_in_answers, target))
+    return Outcome(done.count, done.remains, from_milliseconds(done.until) if done.until else None)
+
+
+def _count_answers(stores: Stores, target: Target) -> int | None:
+    if stores.settings.kafka_bootstrap_servers:
+        return None
+    return sum(_in_answers(target, record) for record in stores.log.scan(stores.settings.kafka_served_topic))
 
 
 def _erase_letters(stores: Stores, target: Target) -> Outcome:
@@ -221,6 +242,7 @@ STEPS = (
 """For each scenario."""
 SHARED_STEPS = (
     Step("log: events", _erase_log, _count_log),
+    Step("log: answers", _erase_answers, _count_answers),
     Step("log: dead letters", _erase_letters, _count_letters),
     Step("files of Redis", _erase_redis_file, _not_searched),
     Step("files of the documents", _erase_document_files, _not_searched),

@@ -16,6 +16,11 @@ from lemo.stores.connect import Stores
 router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["recommendations"], responses=DOCUMENTED)
 
 IdQuery = Query(min_length=1, max_length=256)
+Placement = Annotated[
+    str | None,
+    Query(min_length=1, max_length=100, description="The place on a page that asks, for analytics.", examples=["home"]),
+]
+"""Read by the log of what was served."""
 _ANSWER = {
     "request_id": "8f14e45fceea467a9538e4f6a1b2c3d4",
     "model_version": "20260502T030000Z",
@@ -37,6 +42,7 @@ def recommendations(
     exclude: Annotated[
         list[str], Query(max_length=1000, description="Items not to answer, such as those on the page.")
     ] = [],  # noqa: B006 - FastAPI copies it
+    placement: Placement = None,  # noqa: ARG001
 ) -> Answer:
     """The best items for a user, best first, each with its reason. A click of a second ago counts already.
 
@@ -52,6 +58,7 @@ def similar(
     here: Here,
     item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])],
     n: Count = 10,
+    placement: Placement = None,  # noqa: ARG001
 ) -> Answer:
     """The items most similar to an item; popular ones, `degraded`, for an item that nothing is similar to yet.
 
@@ -77,12 +84,22 @@ def check_any_exists(stores: Stores, scope: Scope, item_ids: Sequence[str]) -> N
 
 
 @router.get("/popular", responses=_EXAMPLE)
-def popular(services: Api, here: Here, n: Count = 10) -> Answer:
+def popular(
+    services: Api,
+    here: Here,
+    n: Count = 10,
+    placement: Placement = None,  # noqa: ARG001
+) -> Answer:
     """The most popular items: those with the largest sum of the weights of their interactions, older ones decayed."""
     return services.served.popular(here.scope, n, here.scenario.attribute_types)
 
 
 @router.get("/latest", responses=_EXAMPLE)
-def latest(services: Api, here: Here, n: Count = 10) -> Answer:
+def latest(
+    services: Api,
+    here: Here,
+    n: Count = 10,
+    placement: Placement = None,  # noqa: ARG001
+) -> Answer:
     """The newest items, by publication, else arrival."""
     return services.served.latest(here.scope, n, here.scenario.attribute_types)

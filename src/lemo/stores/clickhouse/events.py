@@ -17,6 +17,7 @@ from lemo.stores.clickhouse.aggregates import MARK_UNCOUNTED
 from lemo.stores.clickhouse.aggregates import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
 from lemo.stores.clickhouse.client import ClickHouse, Parameter
+from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,6 +59,7 @@ _MIGRATIONS = (
     ),
     AGGREGATE_TABLES,
     MARK_UNCOUNTED,
+    SERVED_TABLES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""

@@ -21,6 +21,7 @@ class Table:
 
 TABLES = (
     Table("events", user="user_id", moment="timestamp"),
+    Table("served_answers", user="user_id", moment="at"),
     Table("events_hourly"),
     Table("events_marks"),
 )

@@ -15,7 +15,8 @@ class RedisLog(RedisAdmin):
     """The log on one Redis database. Durable as far as the server's append-only file is (`appendfsync`).
 
     `max_length` is how many consumed messages each topic keeps. Topics in `kept_days`, which no group consumes, keep
-    as many of their newest at most, and drop what is older than the days given.
+    as many of their newest at most, and drop what is older than the days given. Topics in `bounded` keep so many
+    messages at most, taken in or not, and none that every group has taken in.
     """
 
     def __init__(
@@ -25,15 +26,17 @@ class RedisLog(RedisAdmin):
         kept_days: Mapping[str, int] | None = None,
         installation: str = DEFAULT_INSTALLATION,
         deadlines: Deadlines = FOR_JOBS,
+        bounded: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(url, installation, deadlines)
         self._max_length = max_length
         self._kept_days = dict(kept_days or {})
+        self._bounded = dict(bounded or {})
 
     def publisher(self) -> RedisPublisher:
         """A new publisher."""
         client = connect(self._url, self._deadlines.retries, answer_seconds=self._deadlines.answer)
-        return RedisPublisher(client, self._max_length, self._kept_days, self._installation)
+        return RedisPublisher(client, self._max_length, self._kept_days, self._installation, self._bounded)
 
     def reader(
         self,
@@ -57,4 +60,5 @@ class RedisLog(RedisAdmin):
             self._max_length,
             prefix,
             self._installation,
+            frozenset(self._bounded),
         )

@@ -16,11 +16,19 @@ from lemo.streams.redis.entries import fields_of
 class RedisPublisher:
     """Appends to streams. Safe to use from several threads."""
 
-    def __init__(self, redis: Redis, max_length: int, kept_days: Mapping[str, int], installation: str) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        max_length: int,
+        kept_days: Mapping[str, int],
+        installation: str,
+        bounded: Mapping[str, int],
+    ) -> None:
         self._installation = installation
         self._redis: Any = redis
         self._max_length = max_length
         self._kept_days = kept_days
+        self._bounded = bounded
 
     def publish(self, topic: str, messages: Iterable[Message]) -> int:
         """Appends the messages; raises EngineUnavailable when Redis does not take them all."""
@@ -35,6 +43,8 @@ class RedisPublisher:
                         oldest = int((time.time() - self._kept_days[topic] * 86_400) * 1000)
                         pipeline.execute_command("XTRIM", key, "MINID", "~", oldest)
                         pipeline.execute_command("XTRIM", key, "MAXLEN", "~", self._max_length)
+                    if topic in self._bounded:
+                        pipeline.execute_command("XTRIM", key, "MAXLEN", "~", self._bounded[topic])
                     pipeline.execute()
                 published += len(chunk)
         except RedisError as error:

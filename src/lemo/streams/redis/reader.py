@@ -1,7 +1,7 @@
 """Reads streams of Redis as one member of a consumer group."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -63,8 +63,11 @@ class RedisReader:
         max_length: int,
         prefix: str,
         installation: str,
+        passing: Collection[str] = (),
     ) -> None:
+        """Of topics in `passing` nothing is kept that every group has committed."""
         self._installation = installation
+        self._passing = passing
         self._redis: Any = redis
         self._topics = list(topics)
         self._prefix = prefix
@@ -129,7 +132,8 @@ class RedisReader:
     def trim(self) -> None:
         """Shortens the streams to the length in the settings, but never by what some group has not committed."""
         for topic in self._topics:
-            self._trim(keys=[self._stream(topic)], args=[self._max_length])
+            kept = 0 if topic in self._passing else self._max_length
+            self._trim(keys=[self._stream(topic)], args=[kept])
         self._next_trim = time.monotonic() + _TRIM_EVERY
 
     def close(self) -> None:
