@@ -95,6 +95,11 @@ def test_each_changing_route_leaves_a_line(site: Site) -> None:
         first, *others = site.lines()
         assert len(others) == before, path
         assert (first["by"], first["action"], first["subject"]) == (site.by, action, subject)
+    count = len(site.lines())
+    items = f"/v1/scenarios/{scenario}/items"
+    for change, more in (({"in_stock": False}, 0), ({"deleted": True}, 1)):
+        assert http.patch(items, params={"item_id": "lamp"}, json=change).is_success
+        assert len(site.lines()) == count + more, "a deletion has its line, whichever way it comes"
     lines = [(line["action"], line["subject"]) for line in site.lines()]
     assert {("key.rotate", made["id"]), ("key.create", made["id"]), ("key.create", rotated["id"])} <= set(lines)
     assert made["key"] not in http.get("/v1/audit").text

@@ -1,5 +1,6 @@
 """Items of the catalogue: looked at, changed, and deleted. Changes go through the ingest log like every write."""
 
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -61,7 +62,14 @@ def list_items(
         }
     },
 )
-def change_item(services: Api, here: Here, item_id: ItemId, body: RawBody, turn: IngestTurn) -> Accepted:  # noqa: ARG001
+def change_item(
+    services: Api,
+    here: Here,
+    operator: Operator,
+    item_id: ItemId,
+    body: RawBody,
+    turn: IngestTurn,  # noqa: ARG001
+) -> Accepted:
     """Changes an item (RFC 7396): fields and attributes given replace, null removes, what is not named stays.
 
     When this answers, the change is durably in the ingest log.
@@ -70,7 +78,10 @@ def change_item(services: Api, here: Here, item_id: ItemId, body: RawBody, turn:
     if not isinstance(changes, dict) or changes.get("item_id", item_id) != item_id:
         raise InvalidInput("The body must be an object with fields of this item.", 'Such as {"in_stock": false}.')
     _item(services, here, item_id)
-    return _written(services, here, {**changes, "item_id": item_id})
+    audit = services.stores.audit
+    deletion = audit.noting(here.scope, operator, "item.delete", item_id) if changes.get("deleted") else nullcontext()
+    with deletion:
+        return _written(services, here, {**changes, "item_id": item_id})
 
 
 @router.delete("", response_model_exclude_defaults=True)
