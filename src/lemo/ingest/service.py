@@ -244,8 +244,9 @@ class Consumer:
         Both sides write first and look then, so that one of them sees the other.
         """
         if self._stores.user_changes.refresh() != batch.revision:
-            repeat_changes(self._stores, batch.events)
-            for scope in {*batch.items, *(scope for scope, _ in batch.hours())}:
+            acts = batch.acts()
+            repeat_changes(self._stores, acts)
+            for scope in {*batch.items, *(Scope(*act[:2]) for act in acts)}:
                 remove_if_deleted(self._stores, scope)
 
     def _write_history(self, batch: Batch) -> None:

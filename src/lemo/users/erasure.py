@@ -1,13 +1,12 @@
 """Erases users from all stores, with a receipt, and keeps them from coming back."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
 from lemo.domain.errors import Conflict, InvalidInput
-from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds, milliseconds
 from lemo.stores.clickhouse.removal import USER_TABLES
@@ -123,11 +122,13 @@ def sweep(stores: Stores, scope: Scope) -> int:
     return len(found)
 
 
-def repeat_changes(stores: Stores, events: EventColumns) -> None:
-    """Erases and merges again whom these events name: they were written while that was under way."""
-    rows = zip(events.tenant_id, events.scenario_id, events.user_id, events.timestamp, strict=True)
+def repeat_changes(stores: Stores, acts: Iterable[tuple[str, str, str, int]]) -> None:
+    """Erases and merges again whose acts these are: they were written while that was under way.
+
+    Of each act the tenant, the scenario, the user and the Unix ms.
+    """
     first: dict[tuple[Scope, str], int] = {}
-    for tenant_id, scenario_id, user_id, moment in rows:
+    for tenant_id, scenario_id, user_id, moment in acts:
         user = Scope(tenant_id, scenario_id), user_id
         first[user] = min(moment, first.get(user, moment))
     for (scope, user_id), moment in first.items():
