@@ -57,6 +57,14 @@ class Batch:
         """Number of writes of items."""
         return sum(len(items) for items in self.items.values())
 
+    def acts(self) -> list[tuple[str, str, str, int]]:
+        """What is written of users: tenant, scenario, user and Unix ms of each row."""
+        columns = self.events
+        return [
+            *zip(columns.tenant_id, columns.scenario_id, columns.user_id, columns.timestamp, strict=True),
+            *((row.tenant_id, row.scenario_id, row.user_id, row.at) for row in self.served if row.user_id),
+        ]
+
     def hours(self) -> set[tuple[Scope, int]]:
         """The scopes and hours (Unix seconds) of the events."""
         columns = self.events

@@ -250,14 +250,10 @@ class Consumer:
         Both sides write first and look then, so that one of them sees the other.
         """
         if self._stores.user_changes.refresh() != batch.revision:
-            events = batch.events
-            rows = [
-                *zip(events.tenant_id, events.scenario_id, events.user_id, events.timestamp, strict=True),
-                *((row.tenant_id, row.scenario_id, row.user_id, row.at) for row in batch.served if row.user_id),
-            ]
-            repeat_changes(self._stores, rows)
-            answered = {Scope(row.tenant_id, row.scenario_id) for row in batch.served}
-            for scope in {*batch.items, *answered, *(scope for scope, _ in batch.hours())}:
+            acts = batch.acts()
+            repeat_changes(self._stores, acts)
+            answered = {Scope(row.tenant_id, row.scenario_id) for row in batch.served}  # also those of sessions
+            for scope in {*batch.items, *answered, *(Scope(*act[:2]) for act in acts)}:
                 remove_if_deleted(self._stores, scope)
 
     def _write_history(self, batch: Batch) -> None:

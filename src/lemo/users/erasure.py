@@ -122,10 +122,13 @@ def sweep(stores: Stores, scope: Scope) -> int:
     return len(found)
 
 
-def repeat_changes(stores: Stores, rows: Iterable[tuple[str, str, str, int]]) -> None:
-    """Erases and merges again whom these rows name (tenant, scenario, user, Unix ms): they were written meanwhile."""
+def repeat_changes(stores: Stores, acts: Iterable[tuple[str, str, str, int]]) -> None:
+    """Erases and merges again whose acts these are: they were written while that was under way.
+
+    Of each act the tenant, the scenario, the user and the Unix ms.
+    """
     first: dict[tuple[Scope, str], int] = {}
-    for tenant_id, scenario_id, user_id, moment in rows:
+    for tenant_id, scenario_id, user_id, moment in acts:
         user = Scope(tenant_id, scenario_id), user_id
         first[user] = min(moment, first.get(user, moment))
     for (scope, user_id), moment in first.items():
