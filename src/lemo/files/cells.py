@@ -35,11 +35,16 @@ def id_converter(values: Sequence[Any]) -> Convert:
     return lambda cell: cell.strip() if isinstance(cell, str) else cell
 
 
-def number_converter(values: Sequence[Any]) -> Convert:
-    """Reads decimal commas where the whole column is written so; texts that say nothing are left out."""
+def has_decimal_commas(values: Sequence[Any]) -> bool:
+    """Whether a whole column writes its numbers with decimal commas: 4,5 and 1.234,5, but not 1,234 alone."""
     texts = [value.strip() for value in values if isinstance(value, str) and not is_null_word(value)]
     european = all(_EUROPEAN.match(text) for text in texts) and any("," in text for text in texts)
-    if european and not all(_THOUSANDS.match(text) or "," not in text for text in texts):
+    return european and not all(_THOUSANDS.match(text) or "," not in text for text in texts)
+
+
+def number_converter(values: Sequence[Any]) -> Convert:
+    """Reads decimal commas where the whole column is written so; texts that say nothing are left out."""
+    if has_decimal_commas(values):
         return lambda cell: (
             cell.strip().replace(".", "").replace(",", ".")
             if isinstance(cell, str) and _EUROPEAN.match(cell.strip())

@@ -4,13 +4,15 @@ import codecs
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
 from lemo.domain.errors import InvalidInput
 from lemo.files.containers import DAMAGE, ZIP, open_bytes
 
+_CERTAIN = 65_536
+"""Bytes in which text must be UTF-8 to pass for it."""
 SAMPLE = 262_144
 """Bytes that are looked at before a file is read."""
 
@@ -105,20 +107,22 @@ def _text_form(sample: bytes, named: Form | None) -> Form:
     text = sample.removeprefix(codecs.BOM_UTF8)
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = text.decode("utf-16", errors="ignore").encode()
-    if _ARRAY.match(text) or _WRAPPER.match(text):
-        return Form.json
     line, ended, _ = text.lstrip().partition(b"\n")
+    if _ARRAY.match(text) or (_WRAPPER.match(text) and len(_object(line) or {"list": 1}) == 1):
+        return Form.json
     if line.startswith(b"{"):
-        spread = ended and not _is_object(line) and not (named is Form.jsonl and line.rstrip().endswith(b"}"))
+        spread = ended and _object(line) is None and not (named is Form.jsonl and line.rstrip().endswith(b"}"))
         return Form.json if spread else Form.jsonl
     return Form.jsonl if named is Form.jsonl else Form.csv
 
 
-def _is_object(line: bytes) -> bool:
+def _object(line: bytes) -> dict[str, Any] | None:
+    """The object that a line is; None where it is none, or not whole."""
     try:
-        return isinstance(from_json(line), dict)
+        found = from_json(line)
     except ValueError:
-        return False
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _foreign(sample: bytes) -> str:
@@ -154,7 +158,8 @@ def encoding_of(path: Path, sample: bytes, given: str = "") -> str:
         raise InvalidInput(f"{path} holds binary data.", FORMS_TEXT)
     try:
         # The sample may end inside a character, which `final=False` allows.
-        codecs.getincrementaldecoder("utf-8")().decode(sample, final=False)
+        # What is further on than this costs a row and not the file.
+        codecs.getincrementaldecoder("utf-8")().decode(sample[:_CERTAIN], final=False)
     except UnicodeDecodeError as error:
         _ask(path, sample, error.start)
     return "utf-8"

@@ -14,6 +14,7 @@ from lemo.domain.reasons import did_you_mean
 from lemo.files import moments
 from lemo.files.cells import (
     Convert,
+    has_decimal_commas,
     id_converter,
     labels_converter,
     link_of,
@@ -99,7 +100,7 @@ class Plan:
                     yield from ((number, each) for each in self._of_layout(row))
             return
         renamed = [(column, name) for name, column in self.fields.items() if column != name]
-        converters = [(name, convert) for name, convert in self.converters.items() if name in self.fields]
+        converters = list(self.converters.items())
         for number, row in rows:
             if not isinstance(row, Unreadable):
                 self._apply(row, renamed, converters)
@@ -291,6 +292,16 @@ def _set_converters(plan: Plan, table: Table, sample: Sequence[dict[str, Any]], 
             plan.converters[name] = link_of
         elif name in _TEXTS:
             plan.converters[name] = text_of
+    if renaming and table.dialect is not None:
+        _set_decimal_commas(plan, table, sample)
+
+
+def _set_decimal_commas(plan: Plan, table: Table, sample: Sequence[dict[str, Any]]) -> None:
+    """Attributes that a table writes with decimal commas become texts of numbers, as those of other tables are."""
+    for column in set(table.names) - set(plan.fields.values()) - {""}:
+        values = [row[column] for row in sample if isinstance(row.get(column), str)]
+        if column not in plan.converters and has_decimal_commas(values):
+            plan.converters[column] = number_converter(values)
 
 
 def _time_converter(

@@ -67,7 +67,8 @@ class Reading(Generic[T]):
         self._model: type[BaseModel] = model
         self._convert: Callable[[Any], T] = convert
         self._plain = plain
-        self._leave_out = frozenset(leave_out)
+        fields = {column: name for name, column in self.plan.fields.items()}
+        self._leave_out = frozenset(fields.get(name, name) for name in leave_out)
         self._left_out: set[str] = set()
         self._repeats = repeats
         known = {*model.model_fields, *self.plan.fields.values()}

@@ -213,6 +213,32 @@ def test_ids_that_a_data_frame_made_floats(tmp_path: Path) -> None:
 def test_decimal_commas(tmp_path: Path) -> None:
     content = b"user;item;rating;time\nu;i;4,5;1569938523\nu;j;1.234,5;1569938523\nu;k;NA;1569938523\n"
     assert [event.value for event in read(tmp_path / "f.csv", content)] == [4.5, 1234.5, None]
+    content = b"sku;name;price;size\na;x;9,5;1,5|2\nb;1,5;1.000;3\n"
+    first, second = read(tmp_path / "i.csv", content, Item)
+    assert (first.attributes, second.attributes) == ({"price": "9.5", "size": "1,5|2"}, {"price": "1000", "size": "3"})
+    assert second.title == "1,5"
+
+
+def test_a_row_that_begins_with_a_list_is_a_row(tmp_path: Path) -> None:
+    row = {"items": [{"a": 1}], "item_id": "x"}
+    (item,) = read(tmp_path / "f.jsonl", json.dumps(row).encode(), Item)
+    assert item.attributes == {"items": [{"a": 1}]}
+
+
+def test_a_byte_that_is_none_of_utf_8_costs_a_row_where_the_file_begins_well(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{'x' * 70}\n" for n in range(1_000)).encode()
+    reading = read(tmp_path / "f.csv", b"item_id,title\n" + rows + b"bad,\xe9\n", Item)
+    assert len(list(reading)) == 1_000
+    assert "not UTF-8" in reading.rejects.first[0].reason
+
+
+def test_a_column_is_left_out_by_its_own_name_or_the_fields(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text(f"user,sku,event,ts,rating,colour\nu,i,view,{ISO},5,red\n")
+    for names in (("rating", "colour"), ("value", "colour")):
+        reading = Reading(path, Event, _same, leave_out=names, actions=ACTIONS)
+        (event,) = reading
+        assert (event.value, event.attributes, reading.absent) == (None, {}, [])
 
 
 @pytest.mark.parametrize(
