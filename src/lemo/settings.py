@@ -1,4 +1,7 @@
-"""Every knob of Lemo, in one place: `LEMO_*` variables, a `.env` file or `lemo.toml`, in that order of precedence."""
+"""Every knob of Lemo, in one place: `LEMO_*` variables, a `.env` file or `lemo.toml`, in that order of precedence.
+
+It is long because all settings stand in one list, with their words.
+"""
 
 import difflib
 import tomllib

@@ -1,4 +1,7 @@
-"""`lemo import`: items and events out of files, into the ingest log."""
+"""`lemo import`: items and events out of files, into the ingest log.
+
+It is long because both commands share reading, sending, waiting and the summary.
+"""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence

@@ -1,4 +1,7 @@
-"""The recommendation explorer: a user's history, tastes and recommendations with reasons, and similar items."""
+"""The recommendation explorer: a user's history, tastes and recommendations with reasons, and similar items.
+
+It is long because a page is one nested description, read from top to bottom.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,7 @@
-"""The first page: services, engines, scenarios, schedule and the newest runs."""
+"""The first page: services, engines, scenarios, schedule and the newest runs.
+
+It is long because a page is one nested description, read from top to bottom.
+"""
 
 import asyncio
 from collections.abc import Sequence

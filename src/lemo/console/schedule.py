@@ -1,4 +1,7 @@
-"""The schedule: when each job runs and how it went; edit, pause, resume, run now; and who changed what."""
+"""The schedule: when each job runs and how it went; edit, pause, resume, run now; and who changed what.
+
+It is long because a page is one nested description, read from top to bottom.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

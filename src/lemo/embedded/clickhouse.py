@@ -4,6 +4,8 @@ It answers what an unmodified clickhouse-connect 1.x client asks: `/ping`, queri
 URL, inserts in any input format with gzip, lz4 or zstd bodies. It has no users and no password, so it listens on this
 machine only, and it refuses requests that a web page made. Each request stands alone: there are no sessions.
 A query may also name a file (`file()`, `INTO OUTFILE`) with the rights of this process.
+
+It is long because what a client may ask of the interface is decided in one place.
 """
 
 import shutil

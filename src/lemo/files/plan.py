@@ -1,4 +1,7 @@
-"""How a file's columns become the fields of items or events: as documented, as told, as guessed."""
+"""How a file's columns become the fields of items or events: as documented, as told, as guessed.
+
+It is long because each rule for a column is a few lines, and they are tried in one order.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

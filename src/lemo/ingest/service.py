@@ -1,4 +1,7 @@
-"""The loop of the consumer: poll, read, write, commit. Only what is written is committed."""
+"""The loop of the consumer: poll, read, write, commit. Only what is written is committed.
+
+It is long because the order of all that is done with a batch stands in one place.
+"""
 
 import random
 import threading

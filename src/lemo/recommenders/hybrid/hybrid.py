@@ -1,4 +1,7 @@
-"""The hybrid: the weighted z-scores of several sources, and a ranker above them; one code for request and batch."""
+"""The hybrid: the weighted z-scores of several sources, and a ranker above them; one code for request and batch.
+
+It is long because fit, answers, scores and arrays are of one model.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise

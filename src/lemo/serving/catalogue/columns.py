@@ -1,4 +1,7 @@
-"""The columns of a catalogue: typed values of all items, kept current item by item."""
+"""The columns of a catalogue: typed values of all items, kept current item by item.
+
+It is long because each kind of column is as short as its protocol.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Documents in MongoDB: for a cluster. Plain operators only, so that what speaks MongoDB's protocol serves as well."""
+"""Documents in MongoDB: for a cluster. Plain operators only, so that what speaks MongoDB's protocol serves as well.
+
+It is long because one method for each of the protocol, on one connection.
+"""
 
 import threading
 import uuid

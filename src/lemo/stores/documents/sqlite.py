@@ -1,4 +1,7 @@
-"""Documents in one SQLite file: the default, for one machine with any number of processes."""
+"""Documents in one SQLite file: the default, for one machine with any number of processes.
+
+It is long because one method for each of the protocol, on one file.
+"""
 
 import errno
 import os

@@ -1,4 +1,7 @@
-"""Snapshots: immutable, versioned sets of arrays in a folder or in S3, and pointers that say which one serves."""
+"""Snapshots: immutable, versioned sets of arrays in a folder or in S3, and pointers that say which one serves.
+
+It is long because publishing, opening and pointing keep one layout of files.
+"""
 
 import json
 import os

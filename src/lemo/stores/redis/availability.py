@@ -2,6 +2,8 @@
 
 The consumer writes it with each item, serving asks for its version every half second. It is derived: the documents hold
 the truth, and `AvailabilitySets.rebuild` makes it anew from them (jobs/availability.py).
+
+It is long because the scripts that Redis runs stand beside the calls that run them.
 """
 
 import time

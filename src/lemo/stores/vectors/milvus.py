@@ -1,4 +1,7 @@
-"""Item vectors in Milvus, or in Milvus Lite's server: one collection per version, one alias for the one in use."""
+"""Item vectors in Milvus, or in Milvus Lite's server: one collection per version, one alias for the one in use.
+
+It is long because every call shares one connection and the translation of its errors.
+"""
 
 import hashlib
 import logging
