@@ -93,7 +93,7 @@ def check_erasure(stores: Stores, tenant_id: str, receipt_id: str, user_id: str)
 
 
 def sweep(stores: Stores, scope: Scope) -> int:
-    """Erases from a scenario what came back of erased users: by a restored backup, or a write that was under way.
+    """Erases from a scenario what came back of erased users: by a backup of one engine, or a write that was under way.
 
     Returns how many users those were. The ids of all users are hashed and compared with the marks.
     """
