@@ -76,6 +76,18 @@ DASHBOARDS = {
         Panel("Renewals that failed", "Per second; the API's log has the error.", "ops", (
             (rate("lemo_serving_renewals_failed_total", "instance"), "{{instance}}"),
         )),
+        Panel("Requests that limits refused", "Per second, by limit: a tenant asked or sent too much.", "ops", (
+            (rate("lemo_limited_total", "limit"), "{{limit}}"),
+        )),
+        Panel("Answers logged as served", "Per second.", "ops", (
+            (rate("lemo_served_answers_published_total", "instance"), "{{instance}}"),
+        )),
+        Panel("Answers that wait to be logged", "They are in memory until the log takes them.", "short", (
+            ("sum by (instance) (lemo_served_answers_waiting)", "{{instance}}"),
+        )),
+        Panel("Answers that are in no log", "Per second, by reason; see LemoAnswersNotLogged.", "ops", (
+            (rate("lemo_served_answers_dropped_total", "reason"), "{{reason}}"),
+        )),
         ENGINES,
     ),
     "worker": (

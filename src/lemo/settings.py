@@ -231,6 +231,9 @@ class Settings(BaseSettings):
     snapshots_kept: int = Field(3, ge=1, description="Snapshots kept per scenario and kind, besides the champion.")
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line written.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of log lines: text for people, or json for programs that collect logs."
+    )
 
     @field_validator("kafka_dead_letter_topic", "kafka_item_results_topic", "kafka_served_topic")
     @classmethod

@@ -2,10 +2,10 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,14 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 import dashboards
 import monitoring
 import servers
-from lemo.diagnostics.installation_metrics import Installation, Serving
 from lemo.domain.run import Run
 from lemo.ingest.metrics import ConsumerMetrics
 from lemo.scheduling.run_metrics import create_series, run_metrics
-from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from servers import ROOT
-from sites import add_scenario, settings_of
+from sites import add_scenario, running_api, settings_of
 
 TESTS = ROOT / "tests" / "deploy" / "alerts.test.yml"
 OF_PROMETHEUS = {"job", "instance", "le"}
@@ -65,7 +63,7 @@ def test_dashboards_are_what_their_script_makes() -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[dict[str, set[str]]]:
+def exported(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> dict[str, set[str]]:
     """The labels of each time series that API, worker and consumer export, by name."""
     stores = Stores(settings_of(tmp_path_factory.mktemp("home"), valkey_url))
     scope, _ = add_scenario(stores)
@@ -82,19 +80,18 @@ def exported(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Itera
     stores.runs.save(scope.tenant_id, run)
     stores.log.create_topics([*stores.settings.kafka_item_ingest_topics, stores.settings.kafka_event_topic])
     create_series()
-    registry = CollectorRegistry()
-    service = RecommendationService(stores)
-    for collector in (Installation(stores), Serving(service), run_metrics().runs, run_metrics().seconds):
-        registry.register(collector)
-    texts = [generate_latest(registry).decode(), generate_latest(ConsumerMetrics().registry).decode()]
+    worker = CollectorRegistry()
+    for collector in (run_metrics().runs, run_metrics().seconds):
+        worker.register(collector)
+    texts = [generate_latest(registry).decode() for registry in (worker, ConsumerMetrics().registry)]
+    with running_api(stores) as url:  # it closes the stores
+        texts.append(httpx.get(f"{url}/metrics", timeout=30).text)
     found: dict[str, set[str]] = {}
     for text in texts:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found.setdefault(sample.name, set()).update(sample.labels)
-    yield found
-    service.close()
-    stores.close()
+    return found
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -2,6 +2,8 @@
 
     2026-11-23T10:00:00Z INFO  consumer  wrote events  count=2000 seconds=0.31
 
+With `LEMO_LOG_FORMAT=json` a line is a JSON object with the same contents.
+
 Everybody else writes `log = structlog.get_logger()` and `log.info("wrote events", count=2000)`.
 """
 
@@ -67,7 +69,7 @@ def configure(service: str, settings: Settings, stream: TextIO | None = None, le
                 structlog.processors.StackInfoRenderer(),
                 structlog.processors.format_exc_info,
                 hide_secrets,
-                render_line,
+                render_json if settings.log_format == "json" else render_line,
             ],
         )
     )
@@ -133,6 +135,18 @@ def render_line(_logger: WrappedLogger, _method: str, event: MutableMapping[str,
         if event.get(name):
             line += "".join(f"\n    {row}" for row in str(event[name]).splitlines())
     return line
+
+
+def render_json(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
+    """The event as a JSON object on one line; a traceback is its `exception`. No field replaces the first four."""
+    whole = {
+        "timestamp": event.get("timestamp", ""),
+        "level": str(event.get("level", "info")),
+        "service": event.get("service", "-"),
+        "message": str(event.get("event", "")),
+    }
+    whole |= {name: value for name, value in event.items() if name not in whole and name != "event"}
+    return json.dumps(whole, ensure_ascii=False, default=str)
 
 
 def _field(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Log lines: their form, the libraries' lines among them, and that no secret is in one."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -41,6 +42,34 @@ def test_a_librarys_line_has_the_same_form_and_names_its_logger(capsys: pytest.C
     configure("api", Settings())
     logging.getLogger("uvicorn.error").warning("Application %s\nfor %d s", "slow", 3)
     assert re.fullmatch(r"\S+Z WARN  api  Application slow for 3 s  logger=uvicorn\.error\n", capsys.readouterr().out)
+
+
+def test_json_has_one_object_a_line_with_fields_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("consumer", Settings(log_format="json"))
+    structlog.get_logger().info("wrote\nevents", count=2000, seconds=0.3100001, message="none of ours", 名="值")
+    logging.getLogger("uvicorn.error").warning("Application %s", "slow")
+    try:
+        raise ValueError(f"no good: {KEY}")
+    except ValueError:
+        structlog.get_logger().exception("failed", password="hunter2")
+    ours, librarys, failed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", ours.pop("timestamp"))
+    assert ours == {
+        "level": "info",
+        "service": "consumer",
+        "message": "wrote\nevents",
+        "count": 2000,
+        "seconds": 0.3100001,
+        "名": "值",
+    }
+    assert (librarys["level"], librarys["message"], librarys["logger"]) == (
+        "warning",
+        "Application slow",
+        "uvicorn.error",
+    )
+    assert "Traceback" in failed["exception"]
+    assert KEY not in failed["exception"]
+    assert failed["password"] == "***"
 
 
 def test_context_is_bound_to_every_line(capsys: pytest.CaptureFixture[str]) -> None:
