@@ -196,14 +196,11 @@ def ours(folder: Path, protocol: Protocol) -> list[Row]:
     got = measured(found, data.relevant, data.relevant.shape[1])
     best = best_of_grid(data, protocol)
     rows: list[Row] = [{"model": f"ours: {name}", "metrics": metrics} for name, metrics in alone(data, hybrid)]
+    what = f"OURS, SERVED BY CLI ({kind}), regret {1 - got.ndcg_at_10 / best:.1%}"
     rows += [
         {"model": "ours: hybrid", "metrics": fitted(data, hybrid)},
         {"model": "best mixture of the grid, chosen on the test", "ndcg": best},
-        {
-            "model": f"OURS, SERVED BY CLI ({kind}), regret {1 - got.ndcg_at_10 / best:.1%}",
-            "metrics": got,
-            "seconds": seconds,
-        },
+        {"model": what, "metrics": got, "seconds": seconds},
     ]
     return [_filled(row) | memory() for row in rows]
 

@@ -100,8 +100,13 @@ def test_a_stranger_gets_popular_items_and_some_new_ones(
     publish_model(stores, scope, "1", model_of())
     add_new(stores, scope, "old", "new")
     answer = served.recommend(scope, "stranger", 10)
-    assert ids(answer)[:5] == [*ITEMS[:4], "new"]
+    assert ids(answer)[:4] == list(ITEMS[:4])
+    assert {ids(answer)[4], ids(answer)[9]} == {"old", "new"}
     assert answer.items[4].reason == "new"
+    assert [item.item_id for item in answer.items if item.explored] == [ids(answer)[4], ids(answer)[9]]
+    assert answer.items[4].propensity == 1.0, "two places, and two new items that may stand there"
+    shown = {served.recommend(scope, "stranger", 5).items[4].propensity for _ in range(3)}
+    assert shown == {0.5}
     assert answer.items[0].reason == "popular now"
     assert not answer.degraded
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_OWN = ("item_id", "score", "source", "because", "reason")
+_OWN = ("item_id", "score", "source", "because", "reason", "explored", "propensity")
 
 
 class LemoRefused(Exception):
@@ -31,6 +31,10 @@ class Recommended:
     because: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     """The fields and attributes that were asked for, as far as the item has them."""
+    explored: bool = False
+    """Whether chance put a new item here, to learn of it."""
+    propensity: float | None = None
+    """Of an explored item the probability with which it was put here, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Answer:
                 each.get("source", ""),
                 tuple(each.get("because", ())),
                 {name: value for name, value in each.items() if name not in _OWN},
+                each.get("explored", False),
+                each.get("propensity"),
             )
             for each in body["items"]
         )

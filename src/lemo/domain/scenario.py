@@ -97,7 +97,7 @@ class ActionRule(BaseModel):
         return self.seen or self.weight != 0
 
 
-SOURCES = ("item-knn", "ridge", "popularity", "transitions")
+SOURCES = ("item-knn", "ridge", "popularity")
 """The sources of a new scenario."""
 
 
@@ -186,7 +186,7 @@ NEW_DAYS: dict[Template, float] = {"news": 2, "vlog": 7}
 
 
 WITH_CONTENT: frozenset[Template] = frozenset({"vlog", "news", "ecommerce", "music", "education"})
-"""Templates whose items are described, so that content is tried too, before transitions: new items have none."""
+"""Templates whose items are described, so that content is tried too."""
 
 
 def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
@@ -196,7 +196,7 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
         template=template,
         actions=dict(TEMPLATES[template]),
         new_days=NEW_DAYS.get(template, 30),
-        sources=(*SOURCES[:-1], "content", SOURCES[-1]) if template in WITH_CONTENT else SOURCES,
+        sources=(*SOURCES, "content") if template in WITH_CONTENT else SOURCES,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from lemo.recommenders.evaluation.cold_start import question_of_all_items
 from lemo.recommenders.evaluation.splits import Split, sampled
@@ -33,6 +33,7 @@ class Reference(BaseModel):
     """Of `model`: a difference within two of these is noise."""
     users: int
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def regret(self) -> float:
         """The part of `best_mixture` that the model misses; below 0 where it is ahead, by a ranker or other sources."""

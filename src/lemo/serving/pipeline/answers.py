@@ -92,8 +92,8 @@ def _answer(
 
 
 def _now(state: ServingState) -> float | None:
-    """Where the scenario's activity is, in Unix milliseconds; None before the first model."""
-    return state.mapped.model.timeline.now if state.mapped.model is not None else None
+    """Where the scenario's activity is, in Unix milliseconds; None before the first model, or without any activity."""
+    return state.mapped.model.timeline.now or None if state.mapped.model is not None else None
 
 
 def _promoted(asker: Asker, ordered: Sequence[Scored], state: ServingState, plan: Plan) -> list[list[Scored]]:
