@@ -1,7 +1,7 @@
 export interface Options {
   /** Address of the API, such as `https://api.shop.example`. */
   url: string;
-  /** A key with the role `track`, limited to the scenario. It is public. */
+  /** A key with the role `track`, limited to the scenario and the origin of the page. It is public. */
   key: string;
   scenario: string;
   userId: string;

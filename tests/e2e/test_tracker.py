@@ -1,10 +1,14 @@
-"""The tracker for web pages in a real browser, on a page of its own, with the real API behind it."""
+"""The tracker in a real browser, on a page of another origin than the real API, with a key for that origin alone."""
 
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 import lemo
+from engines.process import LOOPBACK
 from lemo.domain.api_key import KeyWishes
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
@@ -25,7 +30,7 @@ PAGE = """<!doctype html><title>shop</title><style>body { margin: 0 } article { 
 <script type="module">
 import { Lemo } from "/lemo.js";
 window.errors = [];
-const lemo = new Lemo({ url: location.origin, key: "KEY", scenario: "SCENARIO", userId: "user 7",
+const lemo = new Lemo({ url: "API", key: "KEY", scenario: "SCENARIO", userId: "user 7",
                         onError: (text) => errors.push(text) });
 const answer = await lemo.recommend({ n: 3, fields: ["title"], placement: "home/top" });
 for (const [place, item] of answer.items.entries()) {
@@ -82,6 +87,26 @@ class Shop:
         return events
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Answers files, and writes no line about it."""
+
+    def log_message(self, format: str, *_: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served_from(folder: Path) -> Iterator[str]:
+    """The origin of a web site with the files of the folder, another one than the API's."""
+    folder.mkdir()
+    server = ThreadingHTTPServer((LOOPBACK, 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture
 def shop(browser: Browser, tmp_path: Path, redis_url: str, scope: Scope) -> Iterator[Shop]:
     settings = settings_of(tmp_path, redis_url)
@@ -92,13 +117,13 @@ def shop(browser: Browser, tmp_path: Path, redis_url: str, scope: Scope) -> Iter
     items = [Item(item_id=each, title=f"title of {each}") for each in ITEMS]
     stores.items.upsert(scope, items, [1_700_000_000_000] * len(items))
     stores.availability.add(scope, items, [1_700_000_000_000] * len(items))
-    key = stores.api_keys.create(scope.tenant_id, KeyWishes(role="track", scenarios=[scope.scenario_id])).key
-    body = PAGE.replace("KEY", key).replace("SCENARIO", scope.scenario_id)
-    with running_api(Stores(settings, interactive=True)) as address:
+    with running_api(Stores(settings, interactive=True)) as api, served_from(tmp_path / "pages") as pages:
+        wishes = KeyWishes(role="track", scenarios=[scope.scenario_id], origins=[pages])
+        key = stores.api_keys.create(scope.tenant_id, wishes).key
+        body = PAGE.replace("API", api).replace("KEY", key).replace("SCENARIO", scope.scenario_id)
+        (tmp_path / "pages" / "shop.html").write_text(body, "utf-8")
+        (tmp_path / "pages" / "lemo.js").write_bytes((CLIENT / "lemo.js").read_bytes())
         context = browser.new_context(viewport={"width": 800, "height": 800})
-        context.route("**/shop.html*", lambda route: route.fulfill(body=body, content_type="text/html"))
-        script = (CLIENT / "lemo.js").read_text("utf-8")
-        context.route("**/lemo.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
         page = context.new_page()
         now = datetime.now(UTC)
         page.clock.install(time=now)
@@ -111,7 +136,7 @@ def shop(browser: Browser, tmp_path: Path, redis_url: str, scope: Scope) -> Iter
                 faults.append(message.text)
 
         page.on("console", listen)
-        yield Shop(page, address, stores)
+        yield Shop(page, pages, stores)
         context.close()
         assert faults == []
     stores.close()

@@ -64,6 +64,8 @@ def prepare(stores: Stores, scope: Scope) -> str:
     now = [1_700_000_000_000] * len(ITEMS)
     stores.items.upsert(scope, items, now)
     stores.availability.add(scope, items, now)
+    new = [Item(item_id=f"new/{number}") for number in range(3)]
+    stores.availability.add(scope, new, [now_ms()] * len(new))
     with RecommendationService(stores, watch=False) as batch:
         for ready in batch.precompute(scope, USERS):
             stores.precomputed.write_many(scope, ready.answers, ready.marks)
@@ -126,7 +128,7 @@ def test_every_answer_arrives_once_with_its_items_in_order(
                 get("latest", {"placement": "home/新"}, n=4, placement="home/新")
                 home = {"user_id": USERS[0], "placement": "home"}
                 post("recommendations", home, user_id=USERS[0], exclude=[ITEMS[1]], placement="home")
-            get("recommendations", {"user_id": "new"}, user_id="new", n=3)
+            get("recommendations", {"user_id": "new"}, user_id="new", n=30)
             seen = [ITEMS[3], {"item_id": ITEMS[4], "action": "like"}]
             post("recommendations", {"session": ITEMS[3:5]}, session=seen, fields=["title"], n=200)
             post("similar", {"of_items": ITEMS[:2]}, item_ids=ITEMS[:2], n=2)
@@ -151,8 +153,10 @@ def test_every_answer_arrives_once_with_its_items_in_order(
             assert row["pipeline_version"] == answer.get("pipeline_version", 0)
             assert began <= row["at_ms"] <= now_ms()
             assert 0 < row["took_us"] < 60_000_000
-            assert len(row["explored"]) == len(row["propensities"]) == len(answer["items"])
+            assert row["explored"] == [item.get("explored", False) for item in answer["items"]]
+            assert row["propensities"] == [item.get("propensity") for item in answer["items"]]
             assert row["share"] == 1
+        assert any(any(row["explored"]) and any(row["propensities"]) for row in rows.values())
         publish(stores, settings.kafka_served_topic, sent)
         consume(settings, stores)
         assert rows_of(settings, scope) == rows
