@@ -32,6 +32,7 @@ _AGAINST = re.compile(r"dislike|hide|block|report|unlike|not_")
 _UNDONE = re.compile(r"remove|delete|cancel|return|undo")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$")
 _TRUTHS = frozenset({"true", "false", "yes", "no"})
+_PARTS = re.compile(r"[^a-z0-9]+")
 _MOST_ATTRIBUTES = 200
 
 
@@ -103,11 +104,13 @@ def _template(words: Counter[str]) -> Template:
     if not words:
         return "custom"
 
-    def known(template: Template) -> tuple[int, int, bool]:
+    def known(template: Template) -> tuple[int, int, int, bool]:
         actions = TEMPLATES[template]
         named = action_words(words, actions).keys()
         exact = sum(count for word, count in words.items() if word in actions)
-        return exact + sum(words[word] for word in named), exact, template == "custom"
+        # remove_from_cart is no action, but speaks of a cart.
+        near = sum(count for word, count in words.items() if actions.keys() & set(_PARTS.split(word.lower())))
+        return exact + sum(words[word] for word in named), exact, near, template == "custom"
 
     return max(TEMPLATES, key=known)
 

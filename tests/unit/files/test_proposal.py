@@ -57,6 +57,7 @@ def test_a_shop(tmp_path: Path) -> None:
         (["follow", "play"], "vlog"),
         (["view", "click"], "custom"),
         (["order"], "ecommerce"),
+        (["view", "purchase", "remove_from_cart"], "ecommerce"),
     ],
 )
 def test_templates(words: list[str], template: str, tmp_path: Path) -> None:
