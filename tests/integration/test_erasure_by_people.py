@@ -68,6 +68,12 @@ def users(stores: Stores, scope: Scope) -> set[str]:
     return set(stores.events.interactions(scope)["user_id"].to_pylist())
 
 
+def logged(stores: Stores, scope: Scope) -> tuple[str, str, str]:
+    """Action, subject and who of the newest line of the audit log."""
+    (line,) = stores.audit.list(scope.tenant_id, 1)
+    return line.action, line.subject, line.by
+
+
 def test_a_user_is_erased_and_the_receipt_is_checked_over_http(stores: Stores, scope: Scope, ask: Ask) -> None:
     answer = ask("DELETE", "/v1/users", params={"user_id": "user 7"})
     assert answer.status_code == 200, answer.text
@@ -77,6 +83,7 @@ def test_a_user_is_erased_and_the_receipt_is_checked_over_http(stores: Stores, s
     assert {part["store"]: part["removed"] for part in receipt["stores"]}["ClickHouse: events"] == 1
     assert receipt["erased_by"].startswith(f"{scope.tenant_id}, API (key ")
     assert users(stores, scope) == {"guest 81", "other"}
+    assert logged(stores, scope) == ("user.erase", f"receipt {receipt['receipt_id']}", receipt["erased_by"])
 
     named = {"receipt_id": receipt["receipt_id"]}
     assert ask("GET", "/v1/users/erasures", params=named).json() == receipt
@@ -111,6 +118,8 @@ def test_users_are_merged_over_http(stores: Stores, scope: Scope, ask: Ask) -> N
     body = {"from": "guest 81", "into": "user 7"}
     merged = ask("POST", "/v1/users/merge", json=body)
     assert merged.json() == {"into": "user 7", "events": 1, "scenarios": [scope.scenario_id]}
+    action, subject, by = logged(stores, scope)
+    assert (action, subject, by.startswith(scope.tenant_id)) == ("user.merge", "all scenarios", True)
     assert ask("POST", "/v1/users/merge", json=body).json()["events"] == 0
     circle = ask("POST", "/v1/users/merge", json={"from": "user 7", "into": "guest 81"})
     assert (circle.status_code, "chains" in circle.json()["detail"]) == (409, True)
@@ -125,6 +134,7 @@ def test_a_scenario_is_deleted_over_http(stores: Stores, scope: Scope, ask: Ask)
     deleted = ask("DELETE", path)
     assert deleted.status_code == 200, deleted.text
     assert deleted.json()["removed"]["ClickHouse: events"] == 3
+    assert logged(stores, scope)[:2] == ("scenario.delete", scope.scenario_id)
     assert ask("DELETE", path).status_code == 404
     assert ask("GET", "/v1/scenarios").json() == {"scenarios": []}
     assert users(stores, scope) == set()

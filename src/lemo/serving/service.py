@@ -109,7 +109,7 @@ class RecommendationService:
         Raises EngineUnavailable instead of degrading, and InvalidInput for the filter.
         """
         state = self._complete_state(scope)
-        request = Choice(n=n, filter=filter or None)
+        request = Choice.model_construct(n=n, filter=filter or None)  # a batch may ask for more than a request
         for batch in _batches(users):
             stores = self._stores
             states = read_users(stores.redis, stores.history, stores.precomputed, stores.seen, scope, batch)
