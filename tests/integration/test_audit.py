@@ -42,10 +42,6 @@ WITHOUT_LINES = {
     # These need a broker: tests/integration/test_schedule_services.py.
     ("POST", "/v1/schedules/{entry}/run"),
     ("POST", "/v1/jobs/run"),
-    # These need every store: test_scenario_deletion.py, test_erasure.py and test_merged_users.py.
-    ("DELETE", "/v1/scenarios/{scenario}"),
-    ("DELETE", "/v1/users"),
-    ("POST", "/v1/users/merge"),
 }
 
 
