@@ -16,6 +16,7 @@ VALUES = {
     "name": "other",
     "role": "read",
     "set": "active_days=9",
+    "file": "out.jsonl",
 }
 FILES = {"import items": "items.csv", "import events": "events.csv"}
 MORE = {
@@ -23,6 +24,7 @@ MORE = {
     "pipeline edit": ["--set", "diversity.strength=0.5"],
     "pipeline check": ["--user", "u", "--set", "diversity.strength=0.5"],
     "audience": ["--item", "a"],
+    "scenarios create": ["--template", "news"],
     "accounts create": ["--role", "viewer"],
     "dead-letters replay": ["--all"],
     "jobs run": ["--wait"],

@@ -15,8 +15,19 @@ from lemo.settings import Settings
 from lemo.stores.bootstrap import ensure_admin
 from lemo.stores.connect import Stores
 
-WITHOUT_KEY = {"down", "status", "doctor", "settings", "installation", "sources list", "sources check"}
-"""Commands about this machine and its programs, which read and change no tenant's data."""
+WITHOUT_KEY = {
+    "down",
+    "status",
+    "doctor",
+    "settings",
+    "installation",
+    "upgrade",
+    "backup",
+    "restore",
+    "sources list",
+    "sources check",
+}
+"""Commands about the installation as a whole, for whoever may reach its files and engines."""
 OF_ADMINS = ("keys ", "tenants ", "accounts ", "audit")
 
 

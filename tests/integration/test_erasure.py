@@ -141,6 +141,8 @@ def test_an_erased_user_is_found_nowhere(
     assert kinds == {"history", "seen", "recommended", "log"}
 
     receipt = erase_user(stores, scope.tenant_id, USER, "test")
+    line = stores.audit.list(scope.tenant_id, 1)[0]
+    assert (line.action, line.subject, line.by) == ("user.erase", f"receipt {receipt.receipt_id}", "test")
     removed = {part.store: part.removed for part in receipt.stores}
     assert removed == {
         "ClickHouse: events": 5,

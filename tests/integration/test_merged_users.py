@@ -61,6 +61,8 @@ def test_all_that_a_guest_did_and_does_is_the_customers(stores: Stores, scope: S
 
     merged = merge_users(stores, scope.tenant_id, "guest", "customer")
     assert (merged.events, merged.scenarios) == (2, [scope.scenario_id])
+    line = stores.audit.list(scope.tenant_id, 1)[0]
+    assert (line.action, line.detail) == ("user.merge", {}), "an erasure need not look for ids here"
     both = ["item/1", "item/2", "item/3"]
     assert items_of(stores, scope, "customer") == {"events": both, "history": both, "seen": both}
     assert items_of(stores, scope, "guest") == {"events": [], "history": [], "seen": []}

@@ -36,6 +36,7 @@ def delete_scenario(stores: Stores, scope: Scope, by: str) -> dict[str, int]:
     stores.events.migrate()  # where no consumer ever ran, there are no tables
     removed: dict[str, int] = {}
     with _no_runs(stores, scope):
+        stores.audit.note(scope, by, "scenario.delete", scope.scenario_id)
         stores.scenarios.begin_deletion(scope, by)
         stores.user_changes.announce()  # to the consumers
         for _ in range(ROUNDS):
@@ -52,7 +53,6 @@ def delete_scenario(stores: Stores, scope: Scope, by: str) -> dict[str, int]:
     stores.key_removal.delete(stores.key_removal.keys(scope))  # what is left are the leases that were held
     remains = stores.documents.scrub()
     stores.scenarios.end_deletion(scope)
-    stores.audit.note(scope, by, "scenario.delete", scope.scenario_id, removed=removed)
     log.info("scenario deleted", scope=str(scope), by=by, **({"remains": remains} if remains else {}))
     return removed
 

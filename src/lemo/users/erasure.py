@@ -55,6 +55,8 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
         erased_before=from_milliseconds(before_ms),
         erased_by=by,
     )
+    # Without the user's id, of which nothing may stay.
+    stores.audit.note(place, by, "user.erase", f"receipt {receipt.receipt_id}")
     stores.user_changes.mark_erased(place, users, before_ms)
     Erasures(stores.documents).put(tenant_id, receipt)
     for each in users:
@@ -74,7 +76,6 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
     stores.documents.scrub()  # of the merges
     receipt.stores = _summed(receipt.stores)
     receipt.stores.append(ErasedFrom(store="snapshots: models", removed=0, remains=MODELS))
-    stores.audit.note(place, by, "user.erase", f"receipt {receipt.receipt_id}")
     log.info("user erased", tenant=tenant_id, receipt=receipt.receipt_id)
     return _verified(stores, tenant_id, user_id, receipt, before_ms)
 

@@ -60,6 +60,8 @@ def merge_users(
         # A guest of all scenarios goes along in the one scenario that this merge is for.
         where = place if scope == place.tenant else scope
         moving |= {(where, each) for each in stores.user_changes.guests(scope, guest)}
+    # Without the users' ids, so that an erasure leaves none of them here.
+    stores.audit.note(place, by, "user.merge", scenario_id or "all scenarios")
     for where, each in sorted(moving):
         stores.user_changes.mark_merged(where, each, into)
     events = sum(
@@ -68,8 +70,6 @@ def merge_users(
         for where, each in sorted(moving)
         if where in (place, scope)
     )
-    # Without the users' ids, so that an erasure leaves none of them here.
-    stores.audit.note(place, by, "user.merge", scenario_id or "all scenarios", events=events)
     log.info("users merged", tenant=tenant_id, events=events)
     return Merged(into=into, events=events, scenarios=[scope.scenario_id for scope in scopes])
 
