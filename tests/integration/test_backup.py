@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ from lemo.domain.scope import Scope
 from lemo.embedded import supervisor
 from lemo.settings import Settings
 from lemo.stores.bootstrap import ensure_admin
+from lemo.stores.clickhouse.removal import TABLES as TABLES_OF_SCENARIOS
+from lemo.stores.clickhouse.served import ServedRow
+from lemo.stores.clickhouse.transfer import TABLES, TableTransfer
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message
@@ -65,6 +69,31 @@ def target(tmp_path: Path, other_redis: OwnEngine, clickhouse_url: str) -> Setti
 
 def event(number: int) -> Event:
     return Event(user_id=f"u{number % 50}", item_id=f"i{number % 20}", action="like", timestamp=NOW + number)
+
+
+def served(scope: Scope, request_id: str, at: int) -> ServedRow:
+    return ServedRow(
+        tenant_id=scope.tenant_id,
+        scenario_id=scope.scenario_id,
+        at=at,
+        request_id=request_id,
+        kind="recommendations",
+        user_id="u1",
+        session=[],
+        of_items=[],
+        placement="",
+        item_ids=["i1", "i2"],
+        sources=["model", "model"],
+        explored=[False, True],
+        propensities=[None, 0.5],
+        model_version="1",
+        pipeline_version=None,
+        experiment="",
+        arm="",
+        degraded=False,
+        took_us=100,
+        share=1.0,
+    )
 
 
 class Load:
@@ -141,7 +170,7 @@ def test_what_was_acknowledged_before_a_backup_under_load_is_restored(
 def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
     stores: Stores, other_redis: OwnEngine, clickhouse_url: str, scope: Scope, tmp_path: Path
 ) -> None:
-    parts = ("messages", "documents", "events")
+    parts = ("messages", "documents", "tables")
     for step, name in enumerate(parts):
         publish(stores, TOPIC, [event_message(scope, event(number)) for number in range(step * 10, step * 10 + 10)])
         publish(stores, "items-ingest", [item_message(scope, Item(item_id=f"i{step}"))])
@@ -162,6 +191,31 @@ def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
         assert {item.item_id for item in restored.items.scan(scope)} == {f"i{number}" for number in range(step + 1)}
         restored.redis.flushdb()
         restored.close()
+
+
+def test_every_table_is_copied_or_counted_anew() -> None:
+    assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, "events_hourly", "events_marks"}
+
+
+def test_answers_of_many_weeks_and_counts_are_as_before(
+    stores: Stores, target: Settings, scope: Scope, tmp_path: Path
+) -> None:
+    stores.events.insert([(scope, event(number * 1_000)) for number in range(50)])
+    weeks = [served(scope, f"r{week}", int(NOW * 1000) + week * 7 * 86_400_000) for week in range(102)]
+    for start in range(0, len(weeks), 51):  # the consumer's inserts hold fewer weeks
+        stores.served.insert(weeks[start : start + 51])
+    make_backup(stores, tmp_path / "lemo.tar.gz")
+    restore_backup(target, tmp_path / "lemo.tar.gz")
+    with closing(TableTransfer(target.clickhouse, target.clickhouse_database)) as transfer:
+        assert transfer.count("served_answers") == 102
+    restored = Stores(target)
+
+    def counted() -> int:
+        return sum(hour.events for hour in restored.aggregates.counts(scope, "hour"))
+
+    with Running(target):
+        wait(lambda: counted() == 50, "the aggregates were not counted anew")
+    restored.close()
 
 
 def test_an_archive_is_for_its_owner_alone_and_replaces_none(stores: Stores, tmp_path: Path) -> None:

@@ -10,9 +10,17 @@ ABOUT = "about.json"
 """Written last: an archive without it is not whole."""
 LOG = "log.msgpack"
 DOCUMENTS = "documents.sqlite"
-EVENTS = "events.native"
+TABLES = "tables"
 KEY = "admin.key"
 MODELS = "snapshots"
+
+
+class TableRows(BaseModel):
+    """What the archive holds of a table."""
+
+    columns: list[str]
+    rows: int
+    """Rows that were there when they were counted; what came while they were copied is in it too."""
 
 
 class About(BaseModel):
@@ -26,9 +34,7 @@ class About(BaseModel):
     installation: str
     state: int
     events_schema: int
-    event_columns: list[str]
-    events: int
-    """Rows of events that were there when they were counted; what came while they were copied is in it too."""
+    tables: dict[str, TableRows]
     messages: int
     """Messages that no consumer had taken in, dead letters and item results."""
     models: int

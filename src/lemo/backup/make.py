@@ -1,6 +1,6 @@
 """Takes a backup of a running installation.
 
-The log is copied first, then documents and events, then models. A message that was acknowledged before the backup began
+The log is copied first, then documents and tables, then models. A message that was acknowledged before the backup began
 is in one of them: it stands in the log, or was written to the stores before it was committed there. What is in both
 counts once, since a message that is taken in again changes nothing. Left out is what is made anew: vectors,
 aggregates, and all that Redis holds besides the log.
@@ -16,11 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lemo import __version__
-from lemo.backup.contents import ABOUT, DOCUMENTS, EVENTS, FORMAT, KEY, LOG, MODELS, About
+from lemo.backup.contents import ABOUT, DOCUMENTS, FORMAT, KEY, LOG, MODELS, TABLES, About, TableRows
 from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput
 from lemo.settings import Settings
 from lemo.stores.clickhouse.events import SCHEMA_VERSION
-from lemo.stores.clickhouse.transfer import EventsTransfer
+from lemo.stores.clickhouse.transfer import TABLES as KEPT_TABLES
+from lemo.stores.clickhouse.transfer import TableTransfer
 from lemo.stores.connect import Stores
 from lemo.stores.documents.sqlite import BUSY_SECONDS
 from lemo.stores.state_version import STATE_VERSION
@@ -70,17 +71,19 @@ def _make(stores: Stores, file: Path, folder: Path, models: bool, watch: Watch) 
     messages = _copy_log(stores, folder / LOG)
     watch("documents")
     _copy_documents(settings.state / DOCUMENTS, folder / DOCUMENTS)
-    watch("events")
+    watch("tables")
     stores.events.migrate()
-    events = EventsTransfer(settings.clickhouse, settings.clickhouse_database)
-    with closing(events):
-        columns, rows = events.columns(), events.count()
-        events.dump(columns, folder / EVENTS)
+    (folder / TABLES).mkdir()
+    tables = {}
+    with closing(TableTransfer(settings.clickhouse, settings.clickhouse_database)) as clickhouse:
+        for name in KEPT_TABLES:
+            tables[name] = TableRows(columns=clickhouse.columns(name), rows=clickhouse.count(name))
+            clickhouse.dump(name, tables[name].columns, folder / TABLES / name)
     watch("models")
     snapshots = _files_of_models(settings) if models else []
     part = folder / "archive"
     with open(part, "xb", opener=_private) as out, tarfile.open(fileobj=out, mode="w:gz", compresslevel=_LEVEL) as tar:
-        for name in (LOG, DOCUMENTS, EVENTS):
+        for name in (LOG, DOCUMENTS, TABLES):
             tar.add(folder / name, name)
         if settings.admin_key_file.exists():
             tar.add(settings.admin_key_file, KEY)
@@ -92,8 +95,7 @@ def _make(stores: Stores, file: Path, folder: Path, models: bool, watch: Watch) 
             installation=settings.installation,
             state=STATE_VERSION,
             events_schema=SCHEMA_VERSION,
-            event_columns=columns,
-            events=rows,
+            tables=tables,
             messages=messages,
             models=count,
         )

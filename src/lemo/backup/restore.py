@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lemo.backup.contents import ABOUT, DOCUMENTS, EVENTS, FORMAT, KEY, LOG, MODELS, About
+from lemo.backup.contents import ABOUT, DOCUMENTS, FORMAT, KEY, LOG, MODELS, TABLES, About
 from lemo.backup.make import refuse_engines_elsewhere
 from lemo.domain.errors import Conflict, Damaged, EngineUnavailable, InvalidInput
 from lemo.settings import Settings
 from lemo.stores.clickhouse.events import SCHEMA_VERSION
-from lemo.stores.clickhouse.transfer import EventsTransfer
+from lemo.stores.clickhouse.transfer import TableTransfer
 from lemo.stores.connect import Stores
 from lemo.stores.state_version import STATE_VERSION, refuse_newer
 from lemo.streams.redis.transfer import StreamTransfer
@@ -78,7 +78,7 @@ def _unpacked(file: Path, folder: Path) -> About:
 def _fits(settings: Settings, about: About) -> None:
     refuse_newer("archive's format", about.format, FORMAT)
     refuse_newer("documents of the archive", about.state, STATE_VERSION)
-    refuse_newer("events of the archive", about.events_schema, SCHEMA_VERSION)
+    refuse_newer("tables of the archive", about.events_schema, SCHEMA_VERSION)
     if about.installation != settings.installation:
         raise InvalidInput(
             f"The backup is of the installation {about.installation!r}, this one is called {settings.installation!r}: "
@@ -90,16 +90,18 @@ def _fits(settings: Settings, about: About) -> None:
 def _restore(settings: Settings, part: Path, about: About, again: bool, watch: Watch) -> None:
     log = StreamTransfer(settings.redis(0), settings.installation)
     stores = Stores(settings)
-    events = EventsTransfer(settings.clickhouse, settings.clickhouse_database)
-    with closing(stores), closing(events):
+    clickhouse = TableTransfer(settings.clickhouse, settings.clickhouse_database)
+    with closing(stores), closing(clickhouse):
         stores.events.migrate()
-        if not again and (log.topics() or events.count()):
+        if not again and (log.topics() or any(clickhouse.count(table) for table in about.tables)):
             raise Conflict(
                 "Redis or ClickHouse hold messages or events of this installation already.",
                 "Restore into empty engines, or under another LEMO_CLICKHOUSE_DATABASE and Redis.",
             )
-        watch("events")
-        events.load(about.event_columns, part / EVENTS)
+        watch("tables")
+        for table, held in about.tables.items():
+            clickhouse.load(table, held.columns, part / TABLES / table)
+        clickhouse.mark_all()
         watch("messages")
         log.remove()
         log.load(part / LOG)

@@ -25,8 +25,8 @@ def backup(
 ) -> None:
     """Write a backup while everything runs: nothing that was acknowledged before it began is missing.
 
-    It holds documents, events, messages that wait, dead letters, models and the admin key, so keep it as secret as
-    those. For installations on SQLite and Redis Streams; MongoDB and Kafka have tools of their own.
+    It holds documents, events, answers, messages that wait, dead letters, models and the admin key, so keep it as
+    secret as those. For installations on SQLite and Redis Streams; MongoDB and Kafka have tools of their own.
     """
     from lemo.backup.make import make_backup
     from lemo.stores.connect import Stores
@@ -76,5 +76,5 @@ def _engines(settings: Settings) -> Iterator[None]:
 
 
 def _show(about: "About", format: Format) -> None:
-    row = about.model_dump(include={"made_at", "lemo", "installation", "events", "messages", "models"})
-    show([row], format)
+    row = about.model_dump(include={"made_at", "lemo", "installation", "messages", "models"})
+    show([row | {table: held.rows for table, held in about.tables.items()}], format)
