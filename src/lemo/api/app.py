@@ -21,6 +21,7 @@ from lemo.api.ingest import Ingest
 from lemo.api.limits import Limits
 from lemo.api.parameters import known_parameters
 from lemo.api.routes import (
+    analytics,
     audit,
     choices,
     dead_letters,
@@ -118,6 +119,7 @@ def create_app(stores: Stores) -> FastAPI:
         scenarios,
         pipelines,
         stats,
+        analytics,
         users,
         user_changes,
         models,

@@ -31,6 +31,7 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("POST", f"{_S}/pipeline/rollback"): "operator",
     ("GET", f"{_S}/users"): "operator",
     ("GET", f"{_S}/stats"): "operator",
+    ("GET", f"{_S}/analytics"): "operator",
     ("GET", f"{_S}/models"): "operator",
     ("GET", f"{_S}/models/history"): "operator",
     ("GET", f"{_S}/models/{{version}}"): "operator",

@@ -10,6 +10,7 @@ from rich.markup import escape
 from lemo import __version__
 from lemo.cli import (
     accounts,
+    analytics,
     api,
     audience,
     audit,
@@ -79,6 +80,7 @@ app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)
 app.add_typer(export.app, name="export", rich_help_panel=DATA)
 app.command("stats", rich_help_panel=DATA)(stats.stats)
+app.command("analytics", rich_help_panel=DATA)(analytics.analytics)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
 app.command("audience", rich_help_panel=DATA)(audience.audience)
 app.add_typer(pipeline.app, name="pipeline", rich_help_panel=DATA)

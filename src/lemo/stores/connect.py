@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.clickhouse.served import ServedAnswers
+    from lemo.stores.clickhouse.traffic import Traffic
     from lemo.stores.dead_letters import DeadLetters
     from lemo.stores.documents import Documents
     from lemo.stores.documents.accounts import Accounts
@@ -256,6 +257,13 @@ class Stores:
         return KeyRemoval(self.redis, self.keys)
 
     @cached_property
+    def traffic(self) -> "Traffic":
+        """Numbers over what was answered and the events."""
+        from lemo.stores.clickhouse.traffic import Traffic
+
+        return Traffic(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def vectors(self) -> "Vectors":
         """Item vectors in Milvus."""
         from lemo.stores.vectors.milvus import Vectors
@@ -285,6 +293,6 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "aggregates", "served", "removal", "vectors", "redis"):
+        for name in ("documents", "events", "aggregates", "served", "traffic", "removal", "vectors", "redis"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
