@@ -394,6 +394,7 @@ def test_the_goal_is_a_purchase_else_the_positive_actions_of_the_scenario(stores
     [
         ({"since": UNTIL, "until": SINCE}, "before"),
         ({"since": SINCE, "until": SINCE + timedelta(days=101), "by": "hour"}, "100 days"),
+        ({"until": datetime(9999, 12, 31, 23, 59, tzinfo=UTC), "timezone": "Asia/Shanghai"}, "2200"),
         *(({"timezone": name}, "time zone") for name in ("Mars/Base", "", "../etc/passwd", "America", "a\0b")),
     ],
 )

@@ -19,6 +19,9 @@ DEFAULT_DAYS = 7
 MOST_DAYS = {"hour": 100, "day": 3_700}
 """Longest period of each time grouping, in days, so that no answer has more than a few thousand rows."""
 
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Latest end of a period; the engine's times end a little later."""
+
 
 class Row(BaseModel):
     """Numbers by name, and the change of each: as a share of the number before, null where that was null or 0."""
@@ -71,6 +74,8 @@ def report(
     """
     zone = _zone(timezone)
     end = until or datetime.now(UTC)
+    if end > LATEST:
+        raise InvalidInput(f"The period ends after {LATEST.year}.", "Leave `until` out for numbers up to now.")
     begin = since or _floor(end - timedelta(days=DEFAULT_DAYS), "day", zone)
     _check(begin, end, by)
     goal = goal_of(stores.scenarios.get(scope))
