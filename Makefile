@@ -1,6 +1,6 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-import bench-pass bench-quality bench-serving \
+.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
 .PHONY: test-deploy rehearse-image dashboards
 MAKEFLAGS += --no-print-directory
@@ -45,6 +45,9 @@ bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-
 
 bench-consumer: install  ## The consumer beside bare loops, and how soon an event changes recommendations (5 minutes; Kafka must be up)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/consumer.py $(ARGS)
+
+bench-experiments: install  ## False alarms, power and coverage of simulated experiments; open-bandit (ARGS='--experiments 200'; 15 minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/experiments.py $(ARGS)
 
 bench-import: install  ## Rows a minute of an import, step by step, beside polars' bare reader of the same file (1 minute)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/importing.py $(ARGS)
