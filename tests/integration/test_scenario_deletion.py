@@ -123,8 +123,8 @@ def test_nothing_is_left_of_a_deleted_scenario_and_all_of_another(stores: Stores
     assert removed["ClickHouse: events"] == 18
     assert removed["documents"] >= 6
     left = traces(stores, scope)
-    # The one until no writer can be at work any more; the other says who did it.
-    assert left.pop("documents") == {"deleted_scenarios", "audit"}
+    # Until no writer can be at work any more.
+    assert left.pop("documents") == {"deleted_scenarios"}
     assert not any(left.values()), left
     assert traces(stores, other) == others
     assert stores.events.count(other) == 18
@@ -167,11 +167,11 @@ def test_a_deletion_that_was_cut_short_goes_on(
         monkeypatch.setattr(scenario_deletion, "SETTLED", timedelta(0))
         finish_deletions(stores)
     left = traces(stores, scope)
-    assert left.pop("documents") == {"deleted_scenarios", "audit"}
+    assert left.pop("documents") == {"deleted_scenarios"}
     assert not any(left.values()), left
     monkeypatch.setattr(scenario_deletion, "SETTLED", timedelta(0))
     finish_deletions(stores)
-    assert traces(stores, scope)["documents"] == {"audit"}
+    assert traces(stores, scope)["documents"] == set()
 
 
 def test_a_scenario_on_which_a_job_is_at_work_is_not_deleted(stores: Stores, scope: Scope) -> None:
