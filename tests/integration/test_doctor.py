@@ -120,6 +120,7 @@ def test_the_doctor_counts_no_message_that_a_transaction_took_back(
         kafka_bootstrap_servers=kafka_servers,
         kafka_group=f"group-{mine}",
         kafka_event_topic=f"events-{mine}",
+        kafka_served_topic=f"served-{mine}",
         kafka_item_ingest_topics=f"items-{mine}",
     )
     with closing(Stores(made)) as stores:
