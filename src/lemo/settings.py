@@ -138,6 +138,12 @@ class Settings(BaseSettings):
     served_log_share: float = Field(
         1, ge=0, le=1, description="Share of the API's answers that are kept in ClickHouse; 0: none."
     )
+    served_log_per_second: int = Field(
+        500,
+        ge=0,
+        description="Answers a second of each API process that are kept at most; of more, a share is kept by chance,"
+        " and each row tells it. 0: no limit.",
+    )
     served_log_length: int = Field(
         10_000,
         ge=10,

@@ -393,6 +393,29 @@ def test_a_share_of_the_answers_is_kept(scope: Scope) -> None:
     assert {json.loads(message.value)["share"] for message in publisher.taken} == {0.25}
 
 
+def test_of_more_answers_a_second_than_the_limit_a_share_is_kept_and_told(scope: Scope) -> None:
+    publisher = Away()
+    publisher.away = False
+    log = ServedLog(lambda: publisher, "t", 1, per_second=100)
+    number = 0
+
+    def shares() -> set[float]:
+        return {json.loads(message.value)["share"] for message in list(publisher.taken)}
+
+    def ask() -> bool:
+        nonlocal number
+        for _ in range(200):  # more in one moment than the limit is for a second
+            number += 1
+            log.add(served(number, scope))
+        return min(shares(), default=1) < 0.5
+
+    wait_for(ask)
+    log.close()
+    kept = answers_in(publisher.taken)
+    assert len(kept) < number, "not all of them"
+    assert len(set(kept)) == len(kept)
+
+
 def test_a_process_that_is_killed_loses_its_last_moments_only(settings: Settings, stores: Stores, scope: Scope) -> None:
     key = prepare(stores, scope)
     port = servers.free_port()

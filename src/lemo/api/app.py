@@ -81,7 +81,10 @@ def create_app(stores: Stores) -> FastAPI:
             Ingest(stores),
             anyio.CapacityLimiter(INGESTS_AT_ONCE),
             ServedLog(
-                lambda: stores.log.publisher(), stores.settings.kafka_served_topic, stores.settings.served_log_share
+                lambda: stores.log.publisher(),
+                stores.settings.kafka_served_topic,
+                stores.settings.served_log_share,
+                stores.settings.served_log_per_second,
             ),
         )
         app.state.services = services

@@ -49,8 +49,10 @@ class Served(msgspec.Struct, gc=False):
     placement: str | None = None
     pipeline_version: int | None = None
     at_ms: int = 0
-    """When it was answered, in Unix milliseconds: set by the log, as is `took_us`."""
+    """When it was answered, in Unix milliseconds: set by the log, as are `took_us` and `share`."""
     took_us: int = 0
+    share: float = 1.0
+    """The share of the answers of its moment that was kept."""
 
 
 class _UserAnswer(SentAnswer):
@@ -73,9 +75,19 @@ class ServedLog:
     answers may be published twice then; the consumer counts each once.
     """
 
-    def __init__(self, publisher: Callable[[], Publisher], topic: str, share: float) -> None:
-        """`publisher` opens the log; `share` of the answers are kept."""
+    def __init__(self, publisher: Callable[[], Publisher], topic: str, share: float, per_second: int = 0) -> None:
+        """`publisher` opens the log; `share` of the answers are kept, and about `per_second` at most (0: no limit).
+
+        Taking an answer in costs the consumer and ClickHouse more than giving it costs the API. So under a load that
+        one machine can only just answer, a smaller share is kept, by chance, and told with each.
+        """
         self.share = share
+        self._per_second = per_second
+        self._kept_share = share
+        """The share that is kept now."""
+        self._came = 0
+        """Answers since `_looked_at`."""
+        self._looked_at = time.monotonic()
         self.published = 0
         """Answers that the log took."""
         self.dropped: dict[Loss, int] = dict.fromkeys(LOSSES, 0)
@@ -85,7 +97,7 @@ class ServedLog:
         self._topic = topic
         self._lock = threading.Lock()
         self._waiting: deque[Served] = deque()
-        self._pending: list[tuple[Scope, bytes]] = []
+        self._pending: list[tuple[Scope, float, bytes]] = []
         """Taken from `_waiting` by the thread, in JSON, and not published yet."""
         self._in_hand = 0
         """How many were taken; a batch counts once here."""
@@ -104,8 +116,11 @@ class ServedLog:
 
     def add(self, served: Served) -> None:
         """Takes an answer, by chance where a share of them is kept."""
-        if self.share < 1 and random.random() >= self.share:
+        self._came += 1  # several threads may lose one: it is an estimate
+        share = self._kept_share
+        if share < 1 and random.random() >= share:
             return
+        served.share = share
         served.at_ms = time.time_ns() // 1_000_000
         served.took_us = (time.perf_counter_ns() - served.started) // 1_000
         with self._lock:
@@ -131,10 +146,19 @@ class ServedLog:
 
     def _run(self) -> None:
         while not self._stopped.wait(_RETRY_SECONDS if self._away else EVERY_SECONDS):
+            self._adapt()
             self._publish_all()
         self._publish_all()
         if self._publisher is not None:
             self._publisher.close()
+
+    def _adapt(self) -> None:
+        """Sets the share of the next moment by the answers of the last one."""
+        now = time.monotonic()
+        rate = self._came / max(now - self._looked_at, 1e-3)
+        self._came, self._looked_at = 0, now
+        most = self._per_second / rate if self._per_second and rate > self._per_second else 1.0
+        self._kept_share = min(self.share, most)
 
     def _publish_all(self) -> None:
         while self._pending or self._take():
@@ -163,10 +187,10 @@ class ServedLog:
             taken = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             self._bytes -= sum(len(served.body) for served in taken)
             self._in_hand = len(taken)
-        pending: list[tuple[Scope, bytes]] = []
+        pending: list[tuple[Scope, float, bytes]] = []
         for served in taken:
             try:
-                pending += [(served.scope, part) for part in _encoded(served)]
+                pending += [(served.scope, served.share, part) for part in _encoded(served)]
             except (msgspec.DecodeError, UnicodeEncodeError) as error:
                 log.error("an answer cannot be logged", kind=served.kind, scope=str(served.scope), error=str(error))
                 self.drop("unreadable")
@@ -176,11 +200,11 @@ class ServedLog:
     def _publish(self) -> None:
         if self._publisher is None:
             self._publisher = self._open()
-        by_scope: dict[Scope, list[bytes]] = {}
-        for scope, part in self._pending:
-            by_scope.setdefault(scope, []).append(part)
+        groups: dict[tuple[Scope, float], list[bytes]] = {}
+        for scope, share, part in self._pending:
+            groups.setdefault((scope, share), []).append(part)
         messages = [
-            message for scope, parts in by_scope.items() for message in served_messages(scope, self.share, parts)
+            message for (scope, share), parts in groups.items() for message in served_messages(scope, share, parts)
         ]
         self._publisher.publish(self._topic, messages)
 
