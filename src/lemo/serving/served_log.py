@@ -17,7 +17,7 @@ from lemo.streams.served_messages import Kind, RawAnswer, SentAnswer, ServedAnsw
 
 log = structlog.get_logger(__name__)
 
-EVERY_SECONDS = 0.2
+EVERY_SECONDS = 1.0
 """Between two looks of the thread: what a process that is killed loses."""
 MOST_ANSWERS = 20_000
 MOST_BYTES = 64_000_000
