@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ from lemo.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = "required"
 RUN_FOLDER = "LEMO_TEST_RUN"  # variable: the folder that all workers of one run share
+PORTS = (20_000, 32_000)
 KEPT_VARIABLES = ("LEMO_TEST_", "LEMO_SERVICES")
 
 
@@ -30,11 +33,15 @@ def product_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def free_port() -> int:
-    """A TCP port that nothing on this machine listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nothing on this machine listened on a moment ago.
+
+    It lies below those that the system gives to connections: one of these could take it before a server does.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ import datetime
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,13 +19,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
 from lemo.embedded import clickhouse_http as protocol
+from servers import free_port
 from small_disk import small_disk
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, method: str, path: str, **more: Any) -> tuple[int, bytes]:

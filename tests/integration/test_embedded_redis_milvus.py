@@ -16,12 +16,7 @@ import redis
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.embedded import redis as embedded_redis
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from servers import free_port
 
 
 @contextmanager
