@@ -1,41 +1,19 @@
 """Accounts over each document store: passwords, tenants, and lines in the audit log."""
 
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from pymongo import MongoClient
 
 from lemo.domain.errors import Conflict, InvalidInput, NotFound
 from lemo.domain.scope import SYSTEM
-from lemo.stores.documents import ACCOUNTS, Body, Documents
+from lemo.stores.documents import ACCOUNTS, Documents
 from lemo.stores.documents.accounts import Accounts
 from lemo.stores.documents.audit import Audit
 from lemo.stores.documents.catalogue import Tenants
-from lemo.stores.documents.mongo import MongoDocuments
 from lemo.stores.documents.sqlite import SqliteDocuments
 
 PASSWORD, OTHER = "correct horse battery", "staple 电池 horse battery"
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Documents]:
-    opened: Documents
-    if request.param == "sqlite":
-        opened = SqliteDocuments(tmp_path / "documents.sqlite")
-        yield opened
-        opened.close()
-        return
-    url: str = request.getfixturevalue("mongo_url")
-    name = f"lemo_test_{uuid.uuid4().hex[:12]}"
-    opened = MongoDocuments(url, name)
-    yield opened
-    opened.close()
-    client: MongoClient[Body] = MongoClient(url)
-    client.drop_database(name)
-    client.close()
 
 
 def test_an_account_lives_and_leaves_its_lines(documents: Documents) -> None:

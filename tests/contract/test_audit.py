@@ -1,37 +1,13 @@
 """The audit log over each document store: a line for each change, none for what failed, and one list of all."""
 
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 
 from lemo.domain.errors import NotFound
 from lemo.domain.scope import Scope
-from lemo.stores.documents import AUDIT, Body, Documents
+from lemo.stores.documents import AUDIT, Documents
 from lemo.stores.documents.audit import Audit
-from lemo.stores.documents.mongo import MongoDocuments
-from lemo.stores.documents.sqlite import SqliteDocuments
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Documents]:
-    opened: Documents
-    if request.param == "sqlite":
-        opened = SqliteDocuments(tmp_path / "documents.sqlite")
-        yield opened
-        opened.close()
-        return
-    url: str = request.getfixturevalue("mongo_url")
-    name = f"lemo_test_{uuid.uuid4().hex[:12]}"
-    opened = MongoDocuments(url, name)
-    yield opened
-    opened.close()
-    client: MongoClient[Body] = MongoClient(url)
-    client.drop_database(name)
-    client.close()
 
 
 def test_lines_are_written_before_the_change_and_taken_back_when_it_fails(documents: Documents, scope: Scope) -> None:

@@ -1,43 +1,19 @@
 """Schedules over each document store: defaults, rows of scenarios, and a line in the log for each change."""
 
 import threading
-import uuid
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 
 from lemo.domain.schedule import DEFAULT_CRONS
 from lemo.domain.scope import SYSTEM, Scope
-from lemo.stores.documents import SCHEDULE_CHANGES, Body, Documents
+from lemo.stores.documents import SCHEDULE_CHANGES, Documents
 from lemo.stores.documents.bodies import body_of
-from lemo.stores.documents.mongo import MongoDocuments
 from lemo.stores.documents.schedules import ALL_SCOPES, Schedule, ScheduleChange, Schedules, Setting
-from lemo.stores.documents.sqlite import SqliteDocuments
 
 ENTRY = "train-model-daily"
 OTHER = "cleanup-expired-cache-daily"
 BY = "ann"
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Documents]:
-    opened: Documents
-    if request.param == "sqlite":
-        opened = SqliteDocuments(tmp_path / "documents.sqlite")
-        yield opened
-        opened.close()
-        return
-    url: str = request.getfixturevalue("mongo_url")
-    name = f"lemo_test_{uuid.uuid4().hex[:12]}"
-    opened = MongoDocuments(url, name)
-    yield opened
-    opened.close()
-    client: MongoClient[Body] = MongoClient(url)
-    client.drop_database(name)
-    client.close()
 
 
 @pytest.fixture

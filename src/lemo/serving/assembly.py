@@ -1,4 +1,4 @@
-"""Builds an answer from scored items: mixes in new items, fills up with the latest, and adds reasons."""
+"""Builds an answer from scored items: mixes in new items, and adds reasons."""
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import islice
@@ -66,23 +66,27 @@ def shown_of(scored: Iterable[Scored], n: int, hidden: Container[str]) -> list[S
     return list(islice((each for each in scored if each.item_id not in hidden), n))
 
 
-def newest(latest: Sequence[str], n: int, exclude: Container[str]) -> list[Scored]:
-    """Up to n of the newest items. Their scores fall from 1 to 0 by position."""
-    items = list(islice((item_id for item_id in dict.fromkeys(latest) if item_id not in exclude), n))
+def newest(latest: Iterable[str], n: int, exclude: Container[str]) -> list[Scored]:
+    """The first n of these items, each once. Their scores fall from 1 to 0 by position."""
+    items: dict[str, None] = {}
+    for item_id in latest:
+        if len(items) == n:
+            break
+        if item_id not in exclude:
+            items[item_id] = None
     return [Scored(item_id, 1 - place / len(items), None, "latest") for place, item_id in enumerate(items)]
 
 
 def with_new_items(
     scored: Sequence[Scored],
     new: Iterable[str],
-    latest: Sequence[str],
     n: int,
     exclude: Container[str],
     share: float = 0.0,
     take: Callable[[str], bool] | None = None,
     random: Random = RANDOM,
 ) -> list[Scored]:
-    """The best n scored items, with new items mixed in, filled up to n with the latest items.
+    """The best n scored items, with new items mixed in.
 
     An answer without a personal item gives `share` of its positions, evenly spread, to new items, which would never
     become popular otherwise. They are drawn at random, each with the same probability, its propensity, so that what is
@@ -90,9 +94,7 @@ def with_new_items(
     Items that no model has scored have the score `UNSCORED`.
     """
     top = list(scored[:n])
-    if not top:
-        return newest(latest, n, exclude)
-    if share > 0 and all(each.kind == "popular" for each in top):
+    if share > 0 and top and all(each.kind == "popular" for each in top):
         shown = {each.item_id for each in top}
         unseen = (item_id for item_id in new if item_id not in shown and item_id not in exclude)
         drawn = list(islice(unseen, EXPLORED))
@@ -102,7 +104,4 @@ def with_new_items(
         allowed = drawn if take is None else filter(take, drawn)
         for at, item_id in zip(places, allowed, strict=False):
             top.insert(min(at, len(top)), Scored(item_id, UNSCORED, None, "latest", True, propensity))
-        top = top[:n]
-    shown = {each.item_id for each in top}
-    fill = [item_id for item_id in latest if item_id not in shown and item_id not in exclude][: n - len(top)]
-    return top + [Scored(item_id, UNSCORED, None, "other") for item_id in fill]
+    return top[:n]

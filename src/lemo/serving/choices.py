@@ -181,14 +181,13 @@ class Choices:
 
     def _known_pins(self, scope: Scope, pins: Sequence[Pin], state: ServingState) -> Sequence[Pin]:
         """The pins of items that the catalogue or the model knows."""
-        if not pins:
-            return pins
-        known: set[str] = set()
-        with suppress(EngineUnavailable):
-            stored = self._stores.items.get_many(scope, [pin.item_id for pin in pins])
-            known.update(item_id for item_id, item in stored.items() if item.recommendable)
-        if state.mapped.model is not None:
-            known.update(set(state.mapped.model.item_ids).intersection(pin.item_id for pin in pins))
+        model = state.mapped.model
+        known = {pin.item_id for pin in pins if model is not None and len(model.rows([pin.item_id]))}
+        others = [pin.item_id for pin in pins if pin.item_id not in known]
+        if others:
+            with suppress(EngineUnavailable):
+                stored = self._stores.items.get_many(scope, others)
+                known.update(item_id for item_id, item in stored.items() if item.recommendable)
         return [pin for pin in pins if pin.item_id in known]
 
     def _chosen(self, scope: Scope, choice: Choice, found: Found) -> ChosenAnswer:

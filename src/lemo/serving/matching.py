@@ -3,7 +3,7 @@
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import Any
 
@@ -52,9 +52,9 @@ class Matching:
             self._rows = model, rows
         return rows
 
-    def ids(self) -> list[str]:
-        """The ids of the items, those that came last first."""
-        return [self.columns.item_ids[row] for row in np.flatnonzero(self.mask)[::-1].tolist()]
+    def ids(self) -> Iterator[str]:
+        """The ids of the items, those that came last first. Few of them are read, so they are found one by one."""
+        return (self.columns.item_ids[row] for row in np.flatnonzero(self.mask)[::-1])
 
 
 class Matchings:

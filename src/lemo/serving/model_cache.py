@@ -1,7 +1,6 @@
 """Cache of serving states: loaded at the first request of a scope, renewed in the background."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
@@ -10,6 +9,7 @@ import structlog
 
 from lemo.domain.scope import Scope
 from lemo.serving.renewals import Renewals, is_old, renewals_of
+from lemo.serving.slots import Slots
 from lemo.serving.state import PARTS, Part, ServingState
 
 log = structlog.get_logger()
@@ -45,9 +45,8 @@ class ModelCache:
 
     def __init__(self, load: Load, capacity: int, watch: bool = True, refresh_seconds: float = REFRESH_SECONDS) -> None:
         self._load = load
-        self._capacity = capacity
         self._refresh_seconds = refresh_seconds
-        self._slots: OrderedDict[Scope, _Slot] = OrderedDict()
+        self._slots = Slots(_Slot, capacity)
         self._lock = Lock()
         self._failed = 0
         self._stop = Event()
@@ -58,16 +57,8 @@ class ModelCache:
 
     def state(self, scope: Scope) -> ServingState:
         """The current state of the scope. The first callers wait until it is loaded."""
-        with self._lock:
-            slot = self._slots.get(scope)
-            new = slot is None
-            if slot is None:
-                slot = self._slots[scope] = _Slot()
-                if len(self._slots) > self._capacity:
-                    self._slots.popitem(last=False)
-            else:
-                self._slots.move_to_end(scope)
-            slot.requested_at = time.monotonic()
+        slot, new = self._slots.of(scope)
+        slot.requested_at = time.monotonic()
         if new:
             self._pool.submit(self._renew, scope, slot)
         if not slot.ready.wait(FIRST_LOAD_SECONDS if self._refresher else None):
@@ -77,7 +68,7 @@ class ModelCache:
 
     def loaded(self, scope: Scope) -> ServingState | None:
         """The current state of the scope, if it is loaded; never waits."""
-        slot = self._slots.get(scope)
+        slot = self._slots.known(scope)
         if slot is None or not slot.ready.is_set():
             return None
         slot.requested_at = time.monotonic()
@@ -89,15 +80,13 @@ class ModelCache:
 
     def renewals(self) -> Renewals:
         """The age of the states, and the error that prevents their renewal."""
-        with self._lock:
-            slots, failed = list(self._slots.values()), self._failed
         # A part that was never read is as old as its slot.
         return renewals_of(
             [
                 (max(slot.state.as_of(*PARTS), slot.made_at), type(slot.fault).__name__ if slot.fault else "")
-                for slot in slots
+                for _, slot in self._slots.all()
             ],
-            failed,
+            self._failed,
         )
 
     def _renew(self, scope: Scope, slot: _Slot) -> None:
@@ -122,10 +111,8 @@ class ModelCache:
 
     def _refresh(self) -> None:
         while not self._stop.wait(self._refresh_seconds / 4):
-            with self._lock:
-                slots = list(self._slots.items())
             now = time.monotonic()
-            for scope, slot in slots:
+            for scope, slot in self._slots.all():
                 idle = now - slot.requested_at > IDLE_AFTER_SECONDS
                 due = now - slot.renewed_at >= (IDLE_REFRESH_SECONDS if idle else self._refresh_seconds)
                 if due and not slot.loading.locked():

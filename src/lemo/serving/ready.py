@@ -4,6 +4,7 @@ None is returned wherever the full service must decide: no model, too few items 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -114,7 +115,9 @@ class ReadyAnswers:
         lists = self._lists(scope, "latest", (basis.state.availability, basis.unavailable, *basis.matchings))
         items = lists.get(n)
         if items is None:
-            items = self._keep(lists, n, newest([*basis.state.latest, *basis.hidden.matching_ids()], n, basis.hidden))
+            items = self._keep(
+                lists, n, newest(chain(basis.state.latest, basis.hidden.matching_ids()), n, basis.hidden)
+            )
         return _spliced(None, not basis.state.complete, items)
 
     def _basis(self, scope: Scope, types: AttributeTypes) -> "_Basis | None":

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import blake2b
+from itertools import chain
 from types import TracebackType
 from typing import NamedTuple
 
@@ -169,9 +170,9 @@ class RecommendationService:
         """Whether the snapshots or the newest items contain the item; true for every item before the first model."""
         state = self._cache.state(scope)
         model, similar = state.mapped.model, state.mapped.similar
-        if model is None or item_id in model.item_ids or item_id in state.latest:
+        if model is None or (similar is not None and item_id in similar):
             return True
-        return similar is not None and item_id in similar
+        return len(model.rows([item_id])) > 0 or item_id in state.latest
 
     def popular(self, scope: Scope, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
         """The n most popular items now; the newest items, degraded, without a model."""
@@ -185,7 +186,7 @@ class RecommendationService:
         """The n newest items, as of about half a second ago, without a model."""
         state = self._cache.state(scope)
         hidden = self.choices.hidden(scope, state, types)
-        found = newest([*state.latest, *hidden.matching_ids()], n, hidden)
+        found = newest(chain(state.latest, hidden.matching_ids()), n, hidden)
         return answer(found, None, degraded=not state.complete or self.choices.is_stale(scope))
 
     def audience(self, scope: Scope, request: AudienceRequest, types: AttributeTypes = NO_TYPES) -> Audience:

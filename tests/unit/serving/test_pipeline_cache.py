@@ -78,3 +78,12 @@ def test_without_watching_one_look_up_serves_a_whole_batch(documents: Any) -> No
     assert {pipelines.serving(SCOPE).version for _ in range(5)} == {3}
     assert documents.asked == 1
     assert not pipelines.is_stale(SCOPE)
+
+
+def test_a_scenario_that_was_deleted_and_made_anew_serves_its_own_first_version(
+    pipelines: PipelineCache, documents: Documents
+) -> None:
+    documents.serving = PipelineVersion(version=1, pipeline=Pipeline(filter="item.of_the_old_one"))
+    assert pipelines.serving(SCOPE).pipeline.filter == "item.of_the_old_one"
+    documents.serving = PipelineVersion(version=1, pipeline=Pipeline(filter="item.of_the_new_one"))
+    wait_for(lambda: pipelines.serving(SCOPE).pipeline.filter == "item.of_the_new_one")

@@ -1,7 +1,6 @@
 """The columns of each scope's catalogue: read at the first request that needs them, then kept current by the feed."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from lemo.domain.scenario import AttributeType
 from lemo.domain.scope import Scope
 from lemo.serving.catalogue.columns import Columns, columns_of
 from lemo.serving.renewals import Renewals, is_old, renewals_of
+from lemo.serving.slots import Slots
 from lemo.stores.documents.catalogue import Items
 from lemo.stores.redis.item_feed import ItemFeed
 
@@ -54,8 +54,7 @@ class CatalogueCache:
     def __init__(self, items: Items, feed: ItemFeed, capacity: int = 64) -> None:
         self._items = items
         self._feed = feed
-        self._capacity = capacity
-        self._slots: OrderedDict[Scope, _Slot] = OrderedDict()
+        self._slots = Slots(_Slot, capacity)
         self._lock = Lock()
         self._stop = Event()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="read-catalogue")
@@ -82,7 +81,7 @@ class CatalogueCache:
 
     def known(self, scope: Scope, types: AttributeTypes) -> Columns | None:
         """The columns, where they are read and current; never waits."""
-        slot = self._slots.get(scope)
+        slot = self._slots.known(scope)
         read = None if slot is None else slot.read
         if slot is None or read is None or read.types != types or is_old(slot.followed_at):
             return None
@@ -94,22 +93,15 @@ class CatalogueCache:
 
     def renewals(self) -> Renewals:
         """The age of the columns of all scopes, and why one cannot follow its feed."""
-        with self._lock:
-            slots = [slot for slot in self._slots.values() if slot.read is not None]
+        slots = [slot for _, slot in self._slots.all() if slot.read is not None]
         return renewals_of([(slot.followed_at, slot.fault.partition("(")[0]) for slot in slots])
 
     def _slot(self, scope: Scope) -> _Slot:
         with self._lock:
-            slot = self._slots.get(scope)
-            if slot is None:
-                slot = self._slots[scope] = _Slot()
-                if len(self._slots) > self._capacity:
-                    self._slots.popitem(last=False)
-            self._slots.move_to_end(scope)
             if self._follower is None:
                 self._follower = Thread(target=self._follow_all, name="follow-items", daemon=True)
                 self._follower.start()
-            return slot
+        return self._slots.of(scope)[0]
 
     def _begin(self, scope: Scope, slot: _Slot, types: AttributeTypes) -> "Future[_Read]":
         """The read that is under way, or a new one."""
@@ -131,9 +123,7 @@ class CatalogueCache:
 
     def _follow_all(self) -> None:
         while not self._stop.wait(FOLLOW_SECONDS):
-            with self._lock:
-                slots = list(self._slots.items())
-            for scope, slot in slots:
+            for scope, slot in self._slots.all():
                 try:
                     self._follow(scope, slot)
                     slot.fault = ""

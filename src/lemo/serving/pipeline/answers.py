@@ -82,11 +82,8 @@ def _answer(
     ordered = trace.record("boost", lifted(trace.record("recall", found), plan, _now(state)))
     caps = Caps(plan.caps, plan.columns)
     chosen = trace.record("order", placed(ordered, _promoted(asker, ordered, state, plan), plan, caps))
-    if chosen:
-        shown = {each.item_id for each in chosen}
-        new = (id for id in state.new if id not in shown)
-        take = caps.take if plan.caps else None
-        chosen = trace.record("new items", with_new_items(chosen, new, (), plan.n, without, exploration, take))
+    take = caps.take if plan.caps else None
+    chosen = trace.record("new items", with_new_items(chosen, state.new, plan.n, without, exploration, take))
     filled = trace.record("fill", _filled(chosen, plan, state, without, caps))
     return trace.record("pin", pinned(filled, plan.pins, state.unavailable)[: plan.n])
 

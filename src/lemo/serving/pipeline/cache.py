@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections import OrderedDict
 from threading import Event, Lock, Thread
 
 import structlog
@@ -11,6 +10,7 @@ from lemo.domain.errors import LemoError
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
 from lemo.serving.renewals import Renewals, is_old, renewals_of
+from lemo.serving.slots import Slots
 from lemo.stores.documents.pipelines import DEFAULT, Pipelines
 
 log = structlog.get_logger()
@@ -39,8 +39,7 @@ class PipelineCache:
     def __init__(self, pipelines: Pipelines, watch: bool = True, capacity: int = 1_000) -> None:
         self._pipelines = pipelines
         self._watch = watch
-        self._capacity = capacity
-        self._slots: OrderedDict[Scope, _Slot] = OrderedDict()
+        self._slots = Slots(_Slot, capacity)
         self._lock = Lock()
         self._stop = Event()
         self._follower: Thread | None = None
@@ -58,7 +57,7 @@ class PipelineCache:
 
     def known(self, scope: Scope) -> PipelineVersion | None:
         """The pipeline in service where it is known; never waits."""
-        slot = self._slots.get(scope)
+        slot = self._slots.known(scope)
         if slot is None or is_old(slot.read_at):
             return None
         slot.asked_at = time.monotonic()
@@ -70,16 +69,10 @@ class PipelineCache:
 
     def _slot(self, scope: Scope) -> _Slot:
         with self._lock:
-            slot = self._slots.get(scope)
-            if slot is None:
-                slot = self._slots[scope] = _Slot()
-                if len(self._slots) > self._capacity:
-                    self._slots.popitem(last=False)
-            self._slots.move_to_end(scope)
             if self._watch and self._follower is None:
                 self._follower = Thread(target=self._follow, name="follow-pipelines", daemon=True)
                 self._follower.start()
-            return slot
+        return self._slots.of(scope)[0]
 
     def _read(self, scope: Scope, slot: _Slot) -> None:
         started = slot.tried_at = time.monotonic()
@@ -88,8 +81,7 @@ class PipelineCache:
         except (LemoError, ValueError) as error:  # away, or written by a newer version of Lemo
             self._tell(scope, slot, error)
             return
-        if serving.version != slot.serving.version:
-            slot.serving = serving
+        slot.serving = serving  # a scenario that was deleted and made anew counts its versions from 1 again
         slot.read_at, slot.fault = started, ""
 
     def _tell(self, scope: Scope, slot: _Slot, error: Exception) -> None:
@@ -100,15 +92,12 @@ class PipelineCache:
 
     def renewals(self) -> Renewals:
         """The age of the pipelines of scopes that were asked for in the last minute, and why one cannot be read."""
-        with self._lock:
-            slots = [slot for slot in self._slots.values() if time.monotonic() - slot.asked_at < IDLE_SECONDS]
+        slots = [slot for _, slot in self._slots.all() if time.monotonic() - slot.asked_at < IDLE_SECONDS]
         return renewals_of([(max(slot.read_at, slot.made_at), slot.fault_kind if slot.fault else "") for slot in slots])
 
     def _follow(self) -> None:
         while not self._stop.wait(FOLLOW_SECONDS):
-            with self._lock:
-                slots = list(self._slots.items())
-            for scope, slot in slots:
+            for scope, slot in self._slots.all():
                 if time.monotonic() - slot.asked_at < IDLE_SECONDS:
                     try:
                         self._read(scope, slot)

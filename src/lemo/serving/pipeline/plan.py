@@ -1,6 +1,6 @@
 """What is to be done for an answer: the scenario's pipeline and the wishes of a request, with filters evaluated."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,7 +139,7 @@ class Exclusions:
             or any(item_id not in rule.matching for rule in self.filters)
         )
 
-    def matching_ids(self) -> Sequence[str]:
+    def matching_ids(self) -> Iterable[str]:
         """What a filter leaves of the catalogue, the last first; nothing without a filter."""
         return self.filters[0].matching.ids() if self.filters else ()
 
