@@ -9,7 +9,7 @@ from typing import IO
 from lemo.domain.errors import InvalidInput
 from lemo.files.containers import DAMAGE, open_bytes
 from lemo.files.decoding import as_utf8
-from lemo.files.rows import LONGEST_LINE, NUL, Row, Tell, Unreadable, json_name
+from lemo.files.rows import LONGEST_LINE, NUL, Row, Tell, Unreadable, holds_nul, json_name
 
 _CHUNK = 1 << 18
 _BETWEEN = re.compile(r"[\s,]*")
@@ -28,7 +28,7 @@ def json_rows(path: Path, tell: Tell, encoding: str = "utf-8") -> Iterator[Row]:
                 tell(raw.tell())
             if not isinstance(value, dict):
                 yield number, Unreadable(f"is a JSON {json_name(value)}, not an object", str(value)[:200])
-            elif any(isinstance(cell, str) and "\x00" in cell for cell in value.values()):
+            elif holds_nul(value):
                 yield number, Unreadable(NUL, "")
             else:
                 yield number, value

@@ -86,10 +86,19 @@ def jsonl_rows(path: Path, tell: Tell, encoding: str = "utf-8") -> Iterator[Row]
                 continue
             if not isinstance(value, dict):
                 yield number, Unreadable(f"is a JSON {json_name(value)}, not an object", text[:_KEPT])
-            elif "\\u0000" in text:
+            elif "\\u0000" in text and holds_nul(value):  # a backslash before u0000 may be a text's own
                 yield number, Unreadable(NUL, text[:_KEPT])
             else:
                 yield number, value
+
+
+def holds_nul(value: Any) -> bool:
+    """Whether a text anywhere in a JSON value holds a NUL."""
+    if isinstance(value, dict):
+        return any(holds_nul(name) or holds_nul(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(map(holds_nul, value))
+    return isinstance(value, str) and "\x00" in value
 
 
 def json_name(value: Any) -> str:
