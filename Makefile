@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
-.PHONY: test-deploy rehearse-image dashboards
+.PHONY: test-deploy test-long rehearse-image dashboards
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,6 +22,9 @@ demo: install  ## Start everything, carry a world of items and events through it
 
 test:  ## Install, lint, start the servers that the machine can have, run the tests (ARGS='-k words': only those)
 	@scripts/test $(ARGS)
+
+test-long: install  ## The tests that take many seconds and have a shorter sibling in the suite (10 minutes; the servers must be up)
+	$(BIN)/pytest -n 2 -m long
 
 test-deploy: install  ## Render the chart, start every service as Compose does (3 minutes, the first time 5; the servers must be up)
 	@scripts/services up helm

@@ -30,6 +30,8 @@ from servers import ROOT
 
 START = 1_700_000_000_000
 PATIENCE = 40.0
+BOTH = ["redis", pytest.param("kafka", marks=pytest.mark.long)]
+"""Logs for tests that begin reading many times: Kafka takes seconds for each, and its log has the same contract."""
 
 
 def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path) -> Settings:

@@ -22,7 +22,7 @@ from lemo.streams.redis.reader import RedisReader
 PATIENCE = 40.0
 
 
-@pytest.fixture(params=["redis", "kafka", "kafka, KIP-848"])
+@pytest.fixture(params=["redis", "kafka", pytest.param("kafka, KIP-848", marks=pytest.mark.long)])
 def log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     made: Log
     if request.param == "redis":

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 import servers
 from consumers import (
+    BOTH,
     PATIENCE,
     START,
     Running,
@@ -275,6 +276,7 @@ def test_older_versions_of_an_item_do_not_come_back(settings: Settings, stores: 
     assert stores.availability.inactive(scope) == set()
 
 
+@pytest.mark.parametrize("engine", BOTH)
 def test_a_partial_write_keeps_the_rest(settings: Settings, stores: Stores, scope: Scope) -> None:
     topic = settings.kafka_item_ingest_topics[0]
 
@@ -295,6 +297,7 @@ def test_a_partial_write_keeps_the_rest(settings: Settings, stores: Stores, scop
     assert stores.availability.inactive(scope) == set()
 
 
+@pytest.mark.parametrize("engine", BOTH)
 def test_what_became_of_each_item_is_told(settings: Settings, stores: Stores, scope: Scope) -> None:
     topic = settings.kafka_item_ingest_topics[0]
     ids = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id}
@@ -359,6 +362,7 @@ def test_what_became_of_each_item_is_told(settings: Settings, stores: Stores, sc
     assert len(letters(stores, scope.tenant_id)) == 5
 
 
+@pytest.mark.parametrize("engine", BOTH)
 def test_replaying_the_whole_log_gives_the_same_state(settings: Settings, stores: Stores, scope: Scope) -> None:
     items = [
         Item(item_id=f"i{n % 9}", title=str(n), is_active=n % 4 > 0, updated_at=START + (n * 37 % 50) * 1000)

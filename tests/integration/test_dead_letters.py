@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers import connected, consume, consumer_settings, letters, publish, some_events
+from consumers import BOTH, connected, consume, consumer_settings, letters, publish, some_events
 from lemo.domain.errors import NotFound
 from lemo.domain.item import Item
 from lemo.domain.scenario import scenario_from_template
@@ -129,6 +129,7 @@ def test_a_letter_tells_what_came_and_what_kafka_connect_would_tell() -> None:
     assert (letter.id, letter.fault, letter.tenant_id, letter.refused_at) == ("t:3:17", "too-large", "a", 9)
 
 
+@pytest.mark.parametrize("engine", BOTH)
 def test_replay_after_the_cause_was_mended(settings: Settings, stores: Stores, scope: Scope) -> None:
     """A scenario that is made too late: its letters go on their way, the others stay, and what fails comes back."""
     late, topic = Scope(scope.tenant_id, "late"), settings.kafka_event_topic

@@ -155,7 +155,10 @@ def test_a_consumer_of_another_installation_is_not_counted(two: tuple[Stores, St
     reader.close()
 
 
-@pytest.mark.parametrize("service", ["api", "worker", "beat", "consumer", "console"])
+@pytest.mark.parametrize(
+    "service",
+    ["api", *(pytest.param(name, marks=pytest.mark.long) for name in ("worker", "beat", "consumer", "console"))],
+)
 def test_a_second_installation_of_the_same_name_is_refused(tmp_path: Path, own_redis: OwnEngine, service: str) -> None:
     first, second = (Stores(Settings(home=tmp_path / name, redis_url=own_redis.url)) for name in "ab")
     claim(first)

@@ -110,9 +110,9 @@ def test_folders_that_say_nothing(tmp_path: Path) -> None:
     ("name", "items", "events", "users"),
     [
         ("movietweetings-10K", 3_096, 10_000, 3_794),
-        ("movietweetings-latest", 12_611, 141_695, 21_081),
-        ("online-retail", 3_665, 397_924, 4_339),
-        ("goodbooks-10k", 10_000, 298_176, 2_672),
+        pytest.param("movietweetings-latest", 12_611, 141_695, 21_081, marks=pytest.mark.long),
+        pytest.param("online-retail", 3_665, 397_924, 4_339, marks=pytest.mark.long),
+        pytest.param("goodbooks-10k", 10_000, 298_176, 2_672, marks=pytest.mark.long),
     ],
 )
 def test_the_real_ones(name: str, items: int, events: int, users: int) -> None:

@@ -51,8 +51,8 @@ def assessed(data: pl.DataFrame, part: int, rules: dict[str, ActionRule]) -> Ass
     ("folder", "read", "part", "floor"),
     [
         ("movietweetings-10K", movietweetings, 1, 0.096),
-        ("movietweetings-latest", movietweetings, 3, 0.092),
-        ("online-retail", online_retail, 3, 0.115),
+        pytest.param("movietweetings-latest", movietweetings, 3, 0.092, marks=pytest.mark.long),
+        pytest.param("online-retail", online_retail, 3, 0.115, marks=pytest.mark.long),
     ],
 )
 def test_what_would_serve_is_ahead(
