@@ -84,3 +84,14 @@ def test_what_is_wrong_is_told(served: tuple[RecommendationService, Scope]) -> N
         service.audience(scope, AudienceRequest(filter="item.prise > 1"))
     with pytest.raises(ValueError, match="either item_ids or filter"):
         AudienceRequest(item_ids=["a"], filter="true")
+
+
+def test_users_with_rare_items_in_common_are_the_most_similar(served: tuple[RecommendationService, Scope]) -> None:
+    service, scope = served
+    found = service.similar_users(scope, "has it", 10)
+    assert [(each.user_id, each.because) for each in found.users] == [("nearest", [ITEMS[4]])]
+    assert 0 < found.users[0].score < 1
+    assert found.looked_at == 1
+    assert [each.user_id for each in service.similar_users(scope, "nearest", 1).users] == ["has it"]
+    with pytest.raises(NotFound, match="has liked nothing"):
+        service.similar_users(scope, "nobody", 10)

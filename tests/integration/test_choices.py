@@ -90,7 +90,24 @@ def test_boosts_pins_exclusions_and_repeats(shop: Shop) -> None:
     assert (first["item_id"], first["title"]) == (ITEMS[1], "Item 1")
     assert shop.ids(user_id="w", n=2, exclude=[ITEMS[1]]) == ITEMS[2:4]
     assert ITEMS[0] not in shop.ids(user_id="w", n=50)
-    assert ITEMS[0] in shop.ids(user_id="w", n=50, repeat=True)
+    assert ITEMS[0] in shop.ids(user_id="w", n=50, repeat="allow")
+    assert ITEMS[0] in shop.ids(user_id="w", n=50, repeat=True), "as earlier versions said it"
+
+
+def test_only_what_the_user_has_had_is_answered_where_that_is_wanted(shop: Shop) -> None:
+    assert shop.ids(user_id="again", repeat="only") == []
+    for number in (3, 8, 3):
+        touch(shop.stores, shop.scope, "again", ITEMS[number])
+    answer = shop.ask(user_id="again", n=10, repeat="only", explain=[ITEMS[3], ITEMS[5]])
+    assert sorted(each["item_id"] for each in answer["items"]) == sorted([ITEMS[3], ITEMS[8]])
+    assert {(each["source"], each["reason"]) for each in answer["items"]} == {("repeat", "you had it before")}
+    why = {each["item_id"]: each["verdict"] for each in answer["explained"]}
+    assert "it is due again" in why[ITEMS[3]]
+    assert "has not had it" in why[ITEMS[5]]
+    assert shop.ids(user_id="again", repeat="only", exclude=[ITEMS[3]]) == [ITEMS[8]]
+    assert shop.ids(user_id="again", repeat="only", filter="item.price == 3") == [ITEMS[3]]
+    refused = shop.ask("recommendations", 422, user_id="again", repeat="sometimes")
+    assert "never" in str(refused)
 
 
 def test_similar_items_of_several_and_what_the_current_one_costs(shop: Shop) -> None:

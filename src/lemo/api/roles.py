@@ -30,6 +30,7 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("GET", f"{_S}/pipeline/history"): "operator",
     ("POST", f"{_S}/pipeline/rollback"): "operator",
     ("GET", f"{_S}/users"): "operator",
+    ("GET", f"{_S}/similar-users"): "operator",
     ("GET", f"{_S}/stats"): "operator",
     ("GET", f"{_S}/analytics"): "operator",
     ("GET", f"{_S}/models"): "operator",

@@ -77,6 +77,34 @@ def show_user(
         show(rows, format, title, ["rank", "item", "item_id", "score", "reason"])
 
 
+@app.command("similar")
+def similar(
+    scenario: ScenarioOption,
+    user: Annotated[str, typer.Option("--user", "-u", help="Id of the user.", show_default=False)],
+    n: Annotated[int, typer.Option("-n", min=1, max=200, help="How many users.")] = 10,
+    format: FormatOption = Format.table,
+) -> None:
+    """List the users whose histories are most like a user's.
+
+    [bold]lemo users similar --scenario shop --user 42[/]
+    """
+    from contextlib import closing
+
+    from lemo.cli.session import check_engines, open_scenario
+    from lemo.serving.service import RecommendationService
+
+    stores, scope = open_scenario(scenario)
+    check_engines(stores.settings, "redis", "events")
+    with closing(stores), RecommendationService(stores, watch=False) as served:
+        found = served.similar_users(scope, user, n)
+    if format is Format.json:
+        show_json(found.model_dump())
+        return
+    rows = [{"rank": rank, **each.model_dump()} for rank, each in enumerate(found.users, start=1)]
+    show(rows, format, f"Users like {user} in {scenario}", ("rank", "user_id", "score", "because"))
+    messages.print(f"{found.looked_at:,} users were compared.", highlight=False)
+
+
 @app.command("erase")
 def erase(
     user: Annotated[str, typer.Argument(help="Id of the user.", show_default=False)],

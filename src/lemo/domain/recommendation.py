@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _BECAUSE = re.compile(r'because of "(.*)"$', re.DOTALL)
 
-ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "promoted", "other"]
+ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "promoted", "repeat", "other"]
 
 
 class RecommendedItem(BaseModel):

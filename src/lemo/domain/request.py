@@ -1,9 +1,9 @@
 """Requests for recommendations: for whom, which items, in which order, and what of each item."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from lemo.domain.item import Id, Item
 
@@ -86,14 +86,20 @@ class Choice(BaseModel):
         return [*([self.filter] if self.filter else []), *(boost.filter for boost in self.boost)]
 
 
+Repeat = Annotated[
+    Literal["never", "allow", "only"], BeforeValidator(lambda given: {True: "allow", False: "never"}.get(given, given))
+]
+"""Whether items that the user has had are answered: never, beside others, or they alone, those that are due first. The
+true and false of earlier versions are `allow` and `never`."""
+
+
 class RecommendationRequest(Choice):
     """Recommendations for a user, or for the items of a session."""
 
     user_id: Id | None = None
     session: Annotated[list[Id | SessionItem], Field(max_length=MOST_ITEMS)] = []
     """Items just seen, oldest first: alone, or after the history of the user."""
-    repeat: bool = False
-    """Whether items that the user has seen may be answered."""
+    repeat: Repeat = "never"
 
     @model_validator(mode="after")
     def _check_asker(self) -> "RecommendationRequest":
@@ -106,7 +112,7 @@ class BatchRequest(Choice):
     """Recommendations for many users, by the same wishes."""
 
     users: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
-    repeat: bool = False
+    repeat: Repeat = "never"
 
     def of(self, user_id: str) -> RecommendationRequest:
         """The request for one of the users."""

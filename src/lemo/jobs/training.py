@@ -24,6 +24,7 @@ from lemo.recommenders.evaluation.metrics import Metrics, Scorecard, evaluate
 from lemo.recommenders.evaluation.splits import Split, split
 from lemo.recommenders.hybrid.hybrid import HybridConfig, HybridRecommender
 from lemo.recommenders.registry import MissingSource, source_class
+from lemo.recommenders.repeats import RepeatRates
 from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 from lemo.serving.restore import restore_for
 from lemo.serving.state import read_model
@@ -199,6 +200,7 @@ def _publish(
 ) -> str:
     """Publishes and records a model that was fitted on all events; returns the version."""
     model.newness = scenario.newness
+    model.repeats = RepeatRates.fit(interactions)
     arrays, manifest = model.to_arrays()
     version = new_version()
     restore_for(stores, scope, interactions.item_ids, report.check)

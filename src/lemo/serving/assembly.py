@@ -21,6 +21,7 @@ _WORDS = {
     "popular": "popular now",
     "pinned": "chosen for you",
     "promoted": "featured",
+    "repeat": "you had it before",
     "other": "from the catalogue",
 }
 _BECAUSE = 'because of "'

@@ -249,7 +249,14 @@ def _explained(choice: Choice, found: Found) -> list[ExplainedItem]:
         if asker is not None
         else Exclusions(state.unavailable, plan.exclude, (), plan.filters)
     )
-    return [explained(item_id, found.trace, plan, without.why(item_id), places.get(item_id)) for item_id in wanted]
+    had = {each.item_id for each in asker.precomputed or ()} if asker is not None and asker.repeats else None
+
+    def kept_out(item_id: str) -> str | None:
+        if had is not None and item_id not in had:
+            return "the user has not had it, and only what the user has had is wanted"
+        return without.why(item_id)
+
+    return [explained(item_id, found.trace, plan, kept_out(item_id), places.get(item_id)) for item_id in wanted]
 
 
 def _no_filter(text: str, _variables: Mapping[str, object]) -> Matching:

@@ -15,6 +15,7 @@ from lemo.domain.errors import EngineUnavailable, Outdated
 from lemo.domain.recommendation import Answer, ExplainedItem
 from lemo.domain.request import Choice, RecommendationRequest
 from lemo.domain.scope import Scope
+from lemo.domain.similar_users import SimilarUsers
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import answer, newest, shown_of
 from lemo.serving.audience import audience
@@ -28,6 +29,7 @@ from lemo.serving.pipeline.recall import popular
 from lemo.serving.ready import ReadyAnswers
 from lemo.serving.renewals import Renewals
 from lemo.serving.restore import restore
+from lemo.serving.similar_users import similar_users
 from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, read_users
 from lemo.stores.connect import Stores
@@ -192,6 +194,10 @@ class RecommendationService:
     def audience(self, scope: Scope, request: AudienceRequest, types: AttributeTypes = NO_TYPES) -> Audience:
         """The users who most likely want some items; raises as `serving.audience.audience`."""
         return audience(self._stores, self.choices, self._cache.state(scope), scope, request, types)
+
+    def similar_users(self, scope: Scope, user_id: str, n: int) -> SimilarUsers:
+        """The users whose histories are most like one user's; raises as `serving.similar_users.similar_users`."""
+        return similar_users(self._stores, self._cache.state(scope), scope, user_id, n)
 
     def pipeline_version(self, scope: Scope) -> int | None:
         """The version of the pipeline in service, where it is known; never waits."""

@@ -69,8 +69,8 @@ def recommend_by_wishes(services: Api, here: Here, body: RawBody) -> ChosenAnswe
 
     `filter` is CEL: `item.NAME` is a field or an attribute, `request.NAME` one of the `variables`. An item of which a
     value is missing does not match. Where fewer than n recommended items match, other items that match follow. `boost`
-    lifts what matches by standard deviations of the score, `pin` puts items at positions, `repeat` allows what the user
-    has seen, and `fields` names what the answer shall hold of each item.
+    lifts what matches by standard deviations of the score, `pin` puts items at positions, `repeat` allows, or asks
+    only for, what the user has had, and `fields` names what the answer shall hold of each item.
     """
     request = model_of(body, RecommendationRequest)
     return services.served.choices.recommend(here.scope, request, here.scenario.attribute_types)

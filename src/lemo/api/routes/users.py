@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from lemo.api.dependencies import Api, Here
 from lemo.api.problems import DOCUMENTED
 from lemo.api.routes.recommendations import IdQuery
+from lemo.domain.similar_users import SimilarUsers
 from lemo.serving.users import UserOverview, user_overview
 
 router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["users"], responses=DOCUMENTED)
@@ -44,3 +45,32 @@ def user(
     Tastes are as of the last run of `update-user-profiles-2hours`. 404 for a user without events.
     """
     return user_overview(services.stores, here.scope, user_id, n)
+
+
+_SIMILAR: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "example": {
+                    "looked_at": 1_830,
+                    "users": [{"user_id": "user 9", "score": 0.41, "because": ["video/42", "video/7"]}],
+                }
+            }
+        }
+    }
+}
+
+
+@router.get("/similar-users", responses=_SIMILAR)
+def similar_users(
+    services: Api,
+    here: Here,
+    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"])],
+    n: Annotated[int, Query(ge=1, le=200, description="How many users.")] = 10,
+) -> SimilarUsers:
+    """The users whose histories are most like one user's, with the items in both that weigh most.
+
+    Up to 5,000 users are compared, those with most of the user's items. 404 for a user who has liked nothing that the
+    model knows, and before the first model.
+    """
+    return services.served.similar_users(here.scope, user_id, n)

@@ -23,6 +23,7 @@ from lemo.recommenders.hybrid.ranker import TreeRanker
 from lemo.recommenders.hybrid.ranking_features import Candidates, RankingFeatures
 from lemo.recommenders.interfaces import Source, SourceConfig
 from lemo.recommenders.registry import source_class, source_config
+from lemo.recommenders.repeats import RepeatRates
 from lemo.recommenders.scored import Scored
 from lemo.recommenders.sources.item_knn import ItemKnnConfig
 from lemo.recommenders.sources.popularity import PopularityConfig, z_scores
@@ -79,6 +80,8 @@ class HybridRecommender:
         self.timeline = timeline
         self.newness = Newness()
         """What the scenario calls new; told to whoever serves the model."""
+        self.repeats: RepeatRates | None = None
+        """How users have its items again; None in a model from before there were rates."""
         self.ranking_features = ranking_features
         """Features of candidates; None without a ranker."""
         self._encoder = Encoder(item_ids, self.rules, config.query_half_life_ms, timeline)
@@ -297,6 +300,8 @@ class HybridRecommender:
             arrays |= {f"source_{place}_{name}": array for name, array in source.to_arrays().items()}
         if self.ranking_features is not None:
             arrays |= self.ranking_features.to_arrays()
+        if self.repeats is not None:
+            arrays |= self.repeats.to_arrays()
         manifest = {
             "config": self.config.model_dump(mode="json"),
             "rules": {action: rule.model_dump(mode="json") for action, rule in self.rules.items()},
@@ -326,6 +331,7 @@ class HybridRecommender:
             RankingFeatures.from_arrays(arrays) if "ranking_items" in arrays else None,
         )
         model.newness = Newness.model_validate(manifest.get("newness", {}))
+        model.repeats = RepeatRates.from_arrays(arrays)
         return model
 
 

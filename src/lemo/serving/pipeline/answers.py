@@ -81,6 +81,9 @@ def _answer(
     without = exclusions(asker, state, plan)
     ordered = trace.record("boost", lifted(trace.record("recall", found), plan, _now(state)))
     caps = Caps(plan.caps, plan.columns)
+    if asker.repeats:
+        chosen = trace.record("order", placed(ordered, (), plan, caps))
+        return trace.record("pin", pinned(chosen, plan.pins, state.unavailable)[: plan.n])
     chosen = trace.record("order", placed(ordered, _promoted(asker, ordered, state, plan), plan, caps))
     take = caps.take if plan.caps else None
     chosen = trace.record("new items", with_new_items(chosen, state.new, plan.n, without, exploration, take))

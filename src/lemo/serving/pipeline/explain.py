@@ -87,6 +87,7 @@ def _cap(item_id: str, trace: Trace, plan: Plan) -> str | None:
 _ANSWERED = {
     "pinned": ": it is pinned there.",
     "promoted": ": a promotion gives it the place.",
+    "repeat": ": the user has had it, and it is due again.",
     "latest": ": it is new.",
     "other": ": it fills the answer up.",
     "popular": ": it is popular.",

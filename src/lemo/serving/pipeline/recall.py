@@ -11,6 +11,7 @@ from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import UNSCORED, newest
 from lemo.serving.pipeline.plan import Exclusions, Plan, Rule
+from lemo.serving.pipeline.repeats import due_again
 from lemo.serving.state import ServingState
 from lemo.serving.user_state import UserState
 
@@ -29,6 +30,8 @@ class Asker:
     """Whether the model has no candidates beyond the precomputed ones."""
     version: str | None = None
     """The model that computed them."""
+    repeats: bool = False
+    """Whether only the items in `precomputed`, which the asker has had, may be answered."""
 
     @classmethod
     def of(
@@ -36,9 +39,12 @@ class Asker:
     ) -> "Asker":
         """A user, or the session of a request. `stored_items` is how many a whole precomputed list has."""
         history = user.history or ()
-        if request is not None and (request.session or request.repeat):
+        if request is not None and (request.session or request.repeat != "never"):
             history = _with_session(request, history, state.rules)
-            seen = frozenset() if request.repeat else frozenset(filtered_items(history, state.rules)) | user.seen
+            if request.repeat == "only":
+                return cls(history, frozenset(), due_again(history, state), complete=True, repeats=True)
+            allowed = request.repeat == "allow"
+            seen = frozenset() if allowed else frozenset(filtered_items(history, state.rules)) | user.seen
             return cls(history, seen)
         seen = frozenset(filtered_items(history, state.rules)) | user.seen
         if state.mapped.model is None:
@@ -70,7 +76,10 @@ def candidates(askers: Sequence[Asker], state: ServingState, plan: Plan) -> list
     lists = [next(computed) if ready is None else ready for ready in found]
     if not (plan.recall.popular or plan.recall.newest):
         return lists
-    return [[*own, *_besides(own, asker, state, plan)] for own, asker in zip(lists, askers, strict=True)]
+    return [
+        own if asker.repeats else [*own, *_besides(own, asker, state, plan)]
+        for own, asker in zip(lists, askers, strict=True)
+    ]
 
 
 def scored(
