@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lemo.api.dependencies import Services
 from lemo.api.limits import COUNTED
 from lemo.api.origins import origin_of
+from lemo.api.request_metrics import STARTED, Counted, RequestMetrics
 from lemo.api.served import KINDS, answer_and_log
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.request import RecommendationRequest
@@ -28,6 +29,7 @@ from lemo.stores.redis.precomputed import FIELDS
 from lemo.streams.served_messages import Kind
 
 PREFIX = "/v1/scenarios/"
+ROUTES = f"{PREFIX}{{scenario}}/"
 MOST = 200
 """Items of one answer."""
 LONGEST_BODY = 16_384
@@ -40,7 +42,8 @@ class HotPath:
     """ASGI middleware. `app` is the application, which makes the services when it starts."""
 
     def __init__(self, app: Any) -> None:
-        self._app: ASGIApp = app
+        self._metrics: RequestMetrics = app.state.request_metrics
+        self._app: ASGIApp = Counted(app, self._metrics)
         self._state = app.state
         self._redis: PipelinedRedis | None = None
 
@@ -68,12 +71,14 @@ class HotPath:
                 body = b"".join(each.get("body", b"") for each in messages)
                 found = await self._posted(services, scope, body, started)
         if found is None:
-            await answer_and_log(self._app, kind, services, scope, receive, send)
+            scope[STARTED] = started
+            await answer_and_log(self._app, kind, services, self._metrics, scope, receive, send)
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(found.body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": found.body})
         services.log_served(found)
+        self._metrics.ready(scope["method"], f"{ROUTES}{what}", kind, started, found.body)
 
     def close(self) -> None:
         """Closes the connection to Redis."""
