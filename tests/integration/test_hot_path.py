@@ -173,6 +173,57 @@ def test_what_is_wrong_or_must_be_computed_is_handed_on(stores: Stores, scope_an
     run(stores, key, test)
 
 
+def test_each_request_is_counted_once_and_what_became_of_it(stores: Stores, scope_and_key: tuple[Scope, str]) -> None:
+    scope, key = scope_and_key
+    path = f"/v1/scenarios/{scope.scenario_id}"
+
+    async def test(both: Both) -> None:
+        hot = both.hot
+        for user in (USERS[0], USERS[0], USERS[1], "new"):  # the key is looked up at the first; the last has no answer
+            await hot.get(f"{path}/recommendations", params={"user_id": user})
+        for query in ("n=0", "n=1&colour=red"):
+            await hot.get(f"{path}/latest?{query}")
+        await hot.get(f"{path}/latest")
+        for _ in range(2):
+            await hot.post(f"{path}/recommendations", json={"user_id": USERS[0], "filter": "item.price < 0"})
+        await hot.post(f"{path}/recommendations/batch", json={"users": ["a", "b"], "n": 1})
+        await hot.get("/v1/nothing")
+        await hot.get(f"{path}/similar?item_id={ITEMS[0]}", headers={"Authorization": "Bearer lemo_wrong"})
+        await hot.get(f"{path}/similar?item_id={ITEMS[9]}")  # nothing is similar to it: popular ones
+        registry = both.behind.state.metrics
+
+        def requests(method: str, route: str, status: int) -> float | None:
+            labels = {"method": method, "route": route, "status": str(status)}
+            value: float | None = registry.get_sample_value("lemo_http_requests_total", labels)
+            seconds = registry.get_sample_value("lemo_http_request_seconds_count", {"method": method, "route": route})
+            assert seconds is not None
+            assert seconds >= (value or 0)
+            return value
+
+        def answers(kind: str, made: str) -> list[float]:
+            states = ("whole", "degraded", "empty")
+            labels = [{"kind": kind, "made": made, "state": state} for state in states]
+            return [registry.get_sample_value("lemo_answers_total", each) for each in labels]
+
+        below = "/v1/scenarios/{scenario}"
+        assert requests("GET", f"{below}/recommendations", 200) == 4
+        assert requests("GET", f"{below}/latest", 200) == 1
+        assert requests("GET", f"{below}/latest", 422) == 2
+        assert requests("POST", f"{below}/recommendations", 200) == 2
+        assert requests("POST", f"{below}/recommendations/batch", 200) == 1
+        assert requests("other", "other", 404) == 1
+        assert requests("GET", f"{below}/similar", 401) == 1
+        assert answers("recommendations", "ready") == [2, 0, 0]
+        assert answers("recommendations", "computed") == [2, 0, 2]
+        assert answers("latest", "ready") == [1, 0, 0]
+        assert answers("similar", "computed") == [0, 1, 0]
+        assert answers("batch", "computed") == [2, 0, 0]
+        stage = registry.get_sample_value("lemo_serving_stage_seconds_count", {"stage": "user"})
+        assert stage == 6, "two for a user, two for a filter, two of a batch"
+
+    run(stores, key, test)
+
+
 def test_a_click_and_a_switched_off_item_count_at_once(stores: Stores, scope_and_key: tuple[Scope, str]) -> None:
     scope, key = scope_and_key
     path = f"/v1/scenarios/{scope.scenario_id}/recommendations"

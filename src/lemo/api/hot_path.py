@@ -20,6 +20,7 @@ from lemo.api.dependencies import Services, list_of
 from lemo.api.group_commit import GroupCommit
 from lemo.api.limits import COUNTED
 from lemo.api.origins import origin_of
+from lemo.api.request_metrics import STARTED, Counted, RequestMetrics
 from lemo.api.served import KINDS, answer_and_log
 from lemo.domain.api_key import Role
 from lemo.domain.errors import EngineUnavailable, LemoError
@@ -32,6 +33,7 @@ from lemo.stores.redis.precomputed import FIELDS
 from lemo.streams.served_messages import Kind
 
 PREFIX = "/v1/scenarios/"
+ROUTES = f"{PREFIX}{{scenario}}/"
 MOST = 200
 """Items of one answer."""
 LONGEST_BODY = 16_384
@@ -46,7 +48,8 @@ class HotPath:
     """ASGI middleware. `app` is the application, which makes the services when it starts."""
 
     def __init__(self, app: Any) -> None:
-        self._app: ASGIApp = app
+        self._metrics: RequestMetrics = app.state.request_metrics
+        self._app: ASGIApp = Counted(app, self._metrics)
         self._state = app.state
         self._redis: PipelinedRedis | None = None
         self._group = GroupCommit()
@@ -75,10 +78,12 @@ class HotPath:
             body, receive = await _short_body(receive)
             found = None if body is None else await self._posted(services, scope, body, started)
         if found is None:
-            await answer_and_log(self._app, kind, services, scope, receive, send)
+            scope[STARTED] = started
+            await answer_and_log(self._app, kind, services, self._metrics, scope, receive, send)
             return
         await _answer(send, found.body)
         services.log_served(found)
+        self._metrics.ready(scope["method"], f"{ROUTES}{what}", kind, started, found.body)
 
     def close(self) -> None:
         """Waits for events that are being published, and closes the connection to Redis."""
