@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -66,7 +67,7 @@ class HotPath:
         kind = KINDS.get((scope["method"], what))
         services: Services | None = getattr(self._state, "services", None)
         if services is not None and (scope["method"], what) == ("POST", "events"):
-            await self._events(services, scope, receive, send)
+            await self._events(services, scope, receive, send, started)
             return
         if kind is None or services is None:
             await self._app(scope, receive, send)
@@ -91,7 +92,7 @@ class HotPath:
         if self._redis is not None:
             self._redis.close()
 
-    async def _events(self, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _events(self, services: Services, scope: Scope, receive: Receive, send: Send, started: int) -> None:
         """Publishes a few events together with those of other requests; hands on what is long, wrong or refused."""
         body, receive = await _short_body(receive)
         known = None if body is None or scope["query_string"] else self._known(services, scope, "track")
@@ -105,7 +106,9 @@ class HotPath:
                     if messages:
                         await self._group.publish(services.ingest.publish_events, messages)
                     await _answer(send, accepted.model_dump_json(exclude_defaults=True).encode())
+                    self._metrics.request(("POST", f"{ROUTES}events"), HTTPStatus.OK, started)
                     return
+        scope[STARTED] = started
         await self._app(scope, receive, send)
 
     async def _got(self, services: Services, kind: Kind, scope: Scope, started: int) -> Served | None:
