@@ -53,6 +53,23 @@ FAILING = Panel("Failing jobs", "Scenarios whose last run failed; lemo runs list
 QUEUES = Panel("Tasks that wait for a worker", "By queue. Above 100: LemoQueueLong.", "short", (
     ("max by (queue) (lemo_queue_length)", "{{queue}}"),
 ))  # fmt: skip
+QUEUE_AGE = Panel("Wait of the next task", "By queue. Above 15 minutes: LemoQueueSlow.", "s", (
+    ("max by (queue) (lemo_queue_oldest_seconds)", "{{queue}}"),
+))  # fmt: skip
+REQUESTS = Panel("Requests", "Per second, by status; `left`: the client did not wait for an answer.", "ops", (
+    (rate("lemo_http_requests_total", "status"), "{{status}}"),
+))  # fmt: skip
+LATENCY = Panel("Latency", "Of all requests: median, 95 % and 99 %.", "s", (
+    (quantile(0.5, "lemo_http_request_seconds"), "50 %"),
+    (quantile(0.95, "lemo_http_request_seconds"), "95 %"),
+    (quantile(0.99, "lemo_http_request_seconds"), "99 %"),
+))  # fmt: skip
+ANSWERS = Panel("Answers with items", "Per second. Many degraded or empty: LemoAnswersPoor.", "ops", (
+    (rate("lemo_answers_total", "state"), "{{state}}"),
+))  # fmt: skip
+MODELS = Panel("Age of what serves", "The oldest snapshot of each kind that is in service.", "s", (
+    ("time() - min by (kind) (lemo_serving_oldest_snapshot_timestamp_seconds)", "{{kind}}"),
+))  # fmt: skip
 STALE = Panel("Scenarios served from old models", "Their answers say degraded; see LemoServingStale.", "short", (
     ("sum by (instance) (lemo_serving_scopes_stale)", "{{instance}}"),
 ))  # fmt: skip
@@ -64,14 +81,36 @@ ENDED = Panel("Runs that ended", "Per second, by outcome.", "ops", (
 ))  # fmt: skip
 
 DASHBOARDS = {
-    "overview": (UP, ENGINES, STALE, LAG, OVERDUE, FAILING, QUEUES, DEAD_LETTERS, ENDED),
+    "overview": (
+        UP, ENGINES, STALE, REQUESTS, LATENCY, ANSWERS,
+        LAG, QUEUE_AGE, DEAD_LETTERS, OVERDUE, FAILING, MODELS, QUEUES, ENDED,
+    ),
     "api": (
+        REQUESTS,
+        LATENCY,
+        ANSWERS,
+        Panel("Requests, by route", "Per second.", "ops", (
+            (rate("lemo_http_requests_total", "method", "route"), "{{method}} {{route}}"),
+        )),
+        Panel("Failed requests, by route", "Per second, status 5xx; above 5 % of all: LemoApiErrors.", "ops", (
+            (rate("lemo_http_requests_total", "route", "status", where='{status=~"5.."}'), "{{status}} {{route}}"),
+        )),
+        Panel("Latency, 95 %, by route", "Above 1 s for lists of items: LemoApiSlow.", "s", (
+            (quantile(0.95, "lemo_http_request_seconds", "method", "route"), "{{method}} {{route}}"),
+        )),
+        Panel("Ready and computed answers", "Per second. Ready ones are precomputed, or the same for all.", "ops", (
+            (rate("lemo_answers_total", "kind", "made"), "{{kind}}, {{made}}"),
+        )),
+        Panel("Stages of a computed answer, 95 %", "A slow `user` is Redis, a slow `fields` the documents.", "s", (
+            (quantile(0.95, "lemo_serving_stage_seconds", "stage"), "{{stage}}"),
+        )),
+        MODELS,
         Panel("Scenarios served", "By process.", "short", (
             ("sum by (instance) (lemo_serving_scopes)", "{{instance}}"),
         )),
         STALE,
-        Panel("Age of the oldest serving state", "About 2 s while requests come, else 15 s.", "s", (
-            ("max by (instance) (lemo_serving_age_seconds)", "{{instance}}"),
+        Panel("Since the oldest serving state was read", "Models: about 2 s while requests come, else 15 s.", "s", (
+            ("max by (instance, part) (lemo_serving_age_seconds)", "{{instance}} {{part}}"),
         )),
         Panel("Renewals that failed", "Per second; the API's log has the error.", "ops", (
             (rate("lemo_serving_renewals_failed_total", "instance"), "{{instance}}"),
@@ -101,6 +140,7 @@ DASHBOARDS = {
         Panel("Duration of runs, median", "By job.", "s", ((quantile(0.5, "lemo_run_seconds", "entry"), "{{entry}}"),)),
         Panel("Duration of runs, 95 %", "By job.", "s", ((quantile(0.95, "lemo_run_seconds", "entry"), "{{entry}}"),)),
         QUEUES,
+        QUEUE_AGE,
     ),
     "beat": (
         OVERDUE,

@@ -1,11 +1,14 @@
 """The services of the Compose file, started as it says, on the real engines: from an item to an answer."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ import yaml
 
 import compose_file
 import monitoring
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
+from lemo.streams import Message
 from servers import free_port, server
 from sites import wait_for
 
@@ -31,6 +37,7 @@ class Composed:
         self.services = compose_file.services({**password, "LEMO_MILVUS_URI": "", "LEMO_WORKER_CONCURRENCY": "1"})
         self.ports = {name: free_port() for name in PORTS}
         self.home = home
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._engines = {
             "LEMO_REDIS_URL": redis,
             "LEMO_MONGO_URL": mongo,
@@ -56,6 +63,12 @@ class Composed:
             "LEMO_CONSUMER_METRICS_PORT": str(self.ports["consumer"]),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+
+    def stores(self) -> Stores:
+        """The same stores, for the test to reach what is behind the API."""
+        wanted = self.environment("api")
+        names = ("redis_url", "mongo_url", "clickhouse_url", "kafka_bootstrap_servers", "installation", "home")
+        return Stores(Settings.model_validate({name: wanted[f"LEMO_{name.upper()}"] for name in names}))
 
     def command(self, name: str) -> list[str]:
         return ["lemo", *self.services[name]["command"]]
@@ -86,10 +99,9 @@ def composed(
     )
     assert first.returncode == 0, first.stderr
     with ExitStack() as stack:
-        processes = {}
         for name in SERVED:
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            processes[name] = subprocess.Popen(
+            made.processes[name] = subprocess.Popen(
                 made.command(name), cwd=folder, env=made.environment(name), stdout=log, stderr=log
             )
         try:
@@ -97,9 +109,9 @@ def composed(
                 wait_for(lambda name=name: made.healthy(name), 90)  # type: ignore[misc]
             yield made
         finally:
-            for process in processes.values():
+            for process in made.processes.values():
                 process.terminate()
-            codes = {name: process.wait(60) for name, process in processes.items()}
+            codes = {name: process.wait(60) for name, process in made.processes.items()}
     assert set(codes.values()) <= {0, -15, 143}, codes
 
 
@@ -134,18 +146,29 @@ def test_services_become_healthy_and_carry_an_item_to_an_answer(client: httpx.Cl
     assert {item["item_id"] for item in answer["items"]} <= {"i0", "i1", "i2"}
 
 
-@pytest.fixture
-def prometheus(composed: Composed, tmp_path: Path) -> Iterator[httpx.Client]:
+def send_events(client: httpx.Client, events: list[dict[str, str]]) -> None:
+    now = time.time()
+    sent = [{"action": "click", "timestamp": now - place, **event} for place, event in enumerate(events)]
+    assert ask(client, "POST", "/v1/scenarios/shop/events", json={"events": sent})["accepted"] == len(events)
+
+
+@pytest.fixture(scope="module")
+def prometheus(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A Prometheus that scrapes these services each second, with the alerts, under the jobs of our configuration."""
+    tmp_path = tmp_path_factory.mktemp("prometheus")
     program = Path(server("prometheus")).with_name("prometheus")
     ours = yaml.safe_load((monitoring.ALERTS.parent / "prometheus.yml").read_text())
     jobs = [each["job_name"] for each in ours["scrape_configs"]]
     targets = {job: f"127.0.0.1:{composed.ports[job.removeprefix('lemo-')]}" for job in jobs}
+    rules = yaml.safe_load(monitoring.ALERTS.read_text())
+    for rule in rules["groups"][0]["rules"]:
+        rule.pop("for", None)  # how long each waits is held by tests/deploy/alerts.test.yml
+    (tmp_path / "alerts.yml").write_text(yaml.safe_dump(rules))
     (tmp_path / "prometheus.yml").write_text(
         yaml.safe_dump(
             {
                 "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                "rule_files": [str(monitoring.ALERTS)],
+                "rule_files": ["alerts.yml"],
                 "scrape_configs": [
                     {"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()
                 ],
@@ -166,24 +189,34 @@ def prometheus(composed: Composed, tmp_path: Path) -> Iterator[httpx.Client]:
             process.wait(30)
 
 
+def result(prometheus: httpx.Client, query: str) -> list[Any]:
+    try:
+        answer = prometheus.get("/api/v1/query", params={"query": query.replace("$__rate_interval", "1m")})
+    except httpx.TransportError:
+        return []  # it is still starting
+    found: list[Any] = answer.json()["data"]["result"]
+    return found
+
+
 @pytest.mark.timeout(240)
 def test_every_panel_shows_data_and_no_alert_of_a_healthy_system_fires(
     client: httpx.Client, prometheus: httpx.Client
 ) -> None:
     ask(client, "POST", "/v1/jobs/run", json={"entry": "cleanup-expired-cache-daily", "scenario": "shop"})
+    send_events(client, [{"user_id": f"u{each % 7}", "item_id": f"i{each % 3}"} for each in range(50)])
 
-    def result(query: str) -> list[Any]:
-        try:
-            answer = prometheus.get("/api/v1/query", params={"query": query.replace("$__rate_interval", "1m")})
-        except httpx.TransportError:
-            return []  # it is still starting
-        found: list[Any] = answer.json()["data"]["result"]
-        return found
+    def counted() -> int:
+        return sum(period["events"] for period in ask(client, "GET", "/v1/scenarios/shop/stats")["periods"])
+
+    wait_for(lambda: counted() == 50, 60)
+    ask(client, "POST", "/v1/jobs/run", json={"entry": "train-model-daily", "scenario": "shop"})
+    for _ in range(100):  # more than were asked for while there was nothing to answer
+        ask(client, "GET", "/v1/scenarios/shop/latest")
 
     missing = dict(monitoring.panel_queries())
 
     def all_answered() -> bool:
-        for name in [name for name, query in missing.items() if result(query)]:
+        for name in [name for name, query in missing.items() if result(prometheus, query)]:
             del missing[name]
         return not missing
 
@@ -193,4 +226,40 @@ def test_every_panel_shows_data_and_no_alert_of_a_healthy_system_fires(
         pytest.fail(f"these panels show nothing: {missing}")
     # What an alert waits for before it fires may be there for moments, as on a busy machine.
     for query in monitoring.alert_queries().values():
-        wait_for(lambda query=query: result(query) == [], 60)  # type: ignore[misc]
+        wait_for(lambda query=query: result(prometheus, query) == [], 60)  # type: ignore[misc]
+
+
+@pytest.mark.timeout(240)
+def test_alerts_fire_when_what_they_watch_breaks(
+    composed: Composed, client: httpx.Client, prometheus: httpx.Client
+) -> None:
+    def firing() -> set[str]:
+        alerts = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+
+    wait_for(lambda: not firing(), 60)
+    with closing(composed.stores()) as stores, closing(stores.log.publisher()) as publisher:
+        publisher.publish(stores.settings.kafka_item_ingest_topics[0], [Message(b"no JSON")] * 20)
+        event = {
+            "tenant_id": "default",
+            "scenario_id": "shop",
+            "user_id": "u",
+            "action": "click",
+            "event_id": "order 7",
+        }
+        events = [{**event, "item_id": f"i{place}", "timestamp": time.time()} for place in range(20)]
+        topic = stores.settings.kafka_event_topic
+        publisher.publish(topic, [Message(json.dumps(each).encode(), b"u") for each in events])
+    ask(client, "POST", "/v1/scenarios", json={"scenario_id": "bare", "template": "ecommerce"})
+    worker = composed.processes["worker"].pid
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        for _ in range(120):
+            ask(client, "POST", "/v1/jobs/run", json={"entry": "cleanup-expired-cache-daily", "scenario": "bare"})
+        for _ in range(300):
+            assert ask(client, "GET", "/v1/scenarios/bare/latest")["items"] == []
+        expected = {"LemoMessagesRefused", "LemoEventIdsReused", "LemoServiceDown", "LemoQueueLong", "LemoAnswersPoor"}
+        wait_for(lambda: firing() == expected, 60)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    wait_for(lambda: not firing() & {"LemoServiceDown", "LemoQueueLong"}, 90)

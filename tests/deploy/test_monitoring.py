@@ -18,8 +18,9 @@ from lemo.domain.run import Run
 from lemo.ingest.metrics import ConsumerMetrics
 from lemo.scheduling.run_metrics import create_series, run_metrics
 from lemo.stores.connect import Stores
+from lemo.stores.objects.versions import new_version
 from servers import ROOT
-from sites import add_scenario, running_api, settings_of
+from sites import add_scenario, model_of, publish_model, running_api, settings_of
 
 TESTS = ROOT / "tests" / "deploy" / "alerts.test.yml"
 OF_PROMETHEUS = {"job", "instance", "le"}
@@ -66,7 +67,7 @@ def test_dashboards_are_what_their_script_makes() -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> dict[str, set[str]]:
     """The labels of each time series that API, worker and consumer export, by name."""
     stores = Stores(settings_of(tmp_path_factory.mktemp("home"), valkey_url))
-    scope, _ = add_scenario(stores)
+    scope, key = add_scenario(stores)
     moment = datetime.now(UTC)
     run = Run(
         run_id="r",
@@ -84,7 +85,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> dict[
     for collector in (run_metrics().runs, run_metrics().seconds):
         worker.register(collector)
     texts = [generate_latest(registry).decode() for registry in (worker, ConsumerMetrics().registry)]
+    publish_model(stores, scope, new_version(), model_of())
     with running_api(stores) as url:  # it closes the stores
+        asked = f"{url}/v1/scenarios/{scope.scenario_id}/recommendations?user_id=u"
+        assert httpx.get(asked, headers={"Authorization": f"Bearer {key}"}, timeout=30).status_code == 200
         texts.append(httpx.get(f"{url}/metrics", timeout=30).text)
     found: dict[str, set[str]] = {}
     for text in texts:

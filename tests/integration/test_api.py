@@ -516,7 +516,7 @@ def test_what_serves_and_cannot_be_renewed_is_told_everywhere(own_site: Site, mo
 
     def gauges() -> dict[str, float]:
         lines = httpx.get(f"{own_site.address}/metrics").text.splitlines()
-        values = (line.partition(" ") for line in lines if line.startswith("lemo_serving"))
+        values = (line.rpartition(" ") for line in lines if line.startswith("lemo_serving"))
         return {name: float(value) for name, _, value in values}
 
     with own_site.client() as http:
@@ -540,7 +540,7 @@ def test_what_serves_and_cannot_be_renewed_is_told_everywhere(own_site: Site, mo
         assert (finding.state, "1 of them cannot be renewed" in finding.detail) == ("warning", True)
         told = gauges()
         assert told["lemo_serving_scopes_stale"] == 1
-        assert told["lemo_serving_age_seconds"] > 5
+        assert told['lemo_serving_age_seconds{part="models"}'] > 5
         assert told["lemo_serving_renewals_failed_total"] > 0
         pointers.unlink()
         moved.rename(pointers)

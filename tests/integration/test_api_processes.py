@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from api_processes import Api, running_processes
@@ -27,13 +28,24 @@ def lives(pid: int) -> bool:
         return False
 
 
+def ready_answers(api: Api) -> float:
+    line = 'lemo_http_requests_total{method="GET",route="/health/ready",status="200"} '
+    lines = httpx.get(f"{api.url}/metrics", timeout=20).text.splitlines()
+    return float(next(each for each in lines if each.startswith(line)).removeprefix(line))
+
+
 def test_a_process_that_dies_is_replaced_and_none_outlives_the_parent(api: Api) -> None:
     wait_for(lambda: api.ready() and len(api.children) == 2, 60)
     before = api.children
+    for _ in range(20):
+        assert api.ready()
+    counted = ready_answers(api)
+    assert counted >= 21
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: len(api.children - {victim}) == 2 and api.ready(), 60)
     assert before - {victim} < api.children, "the other one went on"
+    assert all(ready_answers(api) > counted for _ in range(10)), "each process tells the sum, with the dead one's"
     children = api.children
     os.kill(api.process.pid, signal.SIGKILL)
     api.process.wait(10)

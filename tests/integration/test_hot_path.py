@@ -1,6 +1,7 @@
 """The hot path beside the application: the same answers, everything else handed on, and a Redis that goes away."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,11 +12,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from redis import Redis
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from lemo.api.app import create_app
 from lemo.api.hot_path import HotPath
+from lemo.domain.api_key import KeyWishes
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
@@ -23,6 +26,7 @@ from lemo.recommenders.similar_items import similar_items
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from lemo.stores.redis.pipelined import PipelinedRedis
+from lemo.streams.redis.client import stream_key
 from servers import OwnEngine
 from sites import ITEMS, add_scenario, model_of, publish_model, settings_of, touch
 
@@ -169,6 +173,57 @@ def test_what_is_wrong_or_must_be_computed_is_handed_on(stores: Stores, scope_an
     run(stores, key, test)
 
 
+def test_each_request_is_counted_once_and_what_became_of_it(stores: Stores, scope_and_key: tuple[Scope, str]) -> None:
+    scope, key = scope_and_key
+    path = f"/v1/scenarios/{scope.scenario_id}"
+
+    async def test(both: Both) -> None:
+        hot = both.hot
+        for user in (USERS[0], USERS[0], USERS[1], "new"):  # the key is looked up at the first; the last has no answer
+            await hot.get(f"{path}/recommendations", params={"user_id": user})
+        for query in ("n=0", "n=1&colour=red"):
+            await hot.get(f"{path}/latest?{query}")
+        await hot.get(f"{path}/latest")
+        for _ in range(2):
+            await hot.post(f"{path}/recommendations", json={"user_id": USERS[0], "filter": "item.price < 0"})
+        await hot.post(f"{path}/recommendations/batch", json={"users": ["a", "b"], "n": 1})
+        await hot.get("/v1/nothing")
+        await hot.get(f"{path}/similar?item_id={ITEMS[0]}", headers={"Authorization": "Bearer lemo_wrong"})
+        await hot.get(f"{path}/similar?item_id={ITEMS[9]}")  # nothing is similar to it: popular ones
+        registry = both.behind.state.metrics
+
+        def requests(method: str, route: str, status: int) -> float | None:
+            labels = {"method": method, "route": route, "status": str(status)}
+            value: float | None = registry.get_sample_value("lemo_http_requests_total", labels)
+            seconds = registry.get_sample_value("lemo_http_request_seconds_count", {"method": method, "route": route})
+            assert seconds is not None
+            assert seconds >= (value or 0)
+            return value
+
+        def answers(kind: str, made: str) -> list[float]:
+            states = ("whole", "degraded", "empty")
+            labels = [{"kind": kind, "made": made, "state": state} for state in states]
+            return [registry.get_sample_value("lemo_answers_total", each) for each in labels]
+
+        below = "/v1/scenarios/{scenario}"
+        assert requests("GET", f"{below}/recommendations", 200) == 4
+        assert requests("GET", f"{below}/latest", 200) == 1
+        assert requests("GET", f"{below}/latest", 422) == 2
+        assert requests("POST", f"{below}/recommendations", 200) == 2
+        assert requests("POST", f"{below}/recommendations/batch", 200) == 1
+        assert requests("other", "other", 404) == 1
+        assert requests("GET", f"{below}/similar", 401) == 1
+        assert answers("recommendations", "ready") == [2, 0, 0]
+        assert answers("recommendations", "computed") == [2, 0, 2]
+        assert answers("latest", "ready") == [1, 0, 0]
+        assert answers("similar", "computed") == [0, 1, 0]
+        assert answers("batch", "computed") == [2, 0, 0]
+        stage = registry.get_sample_value("lemo_serving_stage_seconds_count", {"stage": "user"})
+        assert stage == 6, "two for a user, two for a filter, two of a batch"
+
+    run(stores, key, test)
+
+
 def test_a_click_and_a_switched_off_item_count_at_once(stores: Stores, scope_and_key: tuple[Scope, str]) -> None:
     scope, key = scope_and_key
     path = f"/v1/scenarios/{scope.scenario_id}/recommendations"
@@ -191,6 +246,62 @@ def test_a_click_and_a_switched_off_item_count_at_once(stores: Stores, scope_and
     run(stores, key, test)
 
 
+def test_events_are_taken_as_the_application_takes_them(stores: Stores, scope_and_key: tuple[Scope, str]) -> None:
+    scope, key = scope_and_key
+    path = f"/v1/scenarios/{scope.scenario_id}"
+    events = f"{path}/events"
+    good = {"user_id": "u", "item_id": ITEMS[0], "action": "like", "timestamp": 1_700_000_000_000, "colour": "red"}
+
+    async def test(both: Both) -> None:
+        await both.same("POST", events, json={"events": [good]})  # the key is looked up first
+        assert await both.same("POST", events, json={"events": [good]})
+        mixed = [good, good, good | {"action": "juggle"}, good | {"timestamp": "gestern"}, 7, {}]
+        assert await both.same("POST", events, json={"events": mixed})
+        assert await both.same("POST", events, json={"events": []})
+        wrong: list[Any] = [{"events": [good], "more": 1}, {"events": good}, [], {"events": [good] * 101}]
+        for body in wrong:
+            assert not await both.same("POST", events, json=body), body
+        for text in ("{", json.dumps({"events": [good]}).replace("red", "\\ud800")):
+            assert not await both.same("POST", events, content=text), text
+        assert not await both.same("POST", f"{events}?colour=red", json={"events": [good]})
+        for role, taken in (("ingest", True), ("track", True), ("read", False)):
+            other = stores.api_keys.create(scope.tenant_id, KeyWishes.model_validate({"role": role})).key
+            await both.hot.get(f"{path}/popular", headers={"Authorization": f"Bearer {other}"})
+            await both.hot.post(events, json={"events": []}, headers={"Authorization": f"Bearer {other}"})
+            headers = {"Authorization": f"Bearer {other}"}
+            assert await both.same("POST", events, json={"events": [good]}, headers=headers) == taken, role
+
+    run(stores, key, test)
+
+
+def test_events_of_many_requests_are_published_together_and_each_once(
+    stores: Stores, scope_and_key: tuple[Scope, str]
+) -> None:
+    scope, key = scope_and_key
+    path = f"/v1/scenarios/{scope.scenario_id}/events"
+    stream = stream_key(stores.settings.kafka_event_topic, stores.settings.installation)
+
+    def event(number: int) -> dict[str, Any]:
+        return {"user_id": f"u{number}", "item_id": "i", "action": "like", "timestamp": 1_700_000_000_000}
+
+    async def test(both: Both) -> None:
+        await both.hot.post(path, json={"events": [event(0)]})
+        before = both.behind.count
+        answers = await asyncio.gather(*(both.hot.post(path, json={"events": [event(n)]}) for n in range(1, 200)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert both.behind.count == before
+        leaving = asyncio.create_task(both.hot.post(path, json={"events": [event(200)]}))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert (await both.hot.post(path, json={"events": [event(201)]})).status_code == 200
+
+    run(stores, key, test)
+    with Redis.from_url(stores.settings.redis(0)) as redis:
+        users = [json.loads(fields[b"v"])["user_id"] for _, fields in redis.xrange(stream)]
+    users = [user for user in users if user != "u200"]
+    assert sorted(users) == sorted(f"u{number}" for number in [*range(200), 201])
+
+
 def test_a_redis_that_goes_and_comes_back_is_used_again(
     own_redis: OwnEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +313,7 @@ def test_a_redis_that_goes_and_comes_back_is_used_again(
     with RecommendationService(stores, watch=False) as batch:
         for ready in batch.precompute(scope, ["u"]):
             stores.precomputed.write_many(scope, ready.answers, ready.marks)
-    path = f"/v1/scenarios/{scope.scenario_id}/recommendations"
+    path, events = (f"/v1/scenarios/{scope.scenario_id}/{what}" for what in ("recommendations", "events"))
 
     async def test(both: Both) -> None:
         async def degraded() -> bool:
@@ -215,6 +326,9 @@ def test_a_redis_that_goes_and_comes_back_is_used_again(
         await asyncio.to_thread(own_redis.kill)
         assert await degraded()
         assert await degraded()
+        event = {"user_id": "u", "item_id": "i", "action": "like", "timestamp": 1_700_000_000_000}
+        refused = await both.hot.post(events, json={"events": [event]})
+        assert refused.status_code == 503
         await asyncio.to_thread(own_redis.start)
         async with asyncio.timeout(10):
             while await degraded():

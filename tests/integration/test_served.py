@@ -74,7 +74,9 @@ def prepare(stores: Stores, scope: Scope) -> str:
 
 @contextmanager
 def client_of(address: str, key: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
+    # A process that has just started compiles while it answers: on a busy machine the first answer takes long.
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=address, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 

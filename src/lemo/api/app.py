@@ -1,8 +1,10 @@
 """The application: routes, errors, documentation, and what they work with."""
 
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -20,6 +22,7 @@ from lemo.api.documentation import document_errors
 from lemo.api.ingest import Ingest
 from lemo.api.limits import Limits
 from lemo.api.parameters import known_parameters
+from lemo.api.request_metrics import RequestMetrics, routes_of
 from lemo.api.routes import (
     analytics,
     audit,
@@ -40,7 +43,8 @@ from lemo.api.routes import (
     user_changes,
     users,
 )
-from lemo.diagnostics.installation_metrics import Installation, ServedAnswers, Serving
+from lemo.diagnostics.installation_metrics import Installation
+from lemo.diagnostics.serving_metrics import ServedAnswers, Serving
 from lemo.recommenders.hybrid.warm_up import warm_up
 from lemo.serving.served_log import ServedLog
 from lemo.serving.service import RecommendationService
@@ -58,6 +62,27 @@ Every request below `/v1` needs `Authorization: Bearer KEY`; the key says which 
 Query parameters that a route does not list are refused with 422.
 """
 
+_MODULES = (
+    recommendations,
+    choices,
+    ingest,
+    items,
+    scenarios,
+    pipelines,
+    stats,
+    analytics,
+    users,
+    user_changes,
+    models,
+    schedules,
+    runs,
+    dead_letters,
+    keys,
+    audit,
+    health,
+    metrics,
+)
+
 
 def _warm_up() -> None:
     try:
@@ -67,15 +92,21 @@ def _warm_up() -> None:
         raise
 
 
-def create_app(stores: Stores) -> FastAPI:
-    """The ASGI application on these stores, which it closes when it ends. It starts without any engine running."""
+def create_app(stores: Stores, counts: Path | None = None) -> FastAPI:
+    """The ASGI application on these stores, which it closes when it ends. It starts without any engine running.
+
+    `counts` is the folder through which several processes tell the sums of their counts of requests.
+    """
+    request_metrics = RequestMetrics(route for module in _MODULES for route in routes_of(module.router.routes))
+    if counts is not None:
+        request_metrics.counts.keep(counts, str(os.getpid()))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         services = Services(
             stores,
-            RecommendationService(stores),
+            RecommendationService(stores, timed=request_metrics.stage),
             Access(stores),
             Limits(stores.settings),
             Ingest(stores),
@@ -93,6 +124,7 @@ def create_app(stores: Stores) -> FastAPI:
         background = ThreadPoolExecutor(1, thread_name_prefix="warm-up")
         app.state.health = health.Health(services, background.submit(_warm_up))
         app.state.metrics = CollectorRegistry()
+        app.state.metrics.register(request_metrics.counts)
         app.state.metrics.register(Installation(stores))
         app.state.metrics.register(Serving(services.served))
         app.state.metrics.register(services.limits)
@@ -113,27 +145,9 @@ def create_app(stores: Stores) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
+    app.state.request_metrics = request_metrics
     problems.install(app)
-    for module in (
-        recommendations,
-        choices,
-        ingest,
-        items,
-        scenarios,
-        pipelines,
-        stats,
-        analytics,
-        users,
-        user_changes,
-        models,
-        schedules,
-        runs,
-        dead_letters,
-        keys,
-        audit,
-        health,
-        metrics,
-    ):
+    for module in _MODULES:
         app.include_router(module.router)
     document_errors(app)
 

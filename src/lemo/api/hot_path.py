@@ -1,24 +1,30 @@
 """The hot path: ready answers to well-formed requests, before FastAPI sees them (ADR 0019).
 
-It answers what is in memory or in one reply of Redis, and hands everything else on: the first request of a key,
-whatever is wrong, what must be computed. So the routes of FastAPI remain the contract, and say every error.
+It answers what is in memory or in one reply of Redis, publishes a few events, and hands everything else on: the first
+request of a key, whatever is wrong, what must be computed. So the routes of FastAPI remain the contract, and say every
+error.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lemo.api.dependencies import Services
+from lemo.api.dependencies import Services, list_of
+from lemo.api.group_commit import GroupCommit
 from lemo.api.limits import COUNTED
 from lemo.api.origins import origin_of
+from lemo.api.request_metrics import STARTED, Counted, RequestMetrics
 from lemo.api.served import KINDS, answer_and_log
-from lemo.domain.errors import EngineUnavailable
+from lemo.domain.api_key import Role
+from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope as Place
@@ -28,10 +34,13 @@ from lemo.stores.redis.precomputed import FIELDS
 from lemo.streams.served_messages import Kind
 
 PREFIX = "/v1/scenarios/"
+ROUTES = f"{PREFIX}{{scenario}}/"
 MOST = 200
 """Items of one answer."""
 LONGEST_BODY = 16_384
 BODY_SECONDS = 0.1
+MOST_EVENTS = 100
+"""Events of a request that are checked in the event loop."""
 _PLAIN = frozenset({"user_id", "n", "filter", "variables", "exclude", "placement"})
 """What a request by POST may say for a stored answer to do."""
 
@@ -40,9 +49,11 @@ class HotPath:
     """ASGI middleware. `app` is the application, which makes the services when it starts."""
 
     def __init__(self, app: Any) -> None:
-        self._app: ASGIApp = app
+        self._metrics: RequestMetrics = app.state.request_metrics
+        self._app: ASGIApp = Counted(app, self._metrics)
         self._state = app.state
         self._redis: PipelinedRedis | None = None
+        self._group = GroupCommit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or hands the request on."""
@@ -55,6 +66,9 @@ class HotPath:
         what = scope["path"].removeprefix(PREFIX).partition("/")[2]
         kind = KINDS.get((scope["method"], what))
         services: Services | None = getattr(self._state, "services", None)
+        if services is not None and (scope["method"], what) == ("POST", "events"):
+            await self._events(services, scope, receive, send, started)
+            return
         if kind is None or services is None:
             await self._app(scope, receive, send)
             return
@@ -62,23 +76,40 @@ class HotPath:
         if scope["method"] == "GET":
             found = await self._got(services, kind, scope, started)
         elif kind == "recommendations":
-            messages = await _at_once(receive)
-            receive = _replayed(messages, receive)
-            if messages and messages[-1]["type"] == "http.request" and not messages[-1].get("more_body", False):
-                body = b"".join(each.get("body", b"") for each in messages)
-                found = await self._posted(services, scope, body, started)
+            body, receive = await _short_body(receive)
+            found = None if body is None else await self._posted(services, scope, body, started)
         if found is None:
-            await answer_and_log(self._app, kind, services, scope, receive, send)
+            scope[STARTED] = started
+            await answer_and_log(self._app, kind, services, self._metrics, scope, receive, send)
             return
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(found.body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": found.body})
+        await _answer(send, found.body)
         services.log_served(found)
+        self._metrics.ready(scope["method"], f"{ROUTES}{what}", kind, started, found.body)
 
     def close(self) -> None:
-        """Closes the connection to Redis."""
+        """Waits for events that are being published, and closes the connection to Redis."""
+        self._group.close()
         if self._redis is not None:
             self._redis.close()
+
+    async def _events(self, services: Services, scope: Scope, receive: Receive, send: Send, started: int) -> None:
+        """Publishes a few events together with those of other requests; hands on what is long, wrong or refused."""
+        body, receive = await _short_body(receive)
+        known = None if body is None or scope["query_string"] else self._known(services, scope, "track")
+        if body is not None and known is not None:
+            place, scenario = known
+            # Whatever is wrong, the application says: what comes twice counts once.
+            with suppress(LemoError):
+                events = list_of(body, "events")
+                if len(events) <= MOST_EVENTS and services.limits.admits("events", place.tenant_id, len(events)):
+                    messages, accepted = services.ingest.checked_events(place, scenario, events)
+                    if messages:
+                        await self._group.publish(services.ingest.publish_events, messages)
+                    await _answer(send, accepted.model_dump_json(exclude_defaults=True).encode())
+                    self._metrics.request(("POST", f"{ROUTES}events"), HTTPStatus.OK, started)
+                    return
+        scope[STARTED] = started
+        await self._app(scope, receive, send)
 
     async def _got(self, services: Services, kind: Kind, scope: Scope, started: int) -> Served | None:
         given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -117,8 +148,6 @@ class HotPath:
         return Served(place, kind, started, body, user_id, of_items=of_items, placement=placement)
 
     async def _posted(self, services: Services, scope: Scope, body: bytes, started: int) -> Served | None:
-        if len(body) > LONGEST_BODY:
-            return None
         known = self._known(services, scope)
         if known is None:
             return None
@@ -137,7 +166,7 @@ class HotPath:
             return None
         return Served(place, "recommendations", started, ready, request.user_id, placement=request.placement)
 
-    def _known(self, services: Services, scope: Scope) -> tuple[Place, Scenario] | None:
+    def _known(self, services: Services, scope: Scope, role: Role = "read") -> tuple[Place, Scenario] | None:
         """The scenario that the key may ask, where both were looked up a moment ago."""
         if scope["query_string"] and b"\x00" in scope["query_string"]:
             return None
@@ -146,7 +175,7 @@ class HotPath:
             if name == b"authorization":
                 kind, _, key = value.decode("latin-1").partition(" ")
                 found = (
-                    services.access.known(key, "read", scenario_id, origin_of(scope["headers"]))
+                    services.access.known(key, role, scenario_id, origin_of(scope["headers"]))
                     if kind == "Bearer"
                     else None
                 )
@@ -172,6 +201,20 @@ class HotPath:
             return None
         breaker.worked()
         return reply
+
+
+async def _answer(send: Send, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _short_body(receive: Receive) -> tuple[bytes | None, Receive]:
+    """A short body that came at once, else None; and a channel that gives all of it again."""
+    messages = await _at_once(receive)
+    whole = messages and messages[-1]["type"] == "http.request" and not messages[-1].get("more_body", False)
+    body = b"".join(each.get("body", b"") for each in messages) if whole else None
+    return None if body is not None and len(body) > LONGEST_BODY else body, _replayed(messages, receive)
 
 
 async def _at_once(receive: Receive) -> list[Message]:

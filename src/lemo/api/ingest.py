@@ -41,10 +41,20 @@ class Ingest:
             item = Item.model_validate(each)
             return item.item_id, None, item_message(scope, item)
 
-        return self._take(topic, raw, message)
+        messages, accepted = _checked(raw, message)
+        self._publish(topic, messages)
+        return accepted
 
     def events(self, scope: Scope, scenario: Scenario, raw: Sequence[Any]) -> Accepted:
         """Publishes the good events and says which are not; raises TooLarge and EngineUnavailable."""
+        messages, accepted = self.checked_events(scope, scenario, raw)
+        self.publish_events(messages)
+        return accepted
+
+    def checked_events(
+        self, scope: Scope, scenario: Scenario, raw: Sequence[Any]
+    ) -> tuple[Sequence[Message], Accepted]:
+        """The messages of the good events, and which are not good; raises TooLarge."""
 
         def message(each: Any) -> _Checked:
             event = Event.model_validate(each)
@@ -53,31 +63,15 @@ class Ingest:
                 raise InvalidInput(f"action: {event.action!r} is not known in this scenario; it knows {known}")
             return event.event_id, event.contents(), event_message(scope, event)
 
-        return self._take(self._settings.kafka_event_topic, raw, message)
+        return _checked(raw, message)
 
-    def _take(self, topic: str, raw: Sequence[Any], message: Callable[[Any], _Checked]) -> Accepted:
-        if len(raw) > MOST:
-            raise TooLarge(f"One request may carry {MOST:,}; this one carries {len(raw):,}.", "Send them in parts.")
-        messages: list[Message] = []
-        rejected: list[Rejected] = []
-        seen: dict[str, Any] = {}
-        for index, each in enumerate(raw):
-            try:
-                name, contents, checked = message(each)
-                if seen.setdefault(name, contents) != contents:
-                    raise InvalidInput(f"event_id: {name[:80]!r} {OTHER_CONTENTS}")
-                messages.append(checked)
-            except ValidationError as error:
-                rejected.append(Rejected(index=index, reason=reason(error)))
-            except InvalidInput as error:
-                rejected.append(Rejected(index=index, reason=error.message))
-            except OverflowError:
-                rejected.append(Rejected(index=index, reason="a number is too large"))
-        if messages:
-            self._publish(topic, messages)
-        return Accepted(accepted=len(messages), repeated=len(messages) - len(seen), rejected=rejected)
+    def publish_events(self, messages: Sequence[Message]) -> None:
+        """Returns when the log has them; raises EngineUnavailable."""
+        self._publish(self._settings.kafka_event_topic, messages)
 
     def _publish(self, topic: str, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
         if not self._breaker.allows():
             raise EngineUnavailable("The ingest log does not answer.", "Nothing was taken; send it again later.")
         try:
@@ -103,3 +97,25 @@ class Ingest:
             if self._publisher is not None:
                 self._publisher.close()
                 self._publisher = None
+
+
+def _checked(raw: Sequence[Any], message: Callable[[Any], _Checked]) -> tuple[list[Message], Accepted]:
+    """The messages of what is good, and what is not; raises TooLarge."""
+    if len(raw) > MOST:
+        raise TooLarge(f"One request may carry {MOST:,}; this one carries {len(raw):,}.", "Send them in parts.")
+    messages: list[Message] = []
+    rejected: list[Rejected] = []
+    seen: dict[str, Any] = {}
+    for index, each in enumerate(raw):
+        try:
+            name, contents, checked = message(each)
+            if seen.setdefault(name, contents) != contents:
+                raise InvalidInput(f"event_id: {name[:80]!r} {OTHER_CONTENTS}")
+            messages.append(checked)
+        except ValidationError as error:
+            rejected.append(Rejected(index=index, reason=reason(error)))
+        except InvalidInput as error:
+            rejected.append(Rejected(index=index, reason=error.message))
+        except OverflowError:
+            rejected.append(Rejected(index=index, reason="a number is too large"))
+    return messages, Accepted(accepted=len(messages), repeated=len(messages) - len(seen), rejected=rejected)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from lemo.api.dependencies import ANSWERED_SCOPE, Services
+from lemo.api.request_metrics import RequestMetrics
 from lemo.domain.scope import Scope
 from lemo.serving.served_log import Served
 from lemo.streams.served_messages import Kind
@@ -47,9 +48,15 @@ _read = msgspec.json.Decoder(_Asked).decode
 
 
 async def answer_and_log(
-    app: ASGIApp, kind: Kind, services: Services, scope: AsgiScope, receive: Receive, send: Send
+    app: ASGIApp,
+    kind: Kind,
+    services: Services,
+    metrics: RequestMetrics,
+    scope: AsgiScope,
+    receive: Receive,
+    send: Send,
 ) -> None:
-    """Has the application answer, and logs the answer if it is one."""
+    """Has the application answer, and counts and logs the answer if it is one."""
     started = time.perf_counter_ns()
     asked, answer = bytearray(), bytearray()
     status = 0
@@ -70,6 +77,7 @@ async def answer_and_log(
     place = scope.get(ANSWERED_SCOPE)
     if status != HTTPStatus.OK or not isinstance(place, Scope):
         return
+    metrics.computed(kind, answer)
     served = Served(place, kind, started, bytes(answer))
     if scope["method"] == "GET":
         _add_query(served, scope["query_string"])

@@ -3,8 +3,10 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,6 +18,7 @@ from lemo.api.hot_path import HotPath
 from lemo.api.origins import Cors
 from lemo.deadlines import DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
+from lemo.settings import Settings
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -40,9 +43,10 @@ def server_of(app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(_config(Cors(HotPath(app), app.state)))
 
 
-def run_processes(count: int, listener: socket.socket) -> None:
-    """Serves in so many processes on one socket until stopped; one that dies is replaced within a second."""
-    config = _config("lemo.api.server:application", factory=True, workers=count)
+def run_processes(settings: Settings, listener: socket.socket) -> None:
+    """Serves in several processes on one socket until stopped; one that dies is replaced within a second."""
+    shutil.rmtree(_counts(settings), ignore_errors=True)
+    config = _config("lemo.api.server:application", factory=True, workers=settings.api_workers)
     Multiprocess(config, sockets=[listener]).run()
 
 
@@ -50,15 +54,19 @@ def application() -> Cors:
     """The application of one of several processes, which ends when its parent has died."""
     # Imported here, since the parent serves nothing.
     from lemo.api.app import create_app
-    from lemo.settings import Settings
     from lemo.stores.connect import Stores
     from lemo.telemetry.logging import configure
 
     settings = Settings()
     configure("api", settings)
     Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
-    app = create_app(Stores(settings, interactive=True))
+    app = create_app(Stores(settings, interactive=True), _counts(settings))
     return Cors(HotPath(app), app.state)
+
+
+def _counts(settings: Settings) -> Path:
+    """Where the processes of this API count requests."""
+    return settings.state / "metrics" / f"api-{settings.api_port}"
 
 
 def _end_with_parent() -> None:

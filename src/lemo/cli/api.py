@@ -21,6 +21,6 @@ def api() -> None:
     listener = listen(settings.api_host, settings.api_port)
     structlog.get_logger().info("listening", address=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")
     if settings.api_workers > 1:
-        run_processes(settings.api_workers, listener)
+        run_processes(settings, listener)
     else:
         server_of(create_app(Stores(settings, interactive=True))).run(sockets=[listener])

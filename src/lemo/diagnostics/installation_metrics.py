@@ -3,6 +3,7 @@
 Counts of ended runs are the workers'; these are states, read when somebody asks.
 """
 
+import json
 import threading
 import time
 from collections import Counter
@@ -11,14 +12,13 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 
 import structlog
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 
+from lemo.scheduling.broker import SENT_AT
 from lemo.scheduling.health import JobState, job_states
 from lemo.scheduling.jobs import JOBS, QUEUES
-from lemo.serving.served_log import ServedLog
-from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
 from lemo.stores.redis.client import Keys
 from lemo.streams.lag import age_seconds, waiting
@@ -102,55 +102,6 @@ class Installation(Collector):
         return [GaugeMetricFamily("lemo_dead_letters", "Refused messages that the ingest log keeps.", value=count)]
 
 
-class Serving(Collector):
-    """Gauges of the serving states of this process."""
-
-    def __init__(self, service: RecommendationService) -> None:
-        self._service = service
-
-    def collect(self) -> Iterator[Metric]:
-        """Age of the oldest state, number of states and of stale ones, and number of failed renewals."""
-        found = self._service.renewals()
-        yield GaugeMetricFamily("lemo_serving_scopes", "Scenarios that this process serves.", value=found.scopes)
-        yield GaugeMetricFamily(
-            "lemo_serving_scopes_stale",
-            "Scenarios whose models, similar and newest items could not be read anew for half a minute.",
-            value=found.stale,
-        )
-        yield GaugeMetricFamily(
-            "lemo_serving_age_seconds",
-            "Seconds since the scenario was read that has waited longest; about 2 while requests come, else 15.",
-            value=found.oldest_seconds,
-        )
-        yield CounterMetricFamily(
-            "lemo_serving_renewals_failed",
-            "Renewals of a scenario that failed, in whole or in part.",
-            value=found.failed,
-        )
-
-
-class ServedAnswers(Collector):
-    """Counts of this process's log of what was served."""
-
-    def __init__(self, served_log: ServedLog) -> None:
-        self._log = served_log
-
-    def collect(self) -> Iterator[Metric]:
-        """Answers published, waiting and dropped; a batch that waits or is dropped counts once."""
-        yield CounterMetricFamily(
-            "lemo_served_answers_published", "Answers that the log took.", value=self._log.published
-        )
-        yield GaugeMetricFamily(
-            "lemo_served_answers_waiting", "Answers that the log has not taken yet.", value=self._log.waiting
-        )
-        dropped = CounterMetricFamily(
-            "lemo_served_answers_dropped", "Answers that are in no log, by reason.", labels=["reason"]
-        )
-        for reason, count in self._log.dropped.items():
-            dropped.add_metric([reason], count)
-        yield dropped
-
-
 def _answer(name: str, future: "Future[Sequence[Metric]]", deadline: float) -> Sequence[Metric] | None:
     try:
         return future.result(max(0.0, deadline - time.monotonic()))
@@ -183,7 +134,15 @@ def _jobs(states: Sequence[JobState]) -> Sequence[Metric]:
 
 def _queues(broker_url: str, keys: Keys) -> Sequence[Metric]:
     queued = GaugeMetricFamily("lemo_queue_length", "Tasks that wait for a worker.", labels=["queue"])
+    oldest = GaugeMetricFamily(
+        "lemo_queue_oldest_seconds",
+        "How long the next task has waited for a worker; 0 when none waits.",
+        labels=["queue"],
+    )
     with Redis.from_url(broker_url, socket_timeout=3, socket_connect_timeout=2) as broker:
         for queue in QUEUES:
             queued.add_metric([queue], int(broker.llen(keys(queue))))
-    return [queued]
+            task = broker.lindex(keys(queue), -1)
+            sent_at = json.loads(task)["headers"].get(SENT_AT) if task else None
+            oldest.add_metric([queue], max(0.0, time.time() - sent_at) if sent_at else 0.0)
+    return [queued, oldest]

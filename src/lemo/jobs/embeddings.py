@@ -1,10 +1,8 @@
 """Content vectors of items, soon after they arrive: text -> TF-IDF and SVD, or a sentence model -> the vector store."""
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ from lemo.jobs.report import NO_ITEMS, Done, Report, idle
 from lemo.recommenders.embedding import TextEmbedding
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
+from lemo.stores.objects.versions import new_version
 from lemo.stores.vectors.embedders import open_embedder
 
 log = structlog.get_logger()
@@ -29,12 +28,6 @@ BATCH = 500
 """Items between two progress reports."""
 Array = np.ndarray[Any, Any]
 Value = TypeVar("Value")
-
-
-def new_version() -> str:
-    """A new version: versions sort by time and are unique across processes."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{uuid.uuid4().hex[:6]}"
 
 
 def embed(stores: Stores, scope: Scope, report: Report) -> Done:

@@ -15,7 +15,6 @@ import structlog
 
 from lemo.domain.errors import EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
-from lemo.jobs.embeddings import new_version
 from lemo.jobs.incremental_state import KIND as STATE_KIND
 from lemo.jobs.incremental_state import State, activate_state, load_state, publish_state
 from lemo.jobs.ratings import with_scales
@@ -27,6 +26,7 @@ from lemo.recommenders.similar_items import similar_items
 from lemo.recommenders.sources.item_knn import ItemKnnConfig, Ranked, counting
 from lemo.serving.restore import restore_for
 from lemo.stores.connect import Stores
+from lemo.stores.objects.versions import new_version
 
 Array = np.ndarray[Any, Any]
 

@@ -13,7 +13,6 @@ from lemo.domain.errors import NotFound, Outdated
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
-from lemo.jobs.embeddings import new_version
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.jobs.soundness import Soundness, soundness
@@ -30,6 +29,7 @@ from lemo.serving.restore import restore_for
 from lemo.serving.state import read_model
 from lemo.stores.connect import Stores
 from lemo.stores.documents.models import KIND, ModelRecord
+from lemo.stores.objects.versions import new_version
 
 log = structlog.get_logger()
 

@@ -4,8 +4,11 @@ The API, the console and commands need no more of it. What runs the tasks is con
 """
 
 import os
+import time
+from typing import Any
 
 from celery import Celery
+from celery.signals import before_task_publish
 from kombu import Exchange, Queue
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
@@ -21,6 +24,9 @@ _FOREIGN_VARIABLES = (
     "CELERY_RESULT_BACKEND",
 )
 """Celery prefers these to its configuration. Those of another project would send our tasks to its broker."""
+
+SENT_AT = "lemo_sent_at"
+"""Header of a task: when it was sent, in Unix seconds."""
 
 for name in _FOREIGN_VARIABLES:
     os.environ.pop(name, None)
@@ -66,3 +72,9 @@ app.conf.update(
     redbeat_key_prefix=f"{KEYS.prefix}redbeat:",
     redbeat_lock_timeout=settings.beat_lock_seconds,
 )
+
+
+@before_task_publish.connect
+def _stamp(headers: dict[str, Any], **_: Any) -> None:
+    """Notes in a task when it is sent, so that the age of a queue can be told."""
+    headers[SENT_AT] = time.time()

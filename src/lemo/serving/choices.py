@@ -24,7 +24,7 @@ from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline.answers import recommended, similar_to, together
 from lemo.serving.pipeline.cache import PipelineCache
-from lemo.serving.pipeline.explain import Trace, explained
+from lemo.serving.pipeline.explain import Timed, Trace, explained
 from lemo.serving.pipeline.plan import Exclusions, Plan, needs_catalogue, planned
 from lemo.serving.pipeline.recall import Asker, exclusions, scored
 from lemo.serving.renewals import Renewals
@@ -52,13 +52,21 @@ class Choices:
     """Answers requests by the pipeline of their scenario and their own wishes. Safe for threads."""
 
     def __init__(
-        self, stores: Stores, models: ModelCache, redis: RequestRedis, pipelines: PipelineCache, stored_items: int
+        self,
+        stores: Stores,
+        models: ModelCache,
+        redis: RequestRedis,
+        pipelines: PipelineCache,
+        stored_items: int,
+        timed: Timed | None = None,
     ) -> None:
+        """`timed` is told how long each stage of an answer took."""
         self._stores = stores
         self._cache = models
         self._redis = redis
         self._pipelines = pipelines
         self._stored_items = stored_items
+        self._timed = timed
         self._matchings = Matchings()
 
     @cached_property
@@ -104,11 +112,13 @@ class Choices:
         state = self._cache.state(scope)
         _check_actions(request, state.rules)
         serving = self._serving(scope, pipeline)
+        trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline, request, types)
         plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        trace.ended("plan")
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
+        trace.ended("user")
         asker = Asker.of(user, state, request, self._stored_items)
-        trace = Trace(on=request.explain is not False)
         items = recommended([asker], state, plan, state.exploration, {0: trace})[0]
         degraded = user.history is None or state.mapped.model is None or bool(plan.faults)
         degraded = degraded or self._cache.is_stale(state, "model", "newest items") or self._pipelines.is_stale(scope)
@@ -129,11 +139,12 @@ class Choices:
         """The n items most similar to some items together, by the wishes of a request; raises as `recommend`."""
         state = self._cache.state(scope)
         serving = self._serving(scope, None)
+        trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline.for_lists(), request, types, request.item_ids[0])
         plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        trace.ended("plan")
         similar = state.mapped.similar
         near = [similar.of(item_id) for item_id in request.item_ids] if similar else []
-        trace = Trace(on=request.explain is not False)
         items = similar_to(request.item_ids, together(near), state, plan, trace)
         degraded = similar is None or bool(plan.faults) or self._cache.is_stale(state, "similar items", "newest items")
         degraded = degraded or self._pipelines.is_stale(scope)
@@ -198,6 +209,7 @@ class Choices:
                 stored = self._stores.items.get_many(scope, [each.item_id for each in found.items])
             except EngineUnavailable:
                 degraded = True
+            found.trace.ended("fields")
         return ChosenAnswer(
             request_id=uuid4().hex,
             model_version=found.version,
@@ -224,10 +236,10 @@ class Choices:
         needs = self._serving(scope, None).pipeline.filter is not None
         return self._pipelines.is_stale(scope) or (needs and self._catalogue.is_stale(scope))
 
-    def with_catalogues(self, found: Renewals) -> Renewals:
-        """The renewals with those of pipelines and catalogues."""
-        found = found.with_part(self._pipelines.renewals())
-        return found.with_part(self._catalogue.renewals()) if "_catalogue" in self.__dict__ else found
+    def renewals(self) -> Mapping[str, Renewals]:
+        """The age of the pipelines and, where any is read, of the catalogues."""
+        found = {"pipelines": self._pipelines.renewals()}
+        return found | {"catalogues": self._catalogue.renewals()} if "_catalogue" in self.__dict__ else found
 
     def close(self) -> None:
         """Stops following the catalogue."""

@@ -74,6 +74,10 @@ class ModelCache:
         slot.requested_at = time.monotonic()
         return slot.state
 
+    def states(self) -> list[ServingState]:
+        """The states of all scopes."""
+        return [slot.state for _, slot in self._slots.all()]
+
     def is_stale(self, state: ServingState, *parts: Part) -> bool:
         """Whether one of the parts is older than `STALE_SECONDS`; never without `watch`."""
         return self._refresher is not None and is_old(state.as_of(*parts))

@@ -1,9 +1,11 @@
 """Recommendations, similar, popular and latest items of any scope, for the API, batch export and jobs alike."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
+from functools import reduce
 from hashlib import blake2b
 from itertools import chain
 from types import TracebackType
@@ -24,6 +26,7 @@ from lemo.serving.catalogue.cache import NO_TYPES, AttributeTypes
 from lemo.serving.choices import Choices
 from lemo.serving.model_cache import REFRESH_SECONDS, ModelCache
 from lemo.serving.pipeline.cache import PipelineCache
+from lemo.serving.pipeline.explain import Timed
 from lemo.serving.pipeline.plan import Exclusions
 from lemo.serving.pipeline.recall import popular
 from lemo.serving.ready import ReadyAnswers
@@ -33,6 +36,7 @@ from lemo.serving.similar_users import similar_users
 from lemo.serving.state import ServingState, load_state
 from lemo.serving.user_state import RequestRedis, read_users
 from lemo.stores.connect import Stores
+from lemo.stores.objects.versions import made_at
 from lemo.stores.redis.availability import AvailabilitySets
 from lemo.stores.redis.precomputed import PrecomputedRecommendations
 
@@ -64,8 +68,14 @@ class RecommendationService:
     """
 
     def __init__(
-        self, stores: Stores, watch: bool = True, capacity: int = 64, refresh_seconds: float = REFRESH_SECONDS
+        self,
+        stores: Stores,
+        watch: bool = True,
+        capacity: int = 64,
+        refresh_seconds: float = REFRESH_SECONDS,
+        timed: Timed | None = None,
     ) -> None:
+        """`timed` is told how long each stage of an answer to one request took."""
         settings = stores.settings
         self._stores = stores
         self._redis = RequestRedis(settings.redis(0), settings.history_length, settings.history_days, stores.keys)
@@ -80,7 +90,7 @@ class RecommendationService:
             refresh_seconds,
         )
         self._pipelines = PipelineCache(stores.pipelines, watch)
-        self.choices = Choices(stores, self._cache, self._redis, self._pipelines, PRECOMPUTED_ITEMS)
+        self.choices = Choices(stores, self._cache, self._redis, self._pipelines, PRECOMPUTED_ITEMS, timed)
         """Answers requests with filters and other wishes."""
         self.ready = ReadyAnswers(self._cache, self._pipelines, self.choices)
         """Answers that need no computation."""
@@ -211,7 +221,21 @@ class RecommendationService:
 
     def renewals(self) -> Renewals:
         """The age of the serving states of all scopes, and the error that prevents their renewal."""
-        return self.choices.with_catalogues(self._cache.renewals())
+        models, *others = self.renewals_by_part().values()
+        return reduce(Renewals.with_part, others, models)
+
+    def renewals_by_part(self) -> Mapping[str, Renewals]:
+        """The same of `models`, `pipelines` and, where a request has needed them, `catalogues`."""
+        return {"models": self._cache.renewals(), **self.choices.renewals()}
+
+    def oldest_snapshots(self) -> Mapping[str, datetime]:
+        """When the oldest `model` and the oldest `similar` that serve were made."""
+        oldest: dict[str, datetime] = {}
+        for state in self._cache.states():
+            for kind, version in (("model", state.mapped.model_version), ("similar", state.mapped.similar_version)):
+                if version is not None and (made := made_at(version)) is not None:
+                    oldest[kind] = min(made, oldest.get(kind, made))
+        return oldest
 
     def ping_redis(self) -> str:
         """Pings Redis with a short time-out; raises EngineUnavailable."""

@@ -1,12 +1,20 @@
 """Why an item is in an answer, or why not: what each stage did with it."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from lemo.domain.recommendation import ExplainedItem, ExplainedStep
 from lemo.recommenders.scored import Scored
 from lemo.serving.pipeline.plan import Plan
 from lemo.serving.pipeline.rerank import Caps
 
+Stage = Literal["plan", "user", "recall", "boost", "order", "new items", "fill", "pin", "fields"]
+"""`plan` evaluates filters, `user` asks Redis, `fields` reads documents; the others make the answer."""
+STAGES: tuple[Stage, ...] = get_args(Stage)
+Timed = Callable[[Stage, int], None]
+"""Takes the nanoseconds of a stage."""
 _MEANING = {
     "recall": "candidates for this user",
     "boost": "after boosts and freshness",
@@ -20,16 +28,26 @@ _MEANING = {
 
 @dataclass(slots=True, eq=False)
 class Trace:
-    """The items after each stage. Without `on` it keeps nothing."""
+    """The items after each stage, and how long it took. Without `on` it keeps no items."""
 
     on: bool = False
+    timed: Timed | None = None
     stages: dict[str, list[Scored]] = field(default_factory=dict)
+    _since: int = field(default_factory=time.perf_counter_ns)
 
-    def record(self, stage: str, items: list[Scored]) -> list[Scored]:
-        """Keeps the items of a stage, and gives them back."""
+    def record(self, stage: Stage, items: list[Scored]) -> list[Scored]:
+        """Keeps the items of a stage that has ended, and gives them back."""
         if self.on:
             self.stages[stage] = list(items)
+        self.ended(stage)
         return items
+
+    def ended(self, stage: Stage) -> None:
+        """Tells how long a stage took: since the one before it ended."""
+        if self.timed is not None:
+            now = time.perf_counter_ns()
+            self.timed(stage, now - self._since)
+            self._since = now
 
 
 def explained(item_id: str, trace: Trace, plan: Plan, kept_out: str | None, place: int | None) -> ExplainedItem:
