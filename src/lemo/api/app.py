@@ -40,6 +40,7 @@ from lemo.api.routes import (
     scenarios,
     schedules,
     stats,
+    tenants,
     user_changes,
     users,
 )
@@ -77,6 +78,7 @@ _MODULES = (
     schedules,
     runs,
     dead_letters,
+    tenants,
     keys,
     audit,
     health,
