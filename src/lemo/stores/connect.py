@@ -1,4 +1,7 @@
-"""All stores of an installation, connected on first use."""
+"""All stores of an installation, connected on first use.
+
+It is long because each store is a property, imported when it is asked for.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
