@@ -1,4 +1,4 @@
-"""Experiments as people meet them: over HTTP, served on every path, in the log, with results, guardrails and shipping."""
+"""Experiments as people meet them over HTTP: arms on every path, the log, results, guardrails, shipping."""
 
 import json
 import random
@@ -124,11 +124,11 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
     assert world.show("evens")["plan"] is None, "nothing is known of its metric yet"
     started = world.order("evens", state="running")
     assert (started["state"], started["slice"]["end"]) == ("running", 1)
-    wait_for(lambda: "arm" in world.recommend("anybody"), seconds=1)
+    wait_for(lambda: "arm" in world.recommend("anybody"))
 
     draw = random.Random(7)
     events: list[dict[str, Any]] = []
-    users = [f"user {number}" for number in range(1_200)]
+    users = [f"user {number}" for number in range(750)]
     for user in users:
         answer = world.recommend(user)
         assert answer["experiment"] == "evens"
@@ -166,7 +166,7 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
     assert "empty_share is 1, in the control 0" in stopped["experiment"]["arms"][2]["stopped_why"]
     assert stopped["changes"][0]["changed_by"] == "guardrail"
     of_broken = next(user for user in users if made_arm(world, "evens", user) == "broken")
-    wait_for(lambda: "arm" not in world.recommend(of_broken), seconds=1)
+    wait_for(lambda: "arm" not in world.recommend(of_broken))
     assert len(world.recommend(of_broken)["items"]) == N, "it gets what is in service"
     of_even = next(user for user in users if made_arm(world, "evens", user) == "even")
     assert world.recommend(of_even)["arm"] == "even", "nobody else moves"
@@ -174,10 +174,10 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
 
     shipped = world.order("evens", state="shipped", arm="even")
     assert (shipped["state"], shipped["shipped_pipeline_version"]) == ("shipped", 3)
-    wait_for(lambda: "arm" not in world.recommend(of_even), seconds=1)
+    wait_for(lambda: "arm" not in world.recommend(of_even))
     assert {brand(item["item_id"]) for item in world.recommend(of_broken)["items"]} == {"even"}, "for everybody"
     assert world.order("evens", state="stopped")["state"] == "stopped"
-    wait_for(lambda: {brand(item["item_id"]) for item in world.recommend("x")["items"]} == {"even", "odd"}, seconds=1)
+    wait_for(lambda: {brand(item["item_id"]) for item in world.recommend("x")["items"]} == {"even", "odd"})
     lines = world.http.get("/v1/audit", params={"limit": 20}).json()["lines"]
     told = [line["action"] for line in lines if line["subject"] == "evens"]
     assert told == [f"experiment.{each}" for each in ("take-back", "ship", "stop-arm", "start", "create")]
@@ -191,8 +191,8 @@ def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> Non
     world.create(name="models", salt="s", arms=[{"name": "old"}, {"name": "new", "model_version": "2"}])
     world.order("models", state="running")
     users = [f"u{number}" for number in range(30)]
-    wait_for(lambda: "arm" in world.recommend(users[0]), seconds=1)
-    expected = {user: made_arm(world, "models", user) for user in users}
+    wait_for(lambda: "arm" in world.recommend(users[0]))
+    expected = {user: made_arm(world, "models", user) or "none" for user in users}
     assert set(expected.values()) == {"old", "new"}
     first = {"old": ITEMS[0], "new": ITEMS[20]}
     versions = {"old": "3", "new": "2"}
@@ -213,10 +213,10 @@ def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> Non
     assert "arm" not in world.ask(session=[ITEMS[0]], n=N), "a session has no user"
     world.create(name="visits", unit="session", group="visits", arms=[{"name": "a"}, {"name": "b"}])
     world.order("visits", state="running")
-    wait_for(lambda: world.ask(session=[ITEMS[0]], session_id="visit", n=N).get("experiment") == "visits", seconds=1)
+    wait_for(lambda: world.ask(session=[ITEMS[0]], session_id="visit", n=N).get("experiment") == "visits")
     assert world.recommend("u0", session_id="visit")["experiment"] == "models", "what started first decides"
     world.order("models", state="stopped", why="enough")
-    wait_for(lambda: world.recommend("u0", session_id="visit").get("experiment") == "visits", seconds=1)
+    wait_for(lambda: world.recommend("u0", session_id="visit").get("experiment") == "visits")
     again = {world.recommend("u0", session_id="visit")["arm"] for _ in range(5)}
     assert len(again) == 1
 
