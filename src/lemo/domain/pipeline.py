@@ -132,6 +132,10 @@ class PipelineVersion(BaseModel):
     changed_at: datetime | None = None
     changed_by: str = ""
     why: str = ""
+    trial: bool = False
+    """Kept for an arm of an experiment, and not put in service."""
+    in_service_then: int | None = None
+    """Of a version on trial: the version that was in service when it was kept."""
 
 
 class WrongPipeline(InvalidInput):

@@ -88,7 +88,11 @@ class ChosenAnswer(BaseModel):
     degraded: bool
     """True when something was missing and the answer is the best without it."""
     pipeline_version: int = 0
-    """The version of the scenario's pipeline; 0 is the default."""
+    """The version of the pipeline that answered; 0 is the default."""
+    experiment: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresher"])
+    """The experiment that the user or session takes part in; absent without one."""
+    arm: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["control"])
+    """Its arm, which answered."""
     items: list[ChosenItem]
     explained: list[ExplainedItem] | None = Field(default=None, exclude_if=lambda value: value is None)
     """What the stages did with each item that the request names in `explain`."""
@@ -114,4 +118,10 @@ class Answer(BaseModel):
     """The snapshot that answered; null while the scenario has none."""
     degraded: bool
     """True when something was missing (no model yet, history out of reach) and the answer is the best without it."""
+    experiment: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresher"])
+    """The experiment that the user or session takes part in; absent without one."""
+    arm: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["control"])
+    """Its arm, which answered."""
+    pipeline_version: int | None = Field(default=None, exclude_if=lambda value: value is None, examples=[3])
+    """The version of the pipeline that answered; told with an arm."""
     items: list[RecommendedItem]

@@ -78,6 +78,14 @@ JOBS = {
             cron=DEFAULT_CRONS["cleanup-expired-cache-daily"],
         ),
         Job(
+            entry="check-experiments-hourly",
+            title="Guardrails of experiments",
+            module="lemo.experimentation.guardrails",
+            function="check",
+            queue="default",
+            cron=DEFAULT_CRONS["check-experiments-hourly"],
+        ),
+        Job(
             entry="embed-items",
             title="Content vectors of new items",
             module="lemo.jobs.embeddings",

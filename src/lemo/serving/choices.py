@@ -16,6 +16,7 @@ from lemo.domain.request import Choice, Pin, RecommendationRequest, SessionItem,
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
+from lemo.serving.arms import ServingArm
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
@@ -46,6 +47,8 @@ class Found(NamedTuple):
     degraded: bool
     trace: Trace
     asker: Asker | None = None
+    arm: ServingArm | None = None
+    """The arm of an experiment that answered."""
 
 
 class Choices:
@@ -108,10 +111,13 @@ class Choices:
     def find(
         self, scope: Scope, request: RecommendationRequest, types: AttributeTypes, pipeline: Pipeline | None = None
     ) -> Found:
-        """The items for a user or a session; raises as `recommend`."""
+        """The items for a user or a session, by the arm where an experiment has one for them; raises as `recommend`."""
+        arm = self._pipelines.arm_of(scope, request.user_id, request.session_id) if pipeline is None else None
         state = self._cache.state(scope)
         _check_actions(request, state.rules)
         serving = self._serving(scope, pipeline)
+        if arm is not None:
+            state, serving = arm.state(state), arm.pipeline or serving
         trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline, request, types)
         plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
@@ -123,7 +129,7 @@ class Choices:
         degraded = user.history is None or state.mapped.model is None or bool(plan.faults)
         degraded = degraded or self._cache.is_stale(state, "model", "newest items") or self._pipelines.is_stale(scope)
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
-        return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker)
+        return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker, arm)
 
     def find_many(
         self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes
@@ -215,6 +221,8 @@ class Choices:
             model_version=found.version,
             degraded=degraded,
             pipeline_version=found.pipeline.version,
+            experiment=found.arm.experiment if found.arm is not None else None,
+            arm=found.arm.arm if found.arm is not None else None,
             items=[
                 ChosenItem(
                     item_id=each.item_id,

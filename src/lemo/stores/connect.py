@@ -1,4 +1,7 @@
-"""All stores of an installation, connected on first use."""
+"""All stores of an installation, connected on first use.
+
+It is long because each store is a property, imported when it is asked for.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.events import Events
+    from lemo.stores.clickhouse.exposures import Exposures
     from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.clickhouse.traffic import Traffic
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.api_keys import ApiKeys
     from lemo.stores.documents.audit import Audit
     from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
+    from lemo.stores.documents.experiments import Experiments
     from lemo.stores.documents.model_changes import ModelChanges
     from lemo.stores.documents.models import Models
     from lemo.stores.documents.pipelines import Pipelines
@@ -106,6 +111,13 @@ class Stores:
         from lemo.stores.documents.pipelines import Pipelines
 
         return Pipelines(self.documents)
+
+    @cached_property
+    def experiments(self) -> "Experiments":
+        """Experiments of scenarios."""
+        from lemo.stores.documents.experiments import Experiments
+
+        return Experiments(self.documents)
 
     @cached_property
     def items(self) -> "Items":
@@ -264,6 +276,13 @@ class Stores:
         return Traffic(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def exposures(self) -> "Exposures":
+        """What became of the units of experiments."""
+        from lemo.stores.clickhouse.exposures import Exposures
+
+        return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def vectors(self) -> "Vectors":
         """Item vectors in Milvus."""
         from lemo.stores.vectors.milvus import Vectors
@@ -293,6 +312,16 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "aggregates", "served", "traffic", "removal", "vectors", "redis"):
+        for name in (
+            "documents",
+            "events",
+            "aggregates",
+            "served",
+            "traffic",
+            "exposures",
+            "removal",
+            "vectors",
+            "redis",
+        ):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
