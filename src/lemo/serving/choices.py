@@ -15,11 +15,13 @@ from lemo.domain.recommendation import ChosenAnswer, ChosenItem, ExplainedItem
 from lemo.domain.request import Choice, Pin, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
+from lemo.domain.time import from_milliseconds
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
 from lemo.serving.catalogue.values import Value
+from lemo.serving.hot import HotCache
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline.answers import recommended, similar_to, together
@@ -31,6 +33,7 @@ from lemo.serving.renewals import Renewals
 from lemo.serving.state import ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
+from lemo.stores.redis.hot_scores import HotScores
 from lemo.stores.redis.item_feed import ItemFeed
 
 
@@ -60,6 +63,7 @@ class Choices:
         self._pipelines = pipelines
         self._stored_items = stored_items
         self._matchings = Matchings()
+        self._hot = HotCache(HotScores(redis.redis, stores.keys), redis.breaker)
 
     @cached_property
     def _catalogue(self) -> CatalogueCache:
@@ -105,7 +109,7 @@ class Choices:
         _check_actions(request, state.rules)
         serving = self._serving(scope, pipeline)
         plan = self.plan(scope, serving.pipeline, request, types)
-        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        plan = self._at_this_moment(scope, serving.pipeline, plan, state)
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
         asker = Asker.of(user, state, request, self._stored_items)
         trace = Trace(on=request.explain is not False)
@@ -119,8 +123,8 @@ class Choices:
         self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes
     ) -> Iterator[tuple[list[Scored], str | None]]:
         """The items for each user of a batch with the model's version, without exploration; raises as `recommend`."""
-        plan = self.plan(scope, self._serving(scope, None).pipeline, request, types)
-        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        pipeline = self._serving(scope, None).pipeline
+        plan = self._at_this_moment(scope, pipeline, self.plan(scope, pipeline, request, types), state)
         askers = [Asker.of(user, state, None, self._stored_items) for user in users]
         for asker, items in zip(askers, recommended(askers, state, plan, exploration=0), strict=True):
             yield items, asker.answered_by(state, items)
@@ -179,6 +183,11 @@ class Choices:
     def _serving(self, scope: Scope, tried: Pipeline | None) -> PipelineVersion:
         return self._pipelines.serving(scope) if tried is None else PipelineVersion(pipeline=tried)
 
+    def _at_this_moment(self, scope: Scope, pipeline: Pipeline, plan: Plan, state: ServingState) -> Plan:
+        """The plan with what is hot now, and without pins of items that nobody knows."""
+        hot = None if pipeline.hot is None else self._hot.items(scope, pipeline.hot)
+        return replace(plan, pins=self._known_pins(scope, plan.pins, state), hot=hot)
+
     def _known_pins(self, scope: Scope, pins: Sequence[Pin], state: ServingState) -> Sequence[Pin]:
         """The pins of items that the catalogue or the model knows."""
         model = state.mapped.model
@@ -198,11 +207,13 @@ class Choices:
                 stored = self._stores.items.get_many(scope, [each.item_id for each in found.items])
             except EngineUnavailable:
                 degraded = True
+        hot = found.plan.hot
         return ChosenAnswer(
             request_id=uuid4().hex,
             model_version=found.version,
             degraded=degraded,
             pipeline_version=found.pipeline.version,
+            hot_until=from_milliseconds(hot.until_ms) if hot and hot.until_ms else None,
             items=[
                 ChosenItem(
                     item_id=each.item_id,

@@ -19,6 +19,7 @@ DESIGN = {
     "update-user-profiles-2hours": "0 */2 * * *",
     "precompute-recommendations-4hours": "0 */4 * * *",
     "cleanup-expired-cache-daily": "0 4 * * *",
+    "aggregate-realtime-minutely": "* * * * *",
 }
 
 
