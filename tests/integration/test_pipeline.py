@@ -116,7 +116,7 @@ def test_what_is_hot_now_is_a_candidate_and_rises_by_its_heat(shop: Shop) -> Non
     assert got(shop, n=1, user_id="stranger") == [ITEMS[30]]
     shop.write(item(30, is_active=False))
     wait_for(lambda: got(shop, n=1) == ["unknown to the model"])
-    shop.write(item(30), Item(item_id="unknown to the model", deleted=True))
+    shop.write(item(30, is_active=True), Item(item_id="unknown to the model", deleted=True))
     put(shop, {"hot": {"half_life": "2h"}}, status=422)
 
 
