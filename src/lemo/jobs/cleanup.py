@@ -41,7 +41,9 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     # Also where no events are deleted: aggregates that are wrong for any reason are then corrected within a day.
     with stores.aggregates.changing(scope):
         if settings.events_days:
-            stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
+            oldest = round((time.time() - settings.events_days * 86_400) * 1000)
+            stores.events.delete_before(scope, oldest)
+            stores.realtime.delete_before(scope, oldest)
     report.stage("users who were erased")
     dropped["erased_users"] = sweep(stores, scope)
     report.stage("snapshots")

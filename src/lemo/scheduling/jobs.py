@@ -86,6 +86,14 @@ JOBS = {
             cron=DEFAULT_CRONS["check-experiments-hourly"],
         ),
         Job(
+            entry="aggregate-realtime-minutely",
+            title="Sessions, metrics of minutes, hot scores",
+            module="lemo.jobs.realtime",
+            function="aggregate",
+            queue="default",
+            cron=DEFAULT_CRONS["aggregate-realtime-minutely"],
+        ),
+        Job(
             entry="embed-items",
             title="Content vectors of new items",
             module="lemo.jobs.embeddings",

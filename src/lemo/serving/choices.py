@@ -15,12 +15,14 @@ from lemo.domain.recommendation import ChosenAnswer, ChosenItem, ExplainedItem
 from lemo.domain.request import Choice, Pin, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
+from lemo.domain.time import from_milliseconds
 from lemo.recommenders.scored import Scored
 from lemo.serving.arms import ServingArm
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
 from lemo.serving.catalogue.values import Value
+from lemo.serving.hot import HotCache
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline.answers import recommended, similar_to, together
@@ -32,6 +34,7 @@ from lemo.serving.renewals import Renewals
 from lemo.serving.state import ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
+from lemo.stores.redis.hot_scores import HotScores
 from lemo.stores.redis.item_feed import ItemFeed
 
 
@@ -71,6 +74,7 @@ class Choices:
         self._stored_items = stored_items
         self._timed = timed
         self._matchings = Matchings()
+        self._hot = HotCache(HotScores(redis.redis, stores.keys), redis.breaker)
 
     @cached_property
     def _catalogue(self) -> CatalogueCache:
@@ -120,7 +124,7 @@ class Choices:
             state, serving = arm.state(state), arm.pipeline or serving
         trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline, request, types)
-        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        plan = self._at_this_moment(scope, serving.pipeline, plan, state)
         trace.ended("plan")
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
         trace.ended("user")
@@ -135,8 +139,8 @@ class Choices:
         self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes
     ) -> Iterator[tuple[list[Scored], str | None]]:
         """The items for each user of a batch with the model's version, without exploration; raises as `recommend`."""
-        plan = self.plan(scope, self._serving(scope, None).pipeline, request, types)
-        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        pipeline = self._serving(scope, None).pipeline
+        plan = self._at_this_moment(scope, pipeline, self.plan(scope, pipeline, request, types), state)
         askers = [Asker.of(user, state, None, self._stored_items) for user in users]
         for asker, items in zip(askers, recommended(askers, state, plan, exploration=0), strict=True):
             yield items, asker.answered_by(state, items)
@@ -196,6 +200,11 @@ class Choices:
     def _serving(self, scope: Scope, tried: Pipeline | None) -> PipelineVersion:
         return self._pipelines.serving(scope) if tried is None else PipelineVersion(pipeline=tried)
 
+    def _at_this_moment(self, scope: Scope, pipeline: Pipeline, plan: Plan, state: ServingState) -> Plan:
+        """The plan with what is hot now, and without pins of items that nobody knows."""
+        hot = None if pipeline.hot is None else self._hot.items(scope, pipeline.hot)
+        return replace(plan, pins=self._known_pins(scope, plan.pins, state), hot=hot)
+
     def _known_pins(self, scope: Scope, pins: Sequence[Pin], state: ServingState) -> Sequence[Pin]:
         """The pins of items that the catalogue or the model knows."""
         model = state.mapped.model
@@ -216,6 +225,7 @@ class Choices:
             except EngineUnavailable:
                 degraded = True
             found.trace.ended("fields")
+        hot = found.plan.hot
         return ChosenAnswer(
             request_id=uuid4().hex,
             model_version=found.version,
@@ -223,6 +233,7 @@ class Choices:
             pipeline_version=found.pipeline.version,
             experiment=found.arm.experiment if found.arm is not None else None,
             arm=found.arm.arm if found.arm is not None else None,
+            hot_until=from_milliseconds(hot.until_ms) if hot and hot.until_ms else None,
             items=[
                 ChosenItem(
                     item_id=each.item_id,

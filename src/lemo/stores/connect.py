@@ -1,6 +1,6 @@
 """All stores of an installation, connected on first use.
 
-It is long because each store is a property, imported when it is asked for.
+It is long because each store has its own imports, so that a process loads only what it uses.
 """
 
 from functools import cached_property
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.exposures import Exposures
+    from lemo.stores.clickhouse.realtime import Realtime
     from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.clickhouse.traffic import Traffic
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from lemo.stores.redis.client import Keys
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
     from lemo.stores.redis.history import History
+    from lemo.stores.redis.hot_scores import HotScores
     from lemo.stores.redis.item_feed import ItemFeed
+    from lemo.stores.redis.minute_metrics import MinuteMetrics
     from lemo.stores.redis.precomputed import PrecomputedStore
     from lemo.stores.redis.removal import KeyRemoval
     from lemo.stores.redis.seen_items import SeenItems
@@ -204,6 +207,20 @@ class Stores:
         return ItemFeed(self.redis, self.keys)
 
     @cached_property
+    def hot_scores(self) -> "HotScores":
+        """How hot items are now."""
+        from lemo.stores.redis.hot_scores import HotScores
+
+        return HotScores(self.redis, self.keys)
+
+    @cached_property
+    def minute_metrics(self) -> "MinuteMetrics":
+        """Metrics of the last minutes."""
+        from lemo.stores.redis.minute_metrics import MinuteMetrics
+
+        return MinuteMetrics(self.redis, self.keys)
+
+    @cached_property
     def log(self) -> "Log":
         """The ingest log: Kafka by bootstrap servers, else Redis Streams."""
         from lemo.streams.connect import open_log
@@ -253,6 +270,13 @@ class Stores:
         from lemo.stores.clickhouse.served import ServedAnswers
 
         return ServedAnswers(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
+    def realtime(self) -> "Realtime":
+        """Sessions and metrics of minutes, beside the events."""
+        from lemo.stores.clickhouse.realtime import Realtime
+
+        return Realtime(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
     def removal(self) -> "Removal":
@@ -319,6 +343,7 @@ class Stores:
             "served",
             "traffic",
             "exposures",
+            "realtime",
             "removal",
             "vectors",
             "redis",

@@ -20,6 +20,7 @@ DESIGN = {
     "precompute-recommendations-4hours": "0 */4 * * *",
     "cleanup-expired-cache-daily": "0 4 * * *",
     "check-experiments-hourly": "20 * * * *",
+    "aggregate-realtime-minutely": "* * * * *",
 }
 
 
