@@ -4,54 +4,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 from uuid import uuid4
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.item import Item
 from lemo.domain.pipeline import Pipeline, PipelineVersion
 from lemo.domain.reasons import did_you_mean, shortened
-from lemo.domain.recommendation import ChosenAnswer, ChosenItem, ExplainedItem
+from lemo.domain.recommendation import ChosenAnswer, ChosenItem
 from lemo.domain.request import Choice, Pin, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.recommenders.scored import Scored
-from lemo.serving.arms import ServingArm
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
 from lemo.serving.catalogue.values import Value
+from lemo.serving.found import Found, explained_items
 from lemo.serving.hot import HotCache
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline.answers import recommended, similar_to, together
 from lemo.serving.pipeline.cache import PipelineCache
-from lemo.serving.pipeline.explain import Timed, Trace, explained
+from lemo.serving.pipeline.explain import Timed, Trace
 from lemo.serving.pipeline.plan import Exclusions, Plan, needs_catalogue, planned
-from lemo.serving.pipeline.recall import Asker, exclusions, scored
+from lemo.serving.pipeline.recall import Asker
 from lemo.serving.renewals import Renewals
 from lemo.serving.state import ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
 from lemo.stores.redis.hot_scores import HotScores
 from lemo.stores.redis.item_feed import ItemFeed
-
-
-class Found(NamedTuple):
-    """The items of an answer, and what is known of how they were found."""
-
-    items: list[Scored]
-    version: str | None
-    """Of the model."""
-    state: ServingState
-    plan: Plan
-    pipeline: PipelineVersion
-    degraded: bool
-    trace: Trace
-    asker: Asker | None = None
-    arm: ServingArm | None = None
-    """The arm of an experiment that answered."""
 
 
 class Choices:
@@ -247,7 +230,7 @@ class Choices:
                 )
                 for each in found.items
             ],
-            explained=_explained(choice, found) if choice.explain is not False else None,
+            explained=explained_items(choice, found) if choice.explain is not False else None,
         )
 
     def is_stale(self, scope: Scope) -> bool:
@@ -264,30 +247,6 @@ class Choices:
         """Stops following the catalogue."""
         if "_catalogue" in self.__dict__:
             self._catalogue.close()
-
-
-def _explained(choice: Choice, found: Found) -> list[ExplainedItem]:
-    """What the stages did with the items that a request asks about, or with those of its answer."""
-    wanted = [each.item_id for each in found.items] if choice.explain is True else list(choice.explain or ())
-    answered = {each.item_id for each in found.items}
-    model, asker, state, plan = found.state.mapped.model, found.asker, found.state, found.plan
-    everything: list[Scored] = []
-    if model is not None and asker is not None and not answered.issuperset(wanted):
-        everything = scored(model, [asker], plan, state, len(model.item_ids))[0]
-    places = {each.item_id: place for place, each in enumerate(everything, start=1)}
-    without = (
-        exclusions(asker, state, plan)
-        if asker is not None
-        else Exclusions(state.unavailable, plan.exclude, (), plan.filters)
-    )
-    had = {each.item_id for each in asker.precomputed or ()} if asker is not None and asker.repeats else None
-
-    def kept_out(item_id: str) -> str | None:
-        if had is not None and item_id not in had:
-            return "the user has not had it, and only what the user has had is wanted"
-        return without.why(item_id)
-
-    return [explained(item_id, found.trace, plan, kept_out(item_id), places.get(item_id)) for item_id in wanted]
 
 
 def _no_filter(text: str, _variables: Mapping[str, object]) -> Matching:

@@ -1,4 +1,7 @@
-"""Recommendations, similar, popular and latest items of any scope, for the API, batch export and jobs alike."""
+"""Recommendations, similar, popular and latest items of any scope, for the API, batch export and jobs alike.
+
+It is long because it is the one entrance to serving: every kind of answer has a method here.
+"""
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
