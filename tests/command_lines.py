@@ -23,6 +23,8 @@ MORE = {
     "recommend": ["--user", "u"],
     "pipeline edit": ["--set", "diversity.strength=0.5"],
     "pipeline check": ["--user", "u", "--set", "diversity.strength=0.5"],
+    "experiments create": ["--arm", "control", "--arm", "new"],
+    "experiments ship": ["--arm", "new"],
     "audience": ["--item", "a"],
     "scenarios create": ["--template", "news"],
     "accounts create": ["--role", "viewer"],

@@ -98,6 +98,9 @@ class WorkerSite:
         for run in map(self.now, runs):
             if run.entry == "embed-items":
                 assert self.stores.vectors.count(self.scope) == self.stores.items.count(self.scope)
+            elif run.entry == "aggregate-realtime-minutely":
+                again = JOBS[run.entry].work()(self.stores, self.scope, unattended(full=True))
+                assert (again.rows_read, again.rows_written) == (run.rows_read, 0)
             elif run.entry != "cleanup-expired-cache-daily":
                 undisturbed = JOBS[run.entry].work()(self.stores, self.scope, unattended())
                 assert run.rows_read == undisturbed.rows_read > 0

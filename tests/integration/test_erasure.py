@@ -19,6 +19,7 @@ from lemo.ingest.service import Consumer
 from lemo.jobs.cleanup import clean
 from lemo.jobs.precompute import precompute
 from lemo.jobs.profiles import profile
+from lemo.jobs.realtime import aggregate
 from lemo.jobs.report import unattended
 from lemo.jobs.similarity import compute_similarity
 from lemo.jobs.training import train
@@ -85,7 +86,7 @@ def fill(settings: Settings, stores: Stores, scope: Scope) -> None:
     publish(stores, settings.kafka_served_topic, [*answers_to(scope, "other1", USER), Message(served)])
     consume(settings, stores)
     stores.availability.rebuild(scope, stores.items.entries(scope))
-    for job in (profile, train, compute_similarity, precompute):
+    for job in (profile, train, compute_similarity, precompute, aggregate):
         job(stores, scope, unattended())
 
 
@@ -147,6 +148,7 @@ def test_an_erased_user_is_found_nowhere(
     assert removed == {
         "ClickHouse: events": 5,
         "ClickHouse: served_answers": 1,
+        "ClickHouse: event_sessions": 5,
         "Redis: history": 5,
         "Redis: seen items": 5,
         "Redis: precomputed recommendations": 1,

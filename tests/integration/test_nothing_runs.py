@@ -11,8 +11,9 @@ import pytest
 import servers
 from command_lines import COMMANDS, words, write_files
 from lemo.domain.scenario import scenario_from_template
+from lemo.domain.scope import DEFAULT_TENANT
 from lemo.settings import Settings
-from lemo.stores.bootstrap import DEFAULT_TENANT, ensure_admin
+from lemo.stores.bootstrap import ensure_admin
 from lemo.stores.connect import Stores
 
 NEED_ENGINES = {

@@ -1,14 +1,17 @@
 """A scenario's pipeline over HTTP and by the command line: stages, versions, trial, explanation."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from lemo.domain.item import Item
+from lemo.domain.pipeline import HotRealtime
+from lemo.domain.realtime import HALF_LIVES, hot_level
 from lemo.serving.service import RecommendationService
 from shops import Shop, item, open_shop
 from sites import ITEMS, touch, wait_for
@@ -96,6 +99,25 @@ def test_newest_items_are_candidates_where_they_are_asked_for(shop: Shop) -> Non
     wait_for(lambda: got(shop, n=1) == ["just came"])
     shop.write(Item(item_id="just came", deleted=True))
     wait_for(lambda: "just came" not in got(shop, n=40))
+
+
+def test_what_is_hot_now_is_a_candidate_and_rises_by_its_heat(shop: Shop) -> None:
+    now = time.time_ns() // 1_000_000
+    assert HALF_LIVES.keys() == set(get_args(HotRealtime.model_fields["half_life"].annotation))
+    put(shop, {"hot": {"weight": 50, "half_life": "10m"}})
+    assert got(shop, n=3) == ITEMS[1:4], "nothing is hot yet"
+    shop.write(Item(item_id="unknown to the model"))
+    hot = {ITEMS[30]: hot_level(1, now, 600), "unknown to the model": hot_level(1, now - 300_000, 600)}
+    shop.stores.hot_scores.raise_to(shop.scope, {"10m": hot, "1h": {ITEMS[20]: 9.0}}, now)
+    wait_for(lambda: got(shop, n=3) == [ITEMS[30], "unknown to the model", ITEMS[1]])
+    answer = shop.ask(user_id="u", n=3)
+    assert datetime.fromisoformat(answer["hot_until"]) == datetime.fromtimestamp(now / 1000, UTC)
+    assert [each["source"] for each in answer["items"]] == ["popular", "hot", "similar"]
+    assert got(shop, n=1, user_id="stranger") == [ITEMS[30]]
+    shop.write(item(30, is_active=False))
+    wait_for(lambda: got(shop, n=1) == ["unknown to the model"])
+    shop.write(item(30, is_active=True), Item(item_id="unknown to the model", deleted=True))
+    put(shop, {"hot": {"half_life": "2h"}}, status=422)
 
 
 def test_every_version_is_kept_and_can_come_back(shop: Shop) -> None:

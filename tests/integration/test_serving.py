@@ -21,16 +21,16 @@ from lemo.domain.scope import Scope
 from lemo.recommenders.similar_items import SimilarItems, similar_items
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
-from lemo.stores.documents import PIPELINES, Body, Kind
+from lemo.stores.documents import EXPERIMENT_CHANGES, PIPELINES, Body, Kind
 from recommender_worlds import best_first, similarity_of
 from sites import ITEMS, NOW, begin_catalogue, model_of, publish_model, settings_of, touch, wait_for
 
 
 class OnlyPipelines:
-    """Documents that must be asked for nothing but the pipeline in service."""
+    """Documents that must be asked for nothing but the pipeline in service and experiments."""
 
     def find(self, kind: Kind, *_: Any, **__: Any) -> list[tuple[str, Body]]:
-        assert kind is PIPELINES, f"a recommendation asked the document store for {kind.name}"
+        assert kind in (PIPELINES, EXPERIMENT_CHANGES), f"a recommendation asked the document store for {kind.name}"
         return []
 
     def close(self) -> None:

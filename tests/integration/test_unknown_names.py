@@ -32,7 +32,10 @@ def detail(response: httpx.Response) -> str:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("recommendations?user_id=u&categories=food", ["'categories'", "It takes user_id, n, exclude, placement."]),
+        (
+            "recommendations?user_id=u&categories=food",
+            ["'categories'", "It takes user_id, n, exclude, placement, session_id."],
+        ),
         ("recommendations?user_id=u&offset=10", ["'offset'"]),
         ("recommendations?user_id=u&N=3", ["'N'", "Did you mean n?"]),
         ("recommendations?user=u", ["'user'", "Did you mean user_id?"]),

@@ -23,7 +23,7 @@ def site(
         yield site
 
 
-CAUGHT = {1: 6, 2: 6, 3: 5, 4: 1, SWITCH: 3}
+CAUGHT = {1: 7, 2: 7, 3: 6, 4: 1, SWITCH: 3}
 """How many jobs have a gate of that number."""
 ALWAYS = [(SWITCH, True)]
 """Which of these run in every run of the suite; `make chaos-worker` runs all."""

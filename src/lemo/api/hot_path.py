@@ -25,6 +25,7 @@ from lemo.api.request_metrics import STARTED, Counted, RequestMetrics
 from lemo.api.served import KINDS, answer_and_log
 from lemo.domain.api_key import Role
 from lemo.domain.errors import EngineUnavailable, LemoError
+from lemo.domain.item import LONGEST_ID
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope as Place
@@ -41,7 +42,7 @@ LONGEST_BODY = 16_384
 BODY_SECONDS = 0.1
 MOST_EVENTS = 100
 """Events of a request that are checked in the event loop."""
-_PLAIN = frozenset({"user_id", "n", "filter", "variables", "exclude", "placement"})
+_PLAIN = frozenset({"user_id", "n", "filter", "variables", "exclude", "placement", "session_id"})
 """What a request by POST may say for a stored answer to do."""
 
 
@@ -123,6 +124,9 @@ class HotPath:
         placement = single.pop("placement", None)
         if placement is not None and not 1 <= len(placement) <= 100:
             return None
+        session_id = single.pop("session_id", None)
+        if session_id is not None and not (kind == "recommendations" and 1 <= len(session_id) <= LONGEST_ID):
+            return None
         known = self._known(services, scope)
         if known is None:
             return None
@@ -133,7 +137,8 @@ class HotPath:
         if kind == "recommendations" and single.keys() == {"user_id"}:
             user_id = single["user_id"]
             reply = await self._stored(services, place, user_id)
-            body = None if reply is None else ready.recommendations(place, reply, int(n), exclude, types)
+            if reply is not None:
+                body = ready.recommendations(place, reply, int(n), exclude, types, user_id, session_id)
         elif exclude:
             return None
         elif kind == "similar" and single.keys() == {"item_id"}:
@@ -145,7 +150,7 @@ class HotPath:
             body = ready.latest(place, int(n), types)
         if body is None:
             return None
-        return Served(place, kind, started, body, user_id, of_items=of_items, placement=placement)
+        return Served(place, kind, started, body, user_id, session_id or "", of_items=of_items, placement=placement)
 
     async def _posted(self, services: Services, scope: Scope, body: bytes, started: int) -> Served | None:
         known = self._known(services, scope)
@@ -164,7 +169,15 @@ class HotPath:
         ready = services.served.ready.chosen(place, reply, request, scenario.attribute_types)
         if ready is None:
             return None
-        return Served(place, "recommendations", started, ready, request.user_id, placement=request.placement)
+        return Served(
+            place,
+            "recommendations",
+            started,
+            ready,
+            request.user_id,
+            request.session_id or "",
+            placement=request.placement,
+        )
 
     def _known(self, services: Services, scope: Scope, role: Role = "read") -> tuple[Place, Scenario] | None:
         """The scenario that the key may ask, where both were looked up a moment ago."""

@@ -39,6 +39,7 @@ class _Asked(Struct):
     """What is kept of the body of a request; the route has checked it."""
 
     user_id: str | None = None
+    session_id: str | None = None
     session: Annotated[list[str | _SessionItem], Meta(max_length=1_000)] = []
     item_ids: list[str] = []
     placement: str | None = None
@@ -90,6 +91,7 @@ async def answer_and_log(
 def _add_query(served: Served, query: bytes) -> None:
     given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
     served.user_id = given.get("user_id", "")
+    served.session_id = given.get("session_id", "")
     served.of_items = [given["item_id"]] if "item_id" in given else []
     served.placement = given.get("placement")
 
@@ -103,6 +105,7 @@ def _add_body(served: Served, body: bytearray) -> bool:
     except msgspec.DecodeError:
         return False
     served.user_id = asked.user_id or ""
+    served.session_id = asked.session_id or ""
     served.session = [each if isinstance(each, str) else each.item_id for each in asked.session]
     served.of_items = asked.item_ids
     served.placement = asked.placement

@@ -8,6 +8,7 @@ import typer
 
 from lemo.cli.output import Format, FormatOption, messages, show, show_one
 from lemo.domain.api_key import KeyWishes, Role, checked_origin
+from lemo.domain.scope import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from lemo.stores.connect import Stores
@@ -18,8 +19,6 @@ tenants = typer.Typer(no_args_is_help=True, help="Tenants, whose data never meet
 TenantOption = Annotated[str, typer.Option(help="The tenant; by default that of the key in use.", show_default=False)]
 IdArgument = Annotated[str, typer.Argument(help="Id of the key, as `lemo keys list` shows it.", show_default=False)]
 COLUMNS = ("id", "role", "name", "scenarios", "origins", "created_at", "expires_at", "last_used_at")
-DEFAULT = "default"
-"""The tenant whose administrators manage all tenants."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -97,16 +96,29 @@ def create_tenant(
     """Make a tenant; `lemo keys create --tenant NAME --role admin` makes its first key."""
     from lemo.domain.scope import Scope
 
-    stores, _, by = admin(DEFAULT)
-    with closing(stores), stores.audit.noting(Scope(DEFAULT), by, "tenant.create", name):
+    stores, _, by = admin(DEFAULT_TENANT)
+    with closing(stores), stores.audit.noting(Scope(DEFAULT_TENANT), by, "tenant.create", name):
         stores.tenants.create(name)
     messages.print(f"Next: lemo keys create --tenant {name} --role admin", markup=False)
+
+
+@tenants.command("delete")
+def delete_tenant(
+    name: Annotated[str, typer.Argument(help="Name of the tenant; its scenarios must be gone.", show_default=False)],
+) -> None:
+    """Delete a tenant that has no scenarios any more, with its keys and accounts."""
+    from lemo.scheduling import tenant_deletion
+
+    stores, _, by = admin(DEFAULT_TENANT)
+    with closing(stores):
+        removed = tenant_deletion.delete_tenant(stores, name, by)
+    messages.print(f"Deleted, with {removed:,} documents that were left of it.", highlight=False)
 
 
 @tenants.command("list")
 def list_tenants(format: FormatOption = Format.table) -> None:
     """List the tenants with their numbers of scenarios and keys."""
-    stores, _, _ = admin(DEFAULT)
+    stores, _, _ = admin(DEFAULT_TENANT)
     with closing(stores):
         rows = [
             {"tenant": each, "scenarios": len(stores.scenarios.list(each)), "keys": len(stores.api_keys.list(each))}
@@ -126,10 +138,10 @@ def admin(tenant: str) -> "tuple[Stores, str, str]":
     settings = Settings()
     stores = Stores(settings, interactive=True)
     own = credential(settings, stores.api_keys, "admin")
-    if tenant not in ("", own) and own != DEFAULT:
+    if tenant not in ("", own) and own != DEFAULT_TENANT:
         raise NotAllowed(
             f"A key of the tenant {own!r} may not see the tenant {tenant[:80]!r}.",
-            f"Only an admin key of the tenant {DEFAULT!r} manages tenants.",
+            f"Only an admin key of the tenant {DEFAULT_TENANT!r} manages tenants.",
         )
     return stores, tenant or own, operator(own)
 

@@ -21,6 +21,7 @@ from lemo.cli import (
     dead_letters,
     doctor,
     evaluate,
+    experiments,
     export,
     imports,
     installation,
@@ -84,6 +85,7 @@ app.command("analytics", rich_help_panel=DATA)(analytics.analytics)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
 app.command("audience", rich_help_panel=DATA)(audience.audience)
 app.add_typer(pipeline.app, name="pipeline", rich_help_panel=DATA)
+app.add_typer(experiments.app, name="experiments", rich_help_panel=DATA)
 app.add_typer(items.app, name="items", rich_help_panel=DATA)
 app.add_typer(users.app, name="users", rich_help_panel=DATA)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -42,6 +42,18 @@ class Freshness(Stage):
     """After so long half of the weight is added. An item without `published_at` gets none."""
 
 
+class HotRealtime(Stage):
+    """Lifts items that are hot at this moment, and takes the hottest as candidates: the source `hot-realtime`."""
+
+    half_life: Literal["10m", "1h", "4h"] = "1h"
+    """How soon an interaction counts half: the shorter, the sooner what is hot changes."""
+    candidates: Annotated[int, Field(ge=0, le=200)] = 20
+    """The hottest items that are candidates besides."""
+    weight: Annotated[float, Field(ge=-100, le=100)] = 0.5
+    """Added to the score of the hottest item, in standard deviations of the candidates' scores; to others the less,
+    the less hot they are."""
+
+
 class Diversity(Stage):
     """Takes items that are unlike those before them: maximal marginal relevance (Carbonell and Goldstein 1998)."""
 
@@ -79,6 +91,7 @@ class Pipeline(Stage):
     """What filters call `request.NAME` or `user.NAME` where a request does not say it."""
     boost: Annotated[list[Boost], Field(max_length=20)] = []
     freshness: Freshness | None = None
+    hot: HotRealtime | None = None
     diversity: Diversity | None = None
     cap: Annotated[list[Cap], Field(max_length=5)] = []
     promote: Annotated[list[Promotion], Field(max_length=5)] = []
@@ -97,7 +110,8 @@ class Pipeline(Stage):
     def reorders(self) -> bool:
         """Whether the order of candidates changes, so that more of them are needed than an answer holds."""
         lists = self.boost or self.cap or self.promote or self.recall.popular or self.recall.newest
-        return bool(lists) or self.freshness is not None or bool(self.diversity and self.diversity.strength)
+        lifts = self.freshness is not None or self.hot is not None
+        return bool(lists) or lifts or bool(self.diversity and self.diversity.strength)
 
     @property
     def plain(self) -> bool:
@@ -132,6 +146,10 @@ class PipelineVersion(BaseModel):
     changed_at: datetime | None = None
     changed_by: str = ""
     why: str = ""
+    trial: bool = False
+    """Kept for an arm of an experiment, and not put in service."""
+    in_service_then: int | None = None
+    """Of a version on trial: the version that was in service when it was kept."""
 
 
 class WrongPipeline(InvalidInput):

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 _BECAUSE = re.compile(r'because of "(.*)"$', re.DOTALL)
 
-ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "promoted", "repeat", "other"]
+ReasonKind = Literal["similar", "popular", "latest", "content", "pinned", "promoted", "repeat", "hot", "other"]
 
 
 class RecommendedItem(BaseModel):
@@ -45,7 +46,8 @@ class ChosenItem(BaseModel):
     item_id: str
     score: float
     source: ReasonKind
-    """`similar` to what the user chose, `popular`, `latest` (new), `pinned`, `promoted`, or `other`: it fills up."""
+    """`similar` to what the user chose, `popular`, `latest` (new), `hot` now, `pinned`,
+    `promoted`, or `other`: it fills up."""
     because: list[str]
     """The ids of the items that speak most for it."""
     reason: str
@@ -88,7 +90,14 @@ class ChosenAnswer(BaseModel):
     degraded: bool
     """True when something was missing and the answer is the best without it."""
     pipeline_version: int = 0
-    """The version of the scenario's pipeline; 0 is the default."""
+    """The version of the pipeline that answered; 0 is the default."""
+    experiment: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresher"])
+    """The experiment that the user or session takes part in; absent without one."""
+    arm: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["control"])
+    """Its arm, which answered."""
+    hot_until: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Where the pipeline has the stage `hot`: events that came in before this moment are counted in what is hot. Absent
+    while nothing is known of it."""
     items: list[ChosenItem]
     explained: list[ExplainedItem] | None = Field(default=None, exclude_if=lambda value: value is None)
     """What the stages did with each item that the request names in `explain`."""
@@ -114,4 +123,10 @@ class Answer(BaseModel):
     """The snapshot that answered; null while the scenario has none."""
     degraded: bool
     """True when something was missing (no model yet, history out of reach) and the answer is the best without it."""
+    experiment: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresher"])
+    """The experiment that the user or session takes part in; absent without one."""
+    arm: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["control"])
+    """Its arm, which answered."""
+    pipeline_version: int | None = Field(default=None, exclude_if=lambda value: value is None, examples=[3])
+    """The version of the pipeline that answered; told with an arm."""
     items: list[RecommendedItem]

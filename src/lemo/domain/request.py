@@ -99,6 +99,8 @@ class RecommendationRequest(Choice):
     user_id: Id | None = None
     session: Annotated[list[Id | SessionItem], Field(max_length=MOST_ITEMS)] = []
     """Items just seen, oldest first: alone, or after the history of the user."""
+    session_id: Id | None = None
+    """The visit that asks, for experiments that give an arm to sessions."""
     repeat: Repeat = "never"
 
     @model_validator(mode="after")

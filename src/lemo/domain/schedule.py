@@ -6,6 +6,8 @@ DEFAULT_CRONS = {
     "update-user-profiles-2hours": "0 */2 * * *",
     "precompute-recommendations-4hours": "0 */4 * * *",
     "cleanup-expired-cache-daily": "0 4 * * *",
+    "check-experiments-hourly": "20 * * * *",
+    "aggregate-realtime-minutely": "* * * * *",
 }
 """Crontab (minute hour day month weekday) by entry, in UTC."""
 DEFAULT_TIMEZONE = "UTC"

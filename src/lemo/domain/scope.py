@@ -29,6 +29,8 @@ class Scope:
 
 
 SYSTEM = Scope("")
+DEFAULT_TENANT = "default"
+"""The tenant of the first start; its administrators manage all tenants."""
 
 
 def checked_name(kind: str, name: str) -> str:

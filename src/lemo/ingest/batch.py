@@ -215,6 +215,7 @@ def _served_rows(record: Record, scenarios: ScenarioCache) -> list[ServedRow]:
                 degraded=sent.degraded,
                 took_us=each.took_us,
                 share=share,
+                session_id=each.session_id,
             )
         )
     return rows

@@ -17,6 +17,8 @@ from lemo.users.erasure import sweep
 log = structlog.get_logger()
 
 SNAPSHOT_KINDS = (KIND, "similar", "embedding")
+SHIPPED_WITHIN = timedelta(days=30)
+"""So long after its end, the models of an experiment are kept, for one of them to be put in service."""
 UNFINISHED_FOR = timedelta(days=1)
 """A snapshot without a manifest for so long was left by a run that crashed."""
 
@@ -24,7 +26,7 @@ UNFINISHED_FOR = timedelta(days=1)
 def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     """Drops old task runs, events past their retention, old snapshots, stale answers and replay marks.
 
-    The snapshot in service and the model that a rollback goes to are never dropped.
+    The snapshot in service, the model that a rollback goes to and those of experiments are never dropped.
     """
     settings = stores.settings
     report.stage("task runs and events")
@@ -39,7 +41,9 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     # Also where no events are deleted: aggregates that are wrong for any reason are then corrected within a day.
     with stores.aggregates.changing(scope):
         if settings.events_days:
-            stores.events.delete_before(scope, round((time.time() - settings.events_days * 86_400) * 1000))
+            oldest = round((time.time() - settings.events_days * 86_400) * 1000)
+            stores.events.delete_before(scope, oldest)
+            stores.realtime.delete_before(scope, oldest)
     report.stage("users who were erased")
     dropped["erased_users"] = sweep(stores, scope)
     report.stage("snapshots")
@@ -67,6 +71,13 @@ def drop_snapshots(stores: Stores, scope: Scope, kind: str) -> int:
     needed = {stores.snapshots.current(scope, kind)}
     if kind == KIND:
         needed.update(stores.model_changes.before(scope)[:1])
+        lately = datetime.now(UTC) - SHIPPED_WITHIN
+        needed.update(
+            arm.model_version
+            for experiment in stores.experiments.list(scope)
+            if experiment.ended_at is None or experiment.ended_at > lately
+            for arm in experiment.arms
+        )
     others = [version for version in stores.snapshots.versions(scope, kind) if version not in needed]
     # Versions begin with their creation time.
     unfinished_before = f"{datetime.now(UTC) - UNFINISHED_FOR:%Y%m%dT%H%M%S}"

@@ -15,7 +15,7 @@ from lemo.stores.documents.schedules import ALL_SCOPES, Schedule
 
 PERIODS = 2
 """A job is overdue when it has not succeeded for this many of its periods."""
-_NEWEST = 25
+_NEWEST = 30
 """Runs read per scenario in one query. Older runs are read one by one."""
 
 

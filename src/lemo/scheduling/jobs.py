@@ -78,6 +78,22 @@ JOBS = {
             cron=DEFAULT_CRONS["cleanup-expired-cache-daily"],
         ),
         Job(
+            entry="check-experiments-hourly",
+            title="Guardrails of experiments",
+            module="lemo.experimentation.guardrails",
+            function="check",
+            queue="default",
+            cron=DEFAULT_CRONS["check-experiments-hourly"],
+        ),
+        Job(
+            entry="aggregate-realtime-minutely",
+            title="Sessions, metrics of minutes, hot scores",
+            module="lemo.jobs.realtime",
+            function="aggregate",
+            queue="default",
+            cron=DEFAULT_CRONS["aggregate-realtime-minutely"],
+        ),
+        Job(
             entry="embed-items",
             title="Content vectors of new items",
             module="lemo.jobs.embeddings",

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput, NotAllowed, NotFound
 from lemo.domain.run import Run
-from lemo.domain.scope import Scope
+from lemo.domain.scope import DEFAULT_TENANT, Scope
 from lemo.scheduling.broker import app
 from lemo.scheduling.crontab import crontab_of
 from lemo.scheduling.dispatch import dispatch, fan_out
 from lemo.scheduling.jobs import SCHEDULED, job_of
 from lemo.scheduling.redbeat_entries import write_entries
-from lemo.stores.bootstrap import DEFAULT_TENANT
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import ALL_SCOPES, Schedule, ScheduleChange, Setting
 from lemo.stores.redis.client import ping_redis

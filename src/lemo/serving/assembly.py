@@ -22,6 +22,7 @@ _WORDS = {
     "pinned": "chosen for you",
     "promoted": "featured",
     "repeat": "you had it before",
+    "hot": "hot right now",
     "other": "from the catalogue",
 }
 _BECAUSE = 'because of "'

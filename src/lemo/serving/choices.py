@@ -4,48 +4,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 from uuid import uuid4
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput
 from lemo.domain.item import Item
 from lemo.domain.pipeline import Pipeline, PipelineVersion
 from lemo.domain.reasons import did_you_mean, shortened
-from lemo.domain.recommendation import ChosenAnswer, ChosenItem, ExplainedItem
+from lemo.domain.recommendation import ChosenAnswer, ChosenItem
 from lemo.domain.request import Choice, Pin, RecommendationRequest, SessionItem, SimilarRequest, shown_fields
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
+from lemo.domain.time import from_milliseconds
 from lemo.recommenders.scored import Scored
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
 from lemo.serving.catalogue.values import Value
+from lemo.serving.found import Found, explained_items
+from lemo.serving.hot import HotCache
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
 from lemo.serving.pipeline.answers import recommended, similar_to, together
 from lemo.serving.pipeline.cache import PipelineCache
-from lemo.serving.pipeline.explain import Timed, Trace, explained
+from lemo.serving.pipeline.explain import Timed, Trace
 from lemo.serving.pipeline.plan import Exclusions, Plan, needs_catalogue, planned
-from lemo.serving.pipeline.recall import Asker, exclusions, scored
+from lemo.serving.pipeline.recall import Asker
 from lemo.serving.renewals import Renewals
 from lemo.serving.state import ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
+from lemo.stores.redis.hot_scores import HotScores
 from lemo.stores.redis.item_feed import ItemFeed
-
-
-class Found(NamedTuple):
-    """The items of an answer, and what is known of how they were found."""
-
-    items: list[Scored]
-    version: str | None
-    """Of the model."""
-    state: ServingState
-    plan: Plan
-    pipeline: PipelineVersion
-    degraded: bool
-    trace: Trace
-    asker: Asker | None = None
 
 
 class Choices:
@@ -68,6 +57,7 @@ class Choices:
         self._stored_items = stored_items
         self._timed = timed
         self._matchings = Matchings()
+        self._hot = HotCache(HotScores(redis.redis, stores.keys), redis.breaker)
 
     @cached_property
     def _catalogue(self) -> CatalogueCache:
@@ -108,13 +98,16 @@ class Choices:
     def find(
         self, scope: Scope, request: RecommendationRequest, types: AttributeTypes, pipeline: Pipeline | None = None
     ) -> Found:
-        """The items for a user or a session; raises as `recommend`."""
+        """The items for a user or a session, by the arm where an experiment has one for them; raises as `recommend`."""
+        arm = self._pipelines.arm_of(scope, request.user_id, request.session_id) if pipeline is None else None
         state = self._cache.state(scope)
         _check_actions(request, state.rules)
         serving = self._serving(scope, pipeline)
+        if arm is not None:
+            state, serving = arm.state(state), arm.pipeline or serving
         trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline, request, types)
-        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        plan = self._at_this_moment(scope, serving.pipeline, plan, state)
         trace.ended("plan")
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
         trace.ended("user")
@@ -123,14 +116,14 @@ class Choices:
         degraded = user.history is None or state.mapped.model is None or bool(plan.faults)
         degraded = degraded or self._cache.is_stale(state, "model", "newest items") or self._pipelines.is_stale(scope)
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
-        return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker)
+        return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker, arm)
 
     def find_many(
         self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes
     ) -> Iterator[tuple[list[Scored], str | None]]:
         """The items for each user of a batch with the model's version, without exploration; raises as `recommend`."""
-        plan = self.plan(scope, self._serving(scope, None).pipeline, request, types)
-        plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
+        pipeline = self._serving(scope, None).pipeline
+        plan = self._at_this_moment(scope, pipeline, self.plan(scope, pipeline, request, types), state)
         askers = [Asker.of(user, state, None, self._stored_items) for user in users]
         for asker, items in zip(askers, recommended(askers, state, plan, exploration=0), strict=True):
             yield items, asker.answered_by(state, items)
@@ -190,6 +183,11 @@ class Choices:
     def _serving(self, scope: Scope, tried: Pipeline | None) -> PipelineVersion:
         return self._pipelines.serving(scope) if tried is None else PipelineVersion(pipeline=tried)
 
+    def _at_this_moment(self, scope: Scope, pipeline: Pipeline, plan: Plan, state: ServingState) -> Plan:
+        """The plan with what is hot now, and without pins of items that nobody knows."""
+        hot = None if pipeline.hot is None else self._hot.items(scope, pipeline.hot)
+        return replace(plan, pins=self._known_pins(scope, plan.pins, state), hot=hot)
+
     def _known_pins(self, scope: Scope, pins: Sequence[Pin], state: ServingState) -> Sequence[Pin]:
         """The pins of items that the catalogue or the model knows."""
         model = state.mapped.model
@@ -210,11 +208,15 @@ class Choices:
             except EngineUnavailable:
                 degraded = True
             found.trace.ended("fields")
+        hot = found.plan.hot
         return ChosenAnswer(
             request_id=uuid4().hex,
             model_version=found.version,
             degraded=degraded,
             pipeline_version=found.pipeline.version,
+            experiment=found.arm.experiment if found.arm is not None else None,
+            arm=found.arm.arm if found.arm is not None else None,
+            hot_until=from_milliseconds(hot.until_ms) if hot and hot.until_ms else None,
             items=[
                 ChosenItem(
                     item_id=each.item_id,
@@ -228,7 +230,7 @@ class Choices:
                 )
                 for each in found.items
             ],
-            explained=_explained(choice, found) if choice.explain is not False else None,
+            explained=explained_items(choice, found) if choice.explain is not False else None,
         )
 
     def is_stale(self, scope: Scope) -> bool:
@@ -245,30 +247,6 @@ class Choices:
         """Stops following the catalogue."""
         if "_catalogue" in self.__dict__:
             self._catalogue.close()
-
-
-def _explained(choice: Choice, found: Found) -> list[ExplainedItem]:
-    """What the stages did with the items that a request asks about, or with those of its answer."""
-    wanted = [each.item_id for each in found.items] if choice.explain is True else list(choice.explain or ())
-    answered = {each.item_id for each in found.items}
-    model, asker, state, plan = found.state.mapped.model, found.asker, found.state, found.plan
-    everything: list[Scored] = []
-    if model is not None and asker is not None and not answered.issuperset(wanted):
-        everything = scored(model, [asker], plan, state, len(model.item_ids))[0]
-    places = {each.item_id: place for place, each in enumerate(everything, start=1)}
-    without = (
-        exclusions(asker, state, plan)
-        if asker is not None
-        else Exclusions(state.unavailable, plan.exclude, (), plan.filters)
-    )
-    had = {each.item_id for each in asker.precomputed or ()} if asker is not None and asker.repeats else None
-
-    def kept_out(item_id: str) -> str | None:
-        if had is not None and item_id not in had:
-            return "the user has not had it, and only what the user has had is wanted"
-        return without.why(item_id)
-
-    return [explained(item_id, found.trace, plan, kept_out(item_id), places.get(item_id)) for item_id in wanted]
 
 
 def _no_filter(text: str, _variables: Mapping[str, object]) -> Matching:

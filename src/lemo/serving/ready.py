@@ -13,6 +13,7 @@ import orjson
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
+from lemo.serving.arms import ServingArm
 from lemo.serving.assembly import newest, reason, shown_of
 from lemo.serving.catalogue.cache import AttributeTypes
 from lemo.serving.choices import Choices
@@ -37,10 +38,21 @@ class ReadyAnswers:
         self._bytes = 0
 
     def recommendations(
-        self, scope: Scope, reply: Sequence[bytes | None], n: int, exclude: Collection[str], types: AttributeTypes
+        self,
+        scope: Scope,
+        reply: Sequence[bytes | None],
+        n: int,
+        exclude: Collection[str],
+        types: AttributeTypes,
+        user_id: str,
+        session_id: str | None = None,
     ) -> bytes | None:
-        """The n best precomputed items, where `reply` (the fields of `stores/redis/precomputed.py`) is current."""
-        basis = self._basis(scope, types)
+        """The user's n best precomputed items, where `reply` (the fields of `stores/redis/precomputed.py`) is current.
+
+        The user's arm decides on them where an experiment has one: an arm with a model of its own finds none.
+        """
+        arm = self._pipelines.known_arm_of(scope, user_id, session_id)
+        basis = self._basis(scope, types, arm)
         top = None if basis is None or not basis.plain else _top(basis, reply, n, exclude, basis.matchings)
         if basis is None or top is None:
             return None
@@ -48,13 +60,17 @@ class ReadyAnswers:
             {"item_id": item_id, "score": score, "reason": reason(Scored(item_id, score, because, kind))}
             for item_id, score, because, kind in top
         ]
-        return _spliced(basis.state.mapped.model_version, self._is_stale(basis, "model"), orjson.dumps(items))
+        version = basis.state.mapped.model_version
+        if arm is None:
+            return _spliced(version, self._is_stale(basis, "model"), orjson.dumps(items))
+        return _spliced(version, self._is_stale(basis, "model"), orjson.dumps(items), basis.version, arm)
 
     def chosen(
         self, scope: Scope, reply: Sequence[bytes | None], request: RecommendationRequest, types: AttributeTypes
     ) -> bytes | None:
         """The same by the wishes of a request, where it asks for nothing but a filter and exclusions."""
-        basis = self._basis(scope, types)
+        arm = self._pipelines.known_arm_of(scope, request.user_id, request.session_id)
+        basis = self._basis(scope, types, arm)
         if basis is None or not basis.plain:
             return None
         matchings = basis.matchings
@@ -78,7 +94,7 @@ class ReadyAnswers:
             for item_id, score, because, kind in top
         ]
         version = basis.state.mapped.model_version
-        return _spliced(version, self._is_stale(basis, "model"), orjson.dumps(items), basis.version)
+        return _spliced(version, self._is_stale(basis, "model"), orjson.dumps(items), basis.version, arm)
 
     def similar(self, scope: Scope, item_id: str, n: int, types: AttributeTypes) -> bytes | None:
         """The n items most similar to an item."""
@@ -120,11 +136,13 @@ class ReadyAnswers:
             )
         return _spliced(None, not basis.state.complete, items)
 
-    def _basis(self, scope: Scope, types: AttributeTypes) -> "_Basis | None":
+    def _basis(self, scope: Scope, types: AttributeTypes, arm: ServingArm | None = None) -> "_Basis | None":
         """What answers are made of now, where all of it is in memory."""
         state, serving = self._models.loaded(scope), self._pipelines.known(scope)
         if state is None or serving is None:
             return None
+        if arm is not None:
+            state, serving = arm.state(state), arm.pipeline or serving
         pipeline = serving.pipeline
         matchings: tuple[Matching, ...] = ()
         if pipeline.filter is not None:
@@ -203,9 +221,17 @@ def _rendered(items: Sequence[Scored]) -> bytes:
     return orjson.dumps([{"item_id": each.item_id, "score": each.score, "reason": reason(each)} for each in items])
 
 
-def _spliced(version: str | None, degraded: bool, items: bytes, pipeline_version: int | None = None) -> bytes:
+def _spliced(
+    version: str | None,
+    degraded: bool,
+    items: bytes,
+    pipeline_version: int | None = None,
+    arm: ServingArm | None = None,
+) -> bytes:
     """The answer with a request id of its own and these rendered items."""
     head: dict[str, Any] = {"request_id": uuid4().hex, "model_version": version, "degraded": degraded}
     if pipeline_version is not None:
         head["pipeline_version"] = pipeline_version
+    if arm is not None:
+        head |= {"experiment": arm.experiment, "arm": arm.arm}
     return orjson.dumps(head)[:-1] + b',"items":' + items + b"}"

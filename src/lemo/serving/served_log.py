@@ -44,6 +44,7 @@ class Served(msgspec.Struct, gc=False):
     """When the request came, by the clock of `time.perf_counter_ns`."""
     body: bytes
     user_id: str = ""
+    session_id: str = ""
     session: list[str] = []
     of_items: list[str] = []
     placement: str | None = None
@@ -223,6 +224,7 @@ def _encoded(served: Served) -> Iterator[bytes]:
                 at=served.at_ms,
                 took_us=served.took_us,
                 user_id=served.user_id,
+                session_id=served.session_id,
                 session=served.session,
                 of_items=served.of_items,
                 placement=served.placement,
@@ -239,6 +241,7 @@ def _shortened(served: Served, answer: SentAnswer, user_id: str) -> bytes:
             at=served.at_ms,
             took_us=served.took_us,
             user_id=user_id,
+            session_id=served.session_id,
             session=served.session,
             of_items=served.of_items,
             placement=served.placement,

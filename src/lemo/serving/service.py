@@ -1,4 +1,7 @@
-"""Recommendations, similar, popular and latest items of any scope, for the API, batch export and jobs alike."""
+"""Recommendations, similar, popular and latest items of any scope, for the API, batch export and jobs alike.
+
+It is long because it is the one entrance to serving: every kind of answer has a method here.
+"""
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +22,7 @@ from lemo.domain.request import Choice, RecommendationRequest
 from lemo.domain.scope import Scope
 from lemo.domain.similar_users import SimilarUsers
 from lemo.recommenders.scored import Scored
+from lemo.serving.arms import ArmLoader
 from lemo.serving.assembly import answer, newest, shown_of
 from lemo.serving.audience import audience
 from lemo.serving.breaker import Breaker
@@ -89,22 +93,37 @@ class RecommendationService:
             watch,
             refresh_seconds,
         )
-        self._pipelines = PipelineCache(stores.pipelines, watch)
+        arms = ArmLoader(stores.experiments, stores.pipelines, lambda: stores.snapshots)
+        self._pipelines = PipelineCache(stores.pipelines, arms, watch)
         self.choices = Choices(stores, self._cache, self._redis, self._pipelines, PRECOMPUTED_ITEMS, timed)
         """Answers requests with filters and other wishes."""
         self.ready = ReadyAnswers(self._cache, self._pipelines, self.choices)
         """Answers that need no computation."""
 
     def recommend(
-        self, scope: Scope, user_id: str, n: int, exclude: Collection[str] = (), types: AttributeTypes = NO_TYPES
+        self,
+        scope: Scope,
+        user_id: str,
+        n: int,
+        exclude: Collection[str] = (),
+        types: AttributeTypes = NO_TYPES,
+        session_id: str | None = None,
     ) -> Answer:
-        """The n best items for the user without `exclude`, by the scenario's pipeline, degraded if necessary.
+        """The n best items for the user without `exclude`, by the user's arm or else the pipeline in service.
+
+        The answer is degraded if necessary.
 
         Raises EngineUnavailable only where the pipeline has a filter and the catalogue cannot be read.
         """
-        request = RecommendationRequest.model_construct(user_id=user_id, n=n, exclude=list(exclude))
+        request = RecommendationRequest.model_construct(
+            user_id=user_id, session_id=session_id, n=n, exclude=list(exclude)
+        )
         found = self.choices.find(scope, request, types)
-        return answer(found.items, found.version, found.degraded)
+        answered = answer(found.items, found.version, found.degraded)
+        if found.arm is not None:
+            answered.experiment, answered.arm = found.arm.experiment, found.arm.arm
+            answered.pipeline_version = found.pipeline.version
+        return answered
 
     def explain(
         self, scope: Scope, user_id: str, n: int, item_ids: Sequence[str], filter: str, types: AttributeTypes

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, get_args
 
 import structlog
@@ -141,6 +141,12 @@ def load_state(
         log.info("mapped snapshots", scope=str(scope), model=mapped.model_version, similar=mapped.similar_version)
     new = _new_items(mapped, availability.arrivals)
     return ServingState(mapped, availability, new, complete=not faults, faults=faults, read_at=read_at)
+
+
+def with_model(state: ServingState, model: HybridRecommender, version: str) -> ServingState:
+    """The state as if another model were in service."""
+    mapped = replace(state.mapped, model=model, model_version=version)
+    return replace(state, mapped=mapped, new=_new_items(mapped, state.availability.arrivals))
 
 
 def _new_items(mapped: Mapped, arrivals: Sequence[Arrival]) -> tuple[str, ...]:

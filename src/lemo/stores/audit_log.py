@@ -1,9 +1,10 @@
-"""The audit log as one list: its own lines, and the histories of schedules, pipelines and models, kept once."""
+"""The audit log as one list: its own lines, and the histories of schedules, pipelines, models and experiments."""
 
 from lemo.domain.audit import AuditLine
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
+from lemo.stores.documents.experiments import ExperimentChange
 from lemo.stores.documents.model_changes import ModelChange
 from lemo.stores.documents.schedules import ScheduleChange
 
@@ -19,6 +20,7 @@ def audit_lines(stores: Stores, tenant_id: str, limit: int) -> list[AuditLine]:
     for scenario in stores.scenarios.list(tenant_id):
         scope = Scope(tenant_id, scenario.scenario_id)
         lines += [_of_pipeline(scope, version) for version in stores.pipelines.history(scope, limit)]
+        lines += [_of_experiment(scope, change) for change in stores.experiments.changes(scope, limit=limit)]
         lines += [
             _of_model(scope, change) for change in stores.model_changes.history(scope) if change.action != "refresh"
         ]
@@ -40,10 +42,21 @@ def _of_pipeline(scope: Scope, version: PipelineVersion) -> AuditLine:
     return AuditLine(
         at=version.changed_at,
         by=version.changed_by,
-        action="pipeline.change",
+        action="pipeline.trial" if version.trial else "pipeline.change",
         subject=f"version {version.version}",
         scenario_id=scope.scenario_id,
         detail={"why": version.why} if version.why else {},
+    )
+
+
+def _of_experiment(scope: Scope, change: ExperimentChange) -> AuditLine:
+    return AuditLine(
+        at=change.changed_at,
+        by=change.changed_by,
+        action=f"experiment.{change.action}",
+        subject=change.name,
+        scenario_id=scope.scenario_id,
+        detail={"state": change.experiment.state} | ({"why": change.why} if change.why else {}),
     )
 
 

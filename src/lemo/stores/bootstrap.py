@@ -11,11 +11,10 @@ from filelock import FileLock, Timeout
 
 from lemo.domain.api_key import Role
 from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput, WrongCredential
+from lemo.domain.scope import DEFAULT_TENANT
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.stores.documents.api_keys import ApiKeys
-
-DEFAULT_TENANT = "default"
 
 
 def ensure_admin(settings: Settings) -> None:

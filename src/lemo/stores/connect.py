@@ -1,4 +1,7 @@
-"""All stores of an installation, connected on first use."""
+"""All stores of an installation, connected on first use.
+
+It is long because each store has its own imports, so that a process loads only what it uses.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
 
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.events import Events
+    from lemo.stores.clickhouse.exposures import Exposures
+    from lemo.stores.clickhouse.realtime import Realtime
     from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.clickhouse.traffic import Traffic
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.api_keys import ApiKeys
     from lemo.stores.documents.audit import Audit
     from lemo.stores.documents.catalogue import Items, Scenarios, Tenants
+    from lemo.stores.documents.experiments import Experiments
     from lemo.stores.documents.model_changes import ModelChanges
     from lemo.stores.documents.models import Models
     from lemo.stores.documents.pipelines import Pipelines
@@ -32,7 +38,9 @@ if TYPE_CHECKING:
     from lemo.stores.redis.client import Keys
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
     from lemo.stores.redis.history import History
+    from lemo.stores.redis.hot_scores import HotScores
     from lemo.stores.redis.item_feed import ItemFeed
+    from lemo.stores.redis.minute_metrics import MinuteMetrics
     from lemo.stores.redis.precomputed import PrecomputedStore
     from lemo.stores.redis.removal import KeyRemoval
     from lemo.stores.redis.seen_items import SeenItems
@@ -106,6 +114,13 @@ class Stores:
         from lemo.stores.documents.pipelines import Pipelines
 
         return Pipelines(self.documents)
+
+    @cached_property
+    def experiments(self) -> "Experiments":
+        """Experiments of scenarios."""
+        from lemo.stores.documents.experiments import Experiments
+
+        return Experiments(self.documents)
 
     @cached_property
     def items(self) -> "Items":
@@ -192,6 +207,20 @@ class Stores:
         return ItemFeed(self.redis, self.keys)
 
     @cached_property
+    def hot_scores(self) -> "HotScores":
+        """How hot items are now."""
+        from lemo.stores.redis.hot_scores import HotScores
+
+        return HotScores(self.redis, self.keys)
+
+    @cached_property
+    def minute_metrics(self) -> "MinuteMetrics":
+        """Metrics of the last minutes."""
+        from lemo.stores.redis.minute_metrics import MinuteMetrics
+
+        return MinuteMetrics(self.redis, self.keys)
+
+    @cached_property
     def log(self) -> "Log":
         """The ingest log: Kafka by bootstrap servers, else Redis Streams."""
         from lemo.streams.connect import open_log
@@ -243,6 +272,13 @@ class Stores:
         return ServedAnswers(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def realtime(self) -> "Realtime":
+        """Sessions and metrics of minutes, beside the events."""
+        from lemo.stores.clickhouse.realtime import Realtime
+
+        return Realtime(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def removal(self) -> "Removal":
         """Deletions of users and scenarios from ClickHouse's tables."""
         from lemo.stores.clickhouse.removal import Removal
@@ -262,6 +298,13 @@ class Stores:
         from lemo.stores.clickhouse.traffic import Traffic
 
         return Traffic(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
+    def exposures(self) -> "Exposures":
+        """What became of the units of experiments."""
+        from lemo.stores.clickhouse.exposures import Exposures
+
+        return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
     def vectors(self) -> "Vectors":
@@ -293,6 +336,17 @@ class Stores:
 
     def close(self) -> None:
         """Lets go of every connection that was made."""
-        for name in ("documents", "events", "aggregates", "served", "traffic", "removal", "vectors", "redis"):
+        for name in (
+            "documents",
+            "events",
+            "aggregates",
+            "served",
+            "traffic",
+            "exposures",
+            "realtime",
+            "removal",
+            "vectors",
+            "redis",
+        ):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()

@@ -57,6 +57,8 @@ class Request(Struct, omit_defaults=True, kw_only=True):
     at: int
     took_us: Annotated[int, Meta(ge=0, lt=2**32)]
     user_id: _Text = ""
+    session_id: _Text = ""
+    """The visit that asked."""
     session: _Ids = []
     """The items of the session that asked."""
     of_items: _Ids = []

@@ -7,7 +7,15 @@ from lemo.scheduling.broker import app, settings
 
 __all__ = ["MODULES", "RETRY_WHILE_UNAVAILABLE", "app", "settings"]
 
-MODULES = ("model_tasks", "item_tasks", "user_tasks", "recommendation_tasks", "worker_check", "signals")
+MODULES = (
+    "model_tasks",
+    "item_tasks",
+    "user_tasks",
+    "recommendation_tasks",
+    "realtime_tasks",
+    "worker_check",
+    "signals",
+)
 """Modules of this package that a worker and beat load when they start."""
 RETRY_WHILE_UNAVAILABLE: dict[str, Any] = {
     "autoretry_for": (EngineUnavailable,),

@@ -1,4 +1,4 @@
-"""Precomputed recommendations and cleanup: thin tasks over `lemo.jobs`."""
+"""Precomputed recommendations, cleanup and guardrails of experiments: thin tasks over `lemo.jobs`."""
 
 from typing import Any
 
@@ -30,3 +30,15 @@ def cleanup_expired_cache_everywhere(tenant_id: str = "", scenario_id: str = "",
 def cleanup_expired_cache(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
     """Performs one run of one scenario."""
     perform(self, "cleanup-expired-cache-daily", tenant_id, scenario_id, run_id)
+
+
+@app.task(name="lemo.fan_out.check-experiments-hourly", **RETRY_WHILE_UNAVAILABLE)
+def check_experiments_everywhere(tenant_id: str = "", scenario_id: str = "", due: str | None = None) -> None:
+    """Sends a run to one scenario, or to all scenarios without a row of their own."""
+    fan_out_due("check-experiments-hourly", tenant_id, scenario_id, due)
+
+
+@app.task(name="lemo.run.check-experiments-hourly", bind=True)
+def check_experiments(self: Task[Any, Any], tenant_id: str, scenario_id: str, run_id: str) -> None:
+    """Performs one run of one scenario."""
+    perform(self, "check-experiments-hourly", tenant_id, scenario_id, run_id)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.domain.scope import Scope
-from lemo.stores.clickhouse.removal import EVENTS
+from lemo.stores.clickhouse.removal import EVENTS, SESSIONS
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 from lemo.stores.objects.snapshots import SIMILARITY_STATE
@@ -90,6 +90,8 @@ def _move(stores: Stores, scope: Scope, guest: str, into: str) -> int:
         stores.aggregates.mark(epoch, [(scope, hour) for hour in stores.removal.hours(scope, guest)])
         stores.removal.copy_events(scope, guest, into)
         stores.removal.erase_user(EVENTS, scope, guest, ALL_TIME)
+        # Those of the other user are made anew where the events came in again.
+        stores.removal.erase_user(SESSIONS, scope, guest, ALL_TIME)
         stores.aggregates.refresh(epoch)
         stores.snapshots.delete_kind(scope, SIMILARITY_STATE)
     interactions = stores.history.move(scope, guest, into)

@@ -17,6 +17,7 @@ from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import ALL_SCOPES, Schedule, Setting
 
 HOURLY = "compute-item-similarity-hourly"
+MINUTELY = "aggregate-realtime-minutely"
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 FRIDAY = datetime(2026, 11, 20, 9, 5, tzinfo=UTC)
 
@@ -105,9 +106,9 @@ def test_a_success_after_a_failure_ends_the_trouble(stores: Stores) -> None:
 
 def test_a_young_scenario_is_not_overdue(stores: Stores) -> None:
     scenario(stores, timedelta(minutes=90))
-    assert not any(one.overdue for one in job_states(stores, now=NOW))
+    assert [one.entry for one in job_states(stores, now=NOW) if one.overdue] == [MINUTELY]
     late = [one.entry for one in job_states(stores, now=NOW + timedelta(hours=1)) if one.overdue]
-    assert late == [HOURLY]
+    assert late == [HOURLY, "check-experiments-hourly", MINUTELY]
 
 
 def test_a_success_that_many_newer_runs_hide_is_found(stores: Stores) -> None:

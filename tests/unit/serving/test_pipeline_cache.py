@@ -9,11 +9,19 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.pipeline import Pipeline, PipelineVersion
 from lemo.domain.scope import Scope
 from lemo.serving import renewals
+from lemo.serving.arms import NO_EXPERIMENTS, RunningExperiments
 from lemo.serving.pipeline import cache
 from lemo.serving.pipeline.cache import PipelineCache
 from sites import wait_for
 
 SCOPE = Scope("tenant", "scenario")
+
+
+class NoArms:
+    """No experiment ever runs."""
+
+    def load(self, _scope: Scope, _before: RunningExperiments) -> RunningExperiments:
+        return NO_EXPERIMENTS
 
 
 class Documents:
@@ -37,10 +45,15 @@ def documents() -> Documents:
 
 
 @pytest.fixture
-def pipelines(documents: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[PipelineCache]:
+def arms() -> NoArms:
+    return NoArms()
+
+
+@pytest.fixture
+def pipelines(documents: Any, arms: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[PipelineCache]:
     monkeypatch.setattr(cache, "FOLLOW_SECONDS", 0.01)
     monkeypatch.setattr(renewals, "STALE_SECONDS", 0.1)
-    found = PipelineCache(documents)
+    found = PipelineCache(documents, arms)
     yield found
     found.close()
 
@@ -73,8 +86,8 @@ def test_a_first_look_up_that_fails_serves_the_default_and_is_made_up_for(
     wait_for(lambda: pipelines.serving(SCOPE).version == 3)
 
 
-def test_without_watching_one_look_up_serves_a_whole_batch(documents: Any) -> None:
-    pipelines = PipelineCache(documents, watch=False)
+def test_without_watching_one_look_up_serves_a_whole_batch(documents: Any, arms: Any) -> None:
+    pipelines = PipelineCache(documents, arms, watch=False)
     assert {pipelines.serving(SCOPE).version for _ in range(5)} == {3}
     assert documents.asked == 1
     assert not pipelines.is_stale(SCOPE)

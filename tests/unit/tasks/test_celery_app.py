@@ -19,6 +19,8 @@ DESIGN = {
     "update-user-profiles-2hours": "0 */2 * * *",
     "precompute-recommendations-4hours": "0 */4 * * *",
     "cleanup-expired-cache-daily": "0 4 * * *",
+    "check-experiments-hourly": "20 * * * *",
+    "aggregate-realtime-minutely": "* * * * *",
 }
 
 

@@ -43,13 +43,19 @@ def recommendations(
         list[str], Query(max_length=1000, description="Items not to answer, such as those on the page.")
     ] = [],  # noqa: B006 - FastAPI copies it
     placement: Placement = None,  # noqa: ARG001
+    session_id: Annotated[
+        str | None,
+        Query(min_length=1, max_length=256, description="The visit, for experiments that give an arm to sessions."),
+    ] = None,
 ) -> Answer:
     """The best items for a user, best first, each with its reason. A click of a second ago counts already.
 
-    A user of whom nothing is known gets popular items and some new ones. `degraded` is true while there is no model
-    yet, or the user's history is unavailable: then the answer is the best without it.
+    Where an experiment has an arm for the user, the arm answers, and `experiment` and `arm` name it. A user of whom
+    nothing is known gets popular items and some new ones. `degraded` is true while there is no model yet, or the user's
+    history is unavailable: then the answer is the best without it.
     """
-    return services.served.recommend(here.scope, user_id, n, frozenset(exclude), here.scenario.attribute_types)
+    types = here.scenario.attribute_types
+    return services.served.recommend(here.scope, user_id, n, frozenset(exclude), types, session_id)
 
 
 @router.get("/similar", responses=_EXAMPLE)

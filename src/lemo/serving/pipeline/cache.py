@@ -1,4 +1,4 @@
-"""The pipelines in service, read from the documents at a scope's first request and followed from then on."""
+"""Pipelines in service and running experiments, read at a scope's first request and followed from then on."""
 
 import math
 import time
@@ -9,6 +9,7 @@ import structlog
 from lemo.domain.errors import LemoError
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
+from lemo.serving.arms import NO_EXPERIMENTS, ArmLoader, ServingArm
 from lemo.serving.renewals import Renewals, is_old, renewals_of
 from lemo.serving.slots import Slots
 from lemo.stores.documents.pipelines import DEFAULT, Pipelines
@@ -24,6 +25,7 @@ IDLE_SECONDS = 60.0
 class _Slot:
     def __init__(self) -> None:
         self.serving = DEFAULT
+        self.running = NO_EXPERIMENTS
         self.tried_at: float | None = None
         self.read_at = -math.inf
         self.asked_at = time.monotonic()
@@ -36,8 +38,9 @@ class _Slot:
 class PipelineCache:
     """A bounded cache. Safe for threads; with `watch` a background thread follows the pipelines until `close`."""
 
-    def __init__(self, pipelines: Pipelines, watch: bool = True, capacity: int = 1_000) -> None:
+    def __init__(self, pipelines: Pipelines, arms: ArmLoader, watch: bool = True, capacity: int = 1_000) -> None:
         self._pipelines = pipelines
+        self._arms = arms
         self._watch = watch
         self._slots = Slots(_Slot, capacity)
         self._lock = Lock()
@@ -46,14 +49,17 @@ class PipelineCache:
 
     def serving(self, scope: Scope) -> PipelineVersion:
         """The pipeline in service; the last known one (at first the default) while the documents are away."""
-        slot = self._slot(scope)
-        now = time.monotonic()
-        if slot.tried_at is None or (self._watch and now - slot.tried_at > IDLE_SECONDS):
-            with slot.lock:
-                if slot.tried_at is None or now - slot.tried_at > IDLE_SECONDS:
-                    self._read(scope, slot)
-        slot.asked_at = now
-        return slot.serving
+        return self._read_slot(scope).serving
+
+    def arm_of(self, scope: Scope, user_id: str | None, session_id: str | None) -> ServingArm | None:
+        """The arm that a request belongs to; None where no experiment has its unit, or none is known."""
+        running = self._read_slot(scope).running
+        return running.arm_of(user_id, session_id) if running else None
+
+    def known_arm_of(self, scope: Scope, user_id: str | None, session_id: str | None) -> ServingArm | None:
+        """The same by what is known; never waits. `known` says whether anything is."""
+        slot = self._slots.known(scope)
+        return slot.running.arm_of(user_id, session_id) if slot is not None and slot.running else None
 
     def known(self, scope: Scope) -> PipelineVersion | None:
         """The pipeline in service where it is known; never waits."""
@@ -67,6 +73,16 @@ class PipelineCache:
         """Whether the pipeline could not be looked up for `STALE_SECONDS`."""
         return self._watch and is_old(self._slot(scope).read_at)
 
+    def _read_slot(self, scope: Scope) -> _Slot:
+        slot = self._slot(scope)
+        now = time.monotonic()
+        if slot.tried_at is None or (self._watch and now - slot.tried_at > IDLE_SECONDS):
+            with slot.lock:
+                if slot.tried_at is None or now - slot.tried_at > IDLE_SECONDS:
+                    self._read(scope, slot)
+        slot.asked_at = now
+        return slot
+
     def _slot(self, scope: Scope) -> _Slot:
         with self._lock:
             if self._watch and self._follower is None:
@@ -77,16 +93,17 @@ class PipelineCache:
     def _read(self, scope: Scope, slot: _Slot) -> None:
         started = slot.tried_at = time.monotonic()
         try:
-            serving = self._pipelines.current(scope)
+            # A scenario that was deleted and made anew counts its versions from 1 again.
+            slot.serving = self._pipelines.current(scope)
+            slot.running = self._arms.load(scope, slot.running)
         except (LemoError, ValueError) as error:  # away, or written by a newer version of Lemo
             self._tell(scope, slot, error)
             return
-        slot.serving = serving  # a scenario that was deleted and made anew counts its versions from 1 again
         slot.read_at, slot.fault = started, ""
 
     def _tell(self, scope: Scope, slot: _Slot, error: Exception) -> None:
         if repr(error) != slot.fault:  # it is looked up all the time
-            log.warning("cannot look up the pipeline", scope=str(scope), error=str(error))
+            log.warning("cannot look up the pipeline and the experiments", scope=str(scope), error=str(error))
         slot.fault = repr(error)
         slot.fault_kind = type(error).__name__
 

@@ -17,7 +17,7 @@ Timed = Callable[[Stage, int], None]
 """Takes the nanoseconds of a stage."""
 _MEANING = {
     "recall": "candidates for this user",
-    "boost": "after boosts and freshness",
+    "boost": "after boosts, freshness and what is hot",
     "order": "after diversity, caps and promotions",
     "new items": "after new items were mixed in",
     "fill": "after the answer was filled up",
@@ -109,4 +109,5 @@ _ANSWERED = {
     "latest": ": it is new.",
     "other": ": it fills the answer up.",
     "popular": ": it is popular.",
+    "hot": ": it is hot now.",
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lemo.domain.errors import InvalidInput
-from lemo.domain.pipeline import Cap, Diversity, Freshness, Pipeline, Recall
+from lemo.domain.pipeline import Cap, Diversity, Freshness, HotRealtime, Pipeline, Recall
 from lemo.domain.request import Choice, Pin
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.serving.catalogue.columns import Columns
@@ -30,6 +30,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HotItems:
+    """The hottest items of a moment."""
+
+    stage: HotRealtime
+    heat: Mapping[str, float]
+    """The share of the hottest item's score that each item has, the hottest first."""
+    until_ms: int
+    """Events that came in before this moment (Unix ms) are counted; 0: none ever were."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The stages of one answer."""
 
@@ -38,6 +49,8 @@ class Plan:
     filters: Sequence[Rule] = ()
     boosts: Sequence[Rule] = ()
     freshness: Freshness | None = None
+    hot: HotItems | None = None
+    """What is hot now, where the pipeline asks for it and it is known."""
     diversity: Diversity | None = None
     caps: Sequence[Cap] = ()
     promotions: Sequence[Rule] = ()
@@ -52,7 +65,7 @@ class Plan:
     def reorders(self) -> bool:
         """Whether stages change the order of the candidates."""
         lists = self.boosts or self.caps or self.promotions or self.recall.popular or self.recall.newest
-        return bool(lists) or self.freshness is not None or self.diversity is not None
+        return bool(lists) or any(stage is not None for stage in (self.freshness, self.hot, self.diversity))
 
     @property
     def depth(self) -> int:

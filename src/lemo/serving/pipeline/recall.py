@@ -68,13 +68,13 @@ def exclusions(asker: Asker, state: ServingState, plan: Plan) -> Exclusions:
 
 
 def candidates(askers: Sequence[Asker], state: ServingState, plan: Plan) -> list[list[Scored]]:
-    """Each asker's candidates, best first: those of the model, then the popular and newest ones that are asked for."""
+    """Each asker's candidates, best first: those of the model, then hot, popular and newest ones."""
     found = [_stored(asker, state, plan) for asker in askers]
     missing = [asker for asker, ready in zip(askers, found, strict=True) if ready is None]
     model = state.mapped.model
     computed = iter(scored(model, missing, plan, state, plan.depth) if model is not None else [[] for _ in missing])
     lists = [next(computed) if ready is None else ready for ready in found]
-    if not (plan.recall.popular or plan.recall.newest):
+    if not (plan.recall.popular or plan.recall.newest or plan.hot):
         return lists
     return [
         own if asker.repeats else [*own, *_besides(own, asker, state, plan)]
@@ -120,6 +120,9 @@ def _besides(own: Sequence[Scored], asker: Asker, state: ServingState, plan: Pla
     without = exclusions(asker, state, plan)
     shown = {each.item_id for each in own}
     others = popular(state.mapped.model, plan.recall.popular, without) if state.mapped.model else []
+    if plan.hot is not None:
+        hottest = [item_id for item_id in plan.hot.heat if item_id not in without][: plan.hot.stage.candidates]
+        others = [*(Scored(item_id, UNSCORED, None, "hot") for item_id in hottest), *others]
     others += newest(state.latest, plan.recall.newest, without)
     # An item that is none of the model's best for this user has the score of an average item.
     for each in others:

@@ -1,4 +1,4 @@
-"""Orders candidates anew: boosts, freshness, and places taken one by one under diversity, caps and promotions."""
+"""Orders candidates anew: what lifts them, and places taken one by one under diversity, caps and promotions."""
 
 import time
 from collections import Counter
@@ -18,11 +18,11 @@ Array = np.ndarray[Any, Any]
 
 
 def lifted(scored: Sequence[Scored], plan: Plan, now_ms: float | None = None) -> list[Scored]:
-    """The items by their scores with boosts and freshness, of equals the first; scores are standard deviations.
+    """The items by their scores with boosts, freshness and heat, of equals the first; scores are standard deviations.
 
     `now_ms` is where the scenario's activity is (ADR 0003), so that a pause in it changes no order; None: the clock's.
     """
-    if not scored or not (plan.boosts or plan.freshness):
+    if not scored or not (plan.boosts or plan.freshness or plan.hot):
         return list(scored)
     scores = np.array([each.score for each in scored])
     deviation = scores.std()
@@ -31,6 +31,8 @@ def lifted(scored: Sequence[Scored], plan: Plan, now_ms: float | None = None) ->
         scores += [rule.amount if each.item_id in rule.matching else 0.0 for each in scored]
     if plan.freshness is not None and plan.columns is not None:
         scores += _freshness(scored, plan.freshness, plan.columns, time.time() * 1_000 if now_ms is None else now_ms)
+    if plan.hot is not None:
+        scores += [plan.hot.stage.weight * plan.hot.heat.get(each.item_id, 0.0) for each in scored]
     order = np.argsort(-scores, kind="stable")
     return [scored[place]._replace(score=float(scores[place])) for place in order]
 

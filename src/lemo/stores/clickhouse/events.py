@@ -11,6 +11,8 @@ from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.aggregates import MARK_UNCOUNTED
 from lemo.stores.clickhouse.aggregates import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
+from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
+from lemo.stores.clickhouse.served import ADD_SESSION_ID
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
 
@@ -55,6 +57,8 @@ _MIGRATIONS = (
     AGGREGATE_TABLES,
     MARK_UNCOUNTED,
     SERVED_TABLES,
+    ADD_SESSION_ID,
+    REALTIME_TABLES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""

@@ -24,10 +24,14 @@ TABLES = (
     Table("served_answers", user="user_id", moment="at"),
     Table("events_hourly"),
     Table("events_marks"),
+    Table("event_sessions", user="user_id", moment="at"),
+    Table("realtime_minutes"),
+    Table("realtime_positions"),
 )
 """All tables with data of scenarios. Erasure and deletion follow this list."""
 USER_TABLES = tuple(table for table in TABLES if table.user)
 EVENTS = TABLES[0]
+SESSIONS = next(table for table in TABLES if table.name == "event_sessions")
 
 
 class Removal(ClickHouse):

@@ -47,6 +47,8 @@ TABLES = (
     """,
 )
 
+ADD_SESSION_ID = ("ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS session_id String AFTER user_id",)
+
 
 class ServedRow(NamedTuple):
     """An answer as a row; `item_ids`, `sources`, `explored` and `propensities` are by position, best item first."""
@@ -73,6 +75,7 @@ class ServedRow(NamedTuple):
     took_us: int
     share: float
     """The share of answers that were logged when this one was."""
+    session_id: str = ""
 
 
 class ServedAnswers(ClickHouse):

@@ -26,6 +26,7 @@ SCENARIOS = Kind("scenarios")
 LEARNT_SCALES = Kind("learnt_scales")
 """Beside the scenarios, so that a job that learns and a person who edits do not undo each other's work."""
 PIPELINES = Kind("pipelines", ("version",))
+EXPERIMENT_CHANGES = Kind("experiment_changes", ("number", "name"))
 ITEMS = Kind("items", ("is_active", "deleted", "published_at", "expires_at"))
 PROFILES = Kind("profiles", ("last_event_at",))
 MODELS = Kind("models", ("created_at", "kind"))
@@ -55,6 +56,7 @@ KINDS = (
     SCENARIOS,
     LEARNT_SCALES,
     PIPELINES,
+    EXPERIMENT_CHANGES,
     ITEMS,
     PROFILES,
     MODELS,

@@ -34,6 +34,10 @@ class Tenants:
         """Whether there is such a tenant."""
         return self._documents.get(TENANTS, SYSTEM, tenant_id) is not None
 
+    def delete(self, tenant_id: str) -> None:
+        """Deletes the tenant's own document."""
+        self._documents.delete(TENANTS, SYSTEM, [tenant_id])
+
     def list(self) -> list[str]:
         """The ids of all tenants, sorted."""
         return [tenant_id for tenant_id, _ in self._documents.scan(TENANTS, SYSTEM)]

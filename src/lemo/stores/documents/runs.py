@@ -59,6 +59,13 @@ class Runs:
         found = self._documents.find(RUNS, Scope(tenant_id), where, order="-queued_at", limit=limit)
         return [Run.model_validate(body) for _, body in found]
 
+    def keep_newest(self, scope: Scope, entry: str, count: int) -> None:
+        """Deletes the runs of an entry and scenario but for the newest `count`."""
+        where: dict[str, Scalar] = {"entry": entry, "scenario_id": scope.scenario_id}
+        tenant = Scope(scope.tenant_id)
+        found = self._documents.find(RUNS, tenant, where, order="-queued_at", limit=_BATCH, offset=count)
+        self._documents.delete(RUNS, tenant, [run_id for run_id, _ in found])
+
     def delete_before(self, tenant_id: str, moment: datetime) -> int:
         """Deletes the runs queued before `moment` (aware); returns their number."""
         scope, limit, deleted = Scope(tenant_id), moment_text(moment), 0

@@ -1,0 +1,270 @@
+"""`lemo experiments`: arms that serve other pipelines or models, and what came of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lemo.cli.assignments import assigned
+from lemo.cli.operator import operator
+from lemo.cli.output import Format, FormatOption, Row, ScenarioOption, console, messages, show, show_json, show_one
+from lemo.cli.session import open_scenario
+
+if TYPE_CHECKING:
+    from lemo.domain.pipeline import Pipeline
+    from lemo.domain.scope import Scope
+    from lemo.experimentation.plan import Plan
+    from lemo.experimentation.results import Results
+    from lemo.experiments.experiment import Experiment
+    from lemo.stores.connect import Stores
+
+app = typer.Typer(no_args_is_help=True, help="Experiments: which of two pipelines or models is better, found by users.")
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the experiment.")]
+
+
+@app.command()
+def create(
+    name: NameArgument,
+    scenario: ScenarioOption,
+    arm: Annotated[
+        list[str],
+        typer.Option(
+            "--arm",
+            help="NAME, NAME=FILE with a pipeline, NAME=VERSION of a pipeline, or NAME=model:VERSION. The first is the"
+            " control.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - Typer copies it
+    set: Annotated[list[str], typer.Option(help="FIELD=VALUE, the value as JSON or text.", show_default=False)] = [],  # noqa: B006
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A whole experiment, YAML or JSON.", show_default=False)
+    ] = None,
+    start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Make an experiment, and start it with --start. Who gets which arm is decided by a hash of the user.
+
+    [bold]lemo experiments create fresher -s shop --arm control --arm fresh=fresh.yaml --set metric=ctr --start[/]
+
+    Fields: `why`, `metric`, `effect` (the lift that is to be found), `guardrails` (list of `metric`, `most_worse`),
+    `unit` (user or session), `ramp`, `group`, `share`, `holdout`, `salt`.
+    """
+    from lemo.experimentation import service
+    from lemo.files.yaml_file import read_yaml
+
+    content: dict[str, Any] = read_yaml(file, "an experiment") if file is not None else {}
+    content |= {"name": name} | assigned(set, "metric=ctr")
+    if arm:
+        content["arms"] = [_arm(each) for each in arm]
+    stores, scope = open_scenario(scenario)
+    draft = service.draft(content)
+    by = operator(scope.tenant_id)
+    experiment = service.create(stores, scope, draft, by, lambda pipeline: _check(stores, scope, pipeline))
+    if start:
+        experiment = service.start(stores, scope, name, by)
+    _tell(experiment, format)
+
+
+@app.command("list")
+def list_experiments(scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """List the experiments of a scenario, the newest first."""
+    stores, scope = open_scenario(scenario)
+    found = stores.experiments.list(scope)
+    if format is Format.json:
+        show([each.model_dump(mode="json") for each in found], format)
+        return
+    rows: list[Row] = [
+        {
+            "name": each.name,
+            "state": each.state,
+            "arms": ", ".join(arm.name + (" (stopped)" if arm.stopped_at else "") for arm in each.arms),
+            "metric": each.metric,
+            "started_at": each.started_at,
+            "ended_at": each.ended_at,
+            "why_ended": each.ended_why,
+        }
+        for each in found
+    ]
+    show(
+        rows,
+        format,
+        f"Experiments of {scenario} (UTC)",
+        ("name", "state", "arms", "metric", "started_at", "ended_at", "why_ended"),
+    )
+
+
+@app.command("show")
+def show_experiment(name: NameArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """Show what a draft needs, or what an experiment has shown. Looking often makes it no less right."""
+    from lemo.experimentation.plan import plan_of
+    from lemo.experimentation.results import results_of
+
+    stores, scope = open_scenario(scenario, "events")
+    experiment = stores.experiments.get(scope, name)
+    plan = plan_of(stores, scope, experiment) if experiment.state == "draft" else None
+    results = results_of(stores, scope, experiment)
+    if format is Format.json:
+        found = {
+            "experiment": experiment.model_dump(mode="json"),
+            "plan": plan.model_dump(mode="json") if plan is not None else None,
+            "results": results.model_dump(mode="json") if results is not None else None,
+            "changes": [each.model_dump(mode="json") for each in stores.experiments.changes(scope, name)],
+        }
+        show_json(found)
+        return
+    _tell(experiment, format)
+    if results is not None:
+        _show_results(results)
+    elif experiment.state == "draft":
+        _show_plan(plan)
+
+
+@app.command()
+def start(name: NameArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+    """Start an experiment; every process serves its arms within a second."""
+    from lemo.experimentation import service
+
+    stores, scope = open_scenario(scenario)
+    _tell(service.start(stores, scope, name, operator(scope.tenant_id)), format)
+
+
+@app.command()
+def edit(
+    name: NameArgument,
+    scenario: ScenarioOption,
+    set: Annotated[list[str], typer.Option(help="FIELD=VALUE, the value as JSON or text.", show_default=False)],
+    format: FormatOption = Format.table,
+) -> None:
+    """Change an experiment: of one that runs `ramp` (it may grow), `guardrails` and `why`.
+
+    [bold]lemo experiments edit fresher -s shop --set ramp=0.5[/]
+    """
+    from lemo.experimentation import service
+
+    stores, scope = open_scenario(scenario)
+    changes = assigned(set, "ramp=0.5")
+    _tell(service.edit(stores, scope, name, changes, operator(scope.tenant_id)), format)
+
+
+@app.command()
+def stop(
+    name: NameArgument,
+    scenario: ScenarioOption,
+    arm: Annotated[str | None, typer.Option(help="Only this arm.", show_default=False)] = None,
+    why: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    format: FormatOption = Format.table,
+) -> None:
+    """Stop an experiment or one of its arms: everybody gets what is in service again, within a second."""
+    from lemo.experimentation import service
+
+    stores, scope = open_scenario(scenario)
+    _tell(service.stop(stores, scope, name, operator(scope.tenant_id), why, arm), format)
+
+
+@app.command()
+def ship(
+    name: NameArgument,
+    scenario: ScenarioOption,
+    arm: Annotated[str | None, typer.Option(help="The arm to put in service.", show_default=False)] = None,
+    back: Annotated[bool, typer.Option("--back", help="Take back what was shipped.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Put an arm's pipeline and model in service for everybody, as new versions; with --back, what was there before.
+
+    [bold]lemo experiments ship fresher -s shop --arm fresh[/]
+    """
+    from lemo.experimentation import service
+
+    if (arm is None) == (not back):
+        raise typer.BadParameter("Name the winner with --arm, or take it back with --back.")
+    stores, scope = open_scenario(scenario)
+    by = operator(scope.tenant_id)
+    if arm is None:
+        _tell(service.take_back(stores, scope, name, by), format)
+    else:
+        _tell(service.ship(stores, scope, name, arm, by), format)
+
+
+def _arm(text: str) -> dict[str, Any]:
+    """An arm as it is written after --arm."""
+    from lemo.files.pipeline_file import PipelineFile
+
+    name, equals, what = text.partition("=")
+    if not equals:
+        return {"name": name}
+    if what.startswith("model:"):
+        return {"name": name, "model_version": what.removeprefix("model:")}
+    if what.isdecimal():
+        return {"name": name, "pipeline_version": int(what)}
+    return {"name": name, "pipeline": PipelineFile(Path(what)).pipeline.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _check(stores: "Stores", scope: "Scope", pipeline: "Pipeline") -> None:
+    from lemo.serving.catalogue.columns import columns_of
+    from lemo.serving.pipeline.check import check_fits
+
+    if pipeline.filters or pipeline.attributes:
+        check_fits(pipeline, columns_of(stores.items.scan(scope), fixed=stores.scenarios.get(scope).attribute_types))
+
+
+def _tell(experiment: "Experiment", format: Format) -> None:
+    row = experiment.model_dump(mode="json" if format is Format.json else "python")
+    if format is Format.json:
+        show_json(row)
+        return
+    row["arms"] = ", ".join(map(_arm_in_words, row["arms"]))
+    row["guardrails"] = ", ".join(f"{each['metric']} (+{each['most_worse']:.0%})" for each in row["guardrails"])
+    row["slice"] = "{start:.0%} to {end:.0%}".format(**row["slice"]) if row["slice"] else None
+    left_out = ("salt", "tightest_at", "created_by")
+    show_one(
+        {key: value for key, value in row.items() if key not in left_out and value not in (None, "")},
+        format,
+        "Experiment (UTC)",
+    )
+
+
+def _arm_in_words(arm: dict[str, Any]) -> str:
+    what = [f"pipeline {arm['pipeline_version']}"] if arm["pipeline_version"] is not None else []
+    what += [f"model {arm['model_version']}"] if arm["model_version"] else []
+    what += ["stopped"] if arm["stopped_at"] else []
+    return f"{arm['name']} ({', '.join(what)})" if what else str(arm["name"])
+
+
+def _show_plan(plan: "Plan | None") -> None:
+    if plan is None:
+        messages.print("The last two weeks tell nothing of its metric: how long it must run is not known.")
+    else:
+        console.print(plan.words, markup=False, highlight=False)
+
+
+def _show_results(results: "Results") -> None:
+    until = f"{results.until:%Y-%m-%d %H:%M} UTC"
+    rows: list[Row] = []
+    for arm in results.arms:
+        for name, each in arm.metrics.items():
+            if each.value is None:
+                continue
+            rows.append(
+                {
+                    "arm": arm.name,
+                    "units": arm.units,
+                    "metric": name + (" *" if name == results.metric else ""),
+                    "value": each.value,
+                    "lift": _share(each.lift),
+                    "interval": f"{_share(each.lift_low)} to {_share(each.lift_high)}" if each.lift is not None else "",
+                    "p_value": each.p_value,
+                }
+            )
+    show(rows, Format.table, f"Results up to {until} (* decides; intervals hold at every look)")
+    for arm in results.arms:
+        for line in [*arm.words, *(f"Guardrail: {each.words}" for each in arm.guardrails)]:
+            console.print(f"{arm.name}: {line}", markup=False, highlight=False)
+    if results.crossed:
+        console.print(f"{results.crossed:,} were in several arms and are left out.", highlight=False)
+    if results.days_left:
+        console.print(f"About {results.days_left:,.0f} days until the planned units are exposed.", highlight=False)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:+.1%}"

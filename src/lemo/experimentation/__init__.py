@@ -1,0 +1,1 @@
+"""Experiments on the stores: what people and guardrails do with them, their plans and their results."""
