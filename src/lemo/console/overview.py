@@ -10,23 +10,13 @@ from datetime import UTC, datetime
 from nicegui import run, ui
 
 from lemo.console.access import Access, framed
+from lemo.console.formats import ago, stamp
 from lemo.console.health import Health
+from lemo.console.language import t
 from lemo.console.queries import Overview, Queries, ScenarioCounts
 from lemo.console.schedule import next_run
-from lemo.console.theme import (
-    COLOURS,
-    QUIET,
-    ago,
-    badge,
-    banner,
-    cell,
-    dot,
-    heading,
-    nothing,
-    stamp,
-    table,
-    trouble,
-)
+from lemo.console.tables import cell, table, td, tr
+from lemo.console.theme import BAD, COLOURS, QUIET, WEAK, badge, banner, dot, heading, nothing, outcome_words, trouble
 from lemo.diagnostics.dependencies import Dependency
 from lemo.diagnostics.doctor import states
 from lemo.diagnostics.report import Finding, Report
@@ -57,8 +47,13 @@ _ENGINES = (
     (Dependency.clocks, "Clocks", "时钟"),
     (Dependency.flink, "Flink", "流计算"),
 )
-_PROCESS_WORDS = {"warning": "look at it", "missing": "not running"}
-_WORDS = {"ok": "fine", "warning": "look at it", "missing": "not there", "absent": "not set up"}
+_PROCESS_WORDS = {"warning": ("look at it", "请检查"), "missing": ("not running", "未运行")}
+_WORDS = {
+    "ok": ("fine", "正常"),
+    "warning": ("look at it", "请检查"),
+    "missing": ("not there", "不可用"),
+    "absent": ("not set up", "未配置"),
+}
 
 
 class OverviewPage:
@@ -107,15 +102,19 @@ class OverviewPage:
         report = self._report
         with ui.element("section").classes("lemo-card w-full"):
             with ui.row().classes("items-center justify-between w-full mb-3"):
-                heading("Services", "服务状态")
+                heading(t("Services", "服务状态"))
                 if report:
                     weak = any(row.state == "warning" for row in report.rows)
-                    word, state = ("All required fine", "ok") if report.ok else ("Something is missing", "missing")
+                    word, state = (
+                        (t("All required fine", "全部正常"), "ok")
+                        if report.ok
+                        else (t("Something is missing", "有组件缺失"), "missing")
+                    )
                     badge(word, COLOURS["warning" if report.ok and weak else state])
             if report is None:
                 with ui.row().classes("items-center gap-2"):
                     ui.spinner(size="sm")
-                    nothing("Asking every service and engine ...")
+                    nothing(t("Asking every service and engine ...", "正在检查服务与引擎……"))
                 return
             found = states(report, Dependency)
             with ui.element("div").classes("grid grid-cols-2 sm:grid-cols-3 lg:grid-cols-5 gap-3 w-full"):
@@ -134,7 +133,7 @@ class OverviewPage:
         if not problems:
             return
         with ui.element("section").classes("lemo-card w-full"):
-            heading("To fix", "待处理")
+            heading(t("To fix", "待处理"))
             for trouble in problems:
                 with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
                     with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
@@ -142,9 +141,9 @@ class OverviewPage:
                         ui.label(trouble.headline).classes("text-sm break-words min-w-0")
                     with ui.column().classes("gap-1 pb-2 pl-5 text-sm"):
                         for service, stops in trouble.stops():
-                            ui.label(f"{service.value}: {stops}").classes("text-slate-600")
+                            ui.label(f"{service.value}: {stops}").classes("lemo-muted")
                         if trouble.finding.hint:
-                            ui.label(trouble.finding.hint).classes("font-mono bg-slate-100 rounded px-2 py-1 break-all")
+                            ui.label(trouble.finding.hint).classes("font-mono lemo-soft rounded px-2 py-1 break-all")
 
     @ui.refreshable_method
     def data(self) -> None:
@@ -173,52 +172,57 @@ def _essence(report: Report | None) -> object:
 
 def _service(english: str, chinese: str, finding: Finding) -> None:
     colour = COLOURS[finding.state]
-    with ui.element("div").classes("rounded-lg border border-slate-200 p-3 min-w-0").tooltip(finding.detail):
+    with ui.element("div").classes("rounded-lg border lemo-line p-3 min-w-0").tooltip(finding.detail):
         with ui.row().classes("items-center gap-2 flex-nowrap"):
             dot(colour)
-            ui.label(english).classes("font-medium")
-            ui.label(chinese).classes("lemo-zh !ml-0").props("lang=zh")
-        text = finding.version if finding.state == "ok" else _PROCESS_WORDS[finding.state]
+            ui.label(t(english, chinese)).classes("font-medium")
+        text = finding.version if finding.state == "ok" else t(*_PROCESS_WORDS[finding.state])
         ui.label(text).classes("text-sm mt-1 ellipsis").style(f"color:{colour}")
 
 
 def _engine(english: str, chinese: str, finding: Finding) -> None:
     with ui.row().classes("items-center gap-2 flex-nowrap min-w-0 text-sm").tooltip(finding.detail):
         dot(COLOURS[finding.state])
-        ui.label(english).classes("whitespace-nowrap")
-        ui.label(chinese).classes("lemo-zh !ml-0 whitespace-nowrap").props("lang=zh")
+        ui.label(t(english, chinese)).classes("whitespace-nowrap")
         ui.space()
-        ui.label(finding.version or _WORDS[finding.state]).classes("text-slate-500 ellipsis min-w-0")
+        ui.label(finding.version or t(*_WORDS[finding.state])).classes("lemo-muted ellipsis min-w-0")
 
 
 def _scenarios(overview: Overview) -> None:
     with ui.element("section").classes("lemo-card w-full"):
         with ui.row().classes("items-center justify-between w-full"):
-            heading("Scenarios", "推荐场景")
+            heading(t("Scenarios", "推荐场景"))
             if not isinstance(overview.lag, LemoError):  # the services report a log that does not answer
                 with (
                     ui.row()
-                    .classes("items-center gap-1 text-sm text-slate-500")
+                    .classes("items-center gap-1 text-sm lemo-muted")
                     .tooltip(
-                        "Messages of the ingest log that the consumers have not taken in, and the age of the oldest"
+                        t(
+                            "Messages that the consumers have not taken in, and the age of the oldest",
+                            "消费者尚未处理的消息数，以及最旧一条的时间",
+                        )
                     )
                 ):
-                    ui.label("Ingest")
-                    ui.label("数据接入").classes("lemo-zh !ml-0").props("lang=zh")
-                    ui.label(str(overview.lag)).classes("text-slate-700")
+                    ui.label(t("Ingest", "数据接入"))
+                    ui.label(str(overview.lag)).classes("")
         if isinstance(overview.scenarios, LemoError):
             trouble(overview.scenarios)
             return
         if not overview.scenarios:
-            nothing("There is no scenario yet. Make one: lemo scenarios create shop --template ecommerce")
+            nothing(
+                t(
+                    "There is no scenario yet. Make one: lemo scenarios create shop --template ecommerce",
+                    "尚无场景。创建：lemo scenarios create shop --template ecommerce",
+                )
+            )
             return
         names = (
-            "Scenario 场景",
-            "Items 物品",
-            "Users 用户",
-            "Events 行为",
-            "Newest event 最新行为",
-            "Dead letters 死信",
+            t("Scenario", "场景"),
+            t("Items", "物品"),
+            t("Users", "用户"),
+            t("Events", "行为"),
+            t("Newest event", "最新行为"),
+            t("Dead letters", "死信"),
             "",
         )
         with table(names, numbers=(1, 2, 3, 5)):
@@ -229,17 +233,17 @@ def _scenarios(overview: Overview) -> None:
 
 
 def _scenario(scenario: ScenarioCounts) -> None:
-    with ui.element("tr"):
-        with ui.element("td"), ui.row().classes("items-center gap-2"):
+    with tr():
+        with td(), ui.row().classes("items-center gap-2"):
             ui.label(scenario.scenario_id).classes("font-medium")
             ui.label(scenario.template).classes("lemo-label")
         for count in (scenario.items, scenario.users, scenario.events):
             _number(count)
         cell(stamp(scenario.newest) or "–")
         _number(scenario.dead_letters)
-        with ui.element("td"):
-            ui.link("Explore 探索", f"/explore?scenario={scenario.scenario_id}").classes(
-                "text-amber-700 whitespace-nowrap"
+        with td():
+            ui.link(t("Explore", "探索"), f"/explore?scenario={scenario.scenario_id}").classes(
+                "lemo-link whitespace-nowrap"
             )
 
 
@@ -249,87 +253,116 @@ def _troubled(states: Sequence[JobState] | LemoError) -> None:
         return  # the scenarios already report documents that do not answer
     with ui.element("section").classes("lemo-card w-full"):
         with ui.row().classes("items-center gap-3 mb-1"):
-            heading("Jobs in trouble", "任务告警")
-            for word, count in (
-                ("overdue", sum(state.overdue for state in states)),
-                ("failing", sum(state.failing for state in states)),
+            heading(t("Jobs in trouble", "任务告警"))
+            for word, colour, count in (
+                (t("overdue", "逾期"), WEAK, sum(state.overdue for state in states)),
+                (t("failing", "失败"), BAD, sum(state.failing for state in states)),
             ):
                 if count:
-                    badge(f"{count:,} {word}", COLOURS["failed" if word == "failing" else "warning"])
+                    badge(f"{count:,} {word}", colour)
         for state in states[:TROUBLED_SHOWN]:
             _one_troubled(state)
         if len(states) > TROUBLED_SHOWN:
-            nothing(f"and {len(states) - TROUBLED_SHOWN:,} more: lemo runs list --outcome failed")
+            nothing(
+                t(
+                    f"and {len(states) - TROUBLED_SHOWN:,} more: lemo runs list --outcome failed",
+                    f"还有 {len(states) - TROUBLED_SHOWN:,} 个：lemo runs list --outcome failed",
+                )
+            )
 
 
 def _one_troubled(state: JobState) -> None:
-    with ui.element("div").classes("w-full py-2 border-b border-slate-100 last:border-0 text-sm min-w-0"):
+    with ui.element("div").classes("w-full py-2 border-b lemo-line last:border-0 text-sm min-w-0"):
         with ui.row().classes("items-center gap-x-3 gap-y-0 w-full"):
             dot(COLOURS["failed" if state.failing else "warning"])
             ui.label(state.entry).classes("font-medium break-words min-w-0")
             ui.label(state.scope.scenario_id).classes("lemo-label")
-            ui.label(f"last success {ago(state.last_success)}").classes("text-slate-500").tooltip(
-                stamp(state.last_success) or "never"
-            )
+            ui.label(t(f"last success {ago(state.last_success)}", f"上次成功 {ago(state.last_success)}")).classes(
+                "lemo-muted"
+            ).tooltip(stamp(state.last_success) or t("never", "从未"))
             if state.overdue:
-                ui.label("overdue").style(f"color:{COLOURS['warning']}").tooltip(
-                    f"It should have succeeded by {stamp(state.overdue_at)}: twice its period"
+                ui.label(t("overdue", "逾期")).style(f"color:{COLOURS['warning']}").tooltip(
+                    t(
+                        f"It should have succeeded by {stamp(state.overdue_at)}: twice its period",
+                        f"应在 {stamp(state.overdue_at)} 前成功（两个周期）",
+                    )
                 )
         with ui.column().classes("gap-1 pl-5"):
             if state.failing and state.last_ended:
                 ui.label(state.last_ended.error).classes("text-xs break-words").style(f"color:{COLOURS['failed']}")
-            ui.label(state.hint).classes("font-mono text-xs bg-slate-100 rounded px-2 py-1 break-all")
+            ui.label(state.hint).classes("font-mono text-xs lemo-soft rounded px-2 py-1 break-all")
 
 
 def _schedule(overview: Overview) -> None:
     with ui.row().classes("items-center justify-between w-full"):
-        heading("Schedule", "定时任务")
-        ui.link("Edit 编辑", "/schedule").classes("text-amber-700 text-sm")
+        heading(t("Schedule", "定时任务"))
+        ui.link(t("Edit", "编辑"), "/schedule").classes("lemo-link text-sm")
     if isinstance(overview.schedule, LemoError):
         trouble(overview.schedule)
         return
     with ui.column().classes("w-full gap-0 mt-2"):
         for row in overview.schedule:
-            with ui.element("div").classes("w-full py-2 border-b border-slate-100 last:border-0"):
+            with ui.element("div").classes("w-full py-2 border-b lemo-line last:border-0"):
                 with ui.row().classes("items-center justify-between w-full flex-nowrap gap-2"):
                     with ui.row().classes("items-center gap-2 min-w-0"):
                         ui.label(row.entry).classes("text-sm font-medium break-words min-w-0")
                         if row.scenario_id:
                             ui.label(row.scenario_id).classes("lemo-label")
                     if row.paused:
-                        badge("paused", COLOURS["warning"])
+                        badge(t("paused", "已暂停"), WEAK)
                     elif row.outcome:
-                        badge(row.outcome, COLOURS[row.outcome])
-                with ui.row().classes("text-xs text-slate-500 gap-x-3 gap-y-0"):
-                    ui.label(row.cron).classes("font-mono").tooltip(f"minute hour day month weekday, {row.timezone}")
-                    ui.label(f"last {ago(row.last_run)}").tooltip(stamp(row.last_run) or "never")
-                    ui.label(f"next {next_run(row)}").tooltip(stamp(row.next_run) or "Beat has not taken it up")
+                        badge(outcome_words(row.outcome), COLOURS[row.outcome])
+                with ui.row().classes("text-xs lemo-muted gap-x-3 gap-y-0"):
+                    ui.label(row.cron).classes("font-mono").tooltip(
+                        t(f"minute hour day month weekday, {row.timezone}", f"分 时 日 月 星期，{row.timezone}")
+                    )
+                    ui.label(t(f"last {ago(row.last_run)}", f"上次 {ago(row.last_run)}")).tooltip(
+                        stamp(row.last_run) or t("never", "从未")
+                    )
+                    ui.label(t(f"next {next_run(row)}", f"下次 {next_run(row)}")).tooltip(
+                        stamp(row.next_run) or t("Beat has not taken it up", "beat 尚未接收")
+                    )
 
 
 def _runs(runs: Sequence[Run] | LemoError) -> None:
-    heading("Last runs", "最近运行")
+    heading(t("Last runs", "最近运行"))
     if isinstance(runs, LemoError):
         trouble(runs)
         return
     if not runs:
-        nothing("No job has run yet. Start one: lemo jobs run train-model-daily --wait")
+        nothing(
+            t(
+                "No job has run yet. Start one: lemo jobs run train-model-daily --wait",
+                "尚无运行记录。启动：lemo jobs run train-model-daily --wait",
+            )
+        )
         return
-    with table(("Job 任务", "Scenario 场景", "State 状态", "Queued 排队", "Took 用时", "Rows 行数"), numbers=(4, 5)):
+    with table(
+        (
+            t("Job", "任务"),
+            t("Scenario", "场景"),
+            t("State", "状态"),
+            t("Queued", "排队"),
+            t("Took", "用时"),
+            t("Rows", "行数"),
+        ),
+        numbers=(4, 5),
+    ):
         for each in runs:
             _run(each)
 
 
 def _run(each: Run) -> None:
-    with ui.element("tr"):
-        with ui.element("td"):
+    with tr():
+        with td():
             ui.label(each.entry)
             if each.error:
                 ui.label(each.error).classes("text-xs break-words").style(f"color:{COLOURS['failed']}")
             if each.outcome == "running" and each.progress.total:
                 ui.linear_progress(each.progress.done / each.progress.total, show_value=False).classes("w-32")
         cell(each.scenario_id)
-        with ui.element("td"):
-            badge(each.outcome, COLOURS.get(each.outcome, QUIET))
+        with td():
+            badge(outcome_words(each.outcome), COLOURS.get(each.outcome, QUIET))
         cell(ago(each.queued_at, datetime.now(UTC)), stamp(each.queued_at))
         cell("" if each.seconds is None else f"{each.seconds:,.1f} s", number=True)
         _number(each.rows_written)
@@ -346,7 +379,11 @@ async def overview_page(queries: Queries, health: Health, access: Access) -> Non
     except LemoError as error:
         with framed("/", None):
             trouble(error)
-            banner("The console starts to work as soon as the tenant exists.", "lemo up --detach", COLOURS["warning"])
+            banner(
+                t("The console starts to work as soon as the tenant exists.", "租户创建后即可使用控制台。"),
+                "lemo up --detach",
+                WEAK,
+            )
         return
     if visitor is None:
         return

@@ -1,0 +1,124 @@
+"""Panels: parts of a page that are drawn at once, and fill in when their engine has answered.
+
+Each panel reads in a thread of its own, so one engine that hangs delays only its own panels, which say so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from nicegui import ui
+
+from lemo.console.language import t
+from lemo.console.queries import attempt
+from lemo.console.theme import WEAK, banner, heading, section, trouble
+from lemo.domain.errors import LemoError
+from lemo.threads import run_in_thread
+
+SLOW_SECONDS = 4.0
+"""After how long a panel says that it still waits."""
+
+Value = TypeVar("Value")
+
+
+class Panel(Generic[Value]):
+    """A part of a page with what `read` returns, drawn by `draw`, where the panel is made.
+
+    `read` runs in a thread and may raise LemoError, which the panel shows. `draw` runs in the page. `every`: seconds
+    between readings; None reads once. `height`: pixels of the skeleton that stands there before the first answer.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Value],
+        draw: Callable[[Value], None],
+        *,
+        every: float | None = None,
+        height: int = 120,
+    ) -> None:
+        self._read = read
+        self._draw = draw
+        self._height = height
+        self._asked = 0
+        self._waiting = False
+        self._shown: Value | LemoError | None = None
+        with ui.element("div").classes("w-full min-w-0"):
+            self._note = ui.element("div").classes("w-full mb-3")
+            self._note.set_visibility(False)
+            with self._note:
+                banner(
+                    t("This part still waits for its engine.", "这一部分仍在等待引擎响应。"),
+                    t(
+                        "The rest of the page works. `lemo doctor` says which engine is silent.",
+                        "页面其余部分可用。`lemo doctor` 会指出无响应的引擎。",
+                    ),
+                    WEAK,
+                )
+            self._content = ui.element("div").classes("w-full min-w-0")
+            with self._content:
+                skeleton(height)
+            if every is None:
+                ui.timer(0, self.renew, once=True)
+            else:
+                ui.timer(every, self.renew)
+
+    async def renew(self) -> None:
+        """Reads anew, unless an answer is still awaited; draws only what has changed."""
+        if not self._waiting:
+            await self._ask()
+
+    async def restart(self) -> None:
+        """Reads anew because what is asked for has changed: an answer to an older question is not shown."""
+        self._shown = None
+        self._content.clear()
+        with self._content:
+            skeleton(self._height)
+        await self._ask()
+
+    async def _ask(self) -> None:
+        self._asked += 1
+        question, self._waiting = self._asked, True
+        self._note.set_visibility(False)
+        answer = asyncio.wrap_future(run_in_thread(lambda: attempt(self._read), "panel"))
+        try:
+            # `wait` and `shield` leave the thread's future alone when the visitor goes away.
+            done, _ = await asyncio.wait({answer}, timeout=SLOW_SECONDS)
+            if not done and question == self._asked:
+                self._note.set_visibility(True)
+            value = await asyncio.shield(answer)
+        finally:
+            if question == self._asked:
+                self._waiting = False
+        if question != self._asked or self._content.is_deleted:
+            return
+        self._note.set_visibility(False)
+        if value == self._shown:
+            return
+        self._shown = value
+        self._content.clear()
+        with self._content:
+            if isinstance(value, LemoError):
+                trouble(value)
+            else:
+                self._draw(value)
+
+
+def panel(
+    title: str,
+    read: Callable[[], Value],
+    draw: Callable[[Value], None],
+    *,
+    every: float | None = None,
+    height: int = 120,
+    classes: str = "",
+) -> Panel[Value]:
+    """A card with a heading and a panel below it."""
+    with section(classes):
+        heading(title)
+        with ui.element("div").classes("w-full mt-3"):
+            return Panel(read, draw, every=every, height=height)
+
+
+def skeleton(height: int) -> None:
+    """What stands where something is still read."""
+    ui.element("div").classes("lemo-skeleton w-full").style(f"height:{height}px").props("aria-busy=true")
