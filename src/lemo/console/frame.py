@@ -86,8 +86,9 @@ def _menu(path: str, visitor: Visitor) -> ui.left_drawer:
     # Whoever uses the keyboard need not walk through the menu on each page.
     with ui.element("a").classes("lemo-skip").props("href=#content"):
         ui.label(t("Skip to the content", "跳到内容"))
-    drawer = ui.left_drawer(top_corner=True, bottom_corner=True).classes("lemo-drawer")
-    drawer.props(f"width=216 breakpoint={_BREAKPOINT}")
+    # Quasar decides whether it fits. With no value, NiceGUI would ask the browser, and log an error where that is slow.
+    drawer = ui.left_drawer(value=False, top_corner=True, bottom_corner=True).classes("lemo-drawer")
+    drawer.props(f"show-if-above width=216 breakpoint={_BREAKPOINT}")
     with drawer:
         with ui.link(target="/").classes("flex items-center gap-2 no-underline px-2 pb-2").style("color: var(--text)"):
             ui.html(LEMON, sanitize=False)
@@ -132,8 +133,10 @@ def _appearance_button() -> None:
 
 
 def _account_button(visitor: Visitor) -> None:
-    with ui.button(icon="account_circle").props("flat round dense color=secondary") as button:
-        button.props["aria-label"] = t("Account", "账号")
+    name = visitor.account or t("Key", "密钥")
+    with ui.button(icon="account_circle").props("flat dense no-caps color=secondary").classes("px-2") as button:
+        button.props["aria-label"] = t("You: ", "您：") + name
+        ui.label(name).classes("ml-2 max-sm:hidden")
         with ui.menu():
             with ui.column().classes("px-4 py-2 gap-0"):
                 ui.label(visitor.account or t(f"Key {visitor.key_id}", f"密钥 {visitor.key_id}")).classes("font-medium")
