@@ -11,7 +11,7 @@ from nicegui import ui
 
 from lemo.console.language import t
 from lemo.console.queries import attempt
-from lemo.console.theme import WEAK, banner, heading, section, trouble
+from lemo.console.theme import WEAK, heading, section, trouble
 from lemo.domain.errors import LemoError
 from lemo.threads import run_in_thread
 
@@ -43,16 +43,15 @@ class Panel(Generic[Value]):
         self._waiting = False
         self._shown: Value | LemoError | None = None
         with ui.element("div").classes("w-full min-w-0"):
-            self._note = ui.element("div").classes("w-full mb-3")
+            self._note = ui.element("div").classes("lemo-note w-full mb-3").props("role=status")
             self._note.set_visibility(False)
             with self._note:
-                banner(
-                    t("This part still waits for its engine.", "这一部分仍在等待引擎响应。"),
+                ui.icon("hourglass_top", size="18px").style(f"color:{WEAK}").props("aria-hidden=true")
+                ui.label(
                     t(
-                        "The rest of the page works. `lemo doctor` says which engine is silent.",
-                        "页面其余部分可用。`lemo doctor` 会指出无响应的引擎。",
-                    ),
-                    WEAK,
+                        "Still waiting for the engine of this part; the rest of the page works.",
+                        "这一部分仍在等待引擎响应，页面其余部分可用。",
+                    )
                 )
             self._content = ui.element("div").classes("w-full min-w-0")
             with self._content:
@@ -75,6 +74,11 @@ class Panel(Generic[Value]):
             skeleton(self._height)
         await self._ask()
 
+    def draw_again(self) -> None:
+        """Draws the last answer once more, because how it is drawn has changed."""
+        if self._shown is not None:
+            self._draw_answer(self._shown)
+
     async def _ask(self) -> None:
         self._asked += 1
         question, self._waiting = self._asked, True
@@ -95,6 +99,9 @@ class Panel(Generic[Value]):
         if value == self._shown:
             return
         self._shown = value
+        self._draw_answer(value)
+
+    def _draw_answer(self, value: Value | LemoError) -> None:
         self._content.clear()
         with self._content:
             if isinstance(value, LemoError):

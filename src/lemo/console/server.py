@@ -3,14 +3,17 @@
 import os
 import secrets
 import socket
+from typing import Annotated
 
 import structlog
+from fastapi import Query
 from nicegui import app, ui
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from lemo.console.access import Access
+from lemo.console.analytics.page import analytics_page
 from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
 from lemo.console.error_pages import add_error_pages
@@ -40,6 +43,20 @@ def serve(settings: Settings) -> None:
     @ui.page("/")
     async def overview() -> None:
         await overview_page(queries, health, access)
+
+    @ui.page("/analytics")
+    async def analytics(
+        scenario: str = "",
+        days: str = "",
+        since: Annotated[str, Query(alias="from")] = "",
+        to: str = "",
+        by: str = "",
+        group: str = "",
+        count: str = "",
+        metric: str = "",
+    ) -> None:
+        given = {"scenario": scenario, "days": days, "from": since, "to": to, "by": by}
+        await analytics_page(queries, access, given | {"group": group, "count": count, "metric": metric})
 
     @ui.page("/explore")
     async def explore(scenario: str = "", user: str = "") -> None:

@@ -1,6 +1,6 @@
 """A number in a tile: its change against the period before, and its course as a small line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 
@@ -26,21 +26,25 @@ def stat(
     course: Sequence[float | None] = (),
     means: str = "",
     to: str = "",
+    on_click: Callable[[], object] | None = None,
+    chosen: bool = False,
 ) -> None:
     """A tile.
 
     `change`: share by which the number differs from the one before. `better`: whether a rise is good (True), bad
     (False) or neither (None). `course`: the number over time. `means`: its definition, shown on hover and focus.
-    `to`: the address that the tile leads to.
+    `to`: the address that the tile leads to; `on_click`: what choosing it does, and `chosen`: that it is chosen.
     """
-    tag = ui.element("a" if to else "div").classes("lemo-card lemo-stat")
+    tag = ui.element("a" if to else "button" if on_click else "div").classes("lemo-card lemo-stat")
     if to:
         tag.props["href"] = to
+    elif on_click:
+        tag.props(f"type=button aria-pressed={str(chosen).lower()}").on("click", on_click)
     with tag:
         label = ui.label(name).classes("lemo-muted lemo-small self-start")
         if means:
             label.classes("lemo-means").tooltip(means)
-            if not to:
+            if not to and not on_click:
                 label.props("tabindex=0")
         with ui.row().classes("items-center gap-2 flex-nowrap"):
             ui.label(value).classes("lemo-stat-value")
