@@ -13,27 +13,27 @@ from playwright.sync_api import expect
 from consoles import SHOP, TITLES, Console, Visit, alive, picture, start, until
 
 
-def test_the_overview_shows_services_counts_schedule_and_runs(console: Console, visit: Visit) -> None:
+def test_the_home_page_shows_what_needs_attention_scenarios_runs_and_services(console: Console, visit: Visit) -> None:
     page = visit.page
     page.goto(console.url)
     row = page.get_by_role("row").filter(has_text=SHOP).first
     expect(row).to_contain_text("40", timeout=20_000)
     expect(row).to_contain_text("60")
-    expect(row).to_contain_text("2026-11-01")
-    expect(page.get_by_text(re.compile(r"^1,204 messages, [\d.]+ (s|min) behind$"))).to_be_visible()
-    expect(page.get_by_text("precompute-recommendations-4hours")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Ingest: 1,204 messages, [\d.]+ (s|min) behind$"))).to_be_visible()
     failed = page.get_by_role("row").filter(has_text="update-user-profiles-2hours")
     expect(failed).to_contain_text("Milvus did not answer.")
-    expect(page.get_by_text("Jobs in trouble")).to_be_visible()
-    expect(page.get_by_text("1 failing")).to_be_visible()
-    expect(page.get_by_text("Something is missing")).to_be_visible(timeout=20_000)
-    expect(page.get_by_role("heading", name="Services")).to_be_visible()
-    trouble = page.get_by_text("Milvus: 127.0.0.1").first
-    expect(trouble).to_be_visible()
-    picture(page, "overview-1280")
-    page.set_viewport_size({"width": 480, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
-    picture(page, "overview-480")
+    attention = page.get_by_role("heading", name="Needs attention").locator("xpath=ancestor::section")
+    line = attention.get_by_text(f"update-user-profiles-2hours fails · {SHOP}")
+    expect(line).to_be_visible(timeout=20_000)
+    line.click()
+    expect(attention.get_by_text("Last success: never")).to_be_visible()
+    expect(attention.get_by_text("Milvus: 127.0.0.1").first).to_be_visible(timeout=20_000)
+    services = page.get_by_role("heading", name="Services").locator("xpath=ancestor::section")
+    expect(services.get_by_text("not there").first).to_be_visible(timeout=20_000)
+    picture(page, "home-1280")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "home-390")
 
 
 def test_the_explorer_shows_history_recommendations_and_similar_items(console: Console, visit: Visit) -> None:

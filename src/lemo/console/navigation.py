@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from nicegui import app
 from starlette.routing import Route
@@ -66,10 +67,22 @@ def entry(path: str) -> PageEntry | None:
     return next((page for _, pages in MENU for page in pages if page.path == path), None)
 
 
+def address(path: str, **parameters: str) -> str:
+    """The address of a page with parameters, of which empty ones are left out; empty where there is no such page."""
+    if path not in _served():
+        return ""
+    given = {name: value for name, value in parameters.items() if value}
+    return path + ("?" + urlencode(given) if given else "")
+
+
 def menu_of(visitor: Visitor) -> Iterator[tuple[tuple[str, str], list[PageEntry]]]:
     """The groups with the pages that the server has and the visitor may see."""
-    served = {route.path for route in app.routes if isinstance(route, Route)}
+    served = _served()
     for words, pages in MENU:
         shown = [page for page in pages if page.path in served and visitor.may(page.role)]
         if shown:
             yield words, shown
+
+
+def _served() -> set[str]:
+    return {route.path for route in app.routes if isinstance(route, Route)}

@@ -21,28 +21,36 @@ SLOW_SECONDS = 4.0
 Value = TypeVar("Value")
 
 
+class _Nothing:
+    """What a panel shows before its first answer, which may be any value."""
+
+
 class Panel(Generic[Value]):
     """A part of a page with what `read` returns, drawn by `draw`, where the panel is made.
 
     `read` runs in a thread and may raise LemoError, which the panel shows. `draw` runs in the page. `every`: seconds
     between readings; None reads once. `height`: pixels of the skeleton that stands there before the first answer.
+    `failed` is called when the error is shown.
     """
 
     def __init__(
         self,
         read: Callable[[], Value],
-        draw: Callable[[Value], None],
+        draw: Callable[[Value], object],
         *,
         every: float | None = None,
         height: int = 120,
+        failed: Callable[[LemoError], None] | None = None,
+        classes: str = "w-full",
     ) -> None:
+        self._failed = failed
         self._read = read
         self._draw = draw
         self._height = height
         self._asked = 0
         self._waiting = False
-        self._shown: Value | LemoError | None = None
-        with ui.element("div").classes("w-full min-w-0"):
+        self._shown: Value | LemoError | _Nothing = _Nothing()
+        with ui.element("div").classes(f"min-w-0 {classes}"):
             self._note = ui.element("div").classes("lemo-note w-full mb-3").props("role=status")
             self._note.set_visibility(False)
             with self._note:
@@ -68,7 +76,7 @@ class Panel(Generic[Value]):
 
     async def restart(self) -> None:
         """Reads anew because what is asked for has changed: an answer to an older question is not shown."""
-        self._shown = None
+        self._shown = _Nothing()
         self._content.clear()
         with self._content:
             skeleton(self._height)
@@ -76,7 +84,7 @@ class Panel(Generic[Value]):
 
     def draw_again(self) -> None:
         """Draws the last answer once more, because how it is drawn has changed."""
-        if self._shown is not None:
+        if not isinstance(self._shown, _Nothing):
             self._draw_answer(self._shown)
 
     async def _ask(self) -> None:
@@ -106,6 +114,8 @@ class Panel(Generic[Value]):
         with self._content:
             if isinstance(value, LemoError):
                 trouble(value)
+                if self._failed:
+                    self._failed(value)
             else:
                 self._draw(value)
 
@@ -113,7 +123,7 @@ class Panel(Generic[Value]):
 def panel(
     title: str,
     read: Callable[[], Value],
-    draw: Callable[[Value], None],
+    draw: Callable[[Value], object],
     *,
     every: float | None = None,
     height: int = 120,

@@ -20,9 +20,9 @@ from lemo.console.error_pages import add_error_pages
 from lemo.console.explore import explore_page
 from lemo.console.frame import LEMON
 from lemo.console.health import Health
+from lemo.console.home.page import home_page
 from lemo.console.login import LoginPage
 from lemo.console.models import models_page
-from lemo.console.overview import overview_page
 from lemo.console.queries import Queries
 from lemo.console.schedule import schedule_page
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
@@ -41,8 +41,8 @@ def serve(settings: Settings) -> None:
     access = Access(settings, queries)
 
     @ui.page("/")
-    async def overview() -> None:
-        await overview_page(queries, health, access)
+    async def home() -> None:
+        await home_page(queries, health, access)
 
     @ui.page("/analytics")
     async def analytics(

@@ -116,9 +116,9 @@ class AnalyticsPage:
                 )
             )
             ui.space()
-            ui.button("CSV", icon="download", on_click=self._download).props("flat no-caps color=secondary").tooltip(
-                t("Download the course of all numbers", "下载全部指标的时间序列")
-            )
+            download = ui.button(icon="download", on_click=self._download).props("flat round dense color=secondary")
+            download.tooltip(t("Download the course of all numbers as CSV", "下载全部指标的时间序列（CSV）"))
+            download.props["aria-label"] = t("Download CSV", "下载 CSV")
 
     def _calendar(self) -> None:
         """A button that lets a period be chosen by its days."""

@@ -194,10 +194,8 @@ def draw_groups(rows: Sequence[GroupRow], title: str, definitions: Mapping[str, 
         return
     names = ("requests", "users", "impressions", "clicks", "ctr", "conversions", "conversion_rate", "value")
     shown = [name for name in names if name in rows[0].values]
-    columns = [
-        Column[GroupRow](title, lambda row: row.key, lambda row: _group_name(row.key)),
-        *(_measure_column(name, definitions) for name in shown),
-    ]
+    first: Column[GroupRow] = Column(title, lambda row: row.key, lambda row: _group_name(row.key))
+    columns = [first, *(_measure_column(name, definitions) for name in shown)]
     SortedTable(columns, rows, sort=1)
 
 
