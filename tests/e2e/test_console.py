@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from consoles import SHOP, TITLES, Console, Visit, alive, picture, start, until
+from consoles import SHOP, TITLES, Console, Visit, alive, narrow, picture, start, until
 
 
 def test_the_home_page_shows_what_needs_attention_scenarios_runs_and_services(console: Console, visit: Visit) -> None:
@@ -31,8 +31,7 @@ def test_the_home_page_shows_what_needs_attention_scenarios_runs_and_services(co
     services = page.get_by_role("heading", name="Services").locator("xpath=ancestor::section")
     expect(services.get_by_text("not there").first).to_be_visible(timeout=20_000)
     picture(page, "home-1280")
-    page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    narrow(page)
     picture(page, "home-390")
 
 
@@ -60,10 +59,9 @@ def test_the_explorer_shows_history_recommendations_and_similar_items(console: C
     )
     picture(page, "similar-1280")
     page.keyboard.press("Escape")
-    page.set_viewport_size({"width": 480, "height": 800})
     expect(page.get_by_text("Similar items")).to_be_hidden()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
-    picture(page, "explore-480")
+    narrow(page)
+    picture(page, "explore-390")
 
 
 def test_an_address_that_names_a_user_opens_him(console: Console, visit: Visit) -> None:

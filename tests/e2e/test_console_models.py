@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from consoles import SHOP, Console, Visit, picture
+from consoles import SHOP, Console, Visit, narrow, picture
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -57,7 +57,6 @@ def test_an_operator_promotes_and_rolls_back(
     line = page.get_by_role("row").filter(has_text="rollback")
     expect(line).to_contain_text(f"{console.tenant_id}, console")
     assert stores.snapshots.current(scope, KIND) == OLD
-    page.set_viewport_size({"width": 480, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
-    picture(page, "models-480")
+    narrow(page)
+    picture(page, "models-390")
     stores.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from consoles import SHOP, Console, Visit, alive, picture, start, until
+from consoles import SHOP, Console, Visit, alive, narrow, picture, start, until
 from lemo.domain.scenario import scenario_from_template
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -89,9 +89,8 @@ def test_the_operator_sees_and_edits_the_schedule(operator: tuple[str, Stores], 
     page.goto(f"{url}/schedule")
     expect(page.get_by_role("row").filter(has_text="own times")).to_contain_text(SHOP, timeout=20_000)
     picture(page, "schedule-1280")
-    page.set_viewport_size({"width": 480, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
-    picture(page, "schedule-480")
+    narrow(page)
+    picture(page, "schedule-390")
 
 
 def test_another_tenant_steers_its_own_scenario_only(console: Console, visit: Visit) -> None:

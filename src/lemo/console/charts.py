@@ -16,7 +16,8 @@ BEFORE = "var(--chart-before)"
 _FORMATS: dict[Unit, str] = {
     "count": "(v) => v == null || v === '-' ? '–' : Intl.NumberFormat('LOCALE', {notation: 'compact',"
     " maximumFractionDigits: 2}).format(v)",
-    "share": "(v) => v == null || v === '-' ? '–' : (100 * v).toFixed(Math.abs(v) < 0.1 ? 2 : 1) + ' %'",
+    "share": "(v) => v == null || v === '-' ? '–' : Intl.NumberFormat('LOCALE', {maximumFractionDigits:"
+    " Math.abs(v) < 0.1 ? 2 : 1}).format(100 * v) + ' %'",
     "ms": "(v) => v == null || v === '-' ? '–' : Intl.NumberFormat('LOCALE', {maximumSignificantDigits: 3}).format(v)"
     " + ' ms'",
 }

@@ -31,13 +31,15 @@ _SCRIPT = """<script>
   const show = () => {
     const dark = cookie() === "dark" || (cookie() === "system" && system.matches);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
+    document.documentElement.lang = "LANGUAGE_TAG";  // Quasar sets its own as it starts
     if (window.Quasar) Quasar.Dark.set(dark);
   };
   window.lemo = {
     theme: (name) => { keep("lemo-theme", name, name === "system" ? 0 : undefined); show(); },
     language: (name) => { keep("LANGUAGE_COOKIE", name); location.reload(); },
   };
-  document.documentElement.lang = "LANGUAGE_TAG";
+  // The open menu of a phone, by the keyboard.
+  addEventListener("keydown", ({ key }) => key === "Escape" && document.querySelector(".q-drawer__backdrop")?.click());
   system.addEventListener("change", show);
   addEventListener("load", () => setTimeout(show));
   show();
