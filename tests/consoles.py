@@ -143,6 +143,12 @@ def start(settings: dict[str, str], log: Path) -> "tuple[subprocess.Popen[bytes]
     return process, f"http://127.0.0.1:{port}"
 
 
+def narrow(page: Page, width: int = 390) -> None:
+    """Makes the window as narrow as a phone, and waits until the page fits into it."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width, timeout=5_000)
+
+
 def picture(page: Page, name: str) -> None:
     """Keeps a screenshot where LEMO_TEST_PICTURES names a folder."""
     folder = os.environ.get("LEMO_TEST_PICTURES")

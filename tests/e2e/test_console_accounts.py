@@ -45,24 +45,24 @@ def site(valkey_url: str, tmp_path: Path) -> Iterator[tuple[str, Stores]]:
 
 
 def log_in(page: Page, name: str, password: str) -> None:
-    page.get_by_label("Account 账号").fill(name)
-    page.get_by_label("Password 密码").fill(password)
-    page.get_by_role("button", name="Log in 登录").click()
+    page.get_by_label("Account", exact=True).fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
 
 
 def test_accounts_close_the_console_and_name_who_acts(site: tuple[str, Stores], visit: Visit) -> None:
     url, stores = site
     page = visit.page
-    pause = page.get_by_role("button", name=f"Pause 暂停: {DAILY}")
+    pause = page.get_by_role("button", name=f"Pause: {DAILY}")
     page.goto(f"{url}/schedule")
     expect(pause).to_be_enabled(timeout=20_000)
 
     # The page that is open goes too. That it is refused everything meanwhile: integration/test_console_access.py.
     stores.accounts.create("default", "ann", "admin", PASSWORD, "me")
     stores.accounts.create("default", "victor", "viewer", PASSWORD, "me")
-    expect(page.get_by_label("Account 账号")).to_be_visible(timeout=30_000)
+    expect(page.get_by_label("Account", exact=True)).to_be_visible(timeout=30_000)
     page.goto(f"{url}/schedule")
-    expect(page.get_by_label("Account 账号")).to_be_visible(timeout=20_000)
+    expect(page.get_by_label("Account", exact=True)).to_be_visible(timeout=20_000)
 
     log_in(page, "ann", "wrong horse battery")
     expect(page.get_by_text("Account or password is wrong")).to_be_visible(timeout=20_000)
@@ -82,12 +82,13 @@ def test_accounts_close_the_console_and_name_who_acts(site: tuple[str, Stores], 
     expect(page.get_by_role("row").filter(has_text="console.login")).to_have_count(1)
     expect(page.get_by_role("row").filter(has_text="account.create")).to_have_count(2)
     picture(page, "audit-1280")
-    page.get_by_role("button").filter(has_text="logout").click()
-    expect(page.get_by_label("Account 账号")).to_be_visible(timeout=20_000)
+    page.get_by_role("button", name="You: ann").click()
+    page.get_by_text("Log out").click()
+    expect(page.get_by_label("Account", exact=True)).to_be_visible(timeout=20_000)
     log_in(page, "victor", PASSWORD)
     expect(page.get_by_text("victor", exact=True)).to_be_visible(timeout=20_000)
     page.goto(f"{url}/schedule")
-    for button in (f"Resume 恢复: {DAILY}", f"Edit 编辑: {DAILY}", f"Run now 立即运行: {DAILY}"):
+    for button in (f"Resume: {DAILY}", f"Edit: {DAILY}", f"Run now: {DAILY}"):
         expect(page.get_by_role("button", name=button)).to_be_disabled(timeout=20_000)
 
     assert page.get_by_role("link", name="Audit").count() == 0
@@ -96,5 +97,5 @@ def test_accounts_close_the_console_and_name_who_acts(site: tuple[str, Stores], 
 
     # Another password ends the session, in the page that is open too.
     stores.accounts.set_password("default", "victor", "another horse battery", "me")
-    expect(page.get_by_label("Account 账号")).to_be_visible(timeout=30_000)
+    expect(page.get_by_label("Account", exact=True)).to_be_visible(timeout=30_000)
     page.goto("about:blank")  # a page that loses its console complains

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from consoles import SHOP, Console, Visit, picture
+from consoles import SHOP, Console, Visit, narrow, picture
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -37,17 +37,17 @@ def test_an_operator_promotes_and_rolls_back(
     row = page.get_by_role("row").filter(has_text=NEW).filter(has_text="a good one")
     expect(row).to_contain_text("0.1234", timeout=20_000)
     expect(row).to_contain_text("0.1100–0.1350")
-    expect(row).to_contain_text("heavy users 重度用户 0.2500 (41)")
+    expect(row).to_contain_text("heavy users 0.2500 (41)")
     expect(page.get_by_role("button", name="Roll back")).to_be_disabled()
 
     for version in (OLD, NEW):
-        page.get_by_role("button", name=f"Promote 上线: {version}").click()
+        page.get_by_role("button", name=f"Promote: {version}").click()
         expect(page.get_by_text(f"Put {version} in service?")).to_be_visible()
         page.get_by_role("button", name="Do it").click()
         expect(page.get_by_text(f"{version} serves now")).to_be_visible()
         assert stores.snapshots.current(scope, KIND) == version
     expect(row).to_contain_text("champion")
-    expect(page.get_by_role("button", name=f"Promote 上线: {NEW}")).to_be_disabled()
+    expect(page.get_by_role("button", name=f"Promote: {NEW}")).to_be_disabled()
     picture(page, "models-1280")
 
     page.get_by_role("button", name="Roll back").click()
@@ -57,7 +57,6 @@ def test_an_operator_promotes_and_rolls_back(
     line = page.get_by_role("row").filter(has_text="rollback")
     expect(line).to_contain_text(f"{console.tenant_id}, console")
     assert stores.snapshots.current(scope, KIND) == OLD
-    page.set_viewport_size({"width": 480, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
-    picture(page, "models-480")
+    narrow(page)
+    picture(page, "models-390")
     stores.close()

@@ -1,6 +1,7 @@
 """Real beats beside each other: one leads, and kills, stops and a Redis that goes away lose and double nothing."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,9 +59,11 @@ def test_beat_outlives_redis(site: BeatSite, outage: float) -> None:
     with site.beat() as beat:
         site.wait_for_more()
         before = site.entries()
+        rounds = site.folder / "home" / "run" / f"beat-{socket.gethostname()}"
         site.server.kill()
         gone = datetime.now(UTC)
         wait_for(lambda: datetime.now(UTC) - gone >= timedelta(seconds=outage), 30)
+        wait_for(lambda: rounds.stat().st_mtime > gone.timestamp(), 30)
         assert beat.poll() is None
         site.server.start()
         site.wait_for_more()

@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lemo.cli.main import app
-from lemo.console.access import Access, Visitor
+from lemo.console.access import Access
 from lemo.console.attempts import MOST_KEPT, SECONDS, Attempts
 from lemo.console.login import OF_BOTH, LoginPage
 from lemo.console.queries import Queries
+from lemo.console.visitor import Visitor
 from lemo.domain.account import Account
 from lemo.domain.api_key import KeyWishes
 from lemo.domain.errors import NotAllowed, TooMuch, WrongCredential

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from lemo.cli.output import messages
+
 
 def worker(
     queues: Annotated[
@@ -21,10 +23,36 @@ def worker(
     app.worker_main(["worker", "--queues", chosen, "--hostname", f"{name}@%h"])
 
 
-def beat() -> None:
-    """Start the scheduled jobs when they are due; several may run, and one leads."""
+def beat(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Start nothing: exit code 0 where the beat of this host made a round lately."),
+    ] = False,
+) -> None:
+    """Start the scheduled jobs when they are due; several may run, and one leads.
+
+    `--check` is for liveness probes: a beat makes rounds also while Redis is away, and one that hangs makes none.
+    """
+    if check:
+        _check_rounds()
+        return
     from lemo.tasks.celery_app import app, settings
     from lemo.telemetry.logging import configure
 
     configure("beat", settings)
     app.start(["beat"])
+
+
+def _check_rounds() -> None:
+    from lemo.domain.errors import NotFound
+    from lemo.scheduling.rounds import makes_rounds, since_round
+    from lemo.settings import Settings
+
+    settings = Settings()
+    seconds = since_round(settings)
+    if not makes_rounds(settings):
+        when = "has made no round yet" if seconds is None else f"made its last round {seconds:,.0f} s ago"
+        raise NotFound(
+            f"The beat of this host {when}.", "Start it again: lemo beat. `lemo doctor` names what it needs."
+        )
+    messages.print(f"The last round began {seconds:.1f} s ago.")

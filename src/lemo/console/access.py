@@ -6,15 +6,18 @@ Everybody on this machine until there is an account; after that, and on other ad
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from nicegui import Client, app, run, ui
 
+from lemo.console.frame import frame
+from lemo.console.language import chosen, language, t
 from lemo.console.queries import Queries
-from lemo.console.theme import frame, trouble
-from lemo.domain.account import Account, AccountRole, includes
+from lemo.console.theme import trouble
+from lemo.console.visitor import Visitor
+from lemo.domain.account import Account, AccountRole
 from lemo.domain.api_key import ApiKey
 from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError, NotAllowed, NotFound, WrongCredential
 from lemo.domain.reasons import did_you_mean, shortened
@@ -26,38 +29,6 @@ SESSION_SECONDS = 12 * 3600
 """How long a login lasts."""
 CHECK_SECONDS = 5.0
 """How often an open page looks whether its visitor may still see it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Whoever looks at a page."""
-
-    tenant_id: str
-    role: AccountRole
-    account: str = ""
-    """The account that logged in, if one did."""
-    key_id: str = ""
-    """The key that logged in, if one did."""
-    since: datetime | None = None
-    """When the account's password was set that logged in."""
-    until: float = 0
-    """Unix time at which the session ends."""
-
-    @property
-    def logged_in(self) -> bool:
-        """Whether there is a session, which may be ended."""
-        return bool(self.account or self.key_id)
-
-    @property
-    def by(self) -> str:
-        """Who this is in logs of changes."""
-        if self.account:
-            return f"{self.tenant_id}, console (account {self.account})"
-        return f"{self.tenant_id}, console" + (f" (key {self.key_id})" if self.key_id else "")
-
-    def may(self, role: AccountRole) -> bool:
-        """Whether the visitor's role includes this one."""
-        return includes(self.role, role)
 
 
 class Access:
@@ -75,12 +46,13 @@ class Access:
     async def visitor(self) -> Visitor | None:
         """Who looks at this page; None when he has been sent to the login page. Raises LemoError."""
         # Before anything is awaited: it belongs to the request.
-        session, client = app.storage.user, ui.context.client
+        session, client, spoken = app.storage.user, ui.context.client, language()
         visitor = await run.io_bound(self._visitor_of, dict(session))
         if visitor is None:
             session.clear()
             ui.navigate.to("/login")
             return None
+        visitor = replace(visitor, language=spoken)
         ui.timer(CHECK_SECONDS, partial(self._end_when_over, visitor, client), immediate=False)
         return visitor
 
@@ -109,11 +81,20 @@ class Access:
         An action asks this when it is done, not when its page was drawn. Raises EngineUnavailable. It blocks.
         """
         if not self._is_current(visitor):
-            raise WrongCredential("You are not logged in any more. 登录已失效。", "Log in again.")
+            raise WrongCredential(
+                chosen(visitor.language, "You are not logged in any more.", "登录已失效。"),
+                chosen(visitor.language, "Log in again.", "请重新登录。"),
+            )
         if not visitor.may(role):
             raise NotAllowed(
-                f"The role {visitor.role} may not do this; it takes the role {role}. 权限不足。",
-                "Ask an administrator for an account with it.",
+                chosen(
+                    visitor.language,
+                    f"The role {visitor.role} may not do this; it takes the role {role}.",
+                    f"角色 {visitor.role} 权限不足，需要角色 {role}。",
+                ),
+                chosen(
+                    visitor.language, "Ask an administrator for an account with it.", "请向管理员申请具有该角色的账号。"
+                ),
             )
 
     def begin_session(self, who: Account | ApiKey) -> None:
@@ -180,9 +161,7 @@ class Access:
 
 def framed(path: str, visitor: Visitor | None) -> AbstractContextManager[None]:
     """The frame of a page that this visitor sees."""
-    if visitor is None:
-        return frame(path, None)
-    return frame(path, visitor.tenant_id, visitor.account, visitor.logged_in, visitor.may("admin"))
+    return frame(path, visitor)
 
 
 def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> None:
@@ -191,13 +170,18 @@ def _check_address(parameters: Mapping[str, str], scenarios: Sequence[str]) -> N
     for name in request.query_params if request else ():
         if name not in parameters:
             raise InvalidInput(
-                f"This page has no parameter {shortened(name)}.",
-                f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters) or 'none'}.",
+                t(f"This page has no parameter {shortened(name)}.", f"此页面没有参数 {shortened(name)}。"),
+                t(
+                    f"{did_you_mean(name, parameters)}It takes {' and '.join(parameters) or 'none'}.",
+                    f"可用参数：{'、'.join(parameters) or '无'}。",
+                ),
             )
     scenario = parameters.get("scenario", "")
     if scenario and scenario not in scenarios:
-        there = ", ".join(scenarios[:20]) + (f" and {len(scenarios) - 20} more" if len(scenarios) > 20 else "")
+        there = ", ".join(scenarios[:20]) + (" …" if len(scenarios) > 20 else "")
         raise NotFound(
-            f"There is no scenario {shortened(scenario)}. 没有这个场景。",
-            f"{did_you_mean(scenario, scenarios)}There are: {there}." if scenarios else "There is none yet.",
+            t(f"There is no scenario {shortened(scenario)}.", f"没有场景 {shortened(scenario)}。"),
+            t(f"{did_you_mean(scenario, scenarios)}There are: {there}.", f"现有场景：{there}。")
+            if scenarios
+            else t("There is none yet.", "尚无场景。"),
         )

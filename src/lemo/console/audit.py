@@ -4,9 +4,13 @@ import json
 
 from nicegui import run, ui
 
-from lemo.console.access import Access, Visitor, framed
+from lemo.console.access import Access, framed
+from lemo.console.formats import ago, stamp
+from lemo.console.language import t
 from lemo.console.queries import Queries, attempt
-from lemo.console.theme import ago, cell, heading, nothing, stamp, table, trouble
+from lemo.console.tables import cell, table, td, tr
+from lemo.console.theme import heading, nothing, trouble
+from lemo.console.visitor import Visitor
 from lemo.domain.audit import AuditLine
 from lemo.domain.errors import LemoError
 from lemo.stores.audit_log import audit_lines
@@ -26,7 +30,7 @@ async def audit_page(queries: Queries, access: Access) -> None:
             trouble(lines)
         elif lines is not None:
             with ui.element("section").classes("lemo-card w-full"):
-                heading("Audit", "审计")
+                heading(t("Audit", "审计"))
                 _table(lines)
 
 
@@ -37,19 +41,26 @@ def _lines(queries: Queries, access: Access, visitor: Visitor) -> list[AuditLine
 
 def _table(lines: list[AuditLine]) -> None:
     if not lines:
-        nothing("Nobody has changed anything yet. 尚无变更。")
+        nothing(t("Nobody has changed anything yet.", "尚无变更。"))
         return
-    names = ("When 时间", "Who 操作者", "What 操作", "Of 对象", "Scenario 场景", "Detail 详情")
+    names = (
+        t("When", "时间"),
+        t("Who", "操作者"),
+        t("What", "操作"),
+        t("Of", "对象"),
+        t("Scenario", "场景"),
+        t("Detail", "详情"),
+    )
     with table(names, numbers=()):
         for line in lines:
-            with ui.element("tr").mark("line"):
+            with tr().mark("line"):
                 cell(ago(line.at), stamp(line.at))
-                with ui.element("td"):
+                with td():
                     ui.label(line.by).classes("break-words")
                 cell(line.action)
-                with ui.element("td"):
+                with td():
                     ui.label(line.subject).classes("break-all")
                 cell(line.scenario_id or "–")
-                with ui.element("td"):
+                with td():
                     detail = json.dumps(line.detail, ensure_ascii=False) if line.detail else ""
-                    ui.label(detail[:300]).classes("text-xs text-slate-500 break-all")
+                    ui.label(detail[:300]).classes("text-xs lemo-muted break-all")

@@ -11,8 +11,10 @@ from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
 from lemo.console.access import Access, framed
+from lemo.console.formats import ago, stamp
+from lemo.console.language import t
 from lemo.console.queries import Exploration, Queries, ShownInteraction, ShownItem
-from lemo.console.theme import WEAK, ago, badge, banner, heading, nothing, stamp, tile, trouble
+from lemo.console.theme import QUIET, WEAK, badge, banner, heading, nothing, tile, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
@@ -48,23 +50,23 @@ class ExplorePage:
     def build(self) -> None:
         """Lays the page out; what the address asks for is looked up at once."""
         with ui.element("section").classes("lemo-card w-full"):
-            heading("Recommendation explorer", "推荐探索")
+            heading(t("Recommendation explorer", "推荐探索"))
             with ui.row().classes("items-center w-full gap-3 mt-3"):
                 ui.select(
-                    self._scenarios, value=self._scenario, label="Scenario 场景", on_change=self._chose_scenario
+                    self._scenarios, value=self._scenario, label=t("Scenario", "场景"), on_change=self._chose_scenario
                 ).props("outlined dense").classes("w-full sm:w-44")
                 self._input = (
-                    ui.input("User 用户", value=self._user, on_change=self._typed)
+                    ui.input(t("User", "用户"), value=self._user, on_change=self._typed)
                     .props("outlined dense clearable autocomplete=off")
                     .classes("w-full sm:w-72")
                     .on("keydown.enter", self._show)
                 )
-                ui.select(list(LENGTHS), value=self._n, label="How many 数量", on_change=self._chose_length).props(
-                    "outlined dense"
-                ).classes("w-32")
-                ui.button("Show 查看", on_click=self._show).props("unelevated no-caps")
-                ui.switch("Pictures 图片", value=False, on_change=self._chose_pictures).tooltip(
-                    "Pictures load from the addresses that your items name"
+                ui.select(
+                    list(LENGTHS), value=self._n, label=t("How many", "数量"), on_change=self._chose_length
+                ).props("outlined dense").classes("w-32")
+                ui.button(t("Show", "查看"), on_click=self._show).props("unelevated no-caps")
+                ui.switch(t("Pictures", "图片"), value=False, on_change=self._chose_pictures).tooltip(
+                    t("Pictures load from the addresses that your items name", "图片从物品中的地址加载")
                 )
             self.users()
         self.answer()
@@ -98,7 +100,7 @@ class ExplorePage:
         if not self._offered:
             return
         with ui.row().classes("items-center gap-2 mt-3 w-full"):
-            ui.label("Recent 最近").classes("text-xs text-slate-500")
+            ui.label(t("Recent", "最近")).classes("text-xs lemo-muted")
             for user in self._offered[:12]:
                 ui.button(user, on_click=lambda user=user: self._pick(user)).props(
                     "outline dense no-caps size=sm color=secondary"
@@ -127,7 +129,7 @@ class ExplorePage:
     async def _show(self) -> None:
         self._user = (self._input.value or "").strip()
         if not self._user:
-            self._input.props("error").props["error-message"] = "Type or pick a user."
+            self._input.props("error").props["error-message"] = t("Type or pick a user.", "请输入或选择用户。")
             return
         self._input.props(remove="error error-message")
         address = "/explore?" + urlencode({"scenario": self._scenario, "user": self._user})
@@ -143,13 +145,21 @@ class ExplorePage:
         """History, tastes and recommendations."""
         found = self._found
         if found is None:
-            nothing("Pick a user to see the history, the recommendations and why. 选择一个用户，查看历史、推荐与理由。")
+            nothing(
+                t(
+                    "Pick a user to see the history, the recommendations and why.",
+                    "选择一个用户，查看历史、推荐与理由。",
+                )
+            )
             return
         if isinstance(found, LemoError):
             trouble(found)
             return
         if found.degraded:
-            text = "This answer was made without something: no model yet, or the history is out of reach."
+            text = t(
+                "This answer was made without something: no model yet, or the history is out of reach.",
+                "此结果为降级结果：尚无模型，或无法读取历史。",
+            )
             banner(text, "lemo doctor" if found.model_version else "lemo jobs run train-model-daily --wait", WEAK)
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-5 gap-4 w-full"):
             with ui.element("section").classes("lemo-card lg:col-span-2 min-w-0"):
@@ -157,42 +167,49 @@ class ExplorePage:
                 _tastes(found.profile)
             with ui.element("section").classes("lemo-card lg:col-span-3 min-w-0"):
                 with ui.row().classes("items-center justify-between w-full mb-2"):
-                    heading("Recommendations", "推荐结果")
+                    heading(t("Recommendations", "推荐结果"))
                     if found.model_version:
-                        ui.label(f"model {found.model_version}").classes("lemo-label ellipsis max-w-full")
+                        ui.label(t(f"model {found.model_version}", f"模型 {found.model_version}")).classes(
+                            "lemo-label ellipsis max-w-full"
+                        )
                 if not found.items:
-                    nothing("There is nothing left to recommend to this user.")
+                    nothing(t("There is nothing left to recommend to this user.", "没有可推荐给该用户的物品。"))
                 for place, shown in enumerate(found.items, start=1):
                     self._recommended(place, shown)
 
     def _history(self, history: Sequence[ShownInteraction] | LemoError) -> None:
-        heading("History", "历史行为")
+        heading(t("History", "历史行为"))
         if isinstance(history, LemoError):
             trouble(history)
             return
         if not history:
-            nothing("Nothing is known of this user: the answer is what anybody new gets.")
+            nothing(
+                t(
+                    "Nothing is known of this user: the answer is what anybody new gets.",
+                    "该用户没有历史：结果与新用户相同。",
+                )
+            )
             return
         with ui.column().classes("w-full gap-0 mt-2"):
             for each in history:
                 with self._row(each.shown):
                     with ui.column().classes("gap-0 min-w-0 grow"):
                         ui.label(each.shown.title).classes("text-sm font-medium break-words")
-                        ui.label(ago(each.moment)).classes("text-xs text-slate-500").tooltip(stamp(each.moment))
+                        ui.label(ago(each.moment)).classes("text-xs lemo-muted").tooltip(stamp(each.moment))
                     value = "" if each.interaction.value is None else f" {each.interaction.value:g}"
-                    badge(f"{each.interaction.action}{value}", "#475569")
+                    badge(f"{each.interaction.action}{value}", QUIET)
 
     def _recommended(self, place: int, shown: ShownItem) -> None:
         with self._row(shown).mark("recommended"):
-            ui.label(str(place)).classes("text-slate-400 w-6 text-right flex-none")
+            ui.label(str(place)).classes("lemo-muted w-6 text-right flex-none")
             self._tile(shown)
             with ui.column().classes("gap-1 min-w-0 grow"):
                 ui.label(shown.title).classes("font-medium break-words leading-5")
                 _labels(shown)
-                ui.label(shown.why).classes("text-xs text-slate-500 break-words")
+                ui.label(shown.why).classes("text-xs lemo-muted break-words")
             with ui.column().classes("gap-1 w-20 flex-none items-end"):
-                ui.label(f"{shown.score:.2f}").classes("text-xs text-slate-500")
-                with ui.element("div").classes("w-full bg-slate-100 rounded"):
+                ui.label(f"{shown.score:.2f}").classes("text-xs lemo-muted")
+                with ui.element("div").classes("w-full lemo-soft rounded"):
                     ui.element("div").classes("lemo-bar").style(f"width:{max(4, round(100 * shown.share))}%")
 
     def _row(self, shown: ShownItem) -> ui.row:
@@ -221,7 +238,7 @@ class ExplorePage:
     def similar(self) -> None:
         """One item and those most like it."""
         with ui.row().classes("items-center justify-between w-full flex-nowrap"):
-            heading("Similar items", "相似物品")
+            heading(t("Similar items", "相似物品"))
             ui.button(icon="close", on_click=lambda: self._dialog.close()).props("flat round dense color=secondary")
         if self._similar is None:
             ui.spinner(size="md")
@@ -234,31 +251,36 @@ class ExplorePage:
             self._tile(shown)
             with ui.column().classes("gap-1 min-w-0"):
                 ui.label(shown.title).classes("font-semibold break-words")
-                ui.label(shown.item_id).classes("text-xs text-slate-500 break-all")
+                ui.label(shown.item_id).classes("text-xs lemo-muted break-all")
                 _labels(shown)
         if shown.item and shown.item.description:
-            ui.label(shown.item.description[:400]).classes("text-sm text-slate-600 break-words")
+            ui.label(shown.item.description[:400]).classes("text-sm lemo-muted break-words")
         ui.separator()
         if degraded:
-            nothing("Nothing similar is known yet; these are popular.")
+            nothing(t("Nothing similar is known yet; these are popular.", "尚无相似物品，以下为热门物品。"))
         for each in others:
             with self._row(each).mark("similar"):
                 self._tile(each)
                 with ui.column().classes("gap-1 min-w-0 grow"):
                     ui.label(each.title).classes("text-sm font-medium break-words")
-                    with ui.element("div").classes("w-full bg-slate-100 rounded"):
+                    with ui.element("div").classes("w-full lemo-soft rounded"):
                         ui.element("div").classes("lemo-bar").style(f"width:{max(4, round(100 * each.share))}%")
 
 
 def _tastes(profile: UserProfile | LemoError | None) -> None:
     """The labels that the user likes, each with its weight."""
     with ui.column().classes("w-full gap-2 mt-6"):
-        heading("Tastes", "兴趣偏好")
+        heading(t("Tastes", "兴趣偏好"))
         if isinstance(profile, LemoError):
             trouble(profile)
             return
         if profile is None:
-            nothing("No profile yet: the job update-user-profiles-2hours writes them. 尚无画像。")
+            nothing(
+                t(
+                    "No profile yet: the job update-user-profiles-2hours writes them.",
+                    "尚无画像：由任务 update-user-profiles-2hours 生成。",
+                )
+            )
             return
         kinds = (
             ("Categories", "类别", profile.categories),
@@ -267,7 +289,7 @@ def _tastes(profile: UserProfile | LemoError | None) -> None:
         )
         for english, chinese, tastes in kinds:
             if tastes:
-                ui.label(f"{english} {chinese}").classes("text-xs text-slate-500")
+                ui.label(t(english, chinese)).classes("text-xs lemo-muted")
             for taste in tastes[:TASTES]:
                 _taste(taste)
 
@@ -275,9 +297,9 @@ def _tastes(profile: UserProfile | LemoError | None) -> None:
 def _taste(taste: Taste) -> None:
     with ui.row().classes("items-center gap-3 w-full flex-nowrap").mark("taste"):
         ui.label(taste.label).classes("text-sm w-32 flex-none ellipsis").tooltip(taste.label)
-        with ui.element("div").classes("grow bg-slate-100 rounded"):
+        with ui.element("div").classes("grow lemo-soft rounded"):
             ui.element("div").classes("lemo-bar").style(f"width:{max(2, round(100 * taste.weight))}%")
-        ui.label(f"{taste.weight:.0%}").classes("text-xs text-slate-500 w-10 text-right flex-none")
+        ui.label(f"{taste.weight:.0%}").classes("text-xs lemo-muted w-10 text-right flex-none")
 
 
 def _labels(shown: ShownItem) -> None:
@@ -299,8 +321,8 @@ def _unseen(item: Item) -> str:
     if item.visible_at(now):
         return ""
     if not item.recommendable:
-        return "inactive 已下架"
-    return "not published yet 未发布" if item.published_at and item.published_at > now else "expired 已过期"
+        return t("inactive", "已下架")
+    return t("not published yet", "未发布") if item.published_at and item.published_at > now else t("expired", "已过期")
 
 
 async def explore_page(queries: Queries, access: Access, scenario: str, user: str) -> None:
@@ -311,6 +333,8 @@ async def explore_page(queries: Queries, access: Access, scenario: str, user: st
     visitor, scenarios = opened
     with framed("/explore", visitor):
         if not scenarios:
-            banner("There is no scenario yet.", "lemo scenarios create shop --template ecommerce", WEAK)
+            banner(
+                t("There is no scenario yet.", "尚无场景。"), "lemo scenarios create shop --template ecommerce", WEAK
+            )
             return
         ExplorePage(queries, visitor.tenant_id, scenarios, scenario, user).build()

@@ -1,9 +1,7 @@
-"""The doctor's report for the console: asked in the background, shared by all visitors."""
+"""The doctor's report for the console: shared by all visitors."""
 
-import asyncio
 import time
-
-from nicegui import run
+from threading import Lock
 
 from lemo.diagnostics.dependencies import JOB_ROWS
 from lemo.diagnostics.doctor import examine
@@ -14,19 +12,22 @@ FRESH_SECONDS = 8.0
 
 
 class Health:
-    """Keeps the newest report for a few seconds, so that ten open pages ask the engines no more than one does."""
+    """Keeps the newest report for a few seconds, so that ten open pages ask the engines no more than one does.
+
+    Safe for threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._report: Report | None = None
         self._until = 0.0
-        self._asking = asyncio.Lock()
+        self._asking = Lock()
 
-    async def report(self) -> Report | None:
-        """The report, at most some seconds old; the event loop goes on meanwhile. None while the console stops."""
-        async with self._asking:
+    def report(self) -> Report:
+        """The report, at most some seconds old. It blocks while the engines are asked."""
+        with self._asking:
             if self._report is None or time.monotonic() > self._until:
                 # Every tenant may see this; what names scenarios, the pages read for their tenant alone.
-                self._report = await run.io_bound(examine, self._settings, None, JOB_ROWS)
+                self._report = examine(self._settings, None, JOB_ROWS)
                 self._until = time.monotonic() + FRESH_SECONDS
             return self._report

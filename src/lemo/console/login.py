@@ -8,8 +8,10 @@ from nicegui import run, ui
 
 from lemo.console.access import Access
 from lemo.console.attempts import Attempts
+from lemo.console.frame import frame
+from lemo.console.language import Language, chosen, language, t
 from lemo.console.queries import Queries, attempt
-from lemo.console.theme import frame, heading, trouble
+from lemo.console.theme import heading, trouble
 from lemo.domain.account import Account
 from lemo.domain.api_key import ApiKey
 from lemo.domain.errors import LemoError, NotAllowed, WrongCredential
@@ -35,38 +37,47 @@ class LoginPage:
         """The page for whoever asks."""
         accounts = await run.io_bound(attempt, self._queries.stores.accounts.exist)
         with (
-            frame("/login", None),
+            frame("/login", None, t("Log in", "登录")),
             ui.element("div").classes("lemo-card w-full max-w-md mx-auto mt-8"),
         ):
-            heading("Log in", "登录")
+            heading(t("Log in", "登录"))
             if isinstance(accounts, LemoError):
                 trouble(accounts)
             elif accounts:
                 self._account_form()
-                with ui.expansion("With a key 使用密钥").classes("w-full mt-4").props("dense"):
-                    self._key_form("A key of a tenant whose people have no accounts.", "Log in with the key")
+                with ui.expansion(t("With a key", "使用密钥")).classes("w-full mt-4").props("dense"):
+                    self._key_form(
+                        t("A key of a tenant whose people have no accounts.", "适用于没有账号的租户的密钥。"),
+                        t("Log in with the key", "使用密钥登录"),
+                    )
             else:
-                self._key_form("A key of your tenant. The first one stands in admin.key, in the home folder of Lemo.")
+                self._key_form(
+                    t(
+                        "A key of your tenant. The first one stands in admin.key, in the home folder of Lemo.",
+                        "您的租户的密钥。首个密钥保存在 Lemo 主目录的 admin.key 中。",
+                    ),
+                    t("Log in", "登录"),
+                )
 
     def _account_form(self) -> None:
-        name = ui.input("Account 账号").classes("w-full mt-4").props("outlined autofocus autocomplete=username")
+        name = ui.input(t("Account", "账号")).classes("w-full mt-4").props("outlined autofocus autocomplete=username")
         password = (
-            ui.input("Password 密码", password=True)
+            ui.input(t("Password", "密码"), password=True)
             .classes("w-full mt-2")
             .props("outlined autocomplete=current-password")
         )
 
         async def enter() -> None:
-            await self._enter(lambda: self._account(address, name.value or "", password.value or ""), password)
+            await self._enter(lambda: self._account(address, name.value or "", password.value or "", spoken), password)
 
-        address = ui.context.client.ip
+        address, spoken = ui.context.client.ip, language()
         password.on("keydown.enter", enter)
-        ui.button("Log in 登录", on_click=enter).props("unelevated no-caps").classes("mt-4")
+        ui.button(t("Log in", "登录"), on_click=enter).props("unelevated no-caps").classes("mt-4")
 
-    def _key_form(self, text: str, button: str = "Log in 登录") -> None:
-        ui.label(text).classes("text-sm text-slate-600 mt-1")
+    def _key_form(self, text: str, button: str) -> None:
+        ui.label(text).classes("text-sm lemo-muted mt-1")
         # The key itself is kept nowhere.
-        key = ui.input("Key 密钥", password=True).classes("w-full mt-4").props("outlined autocomplete=off")
+        key = ui.input(t("Key", "密钥"), password=True).classes("w-full mt-4").props("outlined autocomplete=off")
 
         async def enter() -> None:
             await self._enter(lambda: self._key(address, key.value or ""), key)
@@ -84,7 +95,7 @@ class LoginPage:
             self._access.begin_session(found)
             ui.navigate.to("/")
 
-    def _account(self, address: str, name: str, password: str) -> Account:
+    def _account(self, address: str, name: str, password: str, spoken: Language = "en") -> Account:
         name = name.strip().lower()
         limits = [
             (f"address {address}", OF_ONE_ADDRESS),
@@ -97,7 +108,7 @@ class LoginPage:
         if found is None:
             # Without the name: people type passwords into the wrong field.
             log.warning("a login failed", address=address)
-            raise WrongCredential("Account or password is wrong. 账号或密码错误。")
+            raise WrongCredential(chosen(spoken, "Account or password is wrong.", "账号或密码错误。"))
         self._attempts.succeeded(limits)
         by = f"{found.tenant_id}, console (account {found.name})"
         stores.audit.note(Scope(found.tenant_id), by, "console.login", found.name, address=address)

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
-from lemo.console.access import Access, Visitor, framed
+from lemo.console.access import Access, framed
+from lemo.console.formats import ago, stamp
+from lemo.console.language import t
 from lemo.console.queries import Queries, attempt
-from lemo.console.theme import GOOD, QUIET, WEAK, ago, badge, cell, heading, nothing, stamp, table, trouble
+from lemo.console.tables import cell, table, td, tr
+from lemo.console.theme import GOOD, QUIET, WEAK, badge, heading, nothing, trouble
+from lemo.console.visitor import Visitor
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
 from lemo.models.promotion import promote, rollback
@@ -18,10 +22,10 @@ from lemo.stores.documents.model_changes import ModelChange
 REFRESH_SECONDS = 5.0
 SHOWN = 20
 SEGMENTS = {
-    "new_users": "new users 新用户",
-    "light_users": "light users 轻度用户",
-    "heavy_users": "heavy users 重度用户",
-    "new_items": "new items 新物品",
+    "new_users": ("new users", "新用户"),
+    "light_users": ("light users", "轻度用户"),
+    "heavy_users": ("heavy users", "重度用户"),
+    "new_items": ("new items", "新物品"),
 }
 
 
@@ -54,26 +58,26 @@ class ModelsPage:
         """Lays the page out and starts to fill it."""
         with ui.element("section").classes("lemo-card w-full"):
             with ui.row().classes("items-center justify-between w-full"):
-                heading("Models", "模型")
+                heading(t("Models", "模型"))
                 with ui.row().classes("items-center gap-2"):
                     self._back = (
-                        ui.button("Roll back 回滚", icon="undo", on_click=self._ask_rollback)
+                        ui.button(t("Roll back", "回滚"), icon="undo", on_click=self._ask_rollback)
                         .props("flat no-caps color=secondary")
-                        .tooltip("Put back the model that served before")
+                        .tooltip(t("Put back the model that served before", "恢复之前上线的模型"))
                     )
                     ui.select(
-                        self._scenarios, value=self._scenario, label="Scenario 场景", on_change=self._chose
+                        self._scenarios, value=self._scenario, label=t("Scenario", "场景"), on_change=self._chose
                     ).props("outlined dense").classes("w-full sm:w-56")
             self.models()
         with ui.element("section").classes("lemo-card w-full"):
-            heading("What served", "上线记录")
+            heading(t("What served", "上线记录"))
             self.changes()
         with ui.dialog() as self._dialog, ui.card().classes("w-full max-w-md gap-3"):
             self._question = ui.label().classes("text-lg font-semibold break-words")
-            ui.label("The API takes it up within two seconds. 两秒内生效。").classes("text-sm text-slate-600")
+            ui.label(t("The API takes it up within two seconds.", "API 将在两秒内生效。")).classes("text-sm lemo-muted")
             with ui.row().classes("w-full justify-end gap-2"):
-                ui.button("Cancel 取消", on_click=self._dialog.close).props("flat no-caps color=secondary")
-                ui.button("Do it 确认", on_click=self._confirm).props("unelevated no-caps")
+                ui.button(t("Cancel", "取消"), on_click=self._dialog.close).props("flat no-caps color=secondary")
+                ui.button(t("Do it", "确认"), on_click=self._confirm).props("unelevated no-caps")
         self._wanted: Callable[[], ModelChange | None] | None = None
         ui.timer(REFRESH_SECONDS, self.renew)
 
@@ -111,41 +115,55 @@ class ModelsPage:
             trouble(self._seen.models)
             return
         if not self._seen.models:
-            nothing("Nothing has been trained yet. 尚无模型。")
+            nothing(t("Nothing has been trained yet.", "尚无模型。"))
             return
-        names = ("Model 模型", "State 状态", "NDCG@10 指标", "Popularity 热门基线", "Events 事件", "Why 原因", "")
+        names = (
+            t("Model", "模型"),
+            t("State", "状态"),
+            "NDCG@10",
+            t("Popularity", "热门基线"),
+            t("Events", "事件"),
+            t("Why", "原因"),
+            "",
+        )
         with table(names, numbers=(2, 3, 4)):
             for model in self._seen.models:
                 self._row(model)
 
     def _row(self, model: RegisteredModel) -> None:
-        with ui.element("tr").mark("model"):
-            with ui.element("td"):
+        with tr().mark("model"):
+            with td():
                 ui.label(model.version).classes("font-mono whitespace-nowrap")
-                ui.label(ago(model.created_at)).classes("text-xs text-slate-500").tooltip(stamp(model.created_at))
-            with ui.element("td"):
+                ui.label(ago(model.created_at)).classes("text-xs lemo-muted").tooltip(stamp(model.created_at))
+            with td():
                 if model.champion:
-                    badge("champion 当前", GOOD)
+                    badge(t("champion", "当前"), GOOD)
                 elif not model.kept:
-                    badge("dropped 已清理", QUIET)
+                    badge(t("dropped", "已清理"), QUIET)
                 elif model.rollback:
-                    badge("former 前任", WEAK)
-            with ui.element("td").classes("number"):
+                    badge(t("former", "前任"), WEAK)
+            with td("number"):
                 ui.label(_figure(model.ndcg_at_10))
                 low, high = model.metrics.get("model", {}).get("intervals", {}).get("ndcg_at_10", (None, None))
                 if low is not None:
-                    ui.label(f"{_figure(low)}–{_figure(high)}").classes("text-xs text-slate-500").tooltip(
-                        "95 % confidence interval"
+                    ui.label(f"{_figure(low)}–{_figure(high)}").classes("text-xs lemo-muted").tooltip(
+                        t("95 % confidence interval", "95 % 置信区间")
                     )
             cell(_figure(model.popularity_ndcg_at_10), number=True)
-            cell(f"{model.events:,}", f"up to {stamp(model.last_event_at)}" if model.last_event_at else "", number=True)
-            with ui.element("td"):
+            cell(
+                f"{model.events:,}",
+                t(f"up to {stamp(model.last_event_at)}", f"截至 {stamp(model.last_event_at)}")
+                if model.last_event_at
+                else "",
+                number=True,
+            )
+            with td():
                 ui.label(model.why).classes("break-words")
-                ui.label(_segments(model)).classes("text-xs text-slate-500 break-words")
-            with ui.element("td").classes("sticky right-0 bg-white"):
+                ui.label(_segments(model)).classes("text-xs lemo-muted break-words")
+            with td():
                 button = ui.button(icon="publish", on_click=lambda: self._ask_promote(model.version))
-                button.props("flat round dense color=secondary").tooltip("Promote 上线")
-                button.props["aria-label"] = f"Promote 上线: {model.version}"
+                button.props("flat round dense color=secondary").tooltip(t("Promote", "上线"))
+                button.props["aria-label"] = t(f"Promote: {model.version}", f"上线：{model.version}")
                 button.set_enabled(self._visitor.may("operator") and model.kept and not model.champion)
 
     @ui.refreshable_method
@@ -156,29 +174,40 @@ class ModelsPage:
             trouble(changes)
             return
         if not changes:
-            nothing("No model has served yet. 尚无记录。")
+            nothing(t("No model has served yet.", "尚无记录。"))
             return
-        names = ("When 时间", "What 操作", "Model 模型", "Before 之前", "Who 操作者", "Why 原因")
+        names = (
+            t("When", "时间"),
+            t("What", "操作"),
+            t("Model", "模型"),
+            t("Before", "之前"),
+            t("Who", "操作者"),
+            t("Why", "原因"),
+        )
         with table(names, numbers=()):
             for change in changes:
-                with ui.element("tr").mark("served"):
+                with tr().mark("served"):
                     cell(ago(change.changed_at), stamp(change.changed_at))
                     cell(change.action)
                     cell(change.version)
                     cell(change.previous or "–")
                     for text in (change.changed_by, change.why):
-                        with ui.element("td"):
+                        with td():
                             ui.label(text).classes("break-words")
 
     def _ask_promote(self, version: str) -> None:
         self._ask(
-            f"Put {version} in service?", lambda: promote(self._queries.stores, self._scope, version, self._visitor.by)
+            t(f"Put {version} in service?", f"上线 {version}？"),
+            lambda: promote(self._queries.stores, self._scope, version, self._visitor.by),
         )
 
     def _ask_rollback(self) -> None:
         models = self._seen.models if self._seen else []
         target = next((each.version for each in models if each.rollback), "") if isinstance(models, list) else ""
-        self._ask(f"Roll back to {target}?", lambda: rollback(self._queries.stores, self._scope, self._visitor.by))
+        self._ask(
+            t(f"Roll back to {target}?", f"回滚到 {target}？"),
+            lambda: rollback(self._queries.stores, self._scope, self._visitor.by),
+        )
 
     def _ask(self, question: str, action: Callable[[], ModelChange | None]) -> None:
         self._question.text, self._wanted = question, action
@@ -198,7 +227,11 @@ class ModelsPage:
         if isinstance(result, LemoError):
             ui.notify(str(result), type="negative", multi_line=True, timeout=10_000)
         else:
-            text = f"{result.version} serves now 已上线" if result else "It served already 无变化"
+            text = (
+                t(f"{result.version} serves now", f"{result.version} 已上线")
+                if result
+                else t("It served already", "无变化")
+            )
             ui.notify(text, type="positive")
         await self.renew()
 
@@ -211,7 +244,7 @@ def _segments(model: RegisteredModel) -> str:
     """NDCG@10 by segment, in words."""
     found = model.metrics.get("model", {}).get("segments", {})
     return " · ".join(
-        f"{words} {found[name]['ndcg_at_10']:.4f} ({found[name]['users']:,})"
+        f"{t(*words)} {found[name]['ndcg_at_10']:.4f} ({found[name]['users']:,})"
         for name, words in SEGMENTS.items()
         if name in found
     )
@@ -227,4 +260,9 @@ async def models_page(queries: Queries, access: Access, scenario: str) -> None:
         if scenarios:
             ModelsPage(queries, access, visitor, scenarios, scenario).build()
         else:
-            nothing("There is no scenario yet: `lemo scenarios create` makes one. 尚无场景。")
+            nothing(
+                t(
+                    "There is no scenario yet: `lemo scenarios create` makes one.",
+                    "尚无场景：用 `lemo scenarios create` 创建。",
+                )
+            )

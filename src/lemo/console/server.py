@@ -3,24 +3,28 @@
 import os
 import secrets
 import socket
+from typing import Annotated
 
 import structlog
+from fastapi import Query
 from nicegui import app, ui
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from lemo.console.access import Access
+from lemo.console.analytics.page import analytics_page
 from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
+from lemo.console.error_pages import add_error_pages
 from lemo.console.explore import explore_page
+from lemo.console.frame import LEMON
 from lemo.console.health import Health
+from lemo.console.home.page import home_page
 from lemo.console.login import LoginPage
 from lemo.console.models import models_page
-from lemo.console.overview import overview_page
 from lemo.console.queries import Queries
 from lemo.console.schedule import schedule_page
-from lemo.console.theme import LEMON
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
@@ -36,31 +40,47 @@ def serve(settings: Settings) -> None:
     health = Health(settings)
     access = Access(settings, queries)
 
-    @ui.page("/", title="Lemo")
-    async def overview() -> None:
-        await overview_page(queries, health, access)
+    @ui.page("/")
+    async def home() -> None:
+        await home_page(queries, health, access)
 
-    @ui.page("/explore", title="Explore · Lemo")
+    @ui.page("/analytics")
+    async def analytics(
+        scenario: str = "",
+        days: str = "",
+        since: Annotated[str, Query(alias="from")] = "",
+        to: str = "",
+        by: str = "",
+        group: str = "",
+        count: str = "",
+        metric: str = "",
+    ) -> None:
+        given = {"scenario": scenario, "days": days, "from": since, "to": to, "by": by}
+        await analytics_page(queries, access, given | {"group": group, "count": count, "metric": metric})
+
+    @ui.page("/explore")
     async def explore(scenario: str = "", user: str = "") -> None:
         await explore_page(queries, access, scenario, user)
 
-    @ui.page("/schedule", title="Schedule · Lemo")
+    @ui.page("/schedule")
     async def schedule(scenario: str = "") -> None:
         await schedule_page(queries, access, scenario)
 
-    @ui.page("/models", title="Models · Lemo")
+    @ui.page("/models")
     async def models(scenario: str = "") -> None:
         await models_page(queries, access, scenario)
 
-    @ui.page("/audit", title="Audit · Lemo")
+    @ui.page("/audit")
     async def audit() -> None:
         await audit_page(queries, access)
 
     login = LoginPage(queries, access)
 
-    @ui.page("/login", title="Log in · Lemo")
+    @ui.page("/login")
     async def log_in() -> None:
         await login.draw()
+
+    add_error_pages(access)
 
     if is_loopback(settings.console_host):
         # Without a login, a web site that points its name at 127.0.0.1 must not get to read the pages.

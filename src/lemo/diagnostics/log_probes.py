@@ -166,12 +166,17 @@ def _kafka(settings: Settings) -> tuple[str, dict[str, int]]:
 
 def _kafka_members(settings: Settings) -> int:
     """Members of the Kafka consumer group."""
+    from lemo.streams.kafka.client import coordinated
+
     # The client must live until the answer: its thread receives it.
     client, errors = _admin(settings)
     _metadata(client, errors)
     group = settings.kafka_group
-    described = client.describe_consumer_groups([group], request_timeout=_SECONDS)[group]
-    return len(described.result(timeout=_SECONDS).members)
+
+    def describe() -> Any:
+        return client.describe_consumer_groups([group], request_timeout=_SECONDS)[group].result(timeout=_SECONDS)
+
+    return len(coordinated(describe).members)
 
 
 def _stream_members(settings: Settings, silent_seconds: float) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from lemo.domain.dataset import Dataset
+from lemo.domain.dataset import Dataset, ShownList
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Event
 from lemo.domain.scenario import Template, scenario_from_template
@@ -30,6 +30,8 @@ class _Place:
     template: Template
     vocabulary: words.Vocabulary
     prefix: str
+    placement: str
+    """Where on its pages the lists of a session stand."""
     habits: Habits
 
 
@@ -39,6 +41,7 @@ _PLACES = (
         "vlog",
         words.VLOG,
         "video",
+        "feed",
         Habits(
             (
                 FollowUp("play", "click", 0.6, 2_000, "watched"),
@@ -52,6 +55,7 @@ _PLACES = (
         "news",
         words.NEWS,
         "article",
+        "front page",
         Habits(
             (FollowUp("read", "click", 0.6, 20_000, "watched"), FollowUp("comment", "read", 0.15, 90_000)),
             half_life_days=4.0,
@@ -62,6 +66,7 @@ _PLACES = (
         "ecommerce",
         words.ECOMMERCE,
         "product",
+        "home",
         Habits((FollowUp("cart", "click", 0.35, 30_000), FollowUp("order", "cart", 0.45, 180_000, "price"))),
     ),
 )
@@ -88,7 +93,7 @@ class World:
 
     def _dataset(self, number: int, place: _Place) -> Dataset:
         # Items and events of a scenario come from streams of their own, so either can be read first, or alone.
-        for_items, for_events = np.random.SeedSequence([self.seed, number]).spawn(2)
+        for_items, for_events, for_lists = np.random.SeedSequence([self.seed, number]).spawn(3)
         items = max(round(ITEMS * self.scale**0.5), 24)
         catalogue = make_catalogue(
             np.random.default_rng(for_items), place.vocabulary, place.prefix, items, self._start, self._end
@@ -100,6 +105,7 @@ class World:
             ),
             items=iter(catalogue.items),
             events=self._events(place, catalogue, np.random.default_rng(for_events)),
+            shown=self._shown(place, catalogue, np.random.default_rng(for_events), np.random.default_rng(for_lists)),
         )
 
     @property
@@ -109,6 +115,25 @@ class World:
     @property
     def _end(self) -> int:
         return milliseconds(self.end)
+
+    def _shown(
+        self, place: _Place, catalogue: Catalogue, random: np.random.Generator, delays: np.random.Generator
+    ) -> Iterator[ShownList]:
+        """The list of each session, from its impressions: these come in order of the position."""
+        lists: dict[str, list[Event]] = {}
+        for event in self._events(place, catalogue, random):
+            if event.action == "impression" and event.request_id:
+                lists.setdefault(event.request_id, []).append(event)
+        took = np.exp(delays.normal(7.0, 0.5, len(lists)))
+        for (request_id, events), microseconds in zip(lists.items(), took.tolist(), strict=True):
+            yield ShownList(
+                request_id=request_id,
+                user_id=events[0].user_id,
+                at_ms=milliseconds(events[0].timestamp),
+                item_ids=[event.item_id for event in events],
+                placement=place.placement,
+                took_us=round(microseconds),
+            )
 
     def _events(self, place: _Place, catalogue: Catalogue, random: np.random.Generator) -> Iterator[Event]:
         users = max(round(USERS * self.scale), 20)

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from lemo.domain.errors import EngineUnavailable
 from lemo.scheduling.due_entries import DueEntries, DueEntry
 from lemo.scheduling.leadership import Leadership
+from lemo.scheduling.rounds import note_round
 from lemo.scheduling.sync import EntrySync
 from lemo.stores.redis.beats import Beat, Beats
 from lemo.stores.redis.client import Keys
@@ -76,6 +77,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         if self._closed:
             # Celery ends this process by an exception in its signal handler. Destructors swallow it.
             raise SystemExit
+        note_round(settings)
         try:
             leading = self.leadership.lead()
             self._report_state(leading)
@@ -98,6 +100,7 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
                 return float(max(0, min((due_entry.due - self.now()).total_seconds(), self.max_interval)))
             if time.monotonic() - renewed > self.lock_timeout / 4:
                 self.leadership.lead()
+                note_round(settings)
                 renewed = time.monotonic()
             # This process may have been stopped since the round began, for longer than the lock lives.
             if not self.leadership.held:

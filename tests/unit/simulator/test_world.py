@@ -165,3 +165,17 @@ def test_many_items_keep_distinct_titles() -> None:
 def test_sizes_out_of_range(world: dict[str, float]) -> None:
     with pytest.raises(InvalidInput, match="out of range"):
         World(**world)  # type: ignore[arg-type]
+
+
+def test_lists_are_those_that_the_events_followed_from() -> None:
+    dataset = World(seed=3, scale=0.1).datasets()[2]
+    lists = {shown.request_id: shown for shown in dataset.shown}
+    events = list(dataset.events)
+    assert len(lists) > 50
+    for event in events:
+        shown = lists[event.request_id or ""]
+        assert shown.user_id == event.user_id
+        assert shown.item_ids[(event.position or 0) - 1] == event.item_id
+        assert shown.at_ms <= milliseconds(event.timestamp)
+    impressions = sum(event.action == "impression" for event in events)
+    assert impressions == sum(len(shown.item_ids) for shown in lists.values())

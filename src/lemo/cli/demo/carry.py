@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TypeVar
 
 import httpx
+import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lemo.cli.demo.summary import Shown, ShownItem, Summary
@@ -13,7 +14,7 @@ from lemo.cli.operator import operator
 from lemo.cli.output import messages
 from lemo.cli.retry import PATIENCE_SECONDS, patiently
 from lemo.cli.waiting import wait_for_runs
-from lemo.domain.dataset import Dataset
+from lemo.domain.dataset import Dataset, ShownList
 from lemo.domain.errors import Conflict, LemoError
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
@@ -23,6 +24,7 @@ from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message, item_topic
+from lemo.streams.served_messages import SentAnswer, ServedAnswer, ServedItem, served_messages
 
 BATCH = 2_000
 ROUNDS = (
@@ -86,10 +88,28 @@ def _publish(stores: Stores, loads: Sequence[tuple[Scope, Dataset]]) -> None:
             task = bars.add_task(f"{scope.scenario_id}: sending items", total=None)
             for batch in _batches(item_message(scope, item) for item in dataset.items):
                 bars.advance(task, patiently(publisher.publish)(topic, batch))
+            for batch in _batches(served_messages(scope, 1.0, map(_answer, dataset.shown))):
+                patiently(publisher.publish)(settings.kafka_served_topic, batch)
             task = bars.add_task(f"{scope.scenario_id}: sending events", total=None)
             for batch in _batches(event_message(scope, event) for event in dataset.events):
                 bars.advance(task, patiently(publisher.publish)(settings.kafka_event_topic, batch))
     publisher.close()
+
+
+def _answer(shown: ShownList) -> bytes:
+    """What the log of answers says of a list: analytics counts what followed from it."""
+    items = [ServedItem(item_id) for item_id in shown.item_ids]
+    sent = SentAnswer(shown.request_id, items, model_version="simulated")
+    return msgspec.json.encode(
+        ServedAnswer(
+            kind="recommendations",
+            at=shown.at_ms,
+            took_us=shown.took_us,
+            user_id=shown.user_id,
+            placement=shown.placement,
+            answer=sent,
+        )
+    )
 
 
 def _batches(all_messages: Iterable[Message]) -> Iterator[list[Message]]:
@@ -101,7 +121,7 @@ def _batches(all_messages: Iterable[Message]) -> Iterator[list[Message]]:
 def _await_consumer(stores: Stores) -> None:
     """Waits until the consumer has taken everything; what it has committed, it has written."""
     settings = stores.settings
-    topics = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic]
+    topics = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic, settings.kafka_served_topic]
 
     def lag() -> int:
         return sum(patiently(stores.log.lag)(topics, settings.kafka_group).values())

@@ -1,13 +1,17 @@
 """`lemo demo`: the whole system on a small world, or on your data, with one command."""
 
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from lemo.cli.output import console, messages, show_json
 from lemo.cli.up import progress
+
+if TYPE_CHECKING:
+    from lemo.domain.dataset import Dataset
 
 
 def demo(
@@ -29,13 +33,12 @@ def demo(
     from lemo.embedded.supervisor import start, stop
     from lemo.files.folders import open_folder
     from lemo.settings import Settings
-    from lemo.simulator.world import World
     from lemo.stores.bootstrap import credential
     from lemo.stores.connect import Stores
 
     started = time.monotonic()
     settings = Settings()
-    datasets = [open_folder(data)] if data else World(seed=seed, scale=scale).datasets()
+    datasets = [open_folder(data)] if data else _world(seed, scale)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with progress() as watch:
@@ -59,6 +62,14 @@ def demo(
     show_json(summary.as_json())
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _world(seed: int, scale: float) -> "list[Dataset]":
+    """The simulated world, which ended last midnight: its last weeks are what the console shows first."""
+    from lemo.simulator.world import World
+
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return World(seed=seed, scale=scale, end=midnight).datasets()
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from lemo.domain.deadlines import Deadlines
 from lemo.domain.errors import EngineUnavailable
 from lemo.streams import Record, Removed
-from lemo.streams.kafka.client import Config, ErrorLines, KafkaRecord, unavailable
+from lemo.streams.kafka.client import Config, ErrorLines, KafkaRecord, coordinated, unavailable
 from lemo.streams.kafka.publisher import LARGE_MESSAGE_BYTES
 
 PARTITIONS = 4
@@ -83,7 +83,7 @@ class KafkaAdmin:
         try:
             lags = dict.fromkeys(topics, 0)
             partitions = [place for topic in topics for place in _partitions(consumer, topic, self._seconds)]
-            for place in consumer.committed(partitions, timeout=self._seconds) if partitions else []:
+            for place in self._committed(consumer, partitions):
                 low, high = _ends(consumer, place, self._seconds)
                 lags[place.topic] += high - max(low, place.offset if place.offset >= 0 else low)
             return lags
@@ -100,7 +100,7 @@ class KafkaAdmin:
             partitions = [place for topic in topics for place in _partitions(consumer, topic, self._seconds)]
             ends: dict[tuple[str, int], int] = {}
             start: list[TopicPartition] = []
-            for place in consumer.committed(partitions, timeout=self._seconds) if partitions else []:
+            for place in self._committed(consumer, partitions):
                 low, high = _ends(consumer, place, self._seconds)
                 first = max(low, place.offset if place.offset >= 0 else low)
                 if first < high:
@@ -202,6 +202,10 @@ class KafkaAdmin:
         except KafkaException as error:
             raise unavailable(error) from error
         return f"Kafka ({brokers} broker{'' if brokers == 1 else 's'})"
+
+    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """The committed offsets of the consumer's group."""
+        return coordinated(lambda: consumer.committed(partitions, timeout=self._seconds)) if partitions else []
 
     def _outside_group(self, group: str, config: Config | None = None) -> Consumer:
         """A consumer that never joins its group."""

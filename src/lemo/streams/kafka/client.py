@@ -1,8 +1,8 @@
 """The shared part of all Kafka clients: configuration, records and errors."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException
@@ -15,6 +15,15 @@ _log = structlog.get_logger(__name__)
 
 Config = Mapping[str, Any]
 """librdkafka's properties."""
+COORDINATED_SECONDS = 2.5
+"""How long a group may have no coordinator: less than a probe of the doctor takes."""
+_PAUSE = 0.1
+_UNCOORDINATED = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+_Answer = TypeVar("_Answer")
 
 
 class KafkaRecord(Record):
@@ -75,6 +84,21 @@ class ErrorLines:
         if now - self._written.get(error.code(), -60.0) > 30:
             self._written[error.code()] = now
             _log.warning("kafka is in trouble", error=error.name(), detail=error.str()[:200])
+
+
+def coordinated(ask: Callable[[], _Answer]) -> _Answer:
+    """What the coordinator of a group answers. Asks again for `COORDINATED_SECONDS` while there is none.
+
+    Brokers that have just started agree on one only then. Raises KafkaException.
+    """
+    deadline = time.monotonic() + COORDINATED_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _UNCOORDINATED or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def unavailable(error: KafkaException) -> EngineUnavailable:

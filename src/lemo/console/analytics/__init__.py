@@ -1,0 +1,1 @@
+"""The page Analytics: trends, funnel, positions, groups and items of a scenario."""

@@ -1,0 +1,116 @@
+"""The numbers of the page, as `lemo.analytics` counts them, on a time axis without gaps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from lemo.analytics.metrics import Values
+from lemo.analytics.report import Part as ReportPart
+from lemo.analytics.report import Report, report
+from lemo.console.analytics.filters import Filters
+from lemo.console.analytics.words import MEASURES
+from lemo.domain.scope import Scope
+from lemo.stores.connect import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """The numbers of what answers have in common; the key is empty where they name nothing."""
+
+    key: str
+    values: Values
+    change: Values | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """Numbers of a period and of the one before."""
+
+    since: datetime
+    until: datetime
+    labels: list[str]
+    """Each hour or day of the period."""
+    totals: Values
+    change: Values
+    series: Mapping[str, Sequence[float | None]]
+    """By number, one value for each label."""
+    before: Mapping[str, Sequence[float | None]]
+    """The same of the period before."""
+    definitions: Mapping[str, str]
+    goal: list[str]
+    newest: datetime | None
+    """The scenario's newest event."""
+
+
+def trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> Trends:
+    """The numbers of the view over time; raises LemoError."""
+    since, until = filters.period(now)
+    found = report(stores, scope, since, until, filters.by)
+    before = report(stores, scope, found.compared_since, since, filters.by)
+    part = _part(found, filters)
+    labels = list(_steps(since, until, filters))
+    newest = stores.events.newest(scope)
+    return Trends(
+        since,
+        until,
+        [_label(moment, filters) for moment in labels],
+        part.totals.values,
+        part.totals.change or dict.fromkeys(part.totals.values),
+        _series(part, labels),
+        _series(_part(before, filters), list(_steps(found.compared_since, since, filters))),
+        part.definitions,
+        found.goal,
+        datetime.fromtimestamp(newest / 1000, UTC) if newest is not None else None,
+    )
+
+
+def groups(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[GroupRow]:
+    """The numbers of answers in groups; raises LemoError."""
+    found = report(stores, scope, *filters.period(now), filters.group)
+    return [GroupRow(str(row.group), row.values, row.change) for row in found.attributed.groups]
+
+
+def positions(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[GroupRow]:
+    """The numbers of answers by position, from 1; raises LemoError."""
+    rows = groups(stores, scope, filters.but(group="position"), now)
+    return sorted(rows, key=lambda row: int(row.key))
+
+
+def actions(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[tuple[str, int]]:
+    """The scenario's own actions in its order, each with its events of the period's hours; raises LemoError."""
+    since, until = filters.period(now)
+    counted: dict[str, int] = {}
+    for hour in stores.aggregates.counts(
+        scope, "hour", 10_000, round(since.timestamp() * 1000), round(until.timestamp() * 1000)
+    ):
+        for action, events in hour.actions.items():
+            counted[action] = counted.get(action, 0) + events
+    own = stores.scenarios.get(scope).actions
+    order = [name for name in ("impression", "click") if name in counted or name in own]
+    names = list(dict.fromkeys([*order, *own]))
+    return [(name, counted.get(name, 0)) for name in names]
+
+
+def _part(found: Report, filters: Filters) -> ReportPart:
+    return found.attributed if filters.part == "answers" else found.direct
+
+
+def _series(part: ReportPart, moments: Sequence[datetime]) -> dict[str, list[float | None]]:
+    """Each number at each moment: counts without a row are 0, ratios without one are unknown."""
+    rows = {row.group.timestamp(): row.values for row in part.groups if isinstance(row.group, datetime)}
+    names = [name for name in part.totals.values if name in MEASURES]
+    nothing = {name: 0 if MEASURES[name].unit == "count" else None for name in names}
+    return {name: [rows.get(moment.timestamp(), nothing).get(name) for moment in moments] for name in names}
+
+
+def _steps(since: datetime, until: datetime, filters: Filters) -> Iterator[datetime]:
+    step = timedelta(hours=1) if filters.by == "hour" else timedelta(days=1)
+    at = since.replace(minute=0, second=0, microsecond=0)
+    at = at if filters.by == "hour" else at.replace(hour=0)
+    while at < until:
+        yield at
+        at += step
+
+
+def _label(moment: datetime, filters: Filters) -> str:
+    return f"{moment:%m-%d %H:00}" if filters.by == "hour" else f"{moment:%m-%d}"

@@ -1,0 +1,141 @@
+"""Panels: parts of a page that are drawn at once, and fill in when their engine has answered.
+
+Each panel reads in a thread of its own, so one engine that hangs delays only its own panels, which say so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from nicegui import ui
+
+from lemo.console.language import t
+from lemo.console.queries import attempt
+from lemo.console.theme import WEAK, heading, section, trouble
+from lemo.domain.errors import LemoError
+from lemo.threads import run_in_thread
+
+SLOW_SECONDS = 4.0
+"""After how long a panel says that it still waits."""
+
+Value = TypeVar("Value")
+
+
+class _Nothing:
+    """What a panel shows before its first answer, which may be any value."""
+
+
+class Panel(Generic[Value]):
+    """A part of a page with what `read` returns, drawn by `draw`, where the panel is made.
+
+    `read` runs in a thread and may raise LemoError, which the panel shows. `draw` runs in the page. `every`: seconds
+    between readings; None reads once. `height`: pixels of the skeleton that stands there before the first answer.
+    `failed` is called when the error is shown.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Value],
+        draw: Callable[[Value], object],
+        *,
+        every: float | None = None,
+        height: int = 120,
+        failed: Callable[[LemoError], None] | None = None,
+        classes: str = "w-full",
+    ) -> None:
+        self._failed = failed
+        self._read = read
+        self._draw = draw
+        self._height = height
+        self._asked = 0
+        self._waiting = False
+        self._shown: Value | LemoError | _Nothing = _Nothing()
+        with ui.element("div").classes(f"min-w-0 {classes}"):
+            self._note = ui.element("div").classes("lemo-note w-full mb-3").props("role=status")
+            self._note.set_visibility(False)
+            with self._note:
+                ui.icon("hourglass_top", size="18px").style(f"color:{WEAK}").props("aria-hidden=true")
+                ui.label(
+                    t(
+                        "Still waiting for the engine of this part; the rest of the page works.",
+                        "这一部分仍在等待引擎响应，页面其余部分可用。",
+                    )
+                )
+            self._content = ui.element("div").classes("w-full min-w-0")
+            with self._content:
+                skeleton(height)
+            if every is None:
+                ui.timer(0, self.renew, once=True)
+            else:
+                ui.timer(every, self.renew)
+
+    async def renew(self) -> None:
+        """Reads anew, unless an answer is still awaited; draws only what has changed."""
+        if not self._waiting:
+            await self._ask()
+
+    async def restart(self) -> None:
+        """Reads anew because what is asked for has changed: an answer to an older question is not shown."""
+        self._shown = _Nothing()
+        self._content.clear()
+        with self._content:
+            skeleton(self._height)
+        await self._ask()
+
+    def draw_again(self) -> None:
+        """Draws the last answer once more, because how it is drawn has changed."""
+        if not isinstance(self._shown, _Nothing):
+            self._draw_answer(self._shown)
+
+    async def _ask(self) -> None:
+        self._asked += 1
+        question, self._waiting = self._asked, True
+        self._note.set_visibility(False)
+        answer = asyncio.wrap_future(run_in_thread(lambda: attempt(self._read), "panel"))
+        try:
+            # `wait` and `shield` leave the thread's future alone when the visitor goes away.
+            done, _ = await asyncio.wait({answer}, timeout=SLOW_SECONDS)
+            if not done and question == self._asked:
+                self._note.set_visibility(True)
+            value = await asyncio.shield(answer)
+        finally:
+            if question == self._asked:
+                self._waiting = False
+        if question != self._asked or self._content.is_deleted:
+            return
+        self._note.set_visibility(False)
+        if value == self._shown:
+            return
+        self._shown = value
+        self._draw_answer(value)
+
+    def _draw_answer(self, value: Value | LemoError) -> None:
+        self._content.clear()
+        with self._content:
+            if isinstance(value, LemoError):
+                trouble(value)
+                if self._failed:
+                    self._failed(value)
+            else:
+                self._draw(value)
+
+
+def panel(
+    title: str,
+    read: Callable[[], Value],
+    draw: Callable[[Value], object],
+    *,
+    every: float | None = None,
+    height: int = 120,
+    classes: str = "",
+) -> Panel[Value]:
+    """A card with a heading and a panel below it."""
+    with section(classes):
+        heading(title)
+        with ui.element("div").classes("w-full mt-3"):
+            return Panel(read, draw, every=every, height=height)
+
+
+def skeleton(height: int) -> None:
+    """What stands where something is still read."""
+    ui.element("div").classes("lemo-skeleton w-full").style(f"height:{height}px").props("aria-busy=true")
