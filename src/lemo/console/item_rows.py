@@ -62,9 +62,11 @@ def labels(shown: ShownItem) -> None:
             ui.label(f"+{len(names) - LABELS}").classes("lemo-label").tooltip(", ".join(names[LABELS:]))
 
 
-def answered_row(place: int, shown: ShownItem, choose: Choose, chosen: bool, moved: int | None | str = "") -> None:
+def answered_row(
+    place: int, shown: ShownItem, choose: Choose, chosen: bool, moved: int | str | None = "", mark: str = "recommended"
+) -> ui.element:
     """An item of an answer. `moved`: by how many places it rose, None where it is new, empty where nobody compares."""
-    with item_row(shown, choose, chosen=chosen).mark("recommended") as row:
+    with item_row(shown, choose, chosen=chosen).mark(f"recommended {mark}") as row:
         row.props["data-item"] = shown.item_id
         ui.label(str(place)).classes("lemo-muted lemo-number w-6 text-right flex-none")
         picture(shown)
@@ -79,6 +81,7 @@ def answered_row(place: int, shown: ShownItem, choose: Choose, chosen: bool, mov
             if shown.score is not None:
                 ui.label(f"{shown.score:.2f}").classes("lemo-muted lemo-small lemo-number")
                 share_bar(shown.share)
+    return row
 
 
 def share_bar(share: float) -> None:
@@ -87,7 +90,7 @@ def share_bar(share: float) -> None:
         ui.element("div").classes("lemo-bar").style(f"width:{max(4, round(100 * share))}%")
 
 
-def _moved(by: int | None | str) -> None:
+def _moved(by: int | str | None) -> None:
     if by is None:
         badge(t("new", "新"), GOOD)
     elif isinstance(by, int) and by:

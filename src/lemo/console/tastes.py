@@ -37,4 +37,6 @@ def tastes(profile: UserProfile | None) -> None:
                     ui.label(taste.label).classes("text-sm w-32 flex-none ellipsis").tooltip(taste.label)
                     with ui.element("div").classes("grow"):
                         share_bar(taste.weight)
-                    ui.label(f"{taste.weight:.0%}").classes("lemo-muted lemo-small lemo-number w-10 text-right flex-none")
+                    ui.label(f"{taste.weight:.0%}").classes(
+                        "lemo-muted lemo-small lemo-number w-10 text-right flex-none"
+                    )
