@@ -18,12 +18,15 @@ Value = TypeVar("Value")
 
 
 class Actor:
-    """Acts for the visitor of one page. It is made where the page is: its dialogs outlive panels drawn anew."""
+    """Acts for the visitor of one page.
+
+    It is made where the page is, so that its dialogs outlive panels that are drawn anew.
+    """
 
     def __init__(self, access: Access, visitor: Visitor) -> None:
         self._access = access
         self.visitor = visitor
-        self.host = ui.element("div")
+        self.host = ui.element("div").classes("hidden")
         """Where dialogs are put."""
 
     def may(self, role: AccountRole = "operator") -> bool:

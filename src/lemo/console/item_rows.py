@@ -7,7 +7,7 @@ from nicegui import ui
 from lemo.console.language import t
 from lemo.console.reasons import reason_words, unavailable_words
 from lemo.console.shown import ShownItem, unavailable
-from lemo.console.theme import BAD, GOOD, INFO, WEAK, badge, tile
+from lemo.console.theme import BAD, GOOD, INFO, QUIET, WEAK, badge, tile
 
 LABELS = 4
 Choose = Callable[[ShownItem], Awaitable[None]]
@@ -16,7 +16,8 @@ Choose = Callable[[ShownItem], Awaitable[None]]
 def item_row(shown: ShownItem, choose: Choose | None = None, to: str = "", chosen: bool = False) -> ui.element:
     """A row; use it as the context of its contents. It acts when it is chosen, by mouse or keyboard, or is a link."""
     row = ui.element("a" if to else "div").classes("lemo-item flex items-center gap-3 flex-nowrap no-underline")
-    row.style("color: inherit")
+    # The picture stands below the heading, and the ground of the row reaches beyond it.
+    row.style("color: inherit; width: calc(100% + 16px); margin: 0 -8px")
     if to:
         row.props["href"] = to
     if choose:
@@ -65,7 +66,10 @@ def labels(shown: ShownItem) -> None:
 def answered_row(
     place: int, shown: ShownItem, choose: Choose, chosen: bool, moved: int | str | None = "", mark: str = "recommended"
 ) -> ui.element:
-    """An item of an answer. `moved`: by how many places it rose, None where it is new, empty where nobody compares."""
+    """An item of an answer.
+
+    `moved`: by how many places it rose, None where it is new, `gone` where it goes, empty where nobody compares.
+    """
     with item_row(shown, choose, chosen=chosen).mark(f"recommended {mark}") as row:
         row.props["data-item"] = shown.item_id
         ui.label(str(place)).classes("lemo-muted lemo-number w-6 text-right flex-none")
@@ -93,6 +97,8 @@ def share_bar(share: float) -> None:
 def _moved(by: int | str | None) -> None:
     if by is None:
         badge(t("new", "新"), GOOD)
+    elif by == "gone":
+        badge(t("goes", "移出"), QUIET)
     elif isinstance(by, int) and by:
         badge(f"▲{by}" if by > 0 else f"▼{-by}", GOOD if by > 0 else BAD).props["aria-label"] = (
             t(f"{by} up", f"上升 {by}") if by > 0 else t(f"{-by} down", f"下降 {-by}")

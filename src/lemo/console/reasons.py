@@ -11,6 +11,7 @@ _REASONS = {
     "popular now": "当前热门",
     "chosen for you": "人工置顶",
     "featured": "推广位",
+    "you had it before": "曾经有过",
     "from the catalogue": "来自目录",
 }
 _STAGES = {
@@ -26,6 +27,10 @@ _VERDICTS: tuple[tuple[str, str], ...] = (
     (r"It is answered at place (\d+)\.", r"进入结果，排在第 \1 位。"),
     (r"It is answered at place (\d+): it is pinned there\.", r"进入结果，被置顶在第 \1 位。"),
     (r"It is answered at place (\d+): a promotion gives it the place\.", r"进入结果，推广规则给了它第 \1 位。"),
+    (
+        r"It is answered at place (\d+): the user has had it, and it is due again\.",
+        r"进入结果，用户曾经有过且已到期，排在第 \1 位。",
+    ),
     (r"It is answered at place (\d+): it is new\.", r"进入结果，作为新品排在第 \1 位。"),
     (r"It is answered at place (\d+): it fills the answer up\.", r"进入结果，用于补足，排在第 \1 位。"),
     (r"It is answered at place (\d+): it is popular\.", r"进入结果，作为热门排在第 \1 位。"),

@@ -9,7 +9,7 @@ from lemo.console.access import Access
 from lemo.console.acting import Actor, in_thread
 from lemo.console.catalogue.edit import EditDialog
 from lemo.console.catalogue.reads import CatalogueReads, Similar, Standing, WholeItem
-from lemo.console.catalogue.words import field_words, no_scenario, type_words, value_words
+from lemo.console.catalogue.words import field_words, moment_words, no_scenario, type_words, value_words
 from lemo.console.catalogue.writes import ItemWrites
 from lemo.console.formats import ago, stamp
 from lemo.console.frame import frame
@@ -49,7 +49,7 @@ class OneItemPage:
             )
         with section():
             self._panel = Panel(self._read, self._draw, height=320)
-        with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-3 gap-4 w-full"):
+        with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-3 gap-4 w-full items-start"):
             panel(t("Similar items", "相似物品"), self._read_similar, self._draw_similar, classes="lg:col-span-2")
             panel(t("Among the popular", "热门排名"), self._read_standing, self._draw_standing, height=60)
 
@@ -91,7 +91,8 @@ class OneItemPage:
                             with tr():
                                 cell(field_words(each.name))
                                 with td():
-                                    ui.label(value_words(each.value, 300)).classes("break-all")
+                                    text = moment_words if each.type == "timestamp" else value_words
+                                    ui.label(text(each.value)).classes("break-all")
                                 cell(type_words(each.type))
             with ui.element("div").classes("min-w-0"):
                 heading(t("Attributes", "属性"))

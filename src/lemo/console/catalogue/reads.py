@@ -18,6 +18,8 @@ POPULAR = 200
 """As many popular items as one answer may hold."""
 _NO_FIELDS = {"attributes", "item_id", "deleted", "is_active"}
 """What the page shows elsewhere."""
+_OTHER_TYPES = {"updated_at": "timestamp"}
+"""Types of fields that filters do not know; the others are texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Value:
     name: str
     value: Any
     type: str
-    """Its type in filters; empty for fields that filters do not know."""
+    """Its type; empty for an attribute that came after the schema was read."""
     fits: bool = True
     """Whether the value is of the type; filters take one that is not as missing."""
 
@@ -100,7 +102,7 @@ class CatalogueReads:
         return WholeItem(
             item,
             [
-                Value(name, value, str(FIELDS.get(name, "")))
+                Value(name, value, str(FIELDS.get(name) or _OTHER_TYPES.get(name, "text")))
                 for name, value in item.model_dump(mode="json", exclude=_NO_FIELDS).items()
             ],
             [

@@ -1,8 +1,10 @@
 """Values, types and names of fields in the language of the page."""
 
 import json
+from datetime import datetime
 from typing import Any
 
+from lemo.console.formats import stamp
 from lemo.console.language import t
 from lemo.console.theme import empty
 
@@ -24,6 +26,14 @@ LONGEST = 120
 def field_words(name: str) -> str:
     """What a field of items is called."""
     return t(*_FIELDS.get(name, (name, name)))
+
+
+def moment_words(text: Any) -> str:
+    """A moment as it is kept, to the minute; a dash where there is none."""
+    try:
+        return stamp(datetime.fromisoformat(str(text))) if text else "–"
+    except ValueError:
+        return str(text)
 
 
 def type_words(type: str) -> str:

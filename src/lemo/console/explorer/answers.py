@@ -9,7 +9,7 @@ from lemo.console.explorer.reads import ShownAnswer
 from lemo.console.explorer.wishes import moves
 from lemo.console.item_rows import Choose, answered_row
 from lemo.console.language import t
-from lemo.console.theme import QUIET, WEAK, badge, banner, heading, nothing, section
+from lemo.console.theme import WEAK, banner, heading, nothing, section
 from lemo.domain.errors import LemoError
 
 
@@ -80,13 +80,9 @@ class AnswerLists:
                 nothing(t("Nothing is left to answer.", "没有可返回的物品。"))
             moved = moves(before, answer.ids) if before is not None else {}
             for place, shown in enumerate(answer.items, start=1):
-                row = answered_row(
-                    place, shown, self._choose, shown.item_id == chosen, moved.get(shown.item_id, ""), mark
-                )
+                by = "gone" if shown.item_id in gone else moved.get(shown.item_id, "")
+                row = answered_row(place, shown, self._choose, shown.item_id == chosen, by, mark)
                 self._rows.append((shown.item_id, row))
-                if shown.item_id in gone:
-                    with row:
-                        badge(t("goes", "移出"), QUIET)
 
 
 def _made_by(answer: ShownAnswer) -> None:

@@ -169,19 +169,21 @@ class Inspector:
         ui.label(
             t("Sends a real event: it counts for models and statistics.", "发送真实事件：会计入模型与统计。")
         ).classes("lemo-muted lemo-small")
+        graded = [action for action, takes in actions.items() if takes]
         value = None
-        if any(actions.values()):
-            value = ui.number(t("Value, such as a rating", "数值，例如评分")).props("outlined dense clearable")
-            value.classes("w-full mt-2")
 
         async def act(action: str) -> None:
-            await self._send(action, None if value is None else value.value)
+            await self._send(action, value.value if value is not None and actions[action] else None)
 
         with ui.row().classes("gap-2 mt-2"):
             for action in actions:
                 ui.button(action, on_click=lambda action=action: act(action)).props(
                     "outline no-caps dense color=secondary"
                 ).classes("px-3").mark("act")
+        if graded:
+            names = ", ".join(graded)
+            value = ui.number(t(f"Value of {names}", f"{names} 的数值")).props("outlined dense clearable")
+            value.classes("w-40 mt-3")
 
 
 def _verdict(name: str, explained: ExplainedItem) -> None:

@@ -69,7 +69,7 @@ class ExplorePage:
                     .classes("w-full sm:w-72")
                     .on("keydown.enter", self._show)
                 )
-                ui.select(list(LENGTHS), value=state.n, label=t("How many", "数量"), on_change=self._chose_n).props(
+                ui.select(list(LENGTHS), value=state.n, label=t("Items", "数量"), on_change=self._chose_n).props(
                     "outlined dense"
                 ).classes("w-24")
                 ui.button(t("Show", "查看"), on_click=self._show).props("unelevated no-caps")

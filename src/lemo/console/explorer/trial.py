@@ -6,7 +6,7 @@ from dataclasses import replace
 from nicegui import ui
 
 from lemo.console.explorer.reads import Versions
-from lemo.console.explorer.wishes import Boosting, Wishes
+from lemo.console.explorer.wishes import REPEATS, Boosting, Wishes
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.theme import copyable, heading
@@ -60,7 +60,13 @@ class TrialPanel:
                     "lemo-number w-10 text-right"
                 )
             self._show_diversity()
-            self._repeat = ui.switch(t("Also what the user has seen", "包含用户已看过的"), value=wishes.repeat)
+            repeats = (t("leave out", "不包含"), t("allow", "可包含"), t("only what is due again", "仅到期复购的"))
+            self._repeat = ui.select(
+                dict(zip(REPEATS, repeats, strict=True)),
+                value=wishes.repeat,
+                label=t("What the user has had", "用户有过的"),
+            )
+            self._repeat.props("outlined dense").classes("w-full")
             Panel(self._versions, self._draw_versions, height=100)
             with ui.row().classes("w-full justify-end gap-2"):
                 ui.button(t("Reset", "重置"), on_click=lambda: self._apply(Wishes())).props(
@@ -135,7 +141,7 @@ class TrialPanel:
             filter=(self._filter.value or "").strip(),
             boosts=boosts,
             diversity=float(self._diversity.value or 0) if self._set_diversity.value else None,
-            repeat=bool(self._repeat.value),
+            repeat=self._repeat.value or "never",
         )
         try:
             wishes.request("anybody", 1)

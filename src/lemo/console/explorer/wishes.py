@@ -15,7 +15,7 @@ from lemo.domain.request import RecommendationRequest
 from lemo.serving.trials import Variant
 
 LENGTHS = (5, 10, 20, 50)
-PARAMETERS = ("filter", "boost", "diversity", "repeat", "model", "pipeline", "base_model", "base_pipeline")
+REPEATS = ("never", "allow", "only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Wishes:
     filter: str = ""
     boosts: tuple[Boosting, ...] = ()
     diversity: float | None = None
-    repeat: bool = False
+    repeat: str = "never"
+    """Whether items that the user has had are answered: `never`, `allow`, `only`."""
     base: Variant = field(default_factory=Variant)
     """What answers without the wishes."""
     tried: Variant = field(default_factory=Variant)
@@ -60,8 +61,8 @@ class Wishes:
             body["boost"] = [{"filter": each.filter, "weight": each.weight} for each in self.boosts]
         if self.diversity is not None:
             body["diversity"] = self.diversity
-        if self.repeat:
-            body["repeat"] = True
+        if self.repeat != "never":
+            body["repeat"] = self.repeat
         return body
 
     def parameters(self) -> list[tuple[str, str]]:
@@ -70,7 +71,7 @@ class Wishes:
         found += [("boost", f"{each.weight:g} {each.filter}") for each in self.boosts]
         found += [
             ("diversity", "" if self.diversity is None else f"{self.diversity:g}"),
-            ("repeat", "1" if self.repeat else ""),
+            ("repeat", "" if self.repeat == "never" else self.repeat),
             ("model", self.tried.model_version),
             ("pipeline", _text(self.tried.pipeline_version)),
             ("base_model", self.base.model_version),
@@ -86,7 +87,7 @@ def wishes_of(parameters: Mapping[str, str], boosts: Sequence[str] = ()) -> Wish
         filter=parameters.get("filter", "").strip(),
         boosts=tuple(_boosting(text) for text in boosts if text.strip()),
         diversity=_number("diversity", diversity) if diversity else None,
-        repeat=parameters.get("repeat", "") not in ("", "0", "false"),
+        repeat=parameters.get("repeat", "") or "never",
         base=Variant(parameters.get("base_model", ""), _version(parameters, "base_pipeline")),
         tried=Variant(parameters.get("model", ""), _version(parameters, "pipeline")),
     )

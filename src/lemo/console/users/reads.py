@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lemo.console.queries import Queries
 from lemo.console.shown import ShownItem, items_of, shown_answer
 from lemo.domain.scope import Scope
+from lemo.domain.similar_users import SimilarUsers
 from lemo.recommenders.profiles import UserProfile
 from lemo.serving.users import UserInteraction, UserOverview, user_overview
 from lemo.stores.connect import Stores
@@ -15,6 +16,7 @@ from lemo.users.merge import Merged, merge_users
 
 HISTORY = 50
 ANSWER = 10
+SIMILAR = 8
 FOUND = 50
 
 
@@ -64,6 +66,10 @@ class UserReads:
         types = stores.scenarios.get(scope).attribute_types
         answer = self._queries.serving.recommend(scope, user_id, ANSWER, types=types)
         return CurrentAnswer(shown_answer(stores, scope, answer), answer.model_version, answer.degraded)
+
+    def similar(self, scope: Scope, user_id: str) -> SimilarUsers:
+        """The users whose histories are most like this one's, as GET `.../similar-users`."""
+        return self._queries.serving.similar_users(scope, user_id, SIMILAR)
 
     def erase(self, tenant_id: str, user_id: str, scenario_id: str, by: str) -> ErasureReceipt:
         """Erases a user from all stores, or those of one scenario; raises as `erase_user`. It may take minutes."""

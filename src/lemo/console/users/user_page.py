@@ -7,7 +7,7 @@ from lemo.console.acting import Actor
 from lemo.console.catalogue.words import no_scenario
 from lemo.console.formats import ago, stamp, whole
 from lemo.console.frame import frame
-from lemo.console.item_rows import item_row, picture, title_and_labels
+from lemo.console.item_rows import item_row, picture, share_bar, title_and_labels
 from lemo.console.language import t
 from lemo.console.panels import Panel, panel
 from lemo.console.reasons import reason_words
@@ -18,6 +18,7 @@ from lemo.console.users.changes import EraseDialog, MergeDialog
 from lemo.console.users.reads import CurrentAnswer, KnownUser, UserReads
 from lemo.console.visitor import Visitor
 from lemo.domain.scope import Scope
+from lemo.domain.similar_users import SimilarUsers
 
 
 class UserPage:
@@ -58,9 +59,11 @@ class UserPage:
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-4 w-full items-start"):
             with section():
                 self._known = Panel(self._read_known, self._draw_known, height=320)
-            self._answer = panel(
-                t("What is answered now", "当前推荐"), self._read_answer, self._draw_answer, height=320
-            )
+            with ui.column().classes("w-full gap-4 min-w-0"):
+                self._answer = panel(
+                    t("What is answered now", "当前推荐"), self._read_answer, self._draw_answer, height=320
+                )
+                panel(t("Similar users", "相似用户"), self._read_similar, self._draw_similar, height=80)
 
     async def _renew(self) -> None:
         await self._known.renew()
@@ -71,6 +74,20 @@ class UserPage:
 
     def _read_answer(self) -> CurrentAnswer:
         return self._reads.answer(self._scope, self._user_id)
+
+    def _read_similar(self) -> SimilarUsers:
+        return self._reads.similar(self._scope, self._user_id)
+
+    def _draw_similar(self, similar: SimilarUsers) -> None:
+        if not similar.users:
+            nothing(t("No user has a history like this one's.", "没有历史相似的用户。"))
+        for each in similar.users:
+            with ui.row().classes("items-center gap-3 w-full flex-nowrap").mark("similar-user"):
+                to = address("/user", scenario=self._scope.scenario_id, user_id=each.user_id)
+                ui.link(each.user_id, to).classes("lemo-link w-40 flex-none ellipsis")
+                with ui.element("div").classes("grow"):
+                    share_bar(each.score)
+                ui.label(f"{each.score:.0%}").classes("lemo-muted lemo-small lemo-number w-10 text-right flex-none")
 
     def _draw_known(self, known: KnownUser) -> None:
         heading(t("Tastes", "兴趣偏好"))
