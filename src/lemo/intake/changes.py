@@ -41,7 +41,7 @@ class Changes:
         if changes.get("deleted"):
             noting = self._stores.audit.noting(scope, by, "item.delete", item_id)
         elif by_hand:
-            noting = self._stores.audit.noting(scope, by, "item.change", item_id, fields=sorted(changes))
+            noting = self._stores.audit.noting(scope, by, "item.change", item_id, fields=_named(changes))
         with noting:
             return _taken(self._ingest.items(scope, scenario, [{**changes, "item_id": item_id}]))
 
@@ -57,6 +57,13 @@ class Changes:
         item_id, action = str(event.get("item_id", "")), str(event.get("action", ""))
         with self._stores.audit.noting(scope, by, "event.send", item_id, sent=action):
             return _taken(self._ingest.events(scope, scenario, [event]))
+
+
+def _named(changes: Mapping[str, Any]) -> list[str]:
+    """The fields and attributes that changes name."""
+    attributes = changes.get("attributes")
+    names = [f"attributes.{name}" for name in attributes] if isinstance(attributes, Mapping) else []
+    return sorted([name for name in changes if name != "attributes"] + names)
 
 
 def _taken(answer: Accepted) -> Accepted:

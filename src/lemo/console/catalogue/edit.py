@@ -53,6 +53,8 @@ class EditDialog:
             ui.label(
                 t("An empty value removes. Lists have | between their parts.", "留空即删除；列表各项以 | 分隔。")
             ).classes("lemo-muted lemo-small")
+            self._fault = ui.label().classes("text-sm break-words").style("color: var(--bad)").props("role=alert")
+            self._fault.set_visibility(False)
             with ui.row().classes("w-full justify-end gap-2"):
                 ui.button(t("Cancel", "取消"), on_click=self._dialog.close).props("flat no-caps color=secondary")
                 self._button = ui.button(t("Save", "保存"), on_click=self._submit).props("unelevated no-caps")
@@ -77,8 +79,10 @@ class EditDialog:
         try:
             changes = changes_of(entries, texts)
         except InvalidInput as error:
-            ui.notify(str(error), type="negative", multi_line=True)
+            self._fault.text = str(error)
+            self._fault.set_visibility(True)
             return
+        self._fault.set_visibility(False)
         if not changes:
             self._dialog.close()
             return

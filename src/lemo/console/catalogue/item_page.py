@@ -8,7 +8,7 @@ from nicegui import ui
 from lemo.console.access import Access
 from lemo.console.acting import Actor, in_thread
 from lemo.console.catalogue.edit import EditDialog
-from lemo.console.catalogue.reads import CatalogueReads, Similar, Standing, WholeItem
+from lemo.console.catalogue.reads import CatalogueReads, Similar, Standing, Value, WholeItem
 from lemo.console.catalogue.words import field_words, moment_words, no_scenario, type_words, value_words
 from lemo.console.catalogue.writes import ItemWrites
 from lemo.console.formats import ago, stamp
@@ -19,7 +19,6 @@ from lemo.console.panels import Panel, panel
 from lemo.console.queries import attempt
 from lemo.console.reasons import unavailable_words
 from lemo.console.shown import ShownItem, address, unavailable
-from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import GOOD, WEAK, badge, heading, nothing, section
 from lemo.console.visitor import Visitor
 from lemo.domain.errors import LemoError
@@ -85,15 +84,10 @@ class OneItemPage:
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-x-8 gap-y-4 w-full mt-4"):
             with ui.element("div").classes("min-w-0"):
                 heading(t("Fields", "字段"))
-                with table((t("Field", "字段"), t("Value", "值"), t("Type", "类型"))):
+                with ui.element("dl").classes("w-full mt-2"):
                     for each in whole.fields:
                         if each.name != "description":
-                            with tr():
-                                cell(field_words(each.name))
-                                with td():
-                                    text = moment_words if each.type == "timestamp" else value_words
-                                    ui.label(text(each.value)).classes("break-all")
-                                cell(type_words(each.type))
+                            _value(each, field_words(each.name))
             with ui.element("div").classes("min-w-0"):
                 heading(t("Attributes", "属性"))
                 self._attributes(whole)
@@ -102,18 +96,9 @@ class OneItemPage:
         if not whole.attributes:
             nothing(t("None: what is sent beside the fields becomes an attribute.", "无：字段之外的内容成为属性。"))
             return
-        with table((t("Attribute", "属性"), t("Value", "值"), t("Type", "类型"))):
+        with ui.element("dl").classes("w-full mt-2"):
             for each in whole.attributes:
-                with tr().mark("attribute"):
-                    cell(each.name)
-                    with td():
-                        ui.label(value_words(each.value, 300)).classes("break-all")
-                    with td(), ui.row().classes("gap-1 items-center"):
-                        ui.label(type_words(each.type))
-                        if not each.fits:
-                            badge(t("does not fit", "类型不符"), WEAK).tooltip(
-                                t("Filters take this value as missing.", "过滤条件视此值为缺失。")
-                            )
+                _value(each, each.name)
 
     def _buttons(self, whole: WholeItem) -> None:
         on = whole.item.is_active
@@ -130,7 +115,9 @@ class OneItemPage:
                 icon="visibility_off" if on else "visibility",
                 on_click=switch,
             ).props("flat no-caps color=secondary")
-            ui.button(t("Delete", "删除"), icon="delete", on_click=self._delete).props("flat no-caps color=negative")
+            ui.button(t("Delete", "删除"), icon="delete", on_click=self._delete, color=None).props(
+                "flat no-caps"
+            ).style("color: var(--bad)")
 
     async def _save(self, changes: Mapping[str, Any]) -> bool:
         by = self._visitor.by
@@ -207,6 +194,22 @@ class OneItemPage:
                 "按互动权重之和排名，越久远权重越低。",
             )
         ).classes("lemo-muted lemo-small")
+
+
+def _value(each: Value, name: str) -> None:
+    """A field or attribute, its type below its name."""
+    with ui.element("div").classes("grid grid-cols-5 gap-3 py-2 border-b lemo-line").mark("value"):
+        with ui.element("dt").classes("col-span-2 min-w-0"):
+            ui.label(name).classes("break-words")
+            with ui.row().classes("gap-1 items-center"):
+                ui.label(type_words(each.type)).classes("lemo-muted lemo-small")
+                if not each.fits:
+                    badge(t("does not fit", "类型不符"), WEAK).tooltip(
+                        t("Filters take this value as missing.", "过滤条件视此值为缺失。")
+                    )
+        with ui.element("dd").classes("col-span-3 min-w-0 m-0"):
+            text = moment_words(each.value) if each.type == "timestamp" else value_words(each.value, 300)
+            ui.label(text).classes("break-words")
 
 
 async def item_page(reads: CatalogueReads, writes: ItemWrites, access: Access, scenario: str, item_id: str) -> None:

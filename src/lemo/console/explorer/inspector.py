@@ -54,11 +54,12 @@ class Inspector:
         self._choose = choose
         self._send = send
         self._search = ""
+        self._wide = False
         self._why: Panel[Inspected] | None = None
 
-    def build(self) -> None:
-        """Draws it, with the item that the state names."""
-        self._why, self._search = None, ""
+    def build(self, wide: bool = False) -> None:
+        """Draws it, with the item that the state names; `wide`: what is similar stands beside the rest."""
+        self._why, self._search, self._wide = None, "", wide
         with section().mark("inspector").props("id=inspector"):
             heading(t("Why, and why not", "为什么"))
             self._input = ui.input(t("Search an item", "搜索物品"), on_change=self._searched).props(
@@ -95,11 +96,13 @@ class Inspector:
                     )
                 )
                 return
-            self._why = Panel(self._read, self._draw, height=180)
-            with ui.element("div").classes("w-full mt-5"):
-                heading(t("Similar items", "相似物品"))
-                with ui.element("div").classes("w-full mt-2").mark("similar-items"):
-                    Panel(self._read_similar, self._draw_similar, height=180)
+            columns = "grid-cols-1 md:grid-cols-2" if self._wide else "grid-cols-1"
+            with ui.element("div").classes(f"grid {columns} gap-x-8 gap-y-5 w-full items-start"):
+                self._why = Panel(self._read, self._draw, height=180)
+                with ui.element("div").classes("min-w-0"):
+                    heading(t("Similar items", "相似物品"))
+                    with ui.element("div").classes("w-full mt-2").mark("similar-items"):
+                        Panel(self._read_similar, self._draw_similar, height=180)
 
     async def _searched(self, event: ValueChangeEventArguments[str | None]) -> None:
         self._search = (event.value or "").strip()

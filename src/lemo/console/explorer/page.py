@@ -11,7 +11,7 @@ from lemo.console.catalogue.reads import CatalogueReads
 from lemo.console.catalogue.words import no_scenario
 from lemo.console.explorer.answers import AnswerLists, Answers
 from lemo.console.explorer.inspector import Inspector
-from lemo.console.explorer.reads import ExplorerReads, ShownInteraction
+from lemo.console.explorer.reads import ExplorerReads, ShownInteraction, Versions
 from lemo.console.explorer.state import State
 from lemo.console.explorer.trial import TrialPanel
 from lemo.console.explorer.wishes import LENGTHS, Wishes, as_command, checked_user, page_address, wishes_of
@@ -95,17 +95,15 @@ class ExplorePage:
             return
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-3 gap-4 w-full items-start"):
             if state.trying:
-                with ui.element("div").classes("lg:col-span-2 min-w-0"):
-                    self._answers = Panel(self._read_answers, self._draw_answers, height=520)
-                with section("lg:row-span-2").mark("trial"):
-                    TrialPanel(
-                        state.wishes, lambda: self._reads.versions(state.scope), self._apply, self._command
-                    ).build()
-                with ui.element("div").classes(
-                    "grid grid-cols-1 md:grid-cols-2 gap-4 lg:col-span-2 items-start min-w-0"
-                ):
+                with ui.column().classes("lg:col-span-2 min-w-0 gap-4"):
+                    with ui.element("div").classes("w-full min-w-0").props("id=answers"):
+                        self._answers = Panel(self._read_answers, self._draw_answers, height=520)
+                    self._inspector.build(wide=True)
+                # On a phone the form stands before what it changes.
+                with ui.element("div").classes("contents lg:flex lg:flex-col lg:gap-4 min-w-0"):
+                    with section("order-first lg:order-none").mark("trial"):
+                        TrialPanel(state.wishes, self._read_versions, self._apply, self._command).build()
                     self._build_user()
-                    self._inspector.build()
                 return
             self._build_user()
             with ui.element("div").classes("order-first lg:order-none min-w-0"):
@@ -126,6 +124,9 @@ class ExplorePage:
 
     def _read_users(self) -> list[str]:
         return self._reads.users(self._state.scope, self._input.value or "")
+
+    def _read_versions(self) -> Versions:
+        return self._reads.versions(self._state.scope)
 
     def _read_answers(self) -> Answers:
         state, wishes = self._state, self._state.wishes
@@ -226,6 +227,7 @@ class ExplorePage:
     async def _apply(self, wishes: Wishes) -> None:
         self._state.wishes = wishes
         self._changed()
+        ui.run_javascript("if (innerWidth < 1024) document.getElementById('answers')?.scrollIntoView()")
 
     def _changed(self) -> None:
         """Keeps the state in the address, and draws it."""

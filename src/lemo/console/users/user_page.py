@@ -53,9 +53,9 @@ class UserPage:
                         "flat no-caps color=secondary"
                     )
                 if self._visitor.may("admin"):
-                    ui.button(t("Erase", "删除"), icon="person_remove", on_click=self._erase.open).props(
-                        "flat no-caps color=negative"
-                    )
+                    ui.button(t("Erase", "删除"), icon="person_remove", on_click=self._erase.open, color=None).props(
+                        "flat no-caps"
+                    ).style("color: var(--bad)")
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-4 w-full items-start"):
             with section():
                 self._known = Panel(self._read_known, self._draw_known, height=320)
