@@ -64,14 +64,16 @@ def labels(shown: ShownItem) -> None:
 
 
 def answered_row(
-    place: int, shown: ShownItem, choose: Choose, chosen: bool, moved: int | str | None = "", mark: str = "recommended"
+    place: int, shown: ShownItem, choose: Choose, chosen: bool, moved: int | str | None = "", mark: str = ""
 ) -> ui.element:
     """An item of an answer.
 
     `moved`: by how many places it rose, None where it is new, `gone` where it goes, empty where nobody compares.
+    `mark` names the list in the page.
     """
-    with item_row(shown, choose, chosen=chosen).mark(f"recommended {mark}") as row:
+    with item_row(shown, choose, chosen=chosen) as row:
         row.props["data-item"] = shown.item_id
+        row.props["data-list"] = mark
         ui.label(str(place)).classes("lemo-muted lemo-number w-6 text-right flex-none")
         picture(shown)
         title_and_labels(shown, reason_words(shown.reason))

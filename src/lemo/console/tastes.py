@@ -33,7 +33,7 @@ def tastes(profile: UserProfile | None) -> None:
             if found:
                 ui.label(name).classes("lemo-muted lemo-small")
             for taste in found[:SHOWN]:
-                with ui.row().classes("items-center gap-3 w-full flex-nowrap").mark("taste"):
+                with ui.row().classes("items-center gap-3 w-full flex-nowrap"):
                     ui.label(taste.label).classes("text-sm w-32 flex-none ellipsis").tooltip(taste.label)
                     with ui.element("div").classes("grow"):
                         share_bar(taste.weight)

@@ -72,7 +72,7 @@ class OneItemPage:
                     ui.label(item.item_id).classes("lemo-muted lemo-small break-all")
                     with ui.row().classes("gap-2 items-center"):
                         why = unavailable(item)
-                        badge(unavailable_words(why) if why else t("on", "在架"), WEAK if why else GOOD).mark("state")
+                        badge(unavailable_words(why) if why else t("on", "在架"), WEAK if why else GOOD)
                         if item.updated_at:
                             ui.label(t(f"changed {ago(item.updated_at)}", f"{ago(item.updated_at)}更新")).classes(
                                 "lemo-muted lemo-small"
@@ -170,7 +170,7 @@ class OneItemPage:
         with ui.element("div").classes("grid grid-cols-1 sm:grid-cols-2 gap-x-4 w-full"):
             for each in similar.items:
                 to = address("/item", scenario=self._scope.scenario_id, item_id=each.item_id)
-                with item_row(each, to=to).mark("similar"):
+                with item_row(each, to=to):
                     picture(each)
                     title_and_labels(each)
                     with ui.element("div").classes("w-12 flex-none"):
@@ -183,10 +183,10 @@ class OneItemPage:
                     f"Not among the {standing.of} most popular items.",
                     f"不在最热门的 {standing.of} 个物品之内。",
                 )
-            ).classes("text-sm").mark("standing")
+            ).classes("text-sm")
             return
         with ui.row().classes("items-baseline gap-2"):
-            ui.label(f"#{standing.place}").classes("lemo-stat-value").mark("standing")
+            ui.label(f"#{standing.place}").classes("lemo-stat-value")
             ui.label(t(f"of {standing.of}", f"/ {standing.of}")).classes("lemo-muted")
         ui.label(
             t(
@@ -198,7 +198,7 @@ class OneItemPage:
 
 def _value(each: Value, name: str) -> None:
     """A field or attribute, its type below its name."""
-    with ui.element("div").classes("grid grid-cols-5 gap-3 py-2 border-b lemo-line").mark("value"):
+    with ui.element("div").classes("grid grid-cols-5 gap-3 py-2 border-b lemo-line"):
         with ui.element("dt").classes("col-span-2 min-w-0"):
             ui.label(name).classes("break-words")
             with ui.row().classes("gap-1 items-center"):

@@ -113,7 +113,7 @@ class ItemsPage:
     def _draw(self, page: ItemPage) -> None:
         with ui.row().classes("items-center justify-between w-full"):
             with ui.row().classes("items-baseline gap-2"):
-                ui.label(whole(page.total)).classes("text-lg font-semibold lemo-number").mark("total")
+                ui.label(whole(page.total)).classes("text-lg font-semibold lemo-number")
                 narrowed = self._search.strip() or self._filter.strip()
                 ui.label(
                     t("items match", "个物品符合")
@@ -160,7 +160,7 @@ class ItemsPage:
     def _row(self, item: Item) -> None:
         shown = ShownItem(item.item_id, item)
         to = address("/item", scenario=self._scenario, item_id=item.item_id)
-        with tr().mark("item"):
+        with tr():
             with td(), ui.link(target=to).classes("flex items-center gap-3 flex-nowrap no-underline min-w-0"):
                 picture(shown)
                 with ui.column().classes("gap-0 min-w-0"):

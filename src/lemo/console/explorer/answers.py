@@ -57,7 +57,7 @@ class AnswerLists:
         mark: str,
         gone: set[str] | frozenset[str] = frozenset(),
     ) -> None:
-        with section().mark(f"answer-{mark}"):
+        with section():
             with ui.row().classes("items-center justify-between w-full mb-2 gap-2"):
                 heading(title)
                 if not isinstance(answer, LemoError):
@@ -101,4 +101,4 @@ def _summary(before: Sequence[str], after: Sequence[str]) -> None:
         words = t("The same items in the same order.", "物品与顺序均相同。")
     else:
         words = t(f"{new} new, {moved} moved.", f"新增 {new} 个，移动 {moved} 个。")
-    ui.label(words).classes("lemo-muted lemo-small mb-1").mark("summary").props("role=status")
+    ui.label(words).classes("lemo-muted lemo-small mb-1").props("role=status")

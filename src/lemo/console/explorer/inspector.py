@@ -60,7 +60,7 @@ class Inspector:
     def build(self, wide: bool = False) -> None:
         """Draws it, with the item that the state names; `wide`: what is similar stands beside the rest."""
         self._why, self._search, self._wide = None, "", wide
-        with section().mark("inspector").props("id=inspector"):
+        with section().props("id=inspector"):
             heading(t("Why, and why not", "为什么"))
             self._input = ui.input(t("Search an item", "搜索物品"), on_change=self._searched).props(
                 f"outlined dense clearable debounce={SETTLED_MS} autocomplete=off"
@@ -101,7 +101,7 @@ class Inspector:
                 self._why = Panel(self._read, self._draw, height=180)
                 with ui.element("div").classes("min-w-0"):
                     heading(t("Similar items", "相似物品"))
-                    with ui.element("div").classes("w-full mt-2").mark("similar-items"):
+                    with ui.element("div").classes("w-full mt-2"):
                         Panel(self._read_similar, self._draw_similar, height=180)
 
     async def _searched(self, event: ValueChangeEventArguments[str | None]) -> None:
@@ -118,7 +118,7 @@ class Inspector:
         if not found:
             nothing(t("No item matches.", "没有符合的物品。"))
         for each in found:
-            with item_row(each, self._choose).mark("found"):
+            with item_row(each, self._choose):
                 picture(each)
                 with ui.column().classes("gap-0 min-w-0 grow"):
                     ui.label(each.title).classes("text-sm font-medium break-words")
@@ -160,7 +160,8 @@ class Inspector:
         if similar.degraded:
             nothing(t("Nothing similar is known yet; these are popular.", "尚无相似物品，以下为热门物品。"))
         for each in similar.items:
-            with item_row(each, self._choose).mark("similar"):
+            with item_row(each, self._choose) as row:
+                row.props["data-similar"] = each.item_id
                 picture(each)
                 with ui.column().classes("gap-1 min-w-0 grow"):
                     ui.label(each.title).classes("text-sm font-medium break-words")
@@ -182,7 +183,7 @@ class Inspector:
             for action in actions:
                 ui.button(action, on_click=lambda action=action: act(action)).props(
                     "outline no-caps dense color=secondary"
-                ).classes("px-3").mark("act")
+                ).classes("px-3")
         if graded:
             names = ", ".join(graded)
             value = ui.number(t(f"Value of {names}", f"{names} 的数值")).props("outlined dense clearable")
@@ -190,7 +191,7 @@ class Inspector:
 
 
 def _verdict(name: str, explained: ExplainedItem) -> None:
-    with ui.element("div").classes("w-full").mark("verdict"):
+    with ui.element("div").classes("w-full"):
         if name:
             ui.label(name).classes("lemo-muted lemo-small")
         ui.label(verdict_words(explained.verdict)).classes("break-words").props("role=status")

@@ -101,7 +101,7 @@ class ExplorePage:
                     self._inspector.build(wide=True)
                 # On a phone the form stands before what it changes.
                 with ui.element("div").classes("contents lg:flex lg:flex-col lg:gap-4 min-w-0"):
-                    with section("order-first lg:order-none").mark("trial"):
+                    with section("order-first lg:order-none"):
                         TrialPanel(state.wishes, self._read_versions, self._apply, self._command).build()
                     self._build_user()
                 return
@@ -114,7 +114,7 @@ class ExplorePage:
         scope, user = self._state.scope, self._state.user
         with section():
             heading(t("Tastes", "兴趣偏好"))
-            with ui.element("div").classes("w-full mt-2 mb-5").mark("tastes"):
+            with ui.element("div").classes("w-full mt-2 mb-5"):
                 Panel(lambda: (self._reads.profile(scope, user),), self._draw_tastes, height=120)
             heading(t("History", "历史行为"))
             with ui.element("div").classes("w-full mt-2"):
@@ -148,7 +148,7 @@ class ExplorePage:
             for user in users:
                 ui.button(user, on_click=lambda user=user: self._pick(user)).props(
                     "outline dense no-caps size=sm color=secondary"
-                ).classes("px-2 max-w-48 ellipsis").mark("user")
+                ).classes("px-2 max-w-48 ellipsis")
 
     def _draw_answers(self, answers: Answers) -> None:
         self._lists.draw(answers, self._state.item, self._before)
@@ -181,7 +181,7 @@ class ExplorePage:
             more.props("flat dense no-caps color=secondary")
 
     def _interaction(self, each: ShownInteraction) -> None:
-        with item_row(each.shown, self._choose).mark("interaction"):
+        with item_row(each.shown, self._choose):
             picture(each.shown)
             with ui.column().classes("gap-0 min-w-0 grow"):
                 ui.label(each.shown.title).classes("text-sm font-medium break-words")

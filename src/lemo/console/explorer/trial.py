@@ -128,7 +128,7 @@ class TrialPanel:
             self._wishes = replace(self._wishes, **{side: variant})
 
         select = ui.select(options, value=value, label=label, on_change=lambda event: chosen(event.value or ""))
-        select.props("outlined dense options-dense").classes("w-full mt-2").mark(f"{side}-{field}")
+        select.props("outlined dense options-dense").classes("w-full mt-2")
 
     async def _submit(self) -> None:
         boosts = tuple(

@@ -139,7 +139,7 @@ class MergeDialog:
                     f"{whole(merged.events)} events are {merged.into}'s now.",
                     f"{whole(merged.events)} 个事件已归入 {merged.into}。",
                 )
-            ).mark("merged")
+            )
             ui.link(
                 t("Open that user", "打开该用户"),
                 address("/user", scenario=self._scope.scenario_id, user_id=into),

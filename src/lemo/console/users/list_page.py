@@ -111,10 +111,8 @@ class UsersPage:
         ).classes("lemo-muted lemo-small")
         with ui.element("div").classes("grid grid-cols-1 sm:grid-cols-2 lg:grid-cols-4 gap-x-4 w-full mt-1"):
             for user in users:
-                with (
-                    ui.link(target=self._address(user))
-                    .classes("lemo-item flex items-center gap-2 no-underline min-w-0")
-                    .mark("user")
+                with ui.link(target=self._address(user)).classes(
+                    "lemo-item flex items-center gap-2 no-underline min-w-0"
                 ):
                     ui.icon("person", size="xs").classes("lemo-muted").props("aria-hidden=true")
                     ui.label(user).classes("lemo-link break-all")

@@ -11,7 +11,7 @@ from lemo.stores.documents.erasures import ErasureReceipt
 
 def receipt_card(receipt: ErasureReceipt) -> None:
     """Draws a receipt."""
-    with ui.column().classes("w-full gap-2").mark("receipt"):
+    with ui.column().classes("w-full gap-2"):
         with ui.row().classes("items-center gap-2"):
             if receipt.verified_at is None:
                 badge(t("cut short: repeat it", "未完成：请重试"), BAD)

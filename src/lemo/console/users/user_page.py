@@ -82,7 +82,7 @@ class UserPage:
         if not similar.users:
             nothing(t("No user has a history like this one's.", "没有历史相似的用户。"))
         for each in similar.users:
-            with ui.row().classes("items-center gap-3 w-full flex-nowrap").mark("similar-user"):
+            with ui.row().classes("items-center gap-3 w-full flex-nowrap"):
                 to = address("/user", scenario=self._scope.scenario_id, user_id=each.user_id)
                 ui.link(each.user_id, to).classes("lemo-link w-40 flex-none ellipsis")
                 with ui.element("div").classes("grow"):
@@ -99,7 +99,8 @@ class UserPage:
             ui.label(t(f"{whole(seen)} items seen", f"已看 {whole(seen)} 个物品")).classes("lemo-muted lemo-small")
         for each, shown in known.history:
             to = address("/item", scenario=self._scope.scenario_id, item_id=each.item_id)
-            with item_row(shown, to=to).mark("interaction"):
+            with item_row(shown, to=to) as row:
+                row.props["data-interaction"] = each.item_id
                 picture(shown)
                 with ui.column().classes("gap-0 min-w-0 grow"):
                     ui.label(shown.title).classes("text-sm font-medium break-words")
@@ -120,7 +121,8 @@ class UserPage:
             )
         for place, shown in enumerate(answer.items, start=1):
             to = address("/item", scenario=self._scope.scenario_id, item_id=shown.item_id)
-            with item_row(shown, to=to).mark("answered"):
+            with item_row(shown, to=to) as row:
+                row.props["data-item"] = shown.item_id
                 ui.label(str(place)).classes("lemo-muted lemo-number w-6 text-right flex-none")
                 picture(shown)
                 title_and_labels(shown, reason_words(shown.reason))
