@@ -18,7 +18,7 @@ from lemo.stores.connect import Stores
 from sites import model_of, running_api
 
 USER, ODD = "用户 40", "用户 7"
-PATIENCE = 20_000
+PATIENCE = 30_000
 
 
 class World:
@@ -51,6 +51,14 @@ class World:
         return [(line.action, line.subject) for line in lines if "console" in line.by]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """How long a page may take on a busy machine; what is there is seen at once."""
+    expect.set_options(timeout=PATIENCE)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 @pytest.fixture(scope="module")
 def world(environment: tuple[dict[str, str], str, str]) -> Iterator[World]:
     settings, tenant_id, key = environment
@@ -71,7 +79,7 @@ def world(environment: tuple[dict[str, str], str, str]) -> Iterator[World]:
 def listed(part: Page | Locator, mark: str = "") -> list[str]:
     """The ids of a list of answered items."""
     rows = part.locator(f"[data-list={mark}]" if mark else "[data-item]")
-    expect(rows.first).to_be_visible(timeout=PATIENCE)
+    expect(rows.first).to_be_visible()
     return [str(row.get_attribute("data-item")) for row in rows.all()]
 
 
@@ -91,22 +99,22 @@ def test_the_explorer_answers_as_the_api_and_follows_what_the_user_does(
     # Why an item is answered, and why another one is not; by keyboard.
     page.locator(f"[data-item='{before[0]}']").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("It is answered at place 1.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("It is answered at place 1.")).to_be_visible()
     similar = [each["item_id"] for each in world.get("similar", item_id=before[0])["items"]]
     expect(page.locator("[data-similar]")).to_have_count(len(similar))
     assert [row.get_attribute("data-similar") for row in page.locator("[data-similar]").all()] == similar
     page.get_by_label("Search an item").fill("KETTLE 1")
     page.get_by_role("button").filter(has_text="kitchen/12").click()
-    expect(page.get_by_text("It is not answered: the user has seen or disliked it.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("It is not answered: the user has seen or disliked it.")).to_be_visible()
     # What the user does moves the list.
     page.locator(f"[data-item='{before[0]}']").click()
-    expect(page.get_by_text("It is answered at place 1.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("It is answered at place 1.")).to_be_visible()
     page.get_by_role("button", name="order", exact=True).click()
-    expect(page.get_by_text(re.compile(r"^\d+ new, \d+ moved\.$"))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"^\d+ new, \d+ moved\.$"))).to_be_visible()
     after = listed(page)
     assert before[0] not in after
     assert after == [each["item_id"] for each in world.get("recommendations", user_id=USER)["items"]]
-    expect(page.get_by_text("It is not answered: the user has seen or disliked it.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("It is not answered: the user has seen or disliked it.")).to_be_visible()
     newest = world.get("users", user_id=USER)["history"][0]
     assert (newest["item_id"], newest["action"]) == (before[0], "order")
     assert world.changes()[0] == ("event.send", before[0])
@@ -129,7 +137,7 @@ def test_what_is_tried_stands_beside_what_is_answered_and_in_the_address(
         "filter": '"garden" in item.categories',
         "boost": [{"filter": 'item.title.contains("7")', "weight": 3}],
     }
-    expect(page.locator("[data-list=tried]").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("[data-list=tried]").first).to_be_visible()
     assert listed(page, "base") == now
     tried = world.ask(user_id=ODD, **wishes)
     assert listed(page, "tried") == tried != now
@@ -141,7 +149,7 @@ def test_what_is_tried_stands_beside_what_is_answered_and_in_the_address(
     picture(page, "explore-tried-1400")
     page.get_by_label("Filter (CEL)").fill("item.prise < 3")
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("item.prise").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("item.prise").first).to_be_visible()
     assert listed(page, "base") == now
     # Another model answers beside the one in service.
     arrays, manifest = model_of([f"garden/{number}" for number in range(20)], favourite=5).to_arrays()
@@ -154,10 +162,10 @@ def test_what_is_tried_stands_beside_what_is_answered_and_in_the_address(
 def test_items_are_found_edited_switched_off_and_deleted(console: Console, visit: Visit, world: World) -> None:
     page = visit.page
     page.goto(f"{console.url}/items")
-    expect(page.get_by_text(re.compile(rf"^{world.get('items/list')['total']}$"))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(rf"^{world.get('items/list')['total']}$"))).to_be_visible()
     page.get_by_label("Search title or id").fill("SHEARS 1")
     found = world.get("items/list", search="SHEARS 1")
-    expect(page.get_by_text("items match")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("items match")).to_be_visible()
     links = page.get_by_role("row").get_by_role("link")
     expect(links).to_have_count(found["total"])
     for link, item in zip(links.all(), found["items"], strict=True):
@@ -166,9 +174,9 @@ def test_items_are_found_edited_switched_off_and_deleted(console: Console, visit
     page.keyboard.press("Enter")
     expect(links).to_have_count(1)
     links.first.click()
-    expect(page.get_by_role("heading", name="Garden shears 12")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Garden shears 12")).to_be_visible()
     popular = [each["item_id"] for each in world.get("popular", n=200)["items"]]
-    expect(page.get_by_text(f"#{popular.index('garden/12') + 1}", exact=True)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(f"#{popular.index('garden/12') + 1}", exact=True)).to_be_visible()
 
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Title · text").fill("Golden shears")
@@ -180,20 +188,20 @@ def test_items_are_found_edited_switched_off_and_deleted(console: Console, visit
     expect(page.get_by_role("alert").filter(has_text="price")).to_be_visible()
     page.get_by_label("Value").fill("12.5")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("heading", name="Golden shears")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Golden shears")).to_be_visible()
     stored = world.get("items", item_id="garden/12")
     assert (stored["title"], stored["attributes"]) == ("Golden shears", {"price": 12.5})
     expect(page.get_by_text("12.5", exact=True)).to_be_visible()
 
     page.get_by_role("button", name="Switch off").click()
-    expect(page.get_by_role("button", name="Switch on")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Switch on")).to_be_visible()
     assert world.get("items", item_id="garden/12")["is_active"] is False
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert world.get("items", item_id="garden/12")["deleted"] is False
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("There is no item")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("There is no item")).to_be_visible()
     assert world.get("items/list", search="shears 12")["total"] == 0
     assert [action for action, subject in world.changes() if subject == "garden/12"] == [
         "item.delete",
@@ -216,7 +224,7 @@ def test_a_user_is_found_merged_and_erased_with_a_receipt(console: Console, visi
     page.get_by_role("button", name="Merge").click()
     page.get_by_label("Id of the other user").fill("用户 15")
     page.get_by_role("dialog").get_by_role("button", name="Merge").click()
-    expect(page.get_by_text(f"{len(history)} events are 用户 15's now.")).to_be_visible(timeout=3 * PATIENCE)
+    expect(page.get_by_text(f"{len(history)} events are 用户 15's now.")).to_be_visible(timeout=2 * PATIENCE)
     page.get_by_role("link", name="Open that user").click()
     page.get_by_role("button", name="Erase").click()
     erase = page.get_by_role("dialog").get_by_role("button", name="Erase")
@@ -225,7 +233,7 @@ def test_a_user_is_found_merged_and_erased_with_a_receipt(console: Console, visi
     expect(erase).to_be_disabled()
     page.get_by_label("Type 用户 15 to confirm").fill("用户 15")
     erase.click()
-    expect(page.get_by_text("nothing found afterwards")).to_be_visible(timeout=3 * PATIENCE)
+    expect(page.get_by_text("nothing found afterwards")).to_be_visible(timeout=2 * PATIENCE)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as JSON").click()
     receipt = json.loads(download.value.path().read_text(encoding="utf-8"))
@@ -249,7 +257,7 @@ def test_a_viewer_may_look_at_all_of_it_and_change_nothing_on_a_phone_in_the_dar
         page.get_by_label("账号", exact=True).fill("looker")
         page.get_by_label("密码").fill("correct horse battery")
         page.get_by_role("button", name="登录").click()
-        expect(page).not_to_have_url(re.compile("login"), timeout=PATIENCE)
+        expect(page).not_to_have_url(re.compile("login"))
         for name, address, shown in (
             ("explore", f"/explore?user={USER}&item=garden/3&diversity=0.5", "未进入结果"),
             ("items", "/items", "个物品"),
@@ -258,7 +266,7 @@ def test_a_viewer_may_look_at_all_of_it_and_change_nothing_on_a_phone_in_the_dar
             ("user", f"/user?user_id={USER}", "历史行为"),
         ):
             page.goto(console.url + address)
-            expect(page.get_by_text(shown).first).to_be_visible(timeout=PATIENCE)
+            expect(page.get_by_text(shown).first).to_be_visible()
             for change in ("编辑", "下架", "删除", "合并", "order", "重新检索"):
                 expect(page.get_by_role("button", name=change, exact=True)).to_have_count(0)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, name

@@ -100,6 +100,9 @@ def serve(settings: Settings) -> None:
         favicon=LEMON,
         language="en-US",
         reload=False,
+        # A browser that is busy for seconds, or a train in a tunnel, must not lose what was typed: later, the page is
+        # loaded anew.
+        reconnect_timeout=15.0,
         show=False,
         show_welcome_message=False,
         # Sessions end with the process: nothing worth stealing lies on the disk.

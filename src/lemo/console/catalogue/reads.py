@@ -104,6 +104,7 @@ class CatalogueReads:
             [
                 Value(name, value, str(FIELDS.get(name) or _OTHER_TYPES.get(name, "text")))
                 for name, value in item.model_dump(mode="json", exclude=_NO_FIELDS).items()
+                if name != "updated_at" or value
             ],
             [
                 Value(name, value, str(attributes[name].type), fits(value, attributes[name].type))
