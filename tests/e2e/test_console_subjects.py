@@ -198,6 +198,7 @@ def test_items_are_found_edited_switched_off_and_deleted(console: Console, visit
     assert world.get("items", item_id="garden/12")["is_active"] is False
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     assert world.get("items", item_id="garden/12")["deleted"] is False
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

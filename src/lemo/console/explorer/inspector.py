@@ -75,10 +75,9 @@ class Inspector:
         self._results.clear()
         self._input.set_value("")
         self._fill()
-        # On a phone it stands below the lists.
-        ui.run_javascript(
-            "if (innerWidth < 1024) document.getElementById('inspector')?.scrollIntoView({block: 'start'})"
-        )
+        # The row that was chosen may be gone by now, so this is said from where the item is shown.
+        with self._place:
+            ui.run_javascript("if (innerWidth < 1024) document.getElementById('inspector')?.scrollIntoView()")
 
     async def renew(self) -> None:
         """Looks again why the item is answered or not."""

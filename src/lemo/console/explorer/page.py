@@ -227,7 +227,9 @@ class ExplorePage:
     async def _apply(self, wishes: Wishes) -> None:
         self._state.wishes = wishes
         self._changed()
-        ui.run_javascript("if (innerWidth < 1024) document.getElementById('answers')?.scrollIntoView()")
+        # The button that was pressed is gone with the form. On a phone the answers stand below it.
+        with self._actor.host:
+            ui.run_javascript("if (innerWidth < 1024) document.getElementById('answers')?.scrollIntoView()")
 
     def _changed(self) -> None:
         """Keeps the state in the address, and draws it."""

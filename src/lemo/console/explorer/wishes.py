@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -123,11 +123,6 @@ def checked_user(text: str) -> str:
     if len(user) > LONGEST_ID:
         raise InvalidInput(f"An id has up to {LONGEST_ID} characters; this one has {len(user):,}.", "Correct it.")
     return user
-
-
-def with_variant(wishes: Wishes, side: str, variant: Variant) -> Wishes:
-    """The wishes with another variant on one side, `base` or `tried`."""
-    return replace(wishes, base=variant) if side == "base" else replace(wishes, tried=variant)
 
 
 def _boosting(text: str) -> Boosting:
