@@ -12,11 +12,12 @@ _REASONS = {
     "chosen for you": "人工置顶",
     "featured": "推广位",
     "you had it before": "曾经有过",
+    "hot right now": "正在升温",
     "from the catalogue": "来自目录",
 }
 _STAGES = {
     "recall": ("candidates for this user", "该用户的候选"),
-    "boost": ("after boosts and freshness", "加权与新鲜度之后"),
+    "boost": ("after boosts, freshness and what is hot", "加权、新鲜度与热度之后"),
     "order": ("after diversity, caps and promotions", "多样性、上限与推广之后"),
     "new items": ("after new items were mixed in", "混入新物品之后"),
     "fill": ("after the answer was filled up", "补足之后"),
@@ -31,6 +32,7 @@ _VERDICTS: tuple[tuple[str, str], ...] = (
         r"It is answered at place (\d+): the user has had it, and it is due again\.",
         r"进入结果，用户曾经有过且已到期，排在第 \1 位。",
     ),
+    (r"It is answered at place (\d+): it is hot now\.", r"进入结果，作为升温物品排在第 \1 位。"),
     (r"It is answered at place (\d+): it is new\.", r"进入结果，作为新品排在第 \1 位。"),
     (r"It is answered at place (\d+): it fills the answer up\.", r"进入结果，用于补足，排在第 \1 位。"),
     (r"It is answered at place (\d+): it is popular\.", r"进入结果，作为热门排在第 \1 位。"),
@@ -40,6 +42,10 @@ _VERDICTS: tuple[tuple[str, str], ...] = (
     ),
     (_NO + r"the request excludes it\.", _NO_ZH + "被请求排除。"),
     (_NO + r"the user has seen or disliked it\.", _NO_ZH + "用户已看过或不喜欢。"),
+    (
+        _NO + r"the user has not had it, and only what the user has had is wanted\.",
+        _NO_ZH + "用户没有过，而只要用户有过的。",
+    ),
     (_NO + r"it does not match the request filter\.", _NO_ZH + "不符合请求的过滤条件。"),
     (_NO + r"it does not match the pipeline filter\.", _NO_ZH + "不符合流程的过滤条件。"),
     (

@@ -105,7 +105,8 @@ class Choices:
         model: Mapped | None = None,
     ) -> Found:
         """The items for a user or a session, by the arm where an experiment has one for them; raises as `recommend`."""
-        arm = self._pipelines.arm_of(scope, request.user_id, request.session_id) if pipeline is None else None
+        tried = pipeline is not None or model is not None
+        arm = None if tried else self._pipelines.arm_of(scope, request.user_id, request.session_id)
         state = self._cache.state(scope)
         if model is not None:
             state = replace(state, mapped=model)

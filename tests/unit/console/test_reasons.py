@@ -43,6 +43,7 @@ VERDICTS = [
             "it may not be shown: switched off, deleted, not published yet, expired or not in the catalogue",
             "the request excludes it",
             "the user has seen or disliked it",
+            "the user has not had it, and only what the user has had is wanted",
             "it does not match the request filter",
             "it does not match the pipeline filter",
             "at most 7 items of one brand are answered",

@@ -187,7 +187,7 @@ class OneItemPage:
             return
         with ui.row().classes("items-baseline gap-2"):
             ui.label(f"#{standing.place}").classes("lemo-stat-value")
-            ui.label(t(f"of {standing.of}", f"/ {standing.of}")).classes("lemo-muted")
+            ui.label(t(f"of {standing.of}", f"共 {standing.of} 个")).classes("lemo-muted")
         ui.label(
             t(
                 "By the sum of the weights of its interactions, older ones decayed.",

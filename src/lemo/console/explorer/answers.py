@@ -87,6 +87,10 @@ class AnswerLists:
 
 def _made_by(answer: ShownAnswer) -> None:
     with ui.row().classes("gap-1 min-w-0"):
+        if answer.arm:
+            ui.label(answer.arm).classes("lemo-label ellipsis max-w-full").tooltip(
+                t("Arm of an experiment", "实验分组")
+            )
         if answer.model_version:
             ui.label(answer.model_version).classes("lemo-label ellipsis max-w-full").tooltip(t("Model", "模型"))
         if answer.pipeline_version:

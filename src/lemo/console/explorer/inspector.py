@@ -203,6 +203,6 @@ def _steps(explained: ExplainedItem) -> None:
         for step in explained.steps:
             with tr():
                 cell(stage_words(step.stage))
-                place = t(f"{step.place} of {step.of}", f"{step.place}/{step.of}")
+                place = t(f"{step.place} of {step.of}", f"第 {step.place}，共 {step.of}")
                 cell(t("out", "移出") if step.place is None else place, number=True)
                 cell("–" if step.score is None else f"{step.score:.2f}", number=True)

@@ -11,26 +11,21 @@ from lemo.console.catalogue.reads import CatalogueReads
 from lemo.console.catalogue.words import no_scenario
 from lemo.console.explorer.answers import AnswerLists, Answers
 from lemo.console.explorer.inspector import Inspector
-from lemo.console.explorer.reads import ExplorerReads, ShownInteraction, Versions
+from lemo.console.explorer.reads import ExplorerReads, Versions
 from lemo.console.explorer.state import State
 from lemo.console.explorer.trial import TrialPanel
+from lemo.console.explorer.user import UserPart
 from lemo.console.explorer.wishes import LENGTHS, Wishes, as_command, checked_user, page_address, wishes_of
-from lemo.console.formats import ago, stamp
-from lemo.console.item_rows import item_row, picture
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import attempt
 from lemo.console.shown import ShownItem
-from lemo.console.tastes import tastes
-from lemo.console.theme import QUIET, badge, empty, heading, nothing, section, trouble
+from lemo.console.theme import empty, nothing, section, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
-from lemo.recommenders.profiles import UserProfile
 
 SETTLED_MS = 250
 """How long typing must rest before users are looked up."""
-HISTORY_FIRST = 10
-"""Interactions that are shown before somebody asks for more."""
 
 
 class ExplorePage:
@@ -53,6 +48,7 @@ class ExplorePage:
         self._before: list[str] | None = None
         """The answer before the visitor acted as the user."""
         self._lists = AnswerLists(self._choose)
+        self._user = UserPart(reads, state, self._choose)
         self._inspector = Inspector(reads, catalogue, actor, state, self._choose, self._send)
 
     def build(self) -> None:
@@ -103,22 +99,12 @@ class ExplorePage:
                 with ui.element("div").classes("contents lg:flex lg:flex-col lg:gap-4 min-w-0"):
                     with section("order-first lg:order-none"):
                         TrialPanel(state.wishes, self._read_versions, self._apply, self._command).build()
-                    self._build_user()
+                    self._user.build()
                 return
-            self._build_user()
+            self._user.build()
             with ui.element("div").classes("order-first lg:order-none min-w-0"):
                 self._answers = Panel(self._read_answers, self._draw_answers, height=520)
             self._inspector.build()
-
-    def _build_user(self) -> None:
-        scope, user = self._state.scope, self._state.user
-        with section():
-            heading(t("Tastes", "兴趣偏好"))
-            with ui.element("div").classes("w-full mt-2 mb-5"):
-                Panel(lambda: (self._reads.profile(scope, user),), self._draw_tastes, height=120)
-            heading(t("History", "历史行为"))
-            with ui.element("div").classes("w-full mt-2"):
-                self._history = Panel(lambda: self._reads.history(scope, user), self._draw_history, height=240)
 
     # What is read, each in a thread of its own.
 
@@ -152,42 +138,6 @@ class ExplorePage:
 
     def _draw_answers(self, answers: Answers) -> None:
         self._lists.draw(answers, self._state.item, self._before)
-
-    def _draw_tastes(self, profile: tuple[UserProfile | None]) -> None:
-        tastes(profile[0])
-
-    def _draw_history(self, history: list[ShownInteraction]) -> None:
-        if not history:
-            nothing(
-                t(
-                    "Nothing is known of this user: the answer is what anybody new gets.",
-                    "该用户没有历史：结果与新用户相同。",
-                )
-            )
-            return
-        for each in history[:HISTORY_FIRST]:
-            self._interaction(each)
-        if len(history) > HISTORY_FIRST:
-            with ui.column().classes("w-full gap-0") as rest:
-                for each in history[HISTORY_FIRST:]:
-                    self._interaction(each)
-            rest.set_visibility(False)
-
-            def show() -> None:
-                rest.set_visibility(True)
-                more.delete()
-
-            more = ui.button(t(f"Show all {len(history)}", f"显示全部 {len(history)} 条"), on_click=show)
-            more.props("flat dense no-caps color=secondary")
-
-    def _interaction(self, each: ShownInteraction) -> None:
-        with item_row(each.shown, self._choose):
-            picture(each.shown)
-            with ui.column().classes("gap-0 min-w-0 grow"):
-                ui.label(each.shown.title).classes("text-sm font-medium break-words")
-                ui.label(ago(each.moment)).classes("lemo-muted lemo-small").tooltip(stamp(each.moment))
-            value = "" if each.interaction.value is None else f" {each.interaction.value:g}"
-            badge(f"{each.interaction.action}{value}", QUIET)
 
     # What the visitor does.
 
@@ -272,7 +222,7 @@ class ExplorePage:
         if isinstance(before, Answers) and not isinstance(before.base, LemoError):
             self._before = before.base.ids
         await self._answers.renew()
-        await self._history.renew()
+        await self._user.renew()
         await self._inspector.renew()
 
 

@@ -52,6 +52,8 @@ class ShownAnswer:
     model_version: str | None
     pipeline_version: int
     degraded: bool
+    arm: str = ""
+    """The experiment that the user takes part in, and its arm, which answered."""
 
     @property
     def ids(self) -> list[str]:
@@ -113,7 +115,8 @@ class ExplorerReads:
         types = stores.scenarios.get(scope).attribute_types
         answer = self._trials.recommend(scope, wishes.request(user_id, n), types, variant)
         items = shown_answer(stores, scope, answer)
-        return ShownAnswer(items, answer.model_version, answer.pipeline_version, answer.degraded)
+        arm = f"{answer.experiment}: {answer.arm}" if answer.experiment else ""
+        return ShownAnswer(items, answer.model_version, answer.pipeline_version, answer.degraded, arm)
 
     def explain(self, scope: Scope, user_id: str, n: int, wishes: Wishes, variant: Variant, item_id: str) -> Explained:
         """Why an item is in that answer, or why not."""
