@@ -72,7 +72,7 @@ class ExplorePage:
                 ui.space()
                 self._try = ui.button(t("Try changes", "试验变更"), icon="tune", on_click=self._toggle)
                 self._try.props("flat no-caps color=secondary")
-            self._offered = Panel(self._read_users, self._draw_users, height=28)
+            self._offered = Panel(self._read_users, self._draw_users, height=28, classes="w-full mt-2")
         self.body()
 
     @ui.refreshable_method
@@ -108,8 +108,8 @@ class ExplorePage:
 
     # What is read, each in a thread of its own.
 
-    def _read_users(self) -> list[str]:
-        return self._reads.users(self._state.scope, self._input.value or "")
+    def _read_users(self) -> list[str] | LemoError:
+        return attempt(lambda: self._reads.users(self._state.scope, self._input.value or ""))
 
     def _read_versions(self) -> Versions:
         return self._reads.versions(self._state.scope)
@@ -125,11 +125,14 @@ class ExplorePage:
 
     # What is drawn.
 
-    def _draw_users(self, users: list[str]) -> None:
+    def _draw_users(self, users: list[str] | LemoError) -> None:
+        if isinstance(users, LemoError):  # any user may be typed
+            nothing(t(f"Users cannot be offered now: {users.message}", f"暂时无法列出用户：{users.message}"))
+            return
         if not users:
             nothing(t("No user with events has such an id.", "没有此编号的用户有行为记录。"))
             return
-        with ui.row().classes("items-center gap-2 mt-2 w-full"):
+        with ui.row().classes("items-center gap-2 w-full"):
             ui.label(t("Recent", "最近")).classes("lemo-muted lemo-small")
             for user in users:
                 ui.button(user, on_click=lambda user=user: self._pick(user)).props(

@@ -10,7 +10,6 @@ from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.tastes import tastes
 from lemo.console.theme import QUIET, badge, heading, nothing, section
-from lemo.recommenders.profiles import UserProfile
 
 HISTORY_FIRST = 10
 """Interactions that are shown before somebody asks for more."""
@@ -30,7 +29,7 @@ class UserPart:
         with section():
             heading(t("Tastes", "兴趣偏好"))
             with ui.element("div").classes("w-full mt-2 mb-5"):
-                Panel(lambda: (self._reads.profile(scope, user),), self._draw_tastes, height=120)
+                Panel(lambda: self._reads.profile(scope, user), tastes, height=120)
             heading(t("History", "历史行为"))
             with ui.element("div").classes("w-full mt-2"):
                 self._history = Panel(lambda: self._reads.history(scope, user), self._draw_history, height=240)
@@ -38,9 +37,6 @@ class UserPart:
     async def renew(self) -> None:
         """Looks again what the user did."""
         await self._history.renew()
-
-    def _draw_tastes(self, profile: tuple[UserProfile | None]) -> None:
-        tastes(profile[0])
 
     def _draw_history(self, history: list[ShownInteraction]) -> None:
         if not history:
