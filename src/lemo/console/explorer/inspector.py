@@ -16,7 +16,7 @@ from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.reasons import stage_words, verdict_words
 from lemo.console.shown import ShownItem, address
-from lemo.console.tables import cell, table, tr
+from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import heading, nothing, section
 from lemo.domain.recommendation import ExplainedItem
 
@@ -202,7 +202,8 @@ def _steps(explained: ExplainedItem) -> None:
     with table((t("Stage", "阶段"), t("Place", "位置"), t("Score", "得分")), numbers=(1, 2)):
         for step in explained.steps:
             with tr():
-                cell(stage_words(step.stage))
+                with td():
+                    ui.label(stage_words(step.stage))
                 place = t(f"{step.place} of {step.of}", f"第 {step.place}，共 {step.of}")
                 cell(t("out", "移出") if step.place is None else place, number=True)
                 cell("–" if step.score is None else f"{step.score:.2f}", number=True)
