@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nicegui import ui
-from nicegui.events import ValueChangeEventArguments
+from nicegui.events import GenericEventArguments, ValueChangeEventArguments
 
 from lemo.console.access import Access, framed
 from lemo.console.acting import Actor, in_thread
@@ -63,7 +63,8 @@ class ExplorePage:
                     ui.input(t("User", "用户"), value=state.user, on_change=self._typed)
                     .props(f"outlined dense clearable debounce={SETTLED_MS} autocomplete=off")
                     .classes("w-full sm:w-72")
-                    .on("keydown.enter", self._show)
+                    # What was typed, which the page is told only when typing has rested.
+                    .on("keydown.enter", self._entered, js_handler="(event) => emit(event.target.value)")
                 )
                 ui.select(list(LENGTHS), value=state.n, label=t("Items", "数量"), on_change=self._chose_n).props(
                     "outlined dense"
@@ -147,7 +148,10 @@ class ExplorePage:
     async def _typed(self) -> None:
         await self._offered.restart()
 
-    async def _pick(self, user: str) -> None:
+    def _entered(self, event: GenericEventArguments) -> None:
+        self._pick(str(event.args or ""))
+
+    def _pick(self, user: str) -> None:
         self._input.value = user
         self._show()
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nicegui import ui
-from nicegui.events import ValueChangeEventArguments
+from nicegui.events import GenericEventArguments, ValueChangeEventArguments
 
 from lemo.console.access import Access, framed
 from lemo.console.acting import Actor
@@ -53,7 +53,8 @@ class UsersPage:
                     .props(f"outlined dense clearable debounce={SETTLED_MS} autocomplete=off")
                     .classes("w-full sm:w-72")
                     .on_value_change(self._searched)
-                    .on("keydown.enter", self._open)
+                    # What was typed, which the page is told only when typing has rested.
+                    .on("keydown.enter", self._entered, js_handler="(event) => emit(event.target.value)")
                 )
                 ui.button(t("Open", "打开"), on_click=self._open).props("unelevated no-caps").tooltip(
                     t("Opens the user with exactly this id", "打开编号完全相同的用户")
@@ -79,10 +80,15 @@ class UsersPage:
         ui.navigate.history.replace(address("/users", scenario=self._scenario, search=self._search.strip()))
         await self._found.restart()
 
+    def _entered(self, event: GenericEventArguments) -> None:
+        self._go(str(event.args or ""))
+
     def _open(self) -> None:
-        user = (self._input.value or "").strip()
-        if user:
-            ui.navigate.to(self._address(user))
+        self._go(self._input.value or "")
+
+    def _go(self, text: str) -> None:
+        if text.strip():
+            ui.navigate.to(self._address(text.strip()))
 
     def _address(self, user: str) -> str:
         return address("/user", scenario=self._scenario, user_id=user)
