@@ -17,7 +17,6 @@ from lemo.console.analytics.page import analytics_page
 from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
 from lemo.console.error_pages import add_error_pages
-from lemo.console.explore import explore_page
 from lemo.console.frame import LEMON
 from lemo.console.health import Health
 from lemo.console.home.page import home_page
@@ -25,6 +24,7 @@ from lemo.console.login import LoginPage
 from lemo.console.models import models_page
 from lemo.console.queries import Queries
 from lemo.console.schedule import schedule_page
+from lemo.console.subjects import Subjects
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
@@ -58,9 +58,8 @@ def serve(settings: Settings) -> None:
         given = {"scenario": scenario, "days": days, "from": since, "to": to, "by": by}
         await analytics_page(queries, access, given | {"group": group, "count": count, "metric": metric})
 
-    @ui.page("/explore")
-    async def explore(scenario: str = "", user: str = "") -> None:
-        await explore_page(queries, access, scenario, user)
+    subjects = Subjects(queries)
+    subjects.add_pages(access)
 
     @ui.page("/schedule")
     async def schedule(scenario: str = "") -> None:
@@ -91,6 +90,7 @@ def serve(settings: Settings) -> None:
         return {"status": "ok"}
 
     app.on_startup(_expect_departures)
+    app.on_shutdown(subjects.close)
     app.on_shutdown(queries.close)
     log.info("console listens", address=f"http://{settings.console_host}:{settings.console_port}")
     ui.run(
@@ -100,6 +100,9 @@ def serve(settings: Settings) -> None:
         favicon=LEMON,
         language="en-US",
         reload=False,
+        # A browser that is busy for seconds, or a train in a tunnel, must not lose what was typed: later, the page is
+        # loaded anew.
+        reconnect_timeout=15.0,
         show=False,
         show_welcome_message=False,
         # Sessions end with the process: nothing worth stealing lies on the disk.

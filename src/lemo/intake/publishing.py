@@ -1,14 +1,12 @@
-"""Items and events on their way into the log: each is checked by itself, the good ones are published, then answered."""
+"""Publishes items and events: each is checked by itself, and the good ones are durably in the log."""
 
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lemo.api.problems import TooLarge
-from lemo.api.schemas import MOST, Accepted, Rejected
-from lemo.domain.errors import EngineUnavailable, InvalidInput
+from lemo.domain.errors import EngineUnavailable, InvalidInput, TooLarge
 from lemo.domain.event import OTHER_CONTENTS, Event
 from lemo.domain.item import Item
 from lemo.domain.reasons import reason
@@ -19,8 +17,38 @@ from lemo.stores.connect import Stores
 from lemo.streams import Message, Publisher
 from lemo.streams.messages import event_message, item_message, item_topic
 
+MOST = 10_000
+"""Items or events that one request may carry."""
+
 _Checked = tuple[str, Any, Message]
 """The id of an item or event, what may not differ where it comes again, and the message that carries it."""
+
+
+class Rejected(BaseModel):
+    """An item or event that was not taken: its place in the request's list, from 0, and why."""
+
+    index: int
+    reason: str
+
+
+class Accepted(BaseModel):
+    """What became of a request's items or events. The accepted ones are durably in the ingest log."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "accepted": 1,
+                "repeated": 0,
+                "rejected": [{"index": 1, "reason": "timestamp: is more than one hour in the future"}],
+            }
+        }
+    )
+
+    accepted: int
+    repeated: int = Field(
+        0, description="Of the accepted ones, those that repeat an id of the request: each counts once."
+    )
+    rejected: list[Rejected]
 
 
 class Ingest:
