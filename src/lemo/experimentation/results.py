@@ -96,7 +96,6 @@ def results_of(stores: Stores, scope: Scope, experiment: Experiment, now: dateti
         experiment.name,
         experiment.unit,
         milliseconds(experiment.started_at),
-        # Answers that processes gave in the second that a stop takes are the experiment's, too.
         milliseconds(until),
         metrics,
         goal_of(stores.scenarios.get(scope)),
