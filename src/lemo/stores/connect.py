@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from lemo.stores.clickhouse.aggregates import Aggregates
+    from lemo.stores.clickhouse.answer_log import AnswerLog
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.exposures import Exposures
     from lemo.stores.clickhouse.realtime import Realtime
@@ -300,6 +301,13 @@ class Stores:
         return Traffic(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def answer_log(self) -> "AnswerLog":
+        """Answers as they were logged, for replays."""
+        from lemo.stores.clickhouse.answer_log import AnswerLog
+
+        return AnswerLog(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def exposures(self) -> "Exposures":
         """What became of the units of experiments."""
         from lemo.stores.clickhouse.exposures import Exposures
@@ -344,6 +352,7 @@ class Stores:
             "traffic",
             "exposures",
             "realtime",
+            "answer_log",
             "removal",
             "vectors",
             "redis",
