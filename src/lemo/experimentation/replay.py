@@ -85,6 +85,7 @@ def replay(
     until = now or datetime.now(UTC)
     since = until - timedelta(days=days)
     period = milliseconds(since), milliseconds(until), most
+    stores.events.ping()  # an engine that is away is told at once; a large question may take a minute
     answers = stores.answer_log.answers(scope, *period)
     if not answers:
         raise NotFound(

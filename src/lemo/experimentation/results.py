@@ -91,6 +91,7 @@ def results_of(stores: Stores, scope: Scope, experiment: Experiment, now: dateti
         return None
     until = experiment.ended_at or now or datetime.now(UTC)
     metrics = _metrics(experiment)
+    stores.events.ping()  # an engine that is away is told at once; a large question may take a minute
     exposed = stores.exposures.of_experiment(
         scope,
         experiment.name,
