@@ -17,7 +17,9 @@ from lemo.cli.main import app
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.experimentation import guardrails
+from lemo.jobs.cleanup import drop_snapshots
 from lemo.jobs.report import Report
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from sites import ITEMS, begin_catalogue, model_of, publish_model, running_api, wait_for
@@ -83,7 +85,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, scope: Scope) -> Itera
 def opened(settings: Settings, stores: Stores, scope: Scope) -> Iterator[World]:
     stores.events.migrate()
     begin_catalogue(stores, scope)
-    for version, favourite in (("1", 0), ("2", 20)):
+    for version, favourite in (("1", 20), ("2", 0)):
         arrays, manifest = model_of(favourite=favourite).to_arrays()
         stores.snapshots.publish(scope, "model", version, arrays, manifest)
     publish_model(stores, scope, "3", model_of())
@@ -188,14 +190,14 @@ def made_arm(world: World, name: str, user: str) -> str | None:
 
 
 def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> None:
-    world.create(name="models", salt="s", arms=[{"name": "old"}, {"name": "new", "model_version": "2"}])
+    world.create(name="models", salt="s", arms=[{"name": "old"}, {"name": "new", "model_version": "1"}])
     world.order("models", state="running")
     users = [f"u{number}" for number in range(30)]
     wait_for(lambda: "arm" in world.recommend(users[0]))
     expected = {user: made_arm(world, "models", user) or "none" for user in users}
     assert set(expected.values()) == {"old", "new"}
     first = {"old": ITEMS[0], "new": ITEMS[20]}
-    versions = {"old": "3", "new": "2"}
+    versions = {"old": "3", "new": "1"}
     for _ in range(2):
         for user, arm in expected.items():
             answers = [
@@ -215,6 +217,13 @@ def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> Non
     world.order("visits", state="running")
     wait_for(lambda: world.ask(session=[ITEMS[0]], session_id="visit", n=N).get("experiment") == "visits")
     assert world.recommend("u0", session_id="visit")["experiment"] == "models", "what started first decides"
+    few = Stores(world.settings.model_copy(update={"snapshots_kept": 1}))
+    assert drop_snapshots(few, world.scope, "model") == 0, "the oldest is an arm's"
+    world.stores.snapshots.delete(world.scope, "model", "1")
+    with RecommendationService(few, watch=False) as without:
+        assert {without.recommend(world.scope, user, N).arm for user in users} == {None}, "all arms or none"
+    few.close()
+    assert world.recommend("u0")["arm"] == expected["u0"], "where the model is mapped it goes on"
     world.order("models", state="stopped", why="enough")
     wait_for(lambda: world.recommend("u0", session_id="visit").get("experiment") == "visits")
     again = {world.recommend("u0", session_id="visit")["arm"] for _ in range(5)}
