@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lemo.domain.errors import InvalidInput
 from lemo.experimentation.results import evaluated
 from lemo.experiments.assignment import Slice
-from lemo.experiments.estimates import Sample
+from lemo.experiments.estimates import Sample, compare
 from lemo.experiments.experiment import Assigner, Experiment, ExperimentDraft, draft_of, free_slice
 from lemo.experiments.guardrails import harm
 from lemo.experiments.metrics import METRICS
@@ -158,6 +158,21 @@ def test_guardrails_stop_what_harms_and_hardly_ever_what_does_not() -> None:
         assert not harm(worse[metric], control[metric], 0, higher_is_better=higher).broken, "better is no harm"
     assert harm(control["latency_ms"], worse["latency_ms"], 0.2, higher_is_better=False).broken
     assert not harm(control["latency_ms"], worse["latency_ms"], 0.5, higher_is_better=False).broken
+    assert harm(control["latency_ms"], worse["latency_ms"], 0, 10, higher_is_better=False).broken
+    assert not harm(control["latency_ms"], worse["latency_ms"], 0.1, 25, higher_is_better=False).broken
+    clicks = "requests_clicked_share"
+    assert harm(control[clicks], worse[clicks], 0.1, 0.05, higher_is_better=True).broken
+    assert not harm(control[clicks], worse[clicks], 0.1, 0.2, higher_is_better=True).broken
+
+
+def test_a_shift_of_what_is_allowed_is_the_one_of_every_value() -> None:
+    rng = np.random.default_rng(2)
+    value, base, before = rng.random(50), rng.integers(1, 5, 50), rng.random(50)
+    other = Sample.of(rng.random(60), rng.integers(1, 5, 60), rng.random(60))
+    shifted = Sample.of(value + 0.7 * base, base, before)
+    found = harm(Sample.of(value, base, before), other, 0.1, 0.7, higher_is_better=False).difference
+    assert found is not None
+    assert found.low == pytest.approx(compare(shifted, other).low)
 
 
 def test_an_arm_that_only_answers_nothing_is_harm_although_nothing_varies() -> None:
