@@ -25,7 +25,7 @@ from lemo.stores.connect import Stores
 from sites import ITEMS, begin_catalogue, model_of, publish_model, running_api, wait_for
 
 N = 4
-CLICKS = {"even": 0.35, "odd": 0.1}
+CLICKS = {"even": 0.5, "odd": 0.1}
 """How likely a user clicks an item that is shown, by its brand."""
 EFFECT = N / 2 * (CLICKS["even"] - CLICKS["odd"])
 """Clicks per user that answers of even items alone bring more than those of both."""
@@ -130,7 +130,7 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
 
     draw = random.Random(7)
     events: list[dict[str, Any]] = []
-    users = [f"user {number}" for number in range(750)]
+    users = [f"user {number}" for number in range(500)]
     for user in users:
         answer = world.recommend(user)
         assert answer["experiment"] == "evens"
@@ -159,6 +159,14 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
     assert arms["even"]["metrics"]["ctr"]["value"] == pytest.approx(CLICKS["even"], abs=0.05)
     assert [each["broken"] for each in arms["broken"]["guardrails"]] == [True, False]
     assert not any(each["broken"] for each in arms["even"]["guardrails"])
+
+    world.create(name="next", group="g", metric="clicks_per_unit", effect=0.2, arms=[{"name": "a"}, {"name": "b"}])
+    plan = world.show("next")["plan"]
+    asked = len(users) + 1
+    assert plan["now"] == pytest.approx(sum(event["action"] == "click" for event in events) / asked)
+    assert plan["units_per_day"] == pytest.approx(asked / 14)
+    assert plan["units"] > plan["units_for_one_look"] > asked
+    assert plan["days"] == pytest.approx(plan["units"] / plan["units_per_day"], abs=1)
 
     report = Report(lambda _: None, lambda: None, 1)
     done = guardrails.check(world.stores, world.scope, report)
@@ -294,3 +302,9 @@ def test_the_command_line_does_the_same(world: World, tmp_path: Path, monkeypatc
     assert world.stores.pipelines.current(world.scope).version == 2
     lemo("experiments", "ship", "cli", "--back")
     lemo("experiments", "ship", "cli", code=2)
+    (tmp_path / "whole.yaml").write_text("arms:\n- {name: a}\n- {name: b, pipeline_version: 1}\nramp: 0.5\n")
+    made = json.loads(lemo("experiments", "create", "whole", "-f", str(tmp_path / "whole.yaml"), "--format", "json"))
+    assert (made["ramp"], made["arms"][1]["pipeline_version"]) == (0.5, 1)
+    lemo("experiments", "start", "whole")
+    assert "0.75" in lemo("experiments", "edit", "whole", "--set", "ramp=0.75")
+    assert "stopped" in lemo("experiments", "stop", "whole", "--why", "enough")
