@@ -91,6 +91,20 @@ def test_each_changing_route_leaves_a_line(site: Site) -> None:
         ("PUT", "/v1/scenarios/{scenario}/pipeline", {"json": {"pipeline": {}}}, "pipeline.change", "version 1"),
         ("PATCH", "/v1/scenarios/{scenario}/pipeline", {"json": {}}, "pipeline.change", "version 2"),
         ("POST", "/v1/scenarios/{scenario}/pipeline/rollback", {}, "pipeline.change", "version 3"),
+        (
+            "POST",
+            "/v1/scenarios/{scenario}/experiments",
+            {"json": {"name": "ab", "arms": [{"name": "a"}, {"name": "b"}]}},
+            "experiment.create",
+            "ab",
+        ),
+        (
+            "PATCH",
+            "/v1/scenarios/{scenario}/experiments",
+            {"json": {"name": "ab", "state": "stopped"}},
+            "experiment.stop",
+            "ab",
+        ),
         ("PATCH", "/v1/schedules/{entry}", {"json": {"scenario": scenario, "paused": True}}, "schedule.pause", DAILY),
     ]
     changing = {route for route in ROLES if route[0] != "GET"} - WITHOUT_LINES

@@ -31,6 +31,7 @@ from lemo.cli import (
     models,
     pipeline,
     recommend,
+    replay,
     runs,
     scenarios,
     schedule,
@@ -86,6 +87,7 @@ app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
 app.command("audience", rich_help_panel=DATA)(audience.audience)
 app.add_typer(pipeline.app, name="pipeline", rich_help_panel=DATA)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=DATA)
+app.command("replay", rich_help_panel=DATA)(replay.replay)
 app.add_typer(items.app, name="items", rich_help_panel=DATA)
 app.add_typer(users.app, name="users", rich_help_panel=DATA)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)

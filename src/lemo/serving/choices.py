@@ -127,6 +127,14 @@ class Choices:
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
         return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker, arm)
 
+    def prepared(
+        self, scope: Scope, pipeline: Pipeline, choice: Choice, types: AttributeTypes
+    ) -> tuple[ServingState, Plan]:
+        """What is in service now, and the plan of a pipeline on it; raises as `recommend`."""
+        state = self._cache.state(scope)
+        plan = self.plan(scope, pipeline, choice, types)
+        return state, replace(plan, pins=self._known_pins(scope, plan.pins, state))
+
     def find_many(
         self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes
     ) -> Iterator[tuple[list[Scored], str | None]]:

@@ -3,6 +3,7 @@
 It is long because each store has its own imports, so that a process loads only what it uses.
 """
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from lemo.stores.clickhouse.aggregates import Aggregates
+    from lemo.stores.clickhouse.answer_log import AnswerLog
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.exposures import Exposures
     from lemo.stores.clickhouse.realtime import Realtime
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from lemo.stores.vectors.milvus import Vectors
     from lemo.streams import Log
 
+LARGE_SECONDS = 60.0
+
 
 class Stores:
     """The stores that the settings name. Engines are imported and connected when first asked for.
@@ -59,6 +63,8 @@ class Stores:
         keep_loopback_direct(settings)
         self.settings = settings
         self.deadlines = for_people(settings.answer_seconds) if interactive else FOR_JOBS
+        self._large = replace(self.deadlines, answer=max(self.deadlines.answer, LARGE_SECONDS))
+        """For questions about millions of rows, which somebody asks now and then."""
 
     @cached_property
     def documents(self) -> "Documents":
@@ -300,11 +306,18 @@ class Stores:
         return Traffic(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def answer_log(self) -> "AnswerLog":
+        """Answers as they were logged, for replays."""
+        from lemo.stores.clickhouse.answer_log import AnswerLog
+
+        return AnswerLog(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
+
+    @cached_property
     def exposures(self) -> "Exposures":
         """What became of the units of experiments."""
         from lemo.stores.clickhouse.exposures import Exposures
 
-        return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+        return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
 
     @cached_property
     def vectors(self) -> "Vectors":
@@ -344,6 +357,7 @@ class Stores:
             "traffic",
             "exposures",
             "realtime",
+            "answer_log",
             "removal",
             "vectors",
             "redis",
