@@ -223,6 +223,19 @@ def test_what_was_taken_in_since_a_moment_comes_again_rather_than_never(events: 
     assert len(events.taken_in(Scope("nobody", "nothing"))[0]) == 0
 
 
+def test_arrivals_are_counted_by_the_minute_and_once(events: Events, scope: Scope) -> None:
+    assert events.arrivals(scope, 3) == [0, 0, 0]
+    events.insert([(scope, event(second)) for second in range(5)])
+    events.insert([(scope, event(0))])
+    arrived = events.arrivals(scope, 3)
+    # A minute may have ended meanwhile.
+    assert len(arrived) == 3
+    assert sum(arrived) == 5
+    events.insert([(Scope(scope.tenant_id, "another"), event(0))])
+    assert sum(events.arrivals(scope, 3)) == 5
+    assert sum(events.arrivals(scope.tenant, 3)) == 6
+
+
 def test_newest(events: Events, scope: Scope) -> None:
     assert events.newest(scope) is None
     assert events.count(scope) == 0

@@ -41,12 +41,14 @@ def test_an_address_that_names_a_user_opens_him(console: Console, visit: Visit) 
     expect(visit.page.get_by_text("No profile yet")).to_be_visible()
 
 
-@pytest.mark.parametrize("page", ["explore", "items", "item", "users", "user", "models", "schedule"])
+@pytest.mark.parametrize(
+    "page", ["explore", "items", "item", "users", "user", "models", "jobs", "scenario", "ingest"]
+)
 def test_an_address_that_names_what_does_not_exist_says_so(console: Console, page: str) -> None:
     unknown = httpx.get(f"{console.url}/{page}", params={"scenario": "shopp"}, trust_env=False).text
     assert "There is no scenario" in unknown
     assert f"Did you mean {SHOP}?" in unknown
-    for parameter in ("entry", "scenari"):
+    for parameter in ("nonsense", "scenari"):
         assert "has no parameter" in httpx.get(f"{console.url}/{page}?{parameter}=x", trust_env=False).text
     known = httpx.get(f"{console.url}/{page}", params={"scenario": SHOP}, trust_env=False).text
     assert "There is no scenario" not in known
@@ -118,7 +120,7 @@ def test_browsers_that_leave_early_are_no_error(environment: tuple[dict[str, str
     assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", ["/", "/schedule", "/explore"])
+@pytest.mark.parametrize("path", ["/", "/jobs", "/explore"])
 def test_a_page_that_may_not_be_shown_says_why(
     environment: tuple[dict[str, str], str, str], visit: Visit, tmp_path: Path, path: str
 ) -> None:

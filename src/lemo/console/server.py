@@ -10,20 +10,25 @@ from fastapi import Query
 from nicegui import app, ui
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 
 from lemo.console.access import Access
 from lemo.console.analytics.page import analytics_page
 from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
 from lemo.console.error_pages import add_error_pages
+from lemo.console.experiments.page import experiments_page
 from lemo.console.frame import LEMON
 from lemo.console.health import Health
 from lemo.console.home.page import home_page
+from lemo.console.ingest.page import ingest_page
+from lemo.console.jobs.page import jobs_page
 from lemo.console.login import LoginPage
-from lemo.console.models import models_page
+from lemo.console.models.page import models_page
+from lemo.console.navigation import address
 from lemo.console.queries import Queries
-from lemo.console.schedule import schedule_page
+from lemo.console.scenario.page import scenario_page
+from lemo.console.settings.page import settings_page
 from lemo.console.subjects import Subjects
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
@@ -61,13 +66,34 @@ def serve(settings: Settings) -> None:
     subjects = Subjects(queries)
     subjects.add_pages(access)
 
-    @ui.page("/schedule")
-    async def schedule(scenario: str = "") -> None:
-        await schedule_page(queries, access, scenario)
+    @ui.page("/scenario")
+    async def scenario_rules(scenario: str = "") -> None:
+        await scenario_page(queries, access, scenario)
+
+    @ui.page("/jobs")
+    async def jobs(scenario: str = "", entry: str = "", run: str = "") -> None:
+        await jobs_page(queries, access, scenario, entry, run)
+
+    @app.get("/schedule")
+    def schedule(scenario: str = "") -> RedirectResponse:
+        """Where the jobs were before."""
+        return RedirectResponse(address("/jobs", scenario=scenario))
 
     @ui.page("/models")
-    async def models(scenario: str = "") -> None:
-        await models_page(queries, access, scenario)
+    async def models(scenario: str = "", one: str = "", two: str = "") -> None:
+        await models_page(queries, access, scenario, one, two)
+
+    @ui.page("/experiments")
+    async def experiments(scenario: str = "", name: str = "", new: str = "") -> None:
+        await experiments_page(queries, access, scenario, name, new)
+
+    @ui.page("/ingest")
+    async def ingest(scenario: str = "") -> None:
+        await ingest_page(queries, access, scenario)
+
+    @ui.page("/settings")
+    async def settings_of_tenant() -> None:
+        await settings_page(queries, access)
 
     @ui.page("/audit")
     async def audit() -> None:

@@ -86,7 +86,7 @@ def _job(trouble: JobTrouble) -> None:
         )
         copyable(trouble.hint)
         scenario = trouble.scenarios[0] if len(trouble.scenarios) == 1 else ""
-        jobs = address("/jobs", scenario=scenario) or address("/schedule", scenario=scenario)
+        jobs = address("/jobs", scenario=scenario)
         if jobs:
             ui.link(t("Open its schedule", "打开任务"), jobs).classes("lemo-link text-sm")
 

@@ -80,7 +80,7 @@ def _build(queries: Queries, health: Health, visitor: Visitor, scenarios: Sequen
         with section():
             with ui.row().classes("w-full items-center justify-between"):
                 heading(t("Last runs", "最近运行"))
-                if jobs := address("/jobs") or address("/schedule"):
+                if jobs := address("/jobs"):
                     ui.link(t("All jobs", "全部任务"), jobs).classes("lemo-link")
             Panel(reads.runs, _runs, every=EVERY, height=120)
     panel(t("Services", "服务状态"), health.report, draw_services, every=EVERY, height=56)
@@ -136,7 +136,7 @@ def _run(line: RunLine) -> None:
     with tr().mark("run"):
         with td(), ui.column().classes("gap-0"):
             with ui.row().classes("items-center gap-2"):
-                to = address("/jobs", scenario=run.scenario_id) or address("/schedule", scenario=run.scenario_id)
+                to = address("/jobs", run=run.run_id)
                 ui.link(run.entry, to).classes("lemo-link")
                 if line.count > 1:
                     badge(f"×{line.count}", QUIET)

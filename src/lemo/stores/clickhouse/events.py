@@ -205,6 +205,25 @@ class Events(UserEvents):
         )
         return None if newest is None else int(newest)
 
+    def arrivals(self, scope: Scope, minutes: int) -> list[int]:
+        """How many events the store took in in each of the last minutes of its own clock, oldest first.
+
+        The last element is the minute under way. An event that was sent again counts when it first came. Without a
+        scenario the scope is the whole tenant.
+        """
+        where = _WHERE if scope.scenario_id else "tenant_id = {tenant:String}"
+        rows = self._query(
+            f"""
+            SELECT dateDiff('minute', ingested_at, now()) AS ago, count() FROM {self._table} FINAL
+            WHERE {where} AND ingested_at > now() - toIntervalMinute({{minutes:UInt32}})
+            GROUP BY ago HAVING ago < {{minutes:UInt32}}
+            """,
+            scope,
+            minutes=minutes,
+        )
+        counts = dict(rows)
+        return [int(counts.get(ago, 0)) for ago in reversed(range(minutes))]
+
     def now(self, scope: Scope) -> int | None:
         """Unix ms where activity ends (all but a few users end before), which is "now"; None without events."""
         rows = self._query(
