@@ -14,7 +14,7 @@ STILL = 0.005
 
 def stats(columns: str = "grid-cols-2 sm:grid-cols-3 lg:grid-cols-5") -> ui.element:
     """A grid for tiles; use it as their context."""
-    return ui.element("div").classes(f"grid {columns} gap-3 w-full")
+    return ui.element("div").classes(f"lemo-stats grid {columns} gap-3 w-full")
 
 
 def stat(
@@ -46,7 +46,7 @@ def stat(
             label.classes("lemo-means").tooltip(means)
             if not to and not on_click:
                 label.props("tabindex=0")
-        with ui.row().classes("items-center gap-2 flex-nowrap"):
+        with ui.row().classes("items-center gap-x-2 gap-y-0"):
             ui.label(value).classes("lemo-stat-value")
             if change is not None:
                 changed(change, better)

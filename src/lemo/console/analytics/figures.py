@@ -12,6 +12,8 @@ from lemo.console.analytics.words import MEASURES
 from lemo.domain.scope import Scope
 from lemo.stores.connect import Stores
 
+_STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
@@ -35,32 +37,50 @@ class Trends:
     series: Mapping[str, Sequence[float | None]]
     """By number, one value for each label."""
     before: Mapping[str, Sequence[float | None]]
-    """The same of the period before."""
+    """The same of the period before, where it was asked for."""
     definitions: Mapping[str, str]
     goal: list[str]
     newest: datetime | None
     """The scenario's newest event."""
+    unfinished: bool
+    """Whether the last hour or day still goes on."""
+
+    def course(self, name: str) -> Sequence[float | None]:
+        """A number over the finished hours or days: one that has just begun would look like a fall."""
+        return self.series[name][:-1] if self.unfinished and len(self.labels) > 2 else self.series[name]
 
 
 def trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> Trends:
-    """The numbers of the view over time; raises LemoError."""
+    """The numbers of the view over time, beside the period before; raises LemoError."""
     since, until = filters.period(now)
     found = report(stores, scope, since, until, filters.by)
     before = report(stores, scope, found.compared_since, since, filters.by)
+    return _trends(stores, scope, filters, found, _part(before, filters))
+
+
+def both_trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> tuple[Trends, Trends]:
+    """The numbers of answers and those of events, by one question, without the course of the period before."""
+    found = report(stores, scope, *filters.period(now), filters.by)
+    answers, events = filters.but(part="answers"), filters.but(part="events")
+    return _trends(stores, scope, answers, found, None), _trends(stores, scope, events, found, None)
+
+
+def _trends(stores: Stores, scope: Scope, filters: Filters, found: Report, before: ReportPart | None) -> Trends:
     part = _part(found, filters)
-    labels = list(_steps(since, until, filters))
+    moments = list(_steps(found.since, found.until, filters))
     newest = stores.events.newest(scope)
     return Trends(
-        since,
-        until,
-        [_label(moment, filters) for moment in labels],
+        found.since,
+        found.until,
+        [_label(moment, filters) for moment in moments],
         part.totals.values,
         part.totals.change or dict.fromkeys(part.totals.values),
-        _series(part, labels),
-        _series(_part(before, filters), list(_steps(found.compared_since, since, filters))),
+        _series(part, moments),
+        _series(before, list(_steps(found.compared_since, found.since, filters))) if before else {},
         part.definitions,
         found.goal,
         datetime.fromtimestamp(newest / 1000, UTC) if newest is not None else None,
+        moments[-1] + _STEPS[filters.by] > found.until,
     )
 
 
@@ -104,12 +124,11 @@ def _series(part: ReportPart, moments: Sequence[datetime]) -> dict[str, list[flo
 
 
 def _steps(since: datetime, until: datetime, filters: Filters) -> Iterator[datetime]:
-    step = timedelta(hours=1) if filters.by == "hour" else timedelta(days=1)
     at = since.replace(minute=0, second=0, microsecond=0)
     at = at if filters.by == "hour" else at.replace(hour=0)
     while at < until:
         yield at
-        at += step
+        at += _STEPS[filters.by]
 
 
 def _label(moment: datetime, filters: Filters) -> str:

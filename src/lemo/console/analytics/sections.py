@@ -29,7 +29,7 @@ def draw_tiles(found: Trends, filters: Filters, choose: Callable[[str], object])
                 measured(name, found.totals[name]),
                 change=found.change.get(name),
                 better=MEASURES[name].better,
-                course=found.series[name],
+                course=found.course(name),
                 means=measure_means(name, found.definitions[name]),
                 on_click=partial(choose, name),
                 chosen=name == shown_metric(filters),
