@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
-.PHONY: test-deploy test-long rehearse-image dashboards
+.PHONY: test-deploy test-long rehearse-image dashboards screenshots
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -86,6 +86,9 @@ rehearse-image: install  ## Run the image's packages as its user on a read-only 
 
 dashboards: install  ## Write Grafana's dashboards again after a change of scripts/dashboards.py
 	$(BIN)/python scripts/dashboards.py
+
+screenshots: install  ## Take the pictures of the docs from a running `lemo demo` (ARGS='--url http://127.0.0.1:8080 NAME ...')
+	PYTHONPATH=tests:scripts $(BIN)/python scripts/screenshots.py $(ARGS)
 
 lock: install  ## Write the locks again after a change of dependencies (ARGS=--upgrade: with the newest versions)
 	$(LOCK) $(ARGS) --all-extras --group dev -o requirements.lock pyproject.toml

@@ -65,22 +65,27 @@ def changed(change: float, better: bool | None = True) -> None:
 
 
 def sparkline(course: Sequence[float | None]) -> None:
-    """A small line without axes; gaps stay gaps."""
+    """A small line over a ground of 0, without axes; gaps stay gaps."""
     known = [point for point in course if point is not None]
     low, high = min(*known, 0.0), max(*known, 0.0)
     step = _WIDTH / max(len(course) - 1, 1)
-    parts, pen = [], "M"
+    lines: list[list[str]] = [[]]
     for place, point in enumerate(course):
         if point is None:
-            pen = "M"
+            lines.append([])
             continue
         height = (point - low) / (high - low) if high > low else 0.0
-        parts.append(f"{pen}{place * step:.1f} {_HEIGHT - 2 - height * (_HEIGHT - 4):.1f}")
-        pen = "L"
+        lines[-1].append(f"{place * step:.1f} {_HEIGHT - 2 - height * (_HEIGHT - 4):.1f}")
+    drawn = [points for points in lines if points]
+    line = "".join(f"M{'L'.join(points)}" for points in drawn)
+    ground = f"{_HEIGHT:.0f}"
+    area = "".join(
+        f"M{points[0].split()[0]} {ground}L{'L'.join(points)}L{points[-1].split()[0]} {ground}Z" for points in drawn
+    )
     ui.html(
         f'<svg class="lemo-spark" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" preserveAspectRatio="none"'
-        ' aria-hidden="true">'
-        f'<path d="{"".join(parts)}" fill="none" stroke="var(--chart-1)" stroke-width="1.75" stroke-linejoin="round"'
+        f' aria-hidden="true"><path d="{area}" fill="var(--chart-1)" opacity="0.13"/>'
+        f'<path d="{line}" fill="none" stroke="var(--chart-1)" stroke-width="1.75" stroke-linejoin="round"'
         ' vector-effect="non-scaling-stroke"/></svg>',
         sanitize=False,
     ).classes("w-full")

@@ -13,7 +13,14 @@ Record = TypeVar("Record")
 
 def table(names: Sequence[str], numbers: Sequence[int] = ()) -> ui.element:
     """A table with its head; use it as the context of its rows. `numbers`: columns that stand at the right."""
-    return _table(names, numbers, lambda place: ui.label(names[place]).classes("inline"))
+
+    def head(place: int) -> None:
+        if names[place]:
+            ui.label(names[place]).classes("inline")
+        else:  # a column of buttons
+            ui.label(t("Actions", "操作")).classes("sr-only")
+
+    return _table(names, numbers, head)
 
 
 def tr() -> ui.element:
