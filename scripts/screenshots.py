@@ -27,7 +27,7 @@ class Picture(NamedTuple):
 
 PICTURES = (
     Picture("console", "/"),
-    Picture("console-zh", "/", locale="zh-CN"),
+    Picture("console-zh", "/", colours="dark", locale="zh-CN"),
     Picture("console-analytics", "/analytics?scenario=ecommerce&days=28", height=1300),
     Picture("console-analytics-dark", "/analytics?scenario=ecommerce&days=28&metric=ctr", colours="dark"),
     Picture("console-analytics-phone", "/analytics?scenario=vlog&days=28", 390, 844, "dark"),
