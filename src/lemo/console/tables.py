@@ -90,9 +90,12 @@ class SortedTable(Generic[Record]):
             ui.context.slot.parent.props["aria-sort"] = order
         with ui.element("button").props("type=button").on("click", lambda: self._choose(place)) as button:
             button.props["aria-label"] = t(f"Sort by {column.name}", f"按{column.name}排序")
-            ui.label(column.name)
+            if not column.number:
+                ui.label(column.name)
             icon = ui.icon("arrow_downward" if self._falling else "arrow_upward", size="14px").props("aria-hidden=true")
             icon.style("" if here else "visibility:hidden")
+            if column.number:  # above its numbers, which stand at the right
+                ui.label(column.name)
             if column.means:
                 button.tooltip(column.means)
 

@@ -68,7 +68,7 @@ def measured(name: str, value: float | None) -> str:
     """A number with its unit; a dash where it is not known."""
     unit = MEASURES[name].unit
     if unit == "share":
-        return share(value, 2 if value is not None and value < 0.1 else 1)
+        return share(value, 0 if not value else 2 if value < 0.1 else 1)
     if unit == "ms":
         return "–" if value is None else f"{value:,.3g} ms"
     return compact(value)
