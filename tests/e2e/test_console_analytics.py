@@ -94,7 +94,7 @@ def test_numbers_are_those_of_the_api_and_the_view_stands_in_the_address(
     console: Console, answers: Scope, stores: Stores, visit: Visit, tmp_path: Path
 ) -> None:
     found = report(stores, answers, FIRST, FIRST + timedelta(days=4), "day")
-    total = found.attributed.totals.values
+    total = found.totals
     assert total["requests"] == 60
     assert total["clicks"]
     page = visit.page
@@ -125,7 +125,7 @@ def test_numbers_are_those_of_the_api_and_the_view_stands_in_the_address(
     download.value.save_as(tmp_path / "numbers.csv")
     with (tmp_path / "numbers.csv").open(newline="", encoding="utf-8") as file:
         by_day = list(csv.DictReader(file))
-    series = found.attributed.groups
+    series = found.series
     assert [(row["requests"], row["clicks"]) for row in by_day] == [
         (str(row.values["requests"]), str(row.values["clicks"])) for row in series
     ]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from lemo.analytics.metrics import Values
-from lemo.analytics.report import Part as ReportPart
-from lemo.analytics.report import Report, report
+from lemo.analytics.report import PartReport, Report, report
 from lemo.console.analytics.filters import Filters
 from lemo.console.analytics.words import MEASURES
 from lemo.domain.scope import Scope
@@ -45,8 +44,8 @@ class Trends:
 def trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> Trends:
     """The numbers of the view over time; raises LemoError."""
     since, until = filters.period(now)
-    found = report(stores, scope, since, until, filters.by)
-    before = report(stores, scope, found.compared_since, since, filters.by)
+    found = report(stores, scope, since, until, filters.by, timezone="UTC")
+    before = report(stores, scope, found.compared_since, since, filters.by, timezone="UTC")
     part = _part(found, filters)
     labels = list(_steps(since, until, filters))
     newest = stores.events.newest(scope)
@@ -54,11 +53,11 @@ def trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> Tre
         since,
         until,
         [_label(moment, filters) for moment in labels],
-        part.totals.values,
-        part.totals.change or dict.fromkeys(part.totals.values),
+        part.totals,
+        part.change,
         _series(part, labels),
         _series(_part(before, filters), list(_steps(found.compared_since, since, filters))),
-        part.definitions,
+        found.definitions["attributed" if filters.part == "answers" else "direct"],
         found.goal,
         datetime.fromtimestamp(newest / 1000, UTC) if newest is not None else None,
     )
@@ -66,14 +65,13 @@ def trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> Tre
 
 def groups(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[GroupRow]:
     """The numbers of answers in groups; raises LemoError."""
-    found = report(stores, scope, *filters.period(now), filters.group)
-    return [GroupRow(str(row.group), row.values, row.change) for row in found.attributed.groups]
+    found = report(stores, scope, *filters.period(now), group=filters.group, timezone="UTC")
+    return [GroupRow(str(row.key), row.values, row.change) for row in found.groups]
 
 
 def positions(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[GroupRow]:
     """The numbers of answers by position, from 1; raises LemoError."""
-    rows = groups(stores, scope, filters.but(group="position"), now)
-    return sorted(rows, key=lambda row: int(row.key))
+    return groups(stores, scope, filters.but(group="position"), now)
 
 
 def actions(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[tuple[str, int]]:
@@ -91,14 +89,14 @@ def actions(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> li
     return [(name, counted.get(name, 0)) for name in names]
 
 
-def _part(found: Report, filters: Filters) -> ReportPart:
-    return found.attributed if filters.part == "answers" else found.direct
+def _part(found: Report, filters: Filters) -> PartReport:
+    return found if filters.part == "answers" else found.direct
 
 
-def _series(part: ReportPart, moments: Sequence[datetime]) -> dict[str, list[float | None]]:
+def _series(part: PartReport, moments: Sequence[datetime]) -> dict[str, list[float | None]]:
     """Each number at each moment: counts without a row are 0, ratios without one are unknown."""
-    rows = {row.group.timestamp(): row.values for row in part.groups if isinstance(row.group, datetime)}
-    names = [name for name in part.totals.values if name in MEASURES]
+    rows = {row.key.timestamp(): row.values for row in part.series if isinstance(row.key, datetime)}
+    names = [name for name in part.totals if name in MEASURES]
     nothing = {name: 0 if MEASURES[name].unit == "count" else None for name in names}
     return {name: [rows.get(moment.timestamp(), nothing).get(name) for moment in moments] for name in names}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nicegui import run, ui
 
-from lemo.analytics.metrics import ATTRIBUTED, definitions
+from lemo.analytics.metrics import definitions
 from lemo.console.access import Access, framed
 from lemo.console.analytics.figures import GroupRow, Trends, actions, groups, positions, trends
 from lemo.console.analytics.filters import DAYS, Filters
@@ -32,6 +32,7 @@ from lemo.console.queries import Queries, attempt
 from lemo.console.theme import empty, heading, section, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
+from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED
 
 _GROUPS = {
     "placement": ("Placement", "展示位"),
@@ -111,8 +112,8 @@ class AnalyticsPage:
             ).props("no-caps unelevated dense padding='4px 12px' toggle-color='' toggle-text-color=''")
             toggle.classes("lemo-toggle").tooltip(
                 t(
-                    "From answers: events that carry the request id of an answer. All events: whatever led to them.",
-                    "来自推荐：带有结果 request_id 的行为。全部行为：不论来源。",
+                    "From answers: answers and the events that followed from them. All events: whatever led to them.",
+                    "来自推荐：推荐结果及由其带来的行为。全部行为：不论来源。",
                 )
             )
             ui.space()
