@@ -1,6 +1,6 @@
 """What the numbers of analytics are called, in what unit they are, and whether more is better.
 
-Their English definitions are `lemo.analytics.metrics`; here is what people read instead of the names.
+Their English definitions are in `traffic_metrics`; here is what people read instead of the names.
 """
 
 from typing import NamedTuple
