@@ -24,6 +24,8 @@ def environment(
     settings = {
         "LEMO_INSTALLATION": f"test{own}",
         "LEMO_HOME": str(tmp_path_factory.mktemp("home")),
+        # On a busy machine a question may take longer than the few seconds that a visitor is made to wait.
+        "LEMO_ANSWER_SECONDS": "30",
         "LEMO_REDIS_URL": valkey_url,
         "LEMO_CLICKHOUSE_URL": clickhouse_url,
         "LEMO_CLICKHOUSE_DATABASE": f"console_{own}",

@@ -194,7 +194,7 @@ def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
 
 
 def test_every_table_is_copied_or_counted_anew() -> None:
-    assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, "events_hourly", "events_marks"}
+    assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, "events_hourly", "events_marks", "analytics_days"}
 
 
 def test_answers_of_many_weeks_and_counts_are_as_before(

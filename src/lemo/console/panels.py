@@ -48,6 +48,7 @@ class Panel(Generic[Value]):
         classes: str = "w-full",
     ) -> None:
         self._failed = failed
+        self._renewed = every is not None
         self._read = read
         self._draw = draw
         self._height = height
@@ -122,6 +123,10 @@ class Panel(Generic[Value]):
         with self._content:
             if isinstance(value, LemoError):
                 trouble(value)
+                if not self._renewed:
+                    ui.button(t("Try again", "重试"), icon="refresh", on_click=self.restart).props(
+                        "flat no-caps color=secondary"
+                    )
                 if self._failed:
                     self._failed(value)
             else:

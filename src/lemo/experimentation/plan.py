@@ -5,7 +5,7 @@ from math import ceil
 
 from pydantic import BaseModel
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.errors import InvalidInput
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.experiments.estimates import Difference, Sample, compare

@@ -66,7 +66,7 @@ class Batch:
         ]
 
     def hours(self) -> set[tuple[Scope, int]]:
-        """The scopes and hours (Unix seconds) of the events."""
+        """The scopes and hours (Unix seconds) of the events and the answers."""
         columns = self.events
         found = {
             (tenant_id, scenario_id, hour_of(moment))
@@ -74,6 +74,7 @@ class Batch:
                 columns.tenant_id, columns.scenario_id, columns.timestamp, strict=True
             )
         }
+        found |= {(row.tenant_id, row.scenario_id, hour_of(row.at)) for row in self.served}
         return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
     def results(self, accepted: Mapping[Scope, Sequence[bool]]) -> list[Message]:

@@ -14,6 +14,8 @@ from lemo.stores.loopback import keep_loopback_direct
 if TYPE_CHECKING:
     from redis import Redis
 
+    from lemo.domain.counting import CountingRules
+    from lemo.domain.scope import Scope
     from lemo.stores.clickhouse.aggregates import Aggregates
     from lemo.stores.clickhouse.answer_log import AnswerLog
     from lemo.stores.clickhouse.events import Events
@@ -267,8 +269,19 @@ class Stores:
     def aggregates(self) -> "Aggregates":
         """Hourly and daily counts of events, beside the events."""
         from lemo.stores.clickhouse.aggregates import Aggregates
+        from lemo.stores.clickhouse.traffic_days import recounting
 
-        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+        also = recounting(self.traffic, self._counting_rules)
+        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines, also)
+
+    def _counting_rules(self, scope: "Scope") -> "CountingRules | None":
+        from lemo.domain.counting import counting_rules
+        from lemo.domain.errors import NotFound
+
+        try:
+            return counting_rules(self.scenarios.get(scope))
+        except NotFound:  # deleted meanwhile
+            return None
 
     @cached_property
     def served(self) -> "ServedAnswers":

@@ -126,6 +126,7 @@ def _lag(lag: Lag) -> None:
 def _line(colour: str, text: str) -> ui.column:
     """A line that unfolds; use the result as the context of what is inside."""
     with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
+        expansion.props["toggle-aria-label"] = text
         with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
             dot(colour)
             ui.label(text).classes("break-words min-w-0")

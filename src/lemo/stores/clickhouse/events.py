@@ -8,12 +8,13 @@ from lemo.domain.activity import MOST_STRAYS, strays
 from lemo.domain.event import Event
 from lemo.domain.event_columns import NAMES, EventColumns
 from lemo.domain.scope import Scope
-from lemo.stores.clickhouse.aggregates import MARK_UNCOUNTED
-from lemo.stores.clickhouse.aggregates import TABLES as AGGREGATE_TABLES
+from lemo.stores.clickhouse.aggregate_tables import MARK_UNCOUNTED
+from lemo.stores.clickhouse.aggregate_tables import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
 from lemo.stores.clickhouse.served import ADD_SESSION_ID
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
+from lemo.stores.clickhouse.traffic_days import TABLES as DAYS_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _MIGRATIONS = (
     SERVED_TABLES,
     ADD_SESSION_ID,
     REALTIME_TABLES,
+    DAYS_TABLES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""

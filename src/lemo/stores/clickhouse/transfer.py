@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lemo.domain.deadlines import FOR_JOBS
-from lemo.stores.clickhouse.aggregates import MARK_ALL
+from lemo.stores.clickhouse.aggregate_tables import MARK_ALL
 from lemo.stores.clickhouse.client import ClickHouse
 
 TABLES = ("events", "served_answers")

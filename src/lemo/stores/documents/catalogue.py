@@ -201,6 +201,11 @@ class Items:
         """Those of `ids` that exist, tombstones included."""
         return {id: _item(body) for id, body in self._documents.get_many(ITEMS, scope, ids).items()}
 
+    def categories(self, scope: Scope, ids: Sequence[str]) -> dict[str, set[str]]:
+        """The categories of those of `ids` that exist, without reading the items as such."""
+        found = self._documents.get_many(ITEMS, scope, ids)
+        return {id: set(body.get("categories") or ()) for id, body in found.items()}
+
     def scan(self, scope: Scope) -> Iterator[Item]:
         """All items by id, tombstones included."""
         return (_item(body) for _, body in self._documents.scan(ITEMS, scope))
