@@ -251,7 +251,7 @@ def test_a_savepoint_carries_the_state_into_the_next_job(site: Installation, clu
 
 
 def is_hot(site: Installation, item_id: str) -> bool:
-    return item_id in site.stores.hot_scores.read(site.scope, "10m", 200).levels
+    return item_id in site.stores.hot_scores.read(site.scope, "10m", 1_000).levels
 
 
 def test_a_click_makes_its_item_hot_within_five_seconds(site: Installation) -> None:
