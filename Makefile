@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
-.PHONY: test-deploy test-long rehearse-image dashboards screenshots
+.PHONY: test-deploy test-flink test-long rehearse-image dashboards screenshots
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,6 +25,10 @@ test:  ## Install, lint, start the servers that the machine can have, run the te
 
 test-long: install  ## The tests that take many seconds and have a shorter sibling in the suite (10 minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m long
+
+test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (8 minutes, the first time 10; the servers must be up)
+	@scripts/services up flink
+	$(BIN)/pytest -m flink tests/flink
 
 test-deploy: install  ## Render the chart, start every service as Compose does (3 minutes, the first time 5; the servers must be up)
 	@scripts/services up helm
@@ -96,6 +100,7 @@ screenshots: install  ## Take the pictures of the docs from a running `lemo demo
 lock: install  ## Write the locks again after a change of dependencies (ARGS=--upgrade: with the newest versions)
 	$(LOCK) $(ARGS) --all-extras --group dev -o requirements.lock pyproject.toml
 	$(LOCK) --all-extras --constraint requirements.lock -o deploy/requirements.lock pyproject.toml
+	$(LOCK) $(ARGS) -o deploy/flink/requirements.lock deploy/flink/requirements.in
 	echo uv | $(LOCK) $(ARGS) --no-annotate -o requirements-uv.lock -
 
 services-up:  ## Install and start the real engines that the tests talk to

@@ -158,7 +158,7 @@ def test_a_consumer_measures_what_it_does(settings: Settings, stores: Stores, sc
     faults = {fault: measured("dead_letters_total", fault=fault) for fault in FAULTS}
     assert {fault: count for fault, count in faults.items() if count} == {"not-json": 3, "invalid": 1}
     batches = measured("batch_records_count")
-    for stage in STAGES:
+    for stage in set(STAGES) - {"computed", "accepted"}:  # there is no Flink
         assert 1 <= measured("stage_seconds_count", stage=stage) <= batches
         assert 0 < measured("stage_seconds_sum", stage=stage) < PATIENCE
     assert {measured("stage_seconds_count", stage=stage) for stage in ("read", "sort", "commit")} == {batches}

@@ -23,6 +23,7 @@ from lemo.cli import (
     evaluate,
     experiments,
     export,
+    flink,
     imports,
     installation,
     items,
@@ -102,6 +103,7 @@ app.add_typer(runs.app, name="runs", rich_help_panel=JOBS)
 app.add_typer(schedule.app, name="schedule", rich_help_panel=JOBS)
 app.add_typer(models.app, name="models", rich_help_panel=JOBS)
 app.add_typer(sources.app, name="sources", rich_help_panel=JOBS)
+app.add_typer(flink.app, name="flink", rich_help_panel=JOBS)
 app.command("evaluate", rich_help_panel=JOBS)(evaluate.evaluate)
 
 app.command("api", rich_help_panel=SERVICES)(api.api)

@@ -17,6 +17,7 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.ingest.aggregation import Aggregation
 from lemo.ingest.batch import Batch, read_batch
+from lemo.ingest.computed import write_computed
 from lemo.ingest.metrics import ConsumerMetrics
 from lemo.ingest.pending_write import PendingWrite
 from lemo.ingest.scenario_cache import ScenarioCache
@@ -81,7 +82,7 @@ class Consumer:
         """Written batches, oldest first. They are committed in order, as offsets must not go back."""
         self._limit = _FIRST_RECORDS
         self._done = dict.fromkeys(
-            ("items", "events", "served", "dead_letters", "ids_with_other_contents", "erased"), 0
+            ("items", "events", "served", "computed", "dead_letters", "ids_with_other_contents", "erased"), 0
         )
         self._logged_at = time.monotonic()
 
@@ -189,6 +190,7 @@ class Consumer:
                 self._done["items"] += written.batch.item_count
                 self._done["events"] += len(written.batch.events)
                 self._done["served"] += len(written.batch.served)
+                self._done["computed"] += len(written.batch.computed)
                 self._done["dead_letters"] += len(written.batch.dead)
                 self._done["erased"] += written.batch.erased
                 self._done["ids_with_other_contents"] += written.batch.repeats.other
@@ -236,6 +238,11 @@ class Consumer:
         history_write.result()
         with stage("served", batch.served):
             stores.served.insert(batch.served)
+        with stage("computed", batch.computed):
+            write_computed(stores, batch.computed)
+        if batch.accepted:
+            with stage("accepted", batch.accepted):
+                self._publisher.publish(self._topics.accepted, batch.accepted)
         self._undo_what_was_changed_meanwhile(batch)
         self._aggregation.tick()
         with stage("dead-letters", batch.dead):

@@ -135,7 +135,8 @@ def _count_state(stores: Stores, target: Target) -> int:
 def _event_topics(stores: Stores, target: Target) -> list[str]:
     topics = Topics(stores.settings)
     own = f"{topics.tenant_prefix}{target.scope.tenant_id}"
-    return [topics.events, *(topic for topic in topics.read_of(stores.log) if topic == own)]
+    tenants = [topic for topic in topics.read_of(stores.log) if topic == own]
+    return [topics.events, *tenants, *(topic for topic in (topics.accepted, topics.realtime) if topic)]
 
 
 def _of_user(topics: Topics, target: Target, record: Record) -> bool:
