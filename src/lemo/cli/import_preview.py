@@ -26,6 +26,13 @@ WordOption = Annotated[
     list[str] | None,
     typer.Option("--word", metavar="WORD=ACTION", help="What a word of the file's actions is, e.g. 4=purchase."),
 ]
+MappingOption = Annotated[
+    str,
+    typer.Option(
+        help="Keep how the file is read under this name in the scenario; given alone, read as was kept under it.",
+        show_default=False,
+    ),
+]
 DateOrderOption = Annotated[
     str | None,
     typer.Option("--date-order", metavar="dmy|mdy", help="What 11/12/2019 means, where no row tells."),

@@ -4,10 +4,11 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Action
+from lemo.domain.file_mapping import FileMapping
 from lemo.domain.merge_patch import merged
 from lemo.domain.newness import Newness
 from lemo.domain.rating import Scale, disliked_to, liked_from
@@ -17,6 +18,9 @@ from lemo.domain.scope import checked_name
 Catalogue = Literal["auto", "required", "none"]
 AttributeType = Literal["number", "text", "boolean", "list", "timestamp"]
 Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
+
+
+MappingName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class Weighing(NamedTuple):
@@ -123,6 +127,8 @@ class Scenario(BaseModel):
     """Names of the sources among which training chooses; `lemo sources list` shows those that are installed."""
     attribute_types: Annotated[dict[str, AttributeType], Field(max_length=200)] = {}
     """Types of items' attributes, where filters shall not go by what most values are."""
+    mappings: Annotated[dict[MappingName, FileMapping], Field(max_length=50)] = {}
+    """Named mappings of files, as `lemo import --mapping NAME` keeps them."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @field_validator("sources")
@@ -200,7 +206,7 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     )
 
 
-EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration", "sources", "attribute_types")
+EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration", "sources", "attribute_types", "mappings")
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
 """The fields of an action's rule that may be changed."""

@@ -64,6 +64,8 @@ class Wishes:
     delimiter: str = ""
     guess: bool = True
     """Whether columns with other names may be taken for what they seem to be."""
+    kept: bool = False
+    """Whether it was kept from an earlier file: a column may be absent, and no other field is guessed."""
 
     @property
     def told(self) -> bool:
@@ -96,6 +98,8 @@ class Plan:
     layout: Layout | None = None
     notes: list[str] = field(default_factory=list)
     """What a person should know before the file is sent."""
+    order: moments.Order | None = None
+    """What comes first in its dates, where they need it said."""
     timeless: bool = False
 
     @property
@@ -210,14 +214,17 @@ def _of_columns(
 ) -> Plan:
     plan = Plan()
     required = [name for name in REQUIRED[model] if not _is_constant(name, wishes)]
-    documented = not wishes.fields and all(name in table.names for name in required)
+    as_named = all(name == column for name, column in wishes.fields.items())
+    documented = as_named and all(name in table.names for name in required)
     documented = documented and not (table.dialect and table.dialect.typed)
     inner = inner_columns(sample) if table.named_by_row else []
     _take_told(plan, model, table, wishes, inner)
-    if documented or not wishes.guess:
-        plan.fields |= {name: name for name in model.model_fields if name in table.names and name not in plan.constants}
+    if documented or not wishes.guess or (wishes.kept and wishes.fields):
+        free = [name for name in table.names if name not in plan.fields.values()]
+        known = [name for name in model.model_fields if name in free and name not in plan.constants]
+        plan.fields = {name: name for name in known} | plan.fields
     else:
-        _guess(plan, model, table, sample, actions, inner)
+        _guess(plan, model, table, sample, wishes, actions, inner)
     if table.dialect is not None:
         check_columns(table.path, table.names, ())
     missing = [name for name in required if name not in plan.fields and name not in plan.constants]
@@ -296,6 +303,9 @@ def _take_told(plan: Plan, model: type[BaseModel], table: Table, wishes: Wishes,
             hint = f"{did_you_mean(name, model.model_fields)}The fields are {known}; other columns become attributes."
             raise InvalidInput(f"{name[:80]!r} is no field.", hint)
         if column not in table.names and column not in inner and not (table.named_by_row and "." in column):
+            if wishes.kept and name not in REQUIRED[model]:
+                plan.notes.append(f"There is no column {column}, so nothing has a {name}.")
+                continue
             hint = f"{did_you_mean(column, table.names)}It has {', '.join(each[:40] for each in table.names[:20])}."
             raise InvalidInput(f"{table.path} has no column {column[:80]!r}.", hint)
         plan.fields[name] = column
@@ -310,6 +320,7 @@ def _guess(
     model: type[BaseModel],
     table: Table,
     sample: Sequence[dict[str, Any]],
+    wishes: Wishes,
     actions: Collection[str],
     inner: Sequence[str],
 ) -> None:
@@ -317,7 +328,7 @@ def _guess(
     for name, columns in columns_for(model, [*table.names, *inner], taken).items():
         if name in plan.fields or name in plan.constants:
             continue
-        fitting = [column for column in columns if column not in taken and _fits(name, column, sample)]
+        fitting = [column for column in columns if column not in taken and _fits(name, column, sample, wishes.words)]
         if not fitting:
             continue
         plan.fields[name] = fitting[0]
@@ -337,7 +348,7 @@ def _guess(
         plan.guessed.add("action")
 
 
-def _fits(name: str, column: str, sample: Sequence[dict[str, Any]]) -> bool:
+def _fits(name: str, column: str, sample: Sequence[dict[str, Any]], told: Collection[str]) -> bool:
     """Whether a column's values can be those of a field."""
     values = _values(sample, column)
     values = [value for value in values if without_null_words(value) is not None]
@@ -347,7 +358,9 @@ def _fits(name: str, column: str, sample: Sequence[dict[str, Any]]) -> bool:
         convert = number_converter(values)
         return bool(values) and all(_float(convert(value)) is not None for value in values)
     if name == "action":
-        words = {str(value) for value in values}
+        words = {str(value) for value in values} - set(told)
+        if values and not words:
+            return True
         return 0 < len(words) <= _MOST_ACTIONS and not all(_float(word) is not None for word in words)
     if name in _IDS:
         return not any(isinstance(value, dict | list) for value in values)
@@ -448,5 +461,6 @@ def _time_converter(
             " no other row tells.",
             "Say it with `--date-order dmy` or `--date-order mdy`.",
         )
+    plan.order = order
     plan.notes.append(f"{column}: {'the day' if order == 'dmy' else 'the month'} comes first in dates.")
     return moments.numbered(order)
