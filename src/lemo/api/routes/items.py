@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from lemo.api.dependencies import Api, Here, IngestTurn, Operator, Place, RawBody, json_of
 from lemo.api.dependencies import Services as ApiServices
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
-from lemo.api.routes.recommendations import IdQuery
+from lemo.api.routes.recommendations import Canonical, IdQuery
 from lemo.api.schemas import ITEM_EXAMPLE, Accepted
 from lemo.domain.errors import InvalidInput, NotFound
 from lemo.domain.item import Item
@@ -21,7 +21,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such scenario or item.", "content": {MEDIA_TYPE: {}}},
 }
 router = APIRouter(prefix="/v1/scenarios/{scenario}/items", tags=["items and events"], responses=_RESPONSES)
-ItemId = Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])]
+ItemId = Annotated[str, Canonical, IdQuery, Query(description="The item.", examples=["video/42"])]
 
 
 class ItemList(BaseModel):
