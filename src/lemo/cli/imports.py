@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from lemo.cli.import_counts import Change, Kind, held, next_step
 from lemo.cli.import_mapping import NamedMapping
 from lemo.cli.import_preview import (
     ActionOption,
@@ -111,7 +112,7 @@ def items(
         readings = _readings(files, Item, message, leave_out, wishes)
         confirm([understood(reading, wishes) for reading in readings], yes, format)
         named_mapping.keep(target.stores, target.scope, readings[0].plan)
-        _import(target, readings, topic, not no_wait, format)
+        _import(target, "items", readings, topic, not no_wait, format)
 
 
 @app.command()
@@ -169,7 +170,7 @@ def events(
         readings = _readings(files, Event, message, leave_out, wishes, check.actions, plain)
         confirm([understood(reading, wishes) for reading in readings], yes, format)
         named_mapping.keep(target.stores, target.scope, readings[0].plan)
-        _import(target, readings, target.settings.kafka_event_topic, not no_wait, format, named)
+        _import(target, "events", readings, target.settings.kafka_event_topic, not no_wait, format, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,7 @@ def _target(scenario: str, dry_run: bool) -> Iterator[_Target]:
 
 def _import(
     target: _Target,
+    kind: Kind,
     readings: "Sequence[Reading[Message]]",
     topic: str,
     wait: bool,
@@ -285,6 +287,7 @@ def _import(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     started = time.monotonic()
+    before = held(target.settings, target.scope, kind) if wait else None
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -298,7 +301,9 @@ def _import(
         published = sum(reading.good for reading in readings)
         left = await_consumer(target.log, target.settings, topic, bars) if wait and published else None
     unknown = target.unknown(named)
-    show_summary(readings, left, time.monotonic() - started, format, unknown, target.tally)
+    after = held(target.settings, target.scope, kind) if before is not None and left == 0 else None
+    change = Change(kind, before, after) if before is not None and after is not None else None
+    show_summary(readings, left, time.monotonic() - started, format, unknown, target.tally, change)
     if unknown:
         messages.print(
             f"{len(unknown):,} of {len(named):,} item ids in these events are not in the catalogue, and will be in no"
@@ -323,3 +328,5 @@ def _import(
         )
     if left or mostly_bad or not published:
         raise typer.Exit(1)
+    if format is Format.table and (then := next_step(kind, target.scenario.scenario_id, after)):
+        messages.print(then, markup=False, soft_wrap=True)
