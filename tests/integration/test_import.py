@@ -122,7 +122,11 @@ def test_files_become_data(settings: Settings, tmp_path: Path) -> None:
     assert first["newest_event_at"] == "2023-11-14T23:03:19+00:00"
     assert again["published"] == 3_000
     assert second == first
-    assert [(each["known_before"], each["new_users"]) for each in (items, events, again)] == [(0, 0), (0, 40), (3_000, 0)]
+    assert [(each["known_before"], each["new_users"]) for each in (items, events, again)] == [
+        (0, 0),
+        (0, 40),
+        (3_000, 0),
+    ]
     with_rejects = (tmp_path / "events.csv.rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["line"] for line in with_rejects] == [3_002, 3_003, 3_004]
 
