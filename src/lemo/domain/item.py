@@ -83,6 +83,9 @@ class Item(BaseModel):
         for field in ("title", "description", "author", "url", "image_url"):
             if known.get(field, "") is None:
                 known[field] = ""
+        for field in ("is_active", "deleted"):  # null in a database's column says nothing
+            if known.get(field, True) is None:
+                del known[field]
         refuse_nan(known, ("item_id", "title", "description", "author", "url", "image_url"))
         given = {} if known.get("attributes") is None else known["attributes"]
         if extra and isinstance(given, dict):  # what is no object is refused below

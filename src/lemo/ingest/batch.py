@@ -89,6 +89,8 @@ class Batch:
 def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache, user_changes: UserChanges) -> Batch:
     """Reads and checks every record. An invalid record becomes a dead letter and affects no other.
 
+    Records without a value (tombstones of Kafka Connect) say nothing and are passed over.
+
     Events of users who were merged become those of the user they were merged into; what erased users did before their
     erasure is left out.
     """
@@ -102,6 +104,8 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
             try:
                 _take_items(record, scenarios, batch)
             except BadMessage as error:
+                if record.is_tombstone:
+                    continue
                 batch.dead.append(_dead_letter(record, error, scenarios))
                 scope = _dead_letter_scope(error, scenarios)
                 # The claimed name is not checked, and may be as long as the message.
@@ -174,7 +178,8 @@ def _take_events(
             check_arrival(scope, event, records[index].timestamp)
             scenarios.rule(scope, event.action)
         except BadMessage as error:
-            dead.append(_dead_letter(records[index], error, scenarios, owner))
+            if not records[index].is_tombstone:
+                dead.append(_dead_letter(records[index], error, scenarios, owner))
             return None
         return scope, event
 
