@@ -41,6 +41,8 @@ class Batch:
     """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
     """Events left out because their id is in the batch already."""
+    conflicts: list[tuple[Scope, str]] = field(default_factory=list)
+    """Ids that came in an earlier batch with other contents, as far as they are remembered (`recent_ids`)."""
     revision: str = ""
     """The newest change of users and scenarios when the batch was read."""
     erased: int = 0
@@ -51,6 +53,11 @@ class Batch:
     """What the API answered."""
     served_records: int = 0
     """Number of records from the topic of answers."""
+
+    @property
+    def other_contents(self) -> int:
+        """Events whose id came before with other contents, in this batch or one before."""
+        return self.repeats.other + len(self.conflicts)
 
     @property
     def item_count(self) -> int:

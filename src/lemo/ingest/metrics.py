@@ -49,7 +49,8 @@ class ConsumerMetrics:
         dead = Counter("lemo_consumer_dead_letters", "Messages refused.", ("fault",), registry=self.registry)
         repeated = Counter(
             "lemo_consumer_repeated_events",
-            "Events whose id came before in the same batch, so that they count once, by contents: same or other.",
+            "Events whose id came before, so that they count once, by contents: same (in one batch) or other (also in"
+            " the small batches before).",
             ("contents",),
             registry=self.registry,
         )
@@ -86,7 +87,7 @@ class ConsumerMetrics:
         self._served.inc(batch.served_records)
         self._items.inc(len(records) - batch.event_records - batch.served_records)
         self._same.inc(batch.repeats.same)
-        self._other.inc(batch.repeats.other)
+        self._other.inc(batch.other_contents)
         for fault, count in Counting(map(fault_of, batch.dead)).items():
             self._dead[fault].inc(count)
 
