@@ -25,8 +25,8 @@ from lemo.api.request_metrics import STARTED, Counted, RequestMetrics
 from lemo.api.served import KINDS, answer_and_log
 from lemo.domain.api_key import Role
 from lemo.domain.errors import EngineUnavailable, LemoError
-from lemo.domain.item import LONGEST_ID
 from lemo.domain.ids import canonical_id
+from lemo.domain.item import LONGEST_ID
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope as Place
