@@ -35,7 +35,7 @@ class Event(BaseModel):
     """
     value: float | None = None
     """A rating, a price, seconds watched: what the action's rule in the scenario makes of it."""
-    request_id: Annotated[str, BeforeValidator(canonical_id), StringConstraints(max_length=LONGEST_ID)] = ""
+    request_id: Annotated[str, StringConstraints(max_length=LONGEST_ID), BeforeValidator(canonical_id)] = ""
     """The recommendation request that showed the item, for attribution."""
     position: Annotated[int, Field(ge=0, le=LAST_POSITION)] | None = None
     device: Annotated[str, StringConstraints(max_length=LONGEST_DEVICE)] = ""

@@ -11,7 +11,7 @@ from lemo.domain.ids import canonical_id
 from lemo.domain.time import DatedMoment, Timestamp
 
 LONGEST_ID = 256
-Id = Annotated[str, BeforeValidator(canonical_id), StringConstraints(min_length=1, max_length=LONGEST_ID)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), BeforeValidator(canonical_id)]
 """An id of a user, item, event or request: 1 to 256 characters, any script, slashes and spaces included.
 
 Spaces around it go, and Unicode is in NFC (`canonical_id`).

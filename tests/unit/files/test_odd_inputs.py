@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Event
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import Item
 from lemo.files.plan import Wishes
 from lemo.files.reading import Reading
@@ -373,4 +374,4 @@ def test_tables_in_random_dialects_are_read_back_equal(
     )
     found = [(item.item_id, item.title, item.attributes.get("note", "")) for item in reading]
     assert reading.rejects.first == []
-    assert found == rows
+    assert found == [(canonical_id(name), title, note) for name, title, note in rows]

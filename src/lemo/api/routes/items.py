@@ -21,7 +21,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such scenario or item.", "content": {MEDIA_TYPE: {}}},
 }
 router = APIRouter(prefix="/v1/scenarios/{scenario}/items", tags=["items and events"], responses=_RESPONSES)
-ItemId = Annotated[str, Canonical, IdQuery, Query(description="The item.", examples=["video/42"])]
+ItemId = Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"]), Canonical]
 
 
 class ItemList(BaseModel):

@@ -41,7 +41,7 @@ _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json
 def recommendations(
     services: Api,
     here: Here,
-    user_id: Annotated[str, Canonical, IdQuery, Query(description="The user.", examples=["user 7"])],
+    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"]), Canonical],
     n: Count = 10,
     exclude: Annotated[
         list[str], Query(max_length=1000, description="Items not to answer, such as those on the page.")
@@ -66,7 +66,7 @@ def recommendations(
 def similar(
     services: Api,
     here: Here,
-    item_id: Annotated[str, Canonical, IdQuery, Query(description="The item.", examples=["video/42"])],
+    item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"]), Canonical],
     n: Count = 10,
     placement: Placement = None,  # noqa: ARG001
 ) -> Answer:

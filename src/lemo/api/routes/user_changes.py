@@ -24,7 +24,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=_RESPONSES)
 
-UserId = Annotated[str, Canonical, IdQuery, Query(description="The user.", examples=["user 7"])]
+UserId = Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"]), Canonical]
 ScenarioName = Annotated[str, Query(max_length=63, description="Only in this scenario; by default in all.")]
 
 
@@ -57,7 +57,7 @@ def show_erasure(
     tenant_id: TenantId,
     receipt_id: Annotated[str, Query(min_length=1, max_length=64, description="`receipt_id` of the erasure.")],
     user_id: Annotated[
-        str, Canonical, Query(max_length=256, description="The erased user: all stores are searched again.")
+        str, Query(max_length=256, description="The erased user: all stores are searched again."), Canonical
     ] = "",
 ) -> ErasureReceipt:
     """The receipt of an erasure. With the user's id, of which it holds only a hash, all stores are searched again."""
