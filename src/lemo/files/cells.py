@@ -135,3 +135,11 @@ def _labels(cell: Any, mark: str) -> Any:
             flat.extend(_labels(part, mark) if isinstance(part, list) else [text_of(part)])
         return list(dict.fromkeys(part for part in flat if part not in (None, "")))
     return cell
+
+
+def number_or_none(value: Any) -> float | None:
+    """The number that a value is, or says; None where it is none."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None

@@ -62,3 +62,13 @@ def spread(rows: Iterator[Row], column: str) -> Iterator[Row]:
         else:
             for entry in entries(row, column):
                 yield number, entry
+
+
+def cell_of(row: dict[str, Any], column: str) -> Any:
+    """A row's cell in a column, which may be inside an object; None where there is none."""
+    return row[column] if column in row else value_at(row, column) if "." in column else None
+
+
+def values_of(sample: Sequence[dict[str, Any]], column: str) -> list[Any]:
+    """A column's cells that are not empty."""
+    return [value for row in sample if (value := cell_of(row, column)) not in (None, "")]
