@@ -15,6 +15,7 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.scope import SYSTEM, Scope
 from lemo.stores.documents import ITEMS, KEYS, RUNS, SCENARIOS, Body, Documents, Kind
 from lemo.stores.documents.bodies import moment_text
+from lemo.stores.documents.catalogue import Items
 from lemo.stores.documents.mongo import MongoDocuments
 from lemo.stores.documents.sqlite import SqliteDocuments
 
@@ -338,3 +339,21 @@ def test_another_connection_sees_what_was_written(open_documents: Callable[[], D
 
 def test_ping_names_the_engine(documents: Documents) -> None:
     assert documents.ping().split()[0] in ("SQLite", "MongoDB")
+
+
+def test_items_that_were_stored_under_another_form_of_their_id_move_to_the_one_form(
+    documents: Documents, scope: Scope
+) -> None:
+    items = Items(documents)
+    old, both = "cafe\u0301", "Jose\u0301"
+    for id, version in ((old, 1), (both, 1), ("josé-newer", 1)):
+        documents.put_newer(ITEMS, scope, {id: {"item_id": id, "title": f"old {id}"}}, {id: version})
+    documents.put_newer(ITEMS, scope, {"José": {"item_id": "José", "title": "newer"}}, {"José": 2})
+    assert items.rename(scope) == {old: "café", both: "José"}
+    assert {item.item_id: item.title for item in items.scan(scope)} == {
+        "café": f"old {old}",
+        "José": "newer",
+        "josé-newer": "old josé-newer",
+    }
+    assert documents.get_versioned(ITEMS, scope, ["café"])["café"][0] == 1
+    assert items.rename(scope) == {}

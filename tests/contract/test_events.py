@@ -11,10 +11,11 @@ import pytest
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
+from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
-from lemo.stores.clickhouse.events import UNDER_WAY_MS, Events
+from lemo.stores.clickhouse.events import SCHEMA_VERSION, UNDER_WAY_MS, Events
 
 START = 1_600_000_000_000
 
@@ -69,6 +70,31 @@ def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope
     assert aggregates.counts(scope, "day")[0].events == 5
     store.migrate()
     assert aggregates.abandoned(0) == [], "what is counted is not marked again"
+    aggregates.close()
+    store.close()
+    client.command(f"DROP DATABASE {database}")
+    client.close()
+
+
+def test_ids_that_were_stored_in_another_form_get_the_one_form(clickhouse_url: str, scope: Scope) -> None:
+    database = f"old_{uuid.uuid4().hex[:12]}"
+    client = clickhouse_connect.get_client(dsn=clickhouse_url)
+    store, aggregates = Events(clickhouse_url, database), Aggregates(clickhouse_url, database)
+    store.migrate()
+    columns = EventColumns.of((scope, event(second, item_id=f"i{second}")) for second in range(3))
+    columns.user_id[0], columns.item_id[1] = "Jose\u0301", " cafe\u0301 "
+    aggregates.mark("1", [(scope, hour_of(START))])
+    store.insert(columns)
+    aggregates.refresh("1")
+    for _ in range(2):  # the second time as after a crash before the version was written down
+        again = f"DELETE WHERE version >= {SCHEMA_VERSION} SETTINGS mutations_sync = 1"
+        client.command(f"ALTER TABLE {database}.schema_version {again}")
+        store.migrate()
+        rows = store.interactions(scope).to_pylist()
+        assert [(row["user_id"], row["item_id"]) for row in rows] == [("José", "i0"), ("u", "café"), ("u", "i2")]
+    for epoch in aggregates.abandoned(600):
+        aggregates.refresh(epoch)
+    assert [(day.events, day.users) for day in aggregates.counts(scope, "day")] == [(3, 2)]
     aggregates.close()
     store.close()
     client.command(f"DROP DATABASE {database}")

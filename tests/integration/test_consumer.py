@@ -179,6 +179,18 @@ def test_of_events_that_bear_one_id_the_first_counts_everywhere(
     assert repeated == {"same": 1, "other": 4}
 
 
+def test_an_id_that_comes_again_in_a_later_batch_with_other_contents_is_counted_and_told(
+    settings: Settings, stores: Stores, scope: Scope
+) -> None:
+    first, other = (event.model_copy(update={"event_id": "e"}) for event in some_events(2))
+    with Running(settings) as running:
+        for event in (first, other, first):
+            publish(stores, settings.kafka_event_topic, [event_message(scope, event)])
+            wait(lambda: all_taken(stores), "the consumer did not take everything")
+    assert running.measured("repeated_events_total", contents="other") == 1
+    assert stores.events.count(scope) == 1
+
+
 def test_how_far_it_is_behind_is_seen(settings: Settings, stores: Stores, scope: Scope) -> None:
     events = [event_message(scope, event) for event in some_events(5)]
     own, owns = f"{settings.kafka_event_topic}-{scope.tenant_id}", f"{settings.kafka_event_topic}-*"

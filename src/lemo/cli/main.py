@@ -16,6 +16,7 @@ from lemo.cli import (
     audit,
     backup,
     celery,
+    connect,
     console,
     consumer,
     dead_letters,
@@ -29,6 +30,7 @@ from lemo.cli import (
     items,
     jobs,
     keys,
+    mappings,
     models,
     pipeline,
     recommend,
@@ -82,6 +84,8 @@ app.command("demo", rich_help_panel=RUN)(demo)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)
 app.add_typer(export.app, name="export", rich_help_panel=DATA)
+app.command("connect", rich_help_panel=DATA)(connect.connect)
+app.add_typer(mappings.app, name="mappings", rich_help_panel=DATA)
 app.command("stats", rich_help_panel=DATA)(stats.stats)
 app.command("analytics", rich_help_panel=DATA)(analytics.analytics)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)

@@ -4,10 +4,20 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Action
+from lemo.domain.file_mapping import FileMapping
 from lemo.domain.merge_patch import merged
 from lemo.domain.newness import Newness
 from lemo.domain.rating import Scale, disliked_to, liked_from
@@ -18,6 +28,9 @@ from lemo.domain.zone import checked_zone
 Catalogue = Literal["auto", "required", "none"]
 AttributeType = Literal["number", "text", "boolean", "list", "timestamp"]
 Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
+
+
+MappingName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class Weighing(NamedTuple):
@@ -129,6 +142,8 @@ class Scenario(BaseModel):
     many hours after the answer."""
     attribute_types: Annotated[dict[str, AttributeType], Field(max_length=200)] = {}
     """Types of items' attributes, where filters shall not go by what most values are."""
+    mappings: Annotated[dict[MappingName, FileMapping], Field(max_length=50)] = {}
+    """Named mappings of files, as `lemo import --mapping NAME` keeps them."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @field_validator("sources")
@@ -216,6 +231,7 @@ EDITABLE = (
     "timezone",
     "attribution_hours",
     "attribute_types",
+    "mappings",
 )
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")

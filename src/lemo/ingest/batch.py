@@ -43,6 +43,8 @@ class Batch:
     """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
     """Events left out because their id is in the batch already."""
+    conflicts: list[tuple[Scope, str]] = field(default_factory=list)
+    """Ids that came in an earlier batch with other contents, as far as they are remembered (`recent_ids`)."""
     revision: str = ""
     """The newest change of users and scenarios when the batch was read."""
     erased: int = 0
@@ -59,6 +61,11 @@ class Batch:
     """Number of records from the topic of what Flink computed."""
     served_records: int = 0
     """Number of records from the topic of answers."""
+
+    @property
+    def other_contents(self) -> int:
+        """Events whose id came before with other contents, in this batch or one before."""
+        return self.repeats.other + len(self.conflicts)
 
     @property
     def item_count(self) -> int:
@@ -103,6 +110,8 @@ class Batch:
 def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache, user_changes: UserChanges) -> Batch:
     """Reads and checks every record. An invalid record becomes a dead letter and affects no other.
 
+    Records without a value (tombstones of Kafka Connect) say nothing and are passed over.
+
     Events of users who were merged become those of the user they were merged into; what erased users did before their
     erasure is left out.
     """
@@ -116,6 +125,8 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
             try:
                 _take_items(record, scenarios, batch)
             except BadMessage as error:
+                if record.is_tombstone:
+                    continue
                 batch.dead.append(_dead_letter(record, error, scenarios))
                 scope = _dead_letter_scope(error, scenarios)
                 # The claimed name is not checked, and may be as long as the message.
@@ -213,7 +224,8 @@ def _take_events(
             check_arrival(scope, event, records[index].timestamp)
             scenarios.rule(scope, event.action)
         except BadMessage as error:
-            dead.append(_dead_letter(records[index], error, scenarios, owner))
+            if not records[index].is_tombstone:
+                dead.append(_dead_letter(records[index], error, scenarios, owner))
             return None
         return scope, event
 

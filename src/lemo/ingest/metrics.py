@@ -51,7 +51,8 @@ class ConsumerMetrics:
         dead = Counter("lemo_consumer_dead_letters", "Messages refused.", ("fault",), registry=self.registry)
         repeated = Counter(
             "lemo_consumer_repeated_events",
-            "Events whose id came before in the same batch, so that they count once, by contents: same or other.",
+            "Events whose id came before, so that they count once, by contents: same (in one batch) or other (also in"
+            " the small batches before).",
             ("contents",),
             registry=self.registry,
         )
@@ -89,7 +90,7 @@ class ConsumerMetrics:
         others = batch.event_records + batch.served_records + batch.computed_records
         self._items.inc(len(records) - others)
         self._same.inc(batch.repeats.same)
-        self._other.inc(batch.repeats.other)
+        self._other.inc(batch.other_contents)
         for fault, count in Counting(map(fault_of, batch.dead)).items():
             self._dead[fault].inc(count)
 

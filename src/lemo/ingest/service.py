@@ -20,6 +20,7 @@ from lemo.ingest.batch import Batch, read_batch
 from lemo.ingest.computed import write_computed
 from lemo.ingest.metrics import ConsumerMetrics
 from lemo.ingest.pending_write import PendingWrite
+from lemo.ingest.recent_ids import RecentIds
 from lemo.ingest.scenario_cache import ScenarioCache
 from lemo.scheduling.scenario_deletion import remove_if_deleted
 from lemo.stores.connect import Stores
@@ -74,6 +75,7 @@ class Consumer:
         self._aggregation = Aggregation(stores.aggregates, member)
         self._topics = Topics(self._settings)
         self._scenarios = ScenarioCache(stores.tenants, stores.scenarios)
+        self._recent = RecentIds()
         self._revision = ""
         self._publisher = stores.log.publisher()
         self._reader: Reader | None = None
@@ -84,6 +86,8 @@ class Consumer:
         self._done = dict.fromkeys(
             ("items", "events", "served", "computed", "dead_letters", "ids_with_other_contents", "erased"), 0
         )
+        self._conflicts: list[tuple[Scope, str]] = []
+        """Examples for the next line of the log."""
         self._logged_at = time.monotonic()
 
     def run(self) -> None:
@@ -150,6 +154,7 @@ class Consumer:
             self._revision = revision
         with self.metrics.stage("sort", records):
             batch = read_batch(records, self._topics, self._scenarios, self._stores.user_changes)
+            batch.conflicts = self._recent.conflicts(batch.events)
         batch.revision = revision
         return batch
 
@@ -193,7 +198,8 @@ class Consumer:
                 self._done["computed"] += len(written.batch.computed)
                 self._done["dead_letters"] += len(written.batch.dead)
                 self._done["erased"] += written.batch.erased
-                self._done["ids_with_other_contents"] += written.batch.repeats.other
+                self._done["ids_with_other_contents"] += written.batch.other_contents
+                self._conflicts += written.batch.conflicts[:1]
             self._uncommitted = []
 
     def _hold(self) -> None:
@@ -303,6 +309,13 @@ class Consumer:
     def _log_progress(self) -> None:
         if any(self._done.values()):
             log.info("taken in", **self._done, seconds=round(time.monotonic() - self._logged_at, 1))
+        for scope, event_id in self._conflicts[:1]:
+            log.warning(
+                "an event_id came again with other contents: only its first event counts",
+                scope=str(scope),
+                event_id=event_id[:80],
+            )
+        self._conflicts = []
         self._done = dict.fromkeys(self._done, 0)
         self._logged_at = time.monotonic()
 

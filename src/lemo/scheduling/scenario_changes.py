@@ -44,6 +44,8 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any, by: str) -> tupl
         effects.append("catalogue holds as soon as a worker has looked, which is within seconds.")
     if before.attribute_types != after.attribute_types:
         effects.append("attribute_types hold for filters within seconds.")
+    if before.mappings != after.mappings:
+        effects.append("mappings hold from the next `lemo import --mapping NAME` on.")
     after_training = [name for name in AFTER_TRAINING if getattr(before, name) != getattr(after, name)]
     if after_training:
         names, hold = " and ".join(after_training), "holds" if len(after_training) == 1 else "hold"

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from lemo.api.dependencies import Api, Here, IngestTurn, Operator, RawBody, json_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
-from lemo.api.routes.recommendations import IdQuery
+from lemo.api.routes.recommendations import Canonical, IdQuery
 from lemo.api.schemas import ITEM_EXAMPLE
 from lemo.domain.item import Item
 from lemo.intake.publishing import Accepted
@@ -18,7 +18,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such scenario or item.", "content": {MEDIA_TYPE: {}}},
 }
 router = APIRouter(prefix="/v1/scenarios/{scenario}/items", tags=["items and events"], responses=_RESPONSES)
-ItemId = Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])]
+ItemId = Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"]), Canonical]
 
 
 class ItemList(BaseModel):

@@ -7,6 +7,7 @@ from typing import Any
 
 from lemo.domain.availability import Entry
 from lemo.domain.errors import Conflict, NotFound
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import NOTHING, Item
 from lemo.domain.rating import Scale
 from lemo.domain.scenario import Scenario, edited
@@ -196,6 +197,19 @@ class Items:
             [arrived for id, arrived in arrivals.items() if id in written],
             [newer and item.item_id in written for newer, item in zip(applied, items, strict=True)],
         )
+
+    def rename(self, scope: Scope) -> dict[str, str]:
+        """Moves items that were stored before ids had one form to that; the new ids of the old ones.
+
+        Doing it again changes nothing, and completes what was cut short. Where both exist, the newer one stays.
+        """
+        known = (item_id for item_id, _, _ in self._documents.fields(ITEMS, scope))
+        renamed = {old: new for old in known if (new := canonical_id(old)) != old and new}
+        for old, (version, body) in self._documents.get_versioned(ITEMS, scope, list(renamed)).items():
+            new = renamed[old]
+            self._documents.put_newer(ITEMS, scope, {new: {**body, "item_id": new}}, {new: version})
+            self._documents.delete(ITEMS, scope, [old])
+        return renamed
 
     def get_many(self, scope: Scope, ids: Sequence[str]) -> dict[str, Item]:
         """Those of `ids` that exist, tombstones included."""
