@@ -50,13 +50,13 @@ def restore(file: ArchiveArgument, format: FormatOption = Format.table) -> None:
 
     settings = Settings()
     check_target(settings)
-    with _engines(settings), messages.status("Restoring ...") as status:
+    with engines_of_this_machine(settings), messages.status("Restoring ...") as status:
         about = restore_backup(settings, file, lambda part: status.update(f"Restoring {part} ..."))
     _show(about, format)
 
 
 @contextmanager
-def _engines(settings: Settings) -> Iterator[None]:
+def engines_of_this_machine(settings: Settings) -> Iterator[None]:
     """Runs Redis and ClickHouse of this machine where they have no URL."""
     from lemo.embedded import supervisor
     from lemo.embedded.programs import programs

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from lemo.cli.export_to import export_to
 from lemo.cli.output import ScenarioOption, messages
 
 app = typer.Typer(no_args_is_help=True, help="Write items and events into files: CSV, JSONL or Parquet.")
+app.callback(invoke_without_command=True)(export_to)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A name with .csv, .jsonl or .parquet.", show_default=False)
