@@ -106,6 +106,14 @@ def test_put_replaces_the_whole_body(documents: Documents, scope: Scope) -> None
     assert documents.count(ITEMS, scope) == 1
 
 
+def test_scopes_are_told_once_each(documents: Documents, scope: Scope) -> None:
+    other = Scope(scope.tenant_id, f"{scope.scenario_id} 2")
+    documents.put(ITEMS, scope, {"a": {}, "b": {}})
+    documents.put(ITEMS, other, {"a": {}})
+    found = [each for each in documents.scopes(ITEMS) if each.tenant_id == scope.tenant_id]
+    assert sorted(found, key=str) == sorted([scope, other], key=str)
+
+
 def test_put_new_keeps_the_first(documents: Documents, scope: Scope) -> None:
     assert documents.put_new(SCENARIOS, scope, "a", {"n": 1}) is True
     assert documents.put_new(SCENARIOS, scope, "a", {"n": 2}) is False

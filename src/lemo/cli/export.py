@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lemo.cli.export_to import export_to
 from lemo.cli.output import ScenarioOption, messages
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 app = typer.Typer(no_args_is_help=True, help="Write what a scenario holds into files: CSV, JSONL or Parquet.")
+app.callback(invoke_without_command=True)(export_to)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A name with .csv, .jsonl or .parquet.", show_default=False)

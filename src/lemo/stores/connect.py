@@ -5,7 +5,7 @@ It is long because each store has its own imports, so that a process loads only 
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lemo.domain.deadlines import FOR_JOBS, for_people
 from lemo.settings import Settings
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.schedules import Schedules
     from lemo.stores.documents.user_changes import UserChanges
     from lemo.stores.objects.snapshots import Snapshots
+    from lemo.stores.objects.transfer import SnapshotTransfer
     from lemo.stores.redis.availability import AvailabilitySets
     from lemo.stores.redis.client import Keys
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from lemo.streams import Log
 
 LARGE_SECONDS = 60.0
+_Snapshots = TypeVar("_Snapshots", bound="Snapshots")
 
 
 class Stores:
@@ -350,8 +352,17 @@ class Stores:
         """Model snapshots in a folder or S3."""
         from lemo.stores.objects.snapshots import Snapshots
 
+        return self._snapshots_as(Snapshots)
+
+    def snapshot_transfer(self) -> "SnapshotTransfer":
+        """The same store, to be copied whole."""
+        from lemo.stores.objects.transfer import SnapshotTransfer
+
+        return self._snapshots_as(SnapshotTransfer)
+
+    def _snapshots_as(self, kind: "type[_Snapshots]") -> "_Snapshots":
         secret = self.settings.s3_secret_access_key
-        return Snapshots(
+        return kind(
             self.settings.snapshots,
             cache=self.settings.state / "snapshot-cache",
             endpoint=self.settings.s3_endpoint,
