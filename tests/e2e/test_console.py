@@ -41,9 +41,7 @@ def test_an_address_that_names_a_user_opens_him(console: Console, visit: Visit) 
     expect(visit.page.get_by_text("No profile yet")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    "page", ["explore", "items", "item", "users", "user", "models", "jobs", "scenario", "ingest"]
-)
+@pytest.mark.parametrize("page", ["explore", "items", "item", "users", "user", "models", "jobs", "scenario", "ingest"])
 def test_an_address_that_names_what_does_not_exist_says_so(console: Console, page: str) -> None:
     unknown = httpx.get(f"{console.url}/{page}", params={"scenario": "shopp"}, trust_env=False).text
     assert "There is no scenario" in unknown

@@ -197,7 +197,14 @@ def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
 
 
 def test_every_table_is_copied_or_counted_anew() -> None:
-    counted = {"events_hourly", "events_marks", "analytics_days", "event_sessions", "realtime_minutes", "realtime_positions"}
+    counted = {
+        "events_hourly",
+        "events_marks",
+        "analytics_days",
+        "event_sessions",
+        "realtime_minutes",
+        "realtime_positions",
+    }
     assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, *counted}
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.errors import InvalidInput, NotFound
 from lemo.domain.pipeline import Pipeline
 from lemo.domain.scope import Scope

@@ -3,7 +3,7 @@
 import re
 import time
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.errors import NotFound
 from lemo.domain.event import ACTION_PATTERN
 from lemo.domain.interaction import interaction_weight

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
-from lemo.analytics.metrics import goal_of
 from lemo.console.bands import add_band
 from lemo.console.charts import COLOURS, Series, line_chart
 from lemo.console.language import t
+from lemo.domain.counting import goal_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.experiments.estimates import Difference, compare
