@@ -1,4 +1,7 @@
-"""Reads and checks a batch of records: items, events and dead letters to write."""
+"""Reads and checks a batch of records: items, events and dead letters to write.
+
+It is long because every kind of record is taken here: items, events, answers, and what Flink computed.
+"""
 
 import time
 from collections.abc import Mapping, Sequence

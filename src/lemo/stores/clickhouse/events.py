@@ -11,6 +11,7 @@ from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.aggregate_tables import MARK_UNCOUNTED
 from lemo.stores.clickhouse.aggregate_tables import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
+from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
 from lemo.stores.clickhouse.served import ADD_SESSION_ID
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-_OTHER_IDS = """
-    notEmpty(trimBoth(user_id)) AND notEmpty(trimBoth(item_id))
-    AND (user_id != normalizeUTF8NFC(trimBoth(user_id)) OR item_id != normalizeUTF8NFC(trimBoth(item_id)))
-"""
-"""Rows whose ids are not `canonical_id`'s."""
 # A replay writes rows again: the engine keeps one row per event id, and FINAL makes reads see just that one even before
 # it has merged. It keeps the row that came first, so that no write ever takes anything away: see
 # docs/decisions/0011-aggregates.md. No partitions: one historical import would touch one for each month of decades.
@@ -65,23 +61,7 @@ _MIGRATIONS = (
     SERVED_TABLES,
     ADD_SESSION_ID,
     REALTIME_TABLES,
-    # Ids have one form since then. What is stored in another is stored again: of one event_id the greater precedence
-    # counts. The marks come first, so that a migration that is cut short is whole when it is repeated.
-    (
-        f"""
-        INSERT INTO {{database}}.events_marks (epoch, tenant_id, scenario_id, hour, marked_at)
-        SELECT 'bef1', tenant_id, scenario_id, toDateTime(0, 'UTC'), toDateTime64(0, 3, 'UTC')
-        FROM (SELECT DISTINCT tenant_id, scenario_id FROM {{database}}.events WHERE {_OTHER_IDS})
-        """,
-        f"""
-        INSERT INTO {{database}}.events (tenant_id, scenario_id, event_id, user_id, item_id, action, timestamp, value,
-            request_id, position, device, attributes, ingested_at, precedence)
-        SELECT tenant_id, scenario_id, event_id, normalizeUTF8NFC(trimBoth(user_id)),
-            normalizeUTF8NFC(trimBoth(item_id)), action, timestamp, value, request_id, position, device, attributes,
-            ingested_at, precedence + 1
-        FROM {{database}}.events FINAL WHERE {_OTHER_IDS}
-        """,
-    ),
+    ONE_ID_FORM,
     DAYS_TABLES,
 )
 UNDER_WAY_MS = 120_000
