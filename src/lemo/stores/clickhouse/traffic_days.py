@@ -48,7 +48,8 @@ TABLES = (
         items {STATES[1]},
         took {STATES[2]},
         distinct Array(Float64),
-        weight Float64,
+        item_hashes Array(UInt64),
+        item_counts Array(UInt64),
         first DateTime64(3, 'UTC'),
         last DateTime64(3, 'UTC'),
         rules UInt64,
@@ -113,14 +114,14 @@ class TrafficDays(TrafficRows):
         zone = ZoneInfo(rules.zone)
         # Nobody waits for it, and others use the engine.
         modest = "SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000"
-        columns = "part, by, day, key, sums, users, items, took, distinct, weight, first, last, rules, version"
+        columns = "by, day, key, sums, users, items, took, distinct, item_hashes, item_counts, first, last"
         for by in _halves(part):
             rolled, parameters = self._rolled(part, scope, stretches_of(days, zone), rules, by)
             self._command(
                 f"""
-                INSERT INTO {self._days} (tenant_id, scenario_id, {columns})
-                SELECT {{tenant:String}}, {{scenario:String}}, '{part}', by, day, key, sums, users, items, took,
-                       distinct, weight, first, last, {{rules:UInt64}}, {{version:UInt64}}
+                INSERT INTO {self._days} (tenant_id, scenario_id, part, {columns}, rules, version)
+                SELECT {{tenant:String}}, {{scenario:String}}, '{part}', {columns}, {{rules:UInt64}},
+                       {{version:UInt64}}
                 FROM ({rolled}) {modest}
                 """,
                 scope,
@@ -191,7 +192,8 @@ class TrafficDays(TrafficRows):
     def _stored(self, part: Part, by: Iterable[str], days: Sequence[date]) -> tuple[str, dict[str, Any]]:
         """A query of the kept numbers of days, with the columns of `_rolled`, and its parameters."""
         query = f"""
-            SELECT day, toString(by) AS by, key, sums, users, items, took, distinct, weight, first, last
+            SELECT day, toString(by) AS by, key, sums, users, items, took, distinct, item_hashes,
+                   item_counts, first, last
             FROM {self._days}
             WHERE {WHERE_SCOPE} AND part = '{part}' AND by IN {{by:Array(String)}}
                 AND day >= addDays(toDate('1970-01-01'), {{first:Int64}})
@@ -273,5 +275,5 @@ def _halves(part: Part) -> list[list[Any]]:
     """What is grouped by in one query: answers and their places apart, as each holds all rows."""
     if part == "direct":
         return [list(KEPT[part])]
-    places = {"position", "source", "item"}
+    places = {"position", "source", "item", "items"}
     return [[by for by in KEPT[part] if by not in places], [by for by in KEPT[part] if by in places]]
