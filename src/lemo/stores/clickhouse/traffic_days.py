@@ -34,6 +34,7 @@ _LAST_DAY = 65_535
 _COMMITTED = "counted"
 """What the row of a day that says that all its others are written is grouped `by`."""
 
+# The engine reads rows by whole granules. The states of a row are large, so a granule holds few.
 TABLES = (
     f"""
     CREATE TABLE IF NOT EXISTS {{database}}.analytics_days (
@@ -57,6 +58,7 @@ TABLES = (
     )
     ENGINE = ReplacingMergeTree(version)
     ORDER BY (tenant_id, scenario_id, part, by, day, key)
+    SETTINGS index_granularity = 64
     """,
     # What was there before is counted by the next consumer, and read from the raw rows until then.
     """
