@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from consumers import environment_of
 from lemo.analytics.report import Group, Report, report
 from lemo.domain.api_key import KeyWishes
-from lemo.domain.counting import goal_of
+from lemo.domain.counting import counting_rules, goal_of
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Event
 from lemo.domain.item import Item
@@ -37,7 +37,9 @@ from lemo.settings import Settings
 from lemo.stores.clickhouse.aggregates import hour_of
 from lemo.stores.clickhouse.removal import Table
 from lemo.stores.clickhouse.served import ServedRow
-from lemo.stores.clickhouse.traffic import Time
+from lemo.stores.clickhouse.traffic import Asked, Time
+from lemo.stores.clickhouse.traffic_days import PARTS
+from lemo.stores.clickhouse.traffic_rows import Period
 from lemo.stores.connect import Stores
 from lemo.users.erasure import erase_user
 from lemo.users.merge import merge_users
@@ -576,6 +578,32 @@ def test_rules_that_change_hold_at_once_and_days_are_counted_anew_by_them(settin
     merges(settings, "STOP")
     day = datetime(2026, 3, 8, tzinfo=ZoneInfo("Asia/Shanghai"))
     assert counted() == (1, 40, 20)
+
+
+def test_days_that_an_older_program_wrote_or_that_were_lost_are_read_from_the_rows_and_counted_soon(
+    stores: Stores,
+) -> None:
+    scope = new_scope(stores)
+    rules = counting_rules(stores.scenarios.get(scope))
+    day = SINCE.replace(hour=0, minute=0)
+    period = Period(milliseconds(day), milliseconds(day + timedelta(days=1)))
+
+    def told() -> tuple[Any, ...]:
+        found = report(stores, scope, day, day + timedelta(days=1))
+        plans = stores.traffic.plans(scope, period, rules, "UTC")
+        counted = [plans[Asked(part, before=False)].counted for part in PARTS]
+        return found.totals["requests"], found.totals["clicks"], found.direct.totals["clicks"], counted
+
+    click = Event(user_id="u", item_id="a", action="click", timestamp=SINCE, request_id="r")
+    stores.served.insert([answer(scope, "r", SINCE, ["a"])])
+    stores.events.insert([(scope, click)])
+    assert told() == (1, 1, 1, [[], []])
+    write(stores, scope, [answer(scope, "later", UNTIL, ["a"])], [])
+    assert told() == (1, 1, 1, [[day.date()]] * 2)
+    stores.removal.delete_scope(Table("analytics_days"), scope)
+    assert told() == (1, 1, 1, [[], []])
+    write(stores, scope, [answer(scope, "later", UNTIL, ["a"])], [])
+    assert told() == (1, 1, 1, [[day.date()]] * 2)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ class Traffic(TrafficDays):
         sources = [
             source
             for asked in EACH
-            for source in self._read(asked, plans[asked], scope, rules, ["item"], zone, parameters)
+            for source in self._read(asked, plans[asked], scope, rules, ["items"], zone, parameters)
         ]
         if not sources:
             return {}
@@ -134,9 +134,10 @@ class Traffic(TrafficDays):
             f"""
             SELECT before, sum(places), sum(acts), sum(places * log2(greatest(acts, 1)))
             FROM (
-                SELECT before, key, sumIf(weight, part = 'attributed') AS places,
-                       sumIf(weight, part = 'direct') AS acts
-                FROM ({" UNION ALL ".join(sources)}) GROUP BY before, key
+                SELECT before, item, toFloat64(sumIf(times, part = 'attributed')) AS places,
+                       toFloat64(sumIf(times, part = 'direct')) AS acts
+                FROM ({" UNION ALL ".join(sources)})
+                ARRAY JOIN item_hashes AS item, item_counts AS times GROUP BY before, item
             )
             GROUP BY before
             """,
@@ -177,6 +178,6 @@ class Traffic(TrafficDays):
                 parameters[f"{prefix}{name}"] = value
             queries.append(
                 f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, by, key, sums, users, items, took, "
-                f"distinct, weight FROM ({query})"
+                f"distinct, item_hashes, item_counts FROM ({query})"
             )
         return queries

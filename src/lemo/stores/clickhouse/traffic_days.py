@@ -34,6 +34,7 @@ _LAST_DAY = 65_535
 _COMMITTED = "counted"
 """What the row of a day that says that all its others are written is grouped `by`."""
 
+# The engine reads rows by whole granules. The states of a row are large, so a granule holds few.
 TABLES = (
     f"""
     CREATE TABLE IF NOT EXISTS {{database}}.analytics_days (
@@ -48,7 +49,8 @@ TABLES = (
         items {STATES[1]},
         took {STATES[2]},
         distinct Array(Float64),
-        weight Float64,
+        item_hashes Array(UInt64),
+        item_counts Array(UInt64),
         first DateTime64(3, 'UTC'),
         last DateTime64(3, 'UTC'),
         rules UInt64,
@@ -56,6 +58,7 @@ TABLES = (
     )
     ENGINE = ReplacingMergeTree(version)
     ORDER BY (tenant_id, scenario_id, part, by, day, key)
+    SETTINGS index_granularity = 64
     """,
     # What was there before is counted by the next consumer, and read from the raw rows until then.
     """
@@ -113,14 +116,14 @@ class TrafficDays(TrafficRows):
         zone = ZoneInfo(rules.zone)
         # Nobody waits for it, and others use the engine.
         modest = "SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000"
-        columns = "part, by, day, key, sums, users, items, took, distinct, weight, first, last, rules, version"
+        columns = "by, day, key, sums, users, items, took, distinct, item_hashes, item_counts, first, last"
         for by in _halves(part):
             rolled, parameters = self._rolled(part, scope, stretches_of(days, zone), rules, by)
             self._command(
                 f"""
-                INSERT INTO {self._days} (tenant_id, scenario_id, {columns})
-                SELECT {{tenant:String}}, {{scenario:String}}, '{part}', by, day, key, sums, users, items, took,
-                       distinct, weight, first, last, {{rules:UInt64}}, {{version:UInt64}}
+                INSERT INTO {self._days} (tenant_id, scenario_id, part, {columns}, rules, version)
+                SELECT {{tenant:String}}, {{scenario:String}}, '{part}', {columns}, {{rules:UInt64}},
+                       {{version:UInt64}}
                 FROM ({rolled}) {modest}
                 """,
                 scope,
@@ -191,7 +194,8 @@ class TrafficDays(TrafficRows):
     def _stored(self, part: Part, by: Iterable[str], days: Sequence[date]) -> tuple[str, dict[str, Any]]:
         """A query of the kept numbers of days, with the columns of `_rolled`, and its parameters."""
         query = f"""
-            SELECT day, toString(by) AS by, key, sums, users, items, took, distinct, weight, first, last
+            SELECT day, toString(by) AS by, key, sums, users, items, took, distinct, item_hashes,
+                   item_counts, first, last
             FROM {self._days}
             WHERE {WHERE_SCOPE} AND part = '{part}' AND by IN {{by:Array(String)}}
                 AND day >= addDays(toDate('1970-01-01'), {{first:Int64}})
@@ -273,5 +277,5 @@ def _halves(part: Part) -> list[list[Any]]:
     """What is grouped by in one query: answers and their places apart, as each holds all rows."""
     if part == "direct":
         return [list(KEPT[part])]
-    places = {"position", "source", "item"}
+    places = {"position", "source", "item", "items"}
     return [[by for by in KEPT[part] if by not in places], [by for by in KEPT[part] if by in places]]

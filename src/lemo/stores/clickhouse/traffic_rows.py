@@ -9,6 +9,7 @@ from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.client import WHERE_SCOPE, ClickHouse, Parameter
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT, sums
+from lemo.stores.clickhouse.traffic_rollups import ROLLED_ANSWERS, ROLLED_EVENTS, ROLLED_ITEMS, ROLLED_PLACES
 
 HOUR_MS = 3_600_000
 AHEAD_MS = HOUR_MS
@@ -16,8 +17,21 @@ AHEAD_MS = HOUR_MS
 
 Part = Literal["attributed", "direct"]
 By = Literal[
-    "day", "hour", "placement", "position", "category", "device", "source", "kind", "model", "pipeline", "arm", "item"
+    "day",
+    "hour",
+    "placement",
+    "position",
+    "category",
+    "device",
+    "source",
+    "kind",
+    "model",
+    "pipeline",
+    "arm",
+    "item",
+    "items",
 ]
+"""What numbers are grouped by. `items` is one row of a day, that has how often each item came, in two arrays."""
 
 _OF_ANSWERS: Mapping[By, str] = {
     "day": "toString(toUnixTimestamp(toStartOfDay(at, {zone:String})))",
@@ -36,7 +50,10 @@ _OF_EVENTS: Mapping[By, str] = {
     "device": "device",
     "item": "item_id",
 }
-KEPT: Mapping[Part, tuple[By, ...]] = {"attributed": (*_OF_ANSWERS, *_OF_PLACES), "direct": tuple(_OF_EVENTS)}
+KEPT: Mapping[Part, tuple[By, ...]] = {
+    "attributed": (*_OF_ANSWERS, *_OF_PLACES, "items"),
+    "direct": (*_OF_EVENTS, "items"),
+}
 """What the numbers of each part are grouped by."""
 
 STATES = (
@@ -80,9 +97,10 @@ class TrafficRows(ClickHouse):
         """A query of the numbers of periods, and its parameters. There is at least one period, and they are in order.
 
         Columns: day (a Date, in the rules' zone), by, key; `sums` as in `traffic_metrics`, `users`, `items` and `took`
-        (states); `distinct`, the numbers of different users and items and the quantiles; `weight`, the number of places
-        or of events other than impressions; first and last, when that was.
-        Of hours there are no states, of places no users and times, of positions and items no different items.
+        (states); `distinct`, the numbers of different users and items and the quantiles; `item_hashes` and
+        `item_counts`, in the row `items` how often each item was in an answer, or in an event other than impressions;
+        first and last, when that was. Of hours there are no states, of places no users and times, of positions and
+        items no different items.
         """
         parameters: dict[str, Parameter] = {
             "zone": rules.zone,
@@ -97,11 +115,13 @@ class TrafficRows(ClickHouse):
         answers = self._answers_with_outcomes(scope, periods, rules, parameters)
         parts = []
         if of_answers := _groups(_OF_ANSWERS, by):
-            parts.append(_ROLLED_ANSWERS.format(sums=_added(each.sql for each in sums(ATTRIBUTED)), groups=of_answers))
+            parts.append(ROLLED_ANSWERS.format(sums=_added(each.sql for each in sums(ATTRIBUTED)), groups=of_answers))
         if of_places := _groups(_OF_PLACES, by):
             parts.append(
-                _ROLLED_PLACES.format(sums=_added(each.place or "0" for each in sums(ATTRIBUTED)), groups=of_places)
+                ROLLED_PLACES.format(sums=_added(each.place or "0" for each in sums(ATTRIBUTED)), groups=of_places)
             )
+        if "items" in by:
+            parts.append(ROLLED_ITEMS.format(rows="(SELECT at, arrayJoin(item_ids) AS item_id FROM rows)"))
         return f"WITH rows AS ({answers}) {' UNION ALL '.join(parts)}", parameters
 
     def _rolled_events(
@@ -109,9 +129,14 @@ class TrafficRows(ClickHouse):
     ) -> str:
         parameters |= {"from": periods[0].since_ms, "to": periods[-1].until_ms}
         events = f"SELECT * FROM ({self._once(scope, parameters)}) WHERE {_within('at', periods)}"
-        return _ROLLED_EVENTS.format(
-            sums=_added(each.sql for each in sums(DIRECT)), groups=_groups(_OF_EVENTS, by), events=events
-        )
+        parts = []
+        if groups := _groups(_OF_EVENTS, by):
+            parts.append(
+                ROLLED_EVENTS.format(sums=_added(each.sql for each in sums(DIRECT)), groups=groups, events=events)
+            )
+        if "items" in by:
+            parts.append(ROLLED_ITEMS.format(rows=f"({events}) WHERE act != 'impression'"))
+        return " UNION ALL ".join(parts)
 
     def _answers_with_outcomes(
         self, scope: Scope, periods: Sequence[Period], rules: CountingRules, parameters: dict[str, Parameter]
@@ -239,50 +264,3 @@ def _added(expressions: Iterable[str]) -> str:
 
 def _groups(known: Mapping[By, str], by: Sequence[By]) -> str:
     return ", ".join(f"('{name}', toString({known[name]}))" for name in by if name in known)
-
-
-_ROLLED_ANSWERS = """
-    SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           uniqExactStateIf(cityHash64(user_id), user_id != '' AND by != 'hour') AS users,
-           uniqExactArrayStateIf(arrayMap(each -> cityHash64(each), item_ids), by != 'hour') AS items,
-           quantilesExactStateIf(0.5, 0.99)(took_us, by != 'hour') AS took,
-           arrayConcat(
-               [toFloat64(uniqExactIf(user_id, user_id != '' AND by IN ('day', 'hour'))),
-                toFloat64(uniqExactArrayIf(item_ids, by IN ('day', 'hour')))],
-               arrayMap(each -> toFloat64(each), quantilesExact(0.5, 0.99)(took_us))
-           ) AS distinct,
-           toFloat64(0) AS weight, min(at) AS first, max(at) AS last
-    FROM rows ARRAY JOIN [{groups}] AS group
-    GROUP BY day, by, key
-"""
-_ROLLED_PLACES = """
-    SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           uniqExactStateIf(toUInt64(0), 0) AS users,
-           uniqExactArrayStateIf([cityHash64(item_id)], by = 'source') AS items,
-           quantilesExactStateIf(0.5, 0.99)(toUInt32(0), 0) AS took, [0., 0., 0., 0.] AS distinct,
-           toFloat64(count()) AS weight, min(at) AS first, max(at) AS last
-    FROM (
-        SELECT at, share, item_id, seen, clicked, carted, converted, worth, was_explored, group,
-               multiIf(group.1 = 'source', first_of_source, group.1 = 'item', first_of_item, 1) AS is_first
-        FROM (
-            SELECT at, share, item_id, place, source, was_explored, seen_one AS seen, clicked_one AS clicked,
-                   carted_one AS carted, converted_one AS converted, worth_one AS worth,
-                   indexOf(rows.sources, source) = place AS first_of_source,
-                   indexOf(rows.item_ids, item_id) = place AS first_of_item
-            FROM rows
-            ARRAY JOIN rows.item_ids AS item_id, arrayEnumerate(rows.item_ids) AS place, rows.sources AS source,
-                       rows.explored AS was_explored, rows.seen AS seen_one, rows.clicked AS clicked_one,
-                       rows.carted AS carted_one, rows.converted AS converted_one, rows.worth AS worth_one
-        ) ARRAY JOIN [{groups}] AS group
-    )
-    GROUP BY day, by, key
-"""
-_ROLLED_EVENTS = """
-    SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           uniqExactStateIf(cityHash64(user_id), by NOT IN ('hour', 'item')) AS users,
-           uniqExactArrayStateIf([toUInt64(0)], 0) AS items, quantilesExactStateIf(0.5, 0.99)(toUInt32(0), 0) AS took,
-           [toFloat64(uniqExactIf(user_id, by IN ('day', 'hour'))), 0., 0., 0.] AS distinct,
-           toFloat64(countIf(act != 'impression')) AS weight, min(at) AS first, max(at) AS last
-    FROM ({events}) ARRAY JOIN [{groups}] AS group
-    GROUP BY day, by, key
-"""
