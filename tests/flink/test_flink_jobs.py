@@ -33,7 +33,7 @@ from sites import wait_for
 
 pytestmark = [pytest.mark.flink, pytest.mark.timeout(3_000)]
 
-EVENTS = 10_000
+EVENTS = int(os.environ.get("LEMO_TEST_FLINK_EVENTS", "10000"))
 SECONDS = float(os.environ.get("LEMO_TEST_FLINK_SECONDS", "240"))
 """Longest wait for a step: a loaded machine needs more."""
 
