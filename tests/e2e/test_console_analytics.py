@@ -193,7 +193,8 @@ def test_a_silent_engine_delays_only_its_own_parts(environment: Environment, vis
     settings, _, key = environment
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        process, address = start({**settings, "LEMO_KEY": key, "LEMO_CLICKHOUSE_URL": url}, tmp_path / "log")
+        silence = {"LEMO_CLICKHOUSE_URL": url, "LEMO_ANSWER_SECONDS": "4"}
+        process, address = start({**settings, "LEMO_KEY": key, **silence}, tmp_path / "log")
         try:
             until(lambda: alive(address), process)
             page = visit.page
