@@ -16,6 +16,8 @@ VALUES = {
     "name": "other",
     "role": "read",
     "set": "active_days=9",
+    "database": "postgresql",
+    "kind": "items",
     "file": "out.jsonl",
     "pipeline": "pipeline.yaml",
 }

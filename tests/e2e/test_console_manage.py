@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -67,6 +69,16 @@ def button(page: Page, name: str) -> Locator:
 
 def shown(locator: Locator) -> None:
     expect(locator).to_be_visible(timeout=PATIENCE)
+
+
+def asked(page: Page, name: str, question: str) -> None:
+    """Presses a button until its question stands there: a list that is drawn anew meanwhile has new buttons."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not page.get_by_text(question).is_visible():
+        assert time.monotonic() < deadline, question
+        button(page, name).click()
+        with suppress(AssertionError):
+            expect(page.get_by_text(question)).to_be_visible(timeout=2_000)
 
 
 def test_a_pipeline_is_checked_tried_put_in_service_and_rolled_back(
@@ -227,16 +239,14 @@ def test_models_are_compared_trained_promoted_and_rolled_back(
     assert [run.trigger for run in stores.runs.list(TENANT, DAILY, SHOP, "queued")] == ["manual"]
 
     for version in (old, new):
-        button(page, f"Promote {version}").click()
-        shown(page.get_by_text(f"Put {version} in service?"))
+        asked(page, f"Promote {version}", f"Put {version} in service?")
         button(page, "Do it").click()
         shown(page.get_by_text(f"{version} serves now"))
         assert stores.snapshots.current(scope, KIND) == version
         # Then the list is drawn anew, and a button of the old one does nothing.
         champion = page.get_by_role("row").filter(has=page.get_by_text("champion", exact=True)).filter(has_text=version)
         expect(champion).to_have_count(1, timeout=PATIENCE)
-    button(page, "Roll back").click()
-    shown(page.get_by_text(f"Roll back to {old}?"))
+    asked(page, "Roll back", f"Roll back to {old}?")
     button(page, "Do it").click()
     # Not by the words, which the first promotion has shown already.
     expect(page.get_by_role("row").filter(has_text="rollback")).to_contain_text(f"{TENANT}, console", timeout=PATIENCE)

@@ -208,6 +208,7 @@ def test_every_table_is_copied_or_counted_anew() -> None:
     assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, *counted}
 
 
+@pytest.mark.long
 def test_answers_of_many_weeks_and_counts_are_as_before(
     stores: Stores, target: Settings, scope: Scope, tmp_path: Path
 ) -> None:
@@ -278,6 +279,7 @@ def test_another_installation_is_refused(stores: Stores, target: Settings, tmp_p
         restore_backup(target.model_copy(update={"installation": "other"}), file)
 
 
+@pytest.mark.long
 def test_from_this_machine_to_a_cluster_and_back(
     own_redis: OwnEngine,
     other_redis: OwnEngine,

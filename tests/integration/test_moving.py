@@ -41,6 +41,7 @@ def event(number: int) -> Event:
     return Event(user_id=user_id, item_id=item_id, action="like", timestamp=NOW + number * 60)
 
 
+@pytest.mark.long
 def test_what_is_moved_is_the_same_and_a_difference_is_told(
     own_redis: OwnEngine, other_engines: list[OwnEngine], clickhouse_url: str, mongo_url: str, tmp_path: Path
 ) -> None:
