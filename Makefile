@@ -1,8 +1,8 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
+.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
 	bench-similarity bench-train lint format lock services-up services-down clean
-.PHONY: test-deploy test-long rehearse-image dashboards
+.PHONY: test-deploy test-flink test-long rehearse-image dashboards screenshots
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,6 +26,10 @@ test:  ## Install, lint, start the servers that the machine can have, run the te
 test-long: install  ## The tests that take many seconds and have a shorter sibling in the suite (10 minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m long
 
+test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (8 minutes, the first time 10; the servers must be up)
+	@scripts/services up flink
+	$(BIN)/pytest -m flink tests/flink
+
 test-deploy: install  ## Render the chart, start every service as Compose does (3 minutes, the first time 5; the servers must be up)
 	@scripts/services up helm
 	$(BIN)/pytest -m deploy tests/deploy
@@ -41,6 +45,9 @@ fuzz-api: install  ## Send the API what fits its OpenAPI document and what does 
 
 chaos-consumer: install  ## Kill consumers 100 times over a million events, have them join and leave, stop stores (40 minutes)
 	$(BIN)/pytest -m "chaos or not chaos" tests/integration/test_consumer_faults.py
+
+bench-analytics: install  ## Each panel of analytics over 10 M events and 1 M answers, beside a bare count() (ARGS="--answers 100000"; 3 minutes)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/analytics.py $(ARGS)
 
 bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-out to 1,000, beside stock RedBeat (4 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)
@@ -87,9 +94,13 @@ rehearse-image: install  ## Run the image's packages as its user on a read-only 
 dashboards: install  ## Write Grafana's dashboards again after a change of scripts/dashboards.py
 	$(BIN)/python scripts/dashboards.py
 
+screenshots: install  ## Take the pictures of the docs from a running `lemo demo` (ARGS='--url http://127.0.0.1:8080 NAME ...')
+	PYTHONPATH=tests:scripts $(BIN)/python scripts/screenshots.py $(ARGS)
+
 lock: install  ## Write the locks again after a change of dependencies (ARGS=--upgrade: with the newest versions)
 	$(LOCK) $(ARGS) --all-extras --group dev -o requirements.lock pyproject.toml
 	$(LOCK) --all-extras --constraint requirements.lock -o deploy/requirements.lock pyproject.toml
+	$(LOCK) $(ARGS) -o deploy/flink/requirements.lock deploy/flink/requirements.in
 	echo uv | $(LOCK) $(ARGS) --no-annotate -o requirements-uv.lock -
 
 services-up:  ## Install and start the real engines that the tests talk to

@@ -80,10 +80,19 @@ ENDED = Panel("Runs that ended", "Per second, by outcome.", "ops", (
     (rate("lemo_runs_total", "outcome"), "{{outcome}}"),
 ))  # fmt: skip
 
+TRAFFIC = Panel("What users did in five minutes", "In all scenarios, as real time counts it.", "short", (
+    ("max(lemo_realtime_impressions)", "impressions"),
+    ("max(lemo_realtime_clicks)", "clicks"),
+    ("max(lemo_realtime_conversions)", "conversions"),
+))  # fmt: skip
+VALUE = Panel("Value of five minutes", "Of the events of the scenarios' goals.", "short", (
+    ("max(lemo_realtime_value)", "value"),
+))  # fmt: skip
+
 DASHBOARDS = {
     "overview": (
         UP, ENGINES, STALE, REQUESTS, LATENCY, ANSWERS,
-        LAG, QUEUE_AGE, DEAD_LETTERS, OVERDUE, FAILING, MODELS, QUEUES, ENDED,
+        LAG, QUEUE_AGE, DEAD_LETTERS, OVERDUE, FAILING, MODELS, QUEUES, ENDED, TRAFFIC, VALUE,
     ),
     "api": (
         REQUESTS,

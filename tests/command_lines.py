@@ -16,7 +16,10 @@ VALUES = {
     "name": "other",
     "role": "read",
     "set": "active_days=9",
+    "database": "postgresql",
+    "kind": "items",
     "file": "out.jsonl",
+    "pipeline": "pipeline.yaml",
 }
 FILES = {"import items": "items.csv", "import events": "events.csv"}
 MORE = {
@@ -59,4 +62,5 @@ def words(path: str, command: Any) -> list[str]:
 def write_files(folder: Path) -> None:
     """The files that the words of some commands name."""
     (folder / "items.csv").write_text("item_id\na\n")
+    (folder / "pipeline.yaml").write_text("filter: 'true'\n")
     (folder / "events.csv").write_text("user_id,item_id,action,timestamp\nu,a,view,1790000000\n")

@@ -101,7 +101,7 @@ class WorkerSite:
             elif run.entry == "aggregate-realtime-minutely":
                 again = JOBS[run.entry].work()(self.stores, self.scope, unattended(full=True))
                 assert (again.rows_read, again.rows_written) == (run.rows_read, 0)
-            elif run.entry != "cleanup-expired-cache-daily":
+            elif run.entry not in ("cleanup-expired-cache-daily", "check-experiments-hourly"):
                 undisturbed = JOBS[run.entry].work()(self.stores, self.scope, unattended())
                 assert run.rows_read == undisturbed.rows_read > 0
 

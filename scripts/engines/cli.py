@@ -17,6 +17,7 @@ from engines import debian
 from engines.chromium import Chromium
 from engines.engine import Engine, say
 from engines.ferretdb import FerretDB
+from engines.flink import Flink
 from engines.helm import Helm
 from engines.kafka import Kafka
 from engines.process import Failed, stop_tools
@@ -24,7 +25,7 @@ from engines.prometheus import Prometheus
 from engines.redis import Redis
 
 ENGINES: tuple[type[Engine], ...] = (Redis, Kafka, FerretDB, Chromium, Prometheus)
-BY_NAME: tuple[type[Engine], ...] = (Helm,)
+BY_NAME: tuple[type[Engine], ...] = (Helm, Flink)
 """Those that are brought only when they are named."""
 
 HELP = """\

@@ -39,6 +39,8 @@ NAMED_BY_INSTALLATION = (
     "kafka_dead_letter_topic",
     "kafka_item_results_topic",
     "kafka_served_topic",
+    "kafka_accepted_topic",
+    "kafka_realtime_topic",
     "kafka_group",
 )
 """Settings of names in engines that installations may share."""
@@ -117,6 +119,16 @@ class Settings(BaseSettings):
     )
     kafka_served_topic: str = Field(
         "served-answers", min_length=1, description="Topic that tells what the API answered, for ClickHouse."
+    )
+    kafka_accepted_topic: str = Field(
+        "accepted-events",
+        min_length=1,
+        description="With Flink: topic of the events that the consumer took in, which Flink's jobs read.",
+    )
+    kafka_realtime_topic: str = Field(
+        "realtime-results",
+        min_length=1,
+        description="With Flink: topic of what its jobs computed, which the consumer writes to ClickHouse and Redis.",
     )
     kafka_group: str = Field("lemo-recommender-group", description="Consumer group of `lemo consumer`.")
     dead_letters_days: int = Field(
@@ -330,6 +342,15 @@ class Settings(BaseSettings):
             if self.clickhouse_url
             else f"http://127.0.0.1:{self.clickhouse_port}"
         )
+
+    @property
+    def with_flink(self) -> bool:
+        """Whether the consumer feeds Flink's jobs and takes in what they compute."""
+        return bool(self.flink_url and self.kafka_bootstrap_servers)
+
+    def flink_group(self, job: str) -> str:
+        """The consumer group of a job of Flink, whose offsets tell how far it is."""
+        return f"{self.kafka_group}-flink-{job}"
 
     @property
     def milvus(self) -> str:

@@ -15,6 +15,7 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.scope import SYSTEM, Scope
 from lemo.stores.documents import ITEMS, KEYS, RUNS, SCENARIOS, Body, Documents, Kind
 from lemo.stores.documents.bodies import moment_text
+from lemo.stores.documents.catalogue import Items
 from lemo.stores.documents.mongo import MongoDocuments
 from lemo.stores.documents.sqlite import SqliteDocuments
 
@@ -103,6 +104,14 @@ def test_put_replaces_the_whole_body(documents: Documents, scope: Scope) -> None
     documents.put(ITEMS, scope, {"a": {"title": "new"}})
     assert documents.get(ITEMS, scope, "a") == {"title": "new"}
     assert documents.count(ITEMS, scope) == 1
+
+
+def test_scopes_are_told_once_each(documents: Documents, scope: Scope) -> None:
+    other = Scope(scope.tenant_id, f"{scope.scenario_id} 2")
+    documents.put(ITEMS, scope, {"a": {}, "b": {}})
+    documents.put(ITEMS, other, {"a": {}})
+    found = [each for each in documents.scopes(ITEMS) if each.tenant_id == scope.tenant_id]
+    assert sorted(found, key=str) == sorted([scope, other], key=str)
 
 
 def test_put_new_keeps_the_first(documents: Documents, scope: Scope) -> None:
@@ -338,3 +347,21 @@ def test_another_connection_sees_what_was_written(open_documents: Callable[[], D
 
 def test_ping_names_the_engine(documents: Documents) -> None:
     assert documents.ping().split()[0] in ("SQLite", "MongoDB")
+
+
+def test_items_that_were_stored_under_another_form_of_their_id_move_to_the_one_form(
+    documents: Documents, scope: Scope
+) -> None:
+    items = Items(documents)
+    old, both = "cafe\u0301", "Jose\u0301"
+    for id, version in ((old, 1), (both, 1), ("josé-newer", 1)):
+        documents.put_newer(ITEMS, scope, {id: {"item_id": id, "title": f"old {id}"}}, {id: version})
+    documents.put_newer(ITEMS, scope, {"José": {"item_id": "José", "title": "newer"}}, {"José": 2})
+    assert items.rename(scope) == {old: "café", both: "José"}
+    assert {item.item_id: item.title for item in items.scan(scope)} == {
+        "café": f"old {old}",
+        "José": "newer",
+        "josé-newer": "old josé-newer",
+    }
+    assert documents.get_versioned(ITEMS, scope, ["café"])["café"][0] == 1
+    assert items.rename(scope) == {}

@@ -11,10 +11,12 @@ import pytest
 
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.event import Event
+from lemo.domain.event_columns import EventColumns
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.stores.clickhouse.aggregates import Aggregates, hour_of
-from lemo.stores.clickhouse.events import UNDER_WAY_MS, Events
+from lemo.stores.clickhouse.events import _MIGRATIONS, UNDER_WAY_MS, Events
+from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 
 START = 1_600_000_000_000
 
@@ -75,6 +77,32 @@ def test_tables_of_an_older_version_keep_their_events(clickhouse_url: str, scope
     client.close()
 
 
+def test_ids_that_were_stored_in_another_form_get_the_one_form(clickhouse_url: str, scope: Scope) -> None:
+    database = f"old_{uuid.uuid4().hex[:12]}"
+    client = clickhouse_connect.get_client(dsn=clickhouse_url)
+    store, aggregates = Events(clickhouse_url, database), Aggregates(clickhouse_url, database)
+    store.migrate()
+    columns = EventColumns.of((scope, event(second, item_id=f"i{second}")) for second in range(3))
+    columns.user_id[0], columns.item_id[1] = "Jose\u0301", " cafe\u0301 "
+    aggregates.mark("1", [(scope, hour_of(START))])
+    store.insert(columns)
+    aggregates.refresh("1")
+    for _ in range(2):  # the second time as after a crash before the version was written down
+        reached = _MIGRATIONS.index(ONE_ID_FORM)
+        again = f"DELETE WHERE version > {reached} SETTINGS mutations_sync = 1"
+        client.command(f"ALTER TABLE {database}.schema_version {again}")
+        store.migrate()
+        rows = store.interactions(scope).to_pylist()
+        assert [(row["user_id"], row["item_id"]) for row in rows] == [("José", "i0"), ("u", "café"), ("u", "i2")]
+    for epoch in aggregates.abandoned(600):
+        aggregates.refresh(epoch)
+    assert [(day.events, day.users) for day in aggregates.counts(scope, "day")] == [(3, 2)]
+    aggregates.close()
+    store.close()
+    client.command(f"DROP DATABASE {database}")
+    client.close()
+
+
 def test_hours_from_before_there_were_aggregates_are_counted_after_an_upgrade(
     clickhouse_url: str, scope: Scope
 ) -> None:
@@ -95,8 +123,9 @@ def test_hours_from_before_there_were_aggregates_are_counted_after_an_upgrade(
 
     store.migrate()
     assert [day.events for day in aggregates.counts(scope, "day")] == [3, 5]
-    marked = client.query(f"SELECT DISTINCT tenant_id, scenario_id FROM {database}.events_marks").result_rows
-    assert marked == [(scope.tenant_id, scope.scenario_id)], "what is complete is left alone"
+    marked = client.query(f"SELECT DISTINCT scenario_id FROM {database}.events_marks").result_rows
+    names = {scenario_id for (scenario_id,) in marked}
+    assert names == {scope.scenario_id, "whole"}, "days of analytics are counted everywhere"
     for epoch in aggregates.abandoned(600):
         aggregates.refresh(epoch)
     assert aggregates.abandoned(0) == []
@@ -221,6 +250,19 @@ def test_what_was_taken_in_since_a_moment_comes_again_rather_than_never(events: 
     nothing, _ = events.taken_in(scope, then + 10 * UNDER_WAY_MS)
     assert len(nothing) == 0
     assert len(events.taken_in(Scope("nobody", "nothing"))[0]) == 0
+
+
+def test_arrivals_are_counted_by_the_minute_and_once(events: Events, scope: Scope) -> None:
+    assert events.arrivals(scope, 3) == [0, 0, 0]
+    events.insert([(scope, event(second)) for second in range(5)])
+    events.insert([(scope, event(0))])
+    arrived = events.arrivals(scope, 3)
+    # A minute may have ended meanwhile.
+    assert len(arrived) == 3
+    assert sum(arrived) == 5
+    events.insert([(Scope(scope.tenant_id, "another"), event(0))])
+    assert sum(events.arrivals(scope, 3)) == 5
+    assert sum(events.arrivals(scope.tenant, 3)) == 6
 
 
 def test_newest(events: Events, scope: Scope) -> None:

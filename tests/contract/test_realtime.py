@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.event import Event
 from lemo.domain.interaction import interaction_weight
 from lemo.domain.realtime import HALF_LIVES, Act, MinuteRow, SessionRow, hot_levels, minutes, placement_of, sessionised

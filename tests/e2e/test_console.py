@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from consoles import SHOP, TITLES, Console, Visit, alive, narrow, picture, start, until
+from consoles import SHOP, Console, Visit, alive, narrow, picture, start, until
 
 
 def test_the_home_page_shows_what_needs_attention_scenarios_runs_and_services(console: Console, visit: Visit) -> None:
@@ -35,47 +35,18 @@ def test_the_home_page_shows_what_needs_attention_scenarios_runs_and_services(co
     picture(page, "home-390")
 
 
-def test_the_explorer_shows_history_recommendations_and_similar_items(console: Console, visit: Visit) -> None:
-    page = visit.page
-    page.goto(f"{console.url}/explore")
-    page.get_by_label("User").fill("用户 4")
-    page.get_by_role("button", name="用户 42", exact=True).click()
-    first = page.locator(".lemo-item").filter(has_text='because of "').first
-    expect(first).to_be_visible(timeout=20_000)
-    # An even user loves the kitchen: the model has to find that out.
-    expect(first).to_contain_text("kitchen")
-    expect(page.get_by_text("order").first).to_be_visible()
-    assert "user=%E7%94%A8%E6%88%B7+42" in page.url
-    tastes = page.get_by_role("heading", name="Tastes").locator("..")
-    for label in ("kitchen", "steel", "kitchen studio"):
-        row = tastes.locator(".nicegui-row").filter(has_text=re.compile(rf"^\s*{label}\s*\d+%\s*$"))
-        expect(row).to_have_count(1)
-    expect(tastes).not_to_contain_text("garden")
-    picture(page, "explore-1280")
-    first.click()
-    expect(page.get_by_text("Similar items")).to_be_visible()
-    expect(page.get_by_role("dialog").locator(".lemo-item").first).to_contain_text(
-        re.compile("|".join(TITLES["kitchen"]))
-    )
-    picture(page, "similar-1280")
-    page.keyboard.press("Escape")
-    expect(page.get_by_text("Similar items")).to_be_hidden()
-    narrow(page)
-    picture(page, "explore-390")
-
-
 def test_an_address_that_names_a_user_opens_him(console: Console, visit: Visit) -> None:
     visit.page.goto(f"{console.url}/explore?scenario={SHOP}&user=nobody%20%22%27%2F%3Cb%3E")
     expect(visit.page.get_by_text("Nothing is known of this user")).to_be_visible(timeout=20_000)
     expect(visit.page.get_by_text("No profile yet")).to_be_visible()
 
 
-@pytest.mark.parametrize("page", ["explore", "models", "schedule"])
+@pytest.mark.parametrize("page", ["explore", "items", "item", "users", "user", "models", "jobs", "scenario", "ingest"])
 def test_an_address_that_names_what_does_not_exist_says_so(console: Console, page: str) -> None:
     unknown = httpx.get(f"{console.url}/{page}", params={"scenario": "shopp"}, trust_env=False).text
     assert "There is no scenario" in unknown
     assert f"Did you mean {SHOP}?" in unknown
-    for parameter in ("entry", "scenari"):
+    for parameter in ("nonsense", "scenari"):
         assert "has no parameter" in httpx.get(f"{console.url}/{page}?{parameter}=x", trust_env=False).text
     known = httpx.get(f"{console.url}/{page}", params={"scenario": SHOP}, trust_env=False).text
     assert "There is no scenario" not in known
@@ -147,7 +118,7 @@ def test_browsers_that_leave_early_are_no_error(environment: tuple[dict[str, str
     assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", ["/", "/schedule", "/explore"])
+@pytest.mark.parametrize("path", ["/", "/jobs", "/explore"])
 def test_a_page_that_may_not_be_shown_says_why(
     environment: tuple[dict[str, str], str, str], visit: Visit, tmp_path: Path, path: str
 ) -> None:

@@ -94,7 +94,7 @@ def test_numbers_are_those_of_the_api_and_the_view_stands_in_the_address(
     console: Console, answers: Scope, stores: Stores, visit: Visit, tmp_path: Path
 ) -> None:
     found = report(stores, answers, FIRST, FIRST + timedelta(days=4), "day")
-    total = found.attributed.totals.values
+    total = found.totals
     assert total["requests"] == 60
     assert total["clicks"]
     page = visit.page
@@ -125,10 +125,15 @@ def test_numbers_are_those_of_the_api_and_the_view_stands_in_the_address(
     download.value.save_as(tmp_path / "numbers.csv")
     with (tmp_path / "numbers.csv").open(newline="", encoding="utf-8") as file:
         by_day = list(csv.DictReader(file))
-    series = found.attributed.groups
+    series = found.series
     assert [(row["requests"], row["clicks"]) for row in by_day] == [
         (str(row.values["requests"]), str(row.values["clicks"])) for row in series
     ]
+    items = page.get_by_role("heading", name="Items shown most").locator("xpath=ancestor::section")
+    expect(items.get_by_role("row")).to_have_count(21, timeout=20_000)
+    first = items.get_by_role("row").filter(has_text="kitchen/0").first
+    expect(first).to_contain_text("Copper kettle 0")
+    expect(first.get_by_role("cell").nth(1)).to_have_text("12")
     picture(page, "analytics-1280")
     expect(rows.filter(has_text="home")).to_be_visible()
     narrow(page)
@@ -188,7 +193,8 @@ def test_a_silent_engine_delays_only_its_own_parts(environment: Environment, vis
     settings, _, key = environment
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        process, address = start({**settings, "LEMO_KEY": key, "LEMO_CLICKHOUSE_URL": url}, tmp_path / "log")
+        silence = {"LEMO_CLICKHOUSE_URL": url, "LEMO_ANSWER_SECONDS": "4"}
+        process, address = start({**settings, "LEMO_KEY": key, **silence}, tmp_path / "log")
         try:
             until(lambda: alive(address), process)
             page = visit.page

@@ -11,8 +11,11 @@ from typer.testing import CliRunner
 
 from lemo.api.roles import ROLES
 from lemo.cli.main import app
+from lemo.domain.errors import InvalidInput
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.intake.changes import Changes
+from lemo.intake.publishing import Ingest
 from lemo.models.promotion import TRAINING
 from lemo.settings import Settings
 from lemo.stores.audit_log import audit_lines
@@ -88,6 +91,20 @@ def test_each_changing_route_leaves_a_line(site: Site) -> None:
         ("PUT", "/v1/scenarios/{scenario}/pipeline", {"json": {"pipeline": {}}}, "pipeline.change", "version 1"),
         ("PATCH", "/v1/scenarios/{scenario}/pipeline", {"json": {}}, "pipeline.change", "version 2"),
         ("POST", "/v1/scenarios/{scenario}/pipeline/rollback", {}, "pipeline.change", "version 3"),
+        (
+            "POST",
+            "/v1/scenarios/{scenario}/experiments",
+            {"json": {"name": "ab", "arms": [{"name": "a"}, {"name": "b"}]}},
+            "experiment.create",
+            "ab",
+        ),
+        (
+            "PATCH",
+            "/v1/scenarios/{scenario}/experiments",
+            {"json": {"name": "ab", "state": "stopped"}},
+            "experiment.stop",
+            "ab",
+        ),
         ("PATCH", "/v1/schedules/{entry}", {"json": {"scenario": scenario, "paused": True}}, "schedule.pause", DAILY),
     ]
     changing = {route for route in ROLES if route[0] != "GET"} - WITHOUT_LINES
@@ -152,3 +169,30 @@ def test_changes_by_command_name_the_user(monkeypatch: pytest.MonkeyPatch, tmp_p
     stores = Stores(Settings())
     assert len(audit_lines(stores, "default", 3)) == 3
     stores.close()
+
+
+def test_what_is_changed_by_hand_is_noted_and_names_no_user(site: Site) -> None:
+    scenario = site.stores.scenarios.get(site.scope)
+    site.stores.items.upsert(site.scope, [Item(item_id="lamp")], [1])
+    ingest = Ingest(site.stores)
+    changes = Changes(site.stores, ingest)
+    changes.change(site.scope, scenario, "lamp", {"title": "Lamp", "is_active": False}, "me")
+    assert [line["action"] for line in site.lines()] == ["key.create"]
+    changes.change(site.scope, scenario, "lamp", {"title": "Lamp", "is_active": False}, "me", by_hand=True)
+    event = {"user_id": "secret user", "item_id": "lamp", "action": "click", "timestamp": 1_700_000_000_000}
+    changes.send(site.scope, scenario, event, "me")
+    with pytest.raises(InvalidInput, match="clique"):
+        changes.send(site.scope, scenario, event | {"action": "clique"}, "me")
+    with pytest.raises(InvalidInput, match="tags"):
+        changes.change(site.scope, scenario, "lamp", {"tags": 7}, "me", by_hand=True)
+    sent, changed, _ = site.lines()
+    assert (sent["action"], sent["subject"], sent["by"], sent["detail"]) == (
+        "event.send",
+        "lamp",
+        "me",
+        {"sent": "click"},
+    )
+    assert (changed["action"], changed["subject"]) == ("item.change", "lamp")
+    assert changed["detail"] == {"fields": ["is_active", "title"]}
+    assert "secret user" not in json.dumps(site.lines())
+    ingest.close()

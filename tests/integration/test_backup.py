@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -28,8 +29,10 @@ from lemo.stores.clickhouse.removal import TABLES as TABLES_OF_SCENARIOS
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.clickhouse.transfer import TABLES, TableTransfer
 from lemo.stores.connect import Stores
+from lemo.stores.documents.transfer import KEPT
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message
+from lemo.streams.topics import Topics
 from servers import OwnEngine, environment, own_embedded
 from sites import model_of, publish_model
 
@@ -194,9 +197,18 @@ def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
 
 
 def test_every_table_is_copied_or_counted_anew() -> None:
-    assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, "events_hourly", "events_marks"}
+    counted = {
+        "events_hourly",
+        "events_marks",
+        "analytics_days",
+        "event_sessions",
+        "realtime_minutes",
+        "realtime_positions",
+    }
+    assert {table.name for table in TABLES_OF_SCENARIOS} == {*TABLES, *counted}
 
 
+@pytest.mark.long
 def test_answers_of_many_weeks_and_counts_are_as_before(
     stores: Stores, target: Settings, scope: Scope, tmp_path: Path
 ) -> None:
@@ -260,17 +272,96 @@ def test_engines_that_hold_something_are_not_mixed_with_the_backup(
         restore_backup(target, file)
 
 
-def test_another_installation_and_engines_with_tools_of_their_own_are_refused(
-    stores: Stores, target: Settings, tmp_path: Path
-) -> None:
+def test_another_installation_is_refused(stores: Stores, target: Settings, tmp_path: Path) -> None:
     file = tmp_path / "lemo.tar.gz"
     make_backup(stores, file)
     with pytest.raises(InvalidInput, match="is of the installation 'lemo'"):
         restore_backup(target.model_copy(update={"installation": "other"}), file)
-    for name in ("mongo_url", "kafka_bootstrap_servers"):
-        elsewhere = Stores(target.model_copy(update={name: SecretStr("x") if name == "mongo_url" else "x"}))
-        with pytest.raises(InvalidInput, match="SQLite and Redis Streams"):
-            make_backup(elsewhere, tmp_path / "other.tar.gz")
+
+
+@pytest.mark.long
+def test_from_this_machine_to_a_cluster_and_back(
+    own_redis: OwnEngine,
+    other_redis: OwnEngine,
+    clickhouse_url: str,
+    mongo_url: str,
+    kafka_servers: str,
+    s3_url: str,
+    s3_bucket: str,
+    tmp_path: Path,
+    scope: Scope,
+) -> None:
+    name = f"b{uuid.uuid4().hex[:12]}"
+
+    def settings(home: str, redis: OwnEngine, **more: Any) -> Settings:
+        return Settings(
+            home=tmp_path / home,
+            installation=name,
+            redis_url=SecretStr(redis.url),
+            clickhouse_url=SecretStr(clickhouse_url),
+            clickhouse_database=f"backup_{uuid.uuid4().hex[:12]}",
+            **more,
+        )
+
+    def state(stores: Stores) -> dict[str, Any]:
+        """What both hold alike, whatever engines they have."""
+        transfer, topics = stores.snapshot_transfer(), Topics(stores.settings)
+        return {
+            "documents": {kind.name: {
+                str(at): stores.documents.get_versioned(kind, at, [id for id, _ in stores.documents.scan(kind, at)])
+                for at in stores.documents.scopes(kind)
+            } for kind in KEPT},
+            "events": ids(stores, scope),
+            "models": sorted(transfer.names()),
+            "waiting": {
+                topic: sorted((each.value, each.key, tuple(each.headers.items())) for each in stores.log.scan(topic))
+                for topic in (topics.events, *topics.written)
+            },
+        }  # fmt: skip
+
+    with connected(settings("here", own_redis), scope) as here:
+        ensure_admin(here.settings)
+        here.events.migrate()
+        here.items.upsert(scope, [Item(item_id=f"i{number}") for number in range(20)], list(range(20)))
+        here.events.insert([(scope, event(number)) for number in range(30)])
+        publish_model(here, scope, "1", model_of([f"i{number}" for number in range(20)]))
+        here.log.create_topics(Topics(here.settings).fixed)
+        publish(here, here.settings.kafka_event_topic, [event_message(scope, event(number)) for number in range(40)])
+        publish(here, here.settings.kafka_dead_letter_topic, [Message(b"no JSON", b"key", {"reason": b"it is none"})])
+        before = state(here)
+        make_backup(here, tmp_path / "1.tar.gz")
+    cluster = settings(
+        "cluster",
+        other_redis,
+        mongo_url=SecretStr(mongo_url),
+        mongo_database=name,
+        kafka_bootstrap_servers=kafka_servers,
+        snapshots_url=SecretStr(f"s3://{s3_bucket}/models"),
+        s3_endpoint=s3_url,
+        s3_access_key_id="any",
+        s3_secret_access_key=SecretStr("any"),
+    )
+    restore_backup(cluster, tmp_path / "1.tar.gz")
+    with closing(Stores(cluster)) as there:
+        assert state(there) == before
+        with pytest.raises(Conflict, match="holds documents already"):
+            restore_backup(cluster, tmp_path / "1.tar.gz")
+        consume(cluster, there)
+        taken_in = state(there)
+        assert len(taken_in["events"]) == 40
+        make_backup(there, tmp_path / "2.tar.gz")
+    fresh = own_embedded("redis", tmp_path / "fresh-redis")
+    fresh.start()
+    back = settings("back", fresh)
+    restore_backup(back, tmp_path / "2.tar.gz")
+    with closing(Stores(back)) as again:
+        returned = state(again)
+        assert again.snapshots.open(scope, "model", "1").arrays
+        assert again.api_keys.find(back.admin_key_file.read_text().strip()) is not None
+    fresh.kill()
+    assert returned["waiting"].pop(Topics(back).events) == [], "what the group has committed is no longer copied"
+    del taken_in["waiting"][Topics(back).events]
+    assert returned == taken_in
 
 
 def test_the_commands_restore_on_engines_of_this_machine_and_stop_them(

@@ -199,7 +199,27 @@ def test_items_are_looked_at_page_by_page_and_by_filter(shop: Shop) -> None:
     assert seen == sorted(set(seen))
     dear = shop.http.get(f"{path}/list", params={"filter": "item.price >= 37 && item.price < 100"}).json()
     assert [each["item_id"] for each in dear["items"]] == ITEMS[37:]
+    assert dear["total"] == 3
     assert shop.http.get(f"{path}/list", params={"filter": "item.prise > 1"}).status_code == 422
+
+
+def test_items_are_searched_by_title_and_id_in_any_case(shop: Shop) -> None:
+    def found(**query: Any) -> tuple[list[str], int]:
+        page = shop.http.get(f"/v1/scenarios/{shop.scope.scenario_id}/items/list", params=query).json()
+        return [each["item_id"] for each in page["items"]], page["total"]
+
+    shop.write(
+        Item(item_id="名/1", title="铸铁炒锅 GROSS"), Item(item_id="Untitled/ẞ"), Item(item_id="off/1", is_active=False)
+    )
+    wait_for(lambda: found(search="铁炒")[0] == ["名/1"])
+    assert found(search="groß")[0] == ["名/1"]
+    assert found(search="untitled/SS")[0] == ["Untitled/ẞ"]
+    assert found(search="OFF/")[0] == ["off/1"]
+    assert found(search="item 1", limit=3) == (sorted([ITEMS[1], *ITEMS[10:20]])[:3], 11)
+    assert found(search="item 1", filter="item.price > 15", limit=3) == (ITEMS[16:19], 4)
+    assert found(search="nothing has this") == ([], 0)
+    shop.write(Item(item_id="off/1", deleted=True))
+    wait_for(lambda: found(search="off/") == ([], 0))
 
 
 def test_items_are_changed_and_deleted_through_the_log(shop: Shop) -> None:

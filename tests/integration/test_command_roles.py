@@ -24,6 +24,10 @@ WITHOUT_KEY = {
     "upgrade",
     "backup",
     "restore",
+    "connect",
+    "flink list",
+    "flink submit",
+    "flink stop",
     "sources list",
     "sources check",
 }

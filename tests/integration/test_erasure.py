@@ -280,6 +280,7 @@ def test_what_changes_while_a_batch_is_being_written_is_done_again(
         assert not any(left_of(stores, scope).values())
 
 
+@pytest.mark.long
 def test_erasure_merge_and_deletion_on_kafka_and_mongodb(
     request: pytest.FixtureRequest, tmp_path: Path, scope: Scope, milvus_uri: str, mongo_url: str
 ) -> None:

@@ -58,6 +58,9 @@ def test_a_run_leaves_its_row(stores: Stores, scope: Scope) -> None:
     row = stores.runs.get(scope.tenant_id, run.run_id)
     assert (row.outcome, row.rows_read, row.rows_written, row.detail) == ("ok", 3, 2, {"found": 1})
     assert row.seconds is not None
+    texts = [line.text for line in row.log]
+    assert texts == [f"attempt 1 on {row.worker}", "counting", "done: 3 rows read, 2 written"]
+    assert [line.at for line in row.log] == sorted(line.at for line in row.log)
     assert not stores.redis.exists(lease_key("entry-of-test", scope))
 
 

@@ -17,13 +17,15 @@ from lemo.cli.main import app
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.experimentation import guardrails
+from lemo.jobs.cleanup import drop_snapshots
 from lemo.jobs.report import Report
+from lemo.serving.service import RecommendationService
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from sites import ITEMS, begin_catalogue, model_of, publish_model, running_api, wait_for
 
 N = 4
-CLICKS = {"even": 0.35, "odd": 0.1}
+CLICKS = {"even": 0.5, "odd": 0.1}
 """How likely a user clicks an item that is shown, by its brand."""
 EFFECT = N / 2 * (CLICKS["even"] - CLICKS["odd"])
 """Clicks per user that answers of even items alone bring more than those of both."""
@@ -83,7 +85,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, scope: Scope) -> Itera
 def opened(settings: Settings, stores: Stores, scope: Scope) -> Iterator[World]:
     stores.events.migrate()
     begin_catalogue(stores, scope)
-    for version, favourite in (("1", 0), ("2", 20)):
+    for version, favourite in (("1", 20), ("2", 0)):
         arrays, manifest = model_of(favourite=favourite).to_arrays()
         stores.snapshots.publish(scope, "model", version, arrays, manifest)
     publish_model(stores, scope, "3", model_of())
@@ -128,7 +130,7 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
 
     draw = random.Random(7)
     events: list[dict[str, Any]] = []
-    users = [f"user {number}" for number in range(750)]
+    users = [f"user {number}" for number in range(500)]
     for user in users:
         answer = world.recommend(user)
         assert answer["experiment"] == "evens"
@@ -157,6 +159,14 @@ def test_a_known_effect_is_found_and_an_arm_that_breaks_a_guardrail_stops_by_its
     assert arms["even"]["metrics"]["ctr"]["value"] == pytest.approx(CLICKS["even"], abs=0.05)
     assert [each["broken"] for each in arms["broken"]["guardrails"]] == [True, False]
     assert not any(each["broken"] for each in arms["even"]["guardrails"])
+
+    world.create(name="next", group="g", metric="clicks_per_unit", effect=0.2, arms=[{"name": "a"}, {"name": "b"}])
+    plan = world.show("next")["plan"]
+    asked = len(users) + 1
+    assert plan["now"] == pytest.approx(sum(event["action"] == "click" for event in events) / asked)
+    assert plan["units_per_day"] == pytest.approx(asked / 14)
+    assert plan["units"] > plan["units_for_one_look"] > asked
+    assert plan["days"] == pytest.approx(plan["units"] / plan["units_per_day"], abs=1)
 
     report = Report(lambda _: None, lambda: None, 1)
     done = guardrails.check(world.stores, world.scope, report)
@@ -188,14 +198,14 @@ def made_arm(world: World, name: str, user: str) -> str | None:
 
 
 def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> None:
-    world.create(name="models", salt="s", arms=[{"name": "old"}, {"name": "new", "model_version": "2"}])
+    world.create(name="models", salt="s", arms=[{"name": "old"}, {"name": "new", "model_version": "1"}])
     world.order("models", state="running")
     users = [f"u{number}" for number in range(30)]
     wait_for(lambda: "arm" in world.recommend(users[0]))
     expected = {user: made_arm(world, "models", user) or "none" for user in users}
     assert set(expected.values()) == {"old", "new"}
     first = {"old": ITEMS[0], "new": ITEMS[20]}
-    versions = {"old": "3", "new": "2"}
+    versions = {"old": "3", "new": "1"}
     for _ in range(2):
         for user, arm in expected.items():
             answers = [
@@ -215,6 +225,13 @@ def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> Non
     world.order("visits", state="running")
     wait_for(lambda: world.ask(session=[ITEMS[0]], session_id="visit", n=N).get("experiment") == "visits")
     assert world.recommend("u0", session_id="visit")["experiment"] == "models", "what started first decides"
+    few = Stores(world.settings.model_copy(update={"snapshots_kept": 1}))
+    assert drop_snapshots(few, world.scope, "model") == 0, "the oldest is an arm's"
+    world.stores.snapshots.delete(world.scope, "model", "1")
+    with RecommendationService(few, watch=False) as without:
+        assert {without.recommend(world.scope, user, N).arm for user in users} == {None}, "all arms or none"
+    few.close()
+    assert world.recommend("u0")["arm"] == expected["u0"], "where the model is mapped it goes on"
     world.order("models", state="stopped", why="enough")
     wait_for(lambda: world.recommend("u0", session_id="visit").get("experiment") == "visits")
     again = {world.recommend("u0", session_id="visit")["arm"] for _ in range(5)}
@@ -285,3 +302,9 @@ def test_the_command_line_does_the_same(world: World, tmp_path: Path, monkeypatc
     assert world.stores.pipelines.current(world.scope).version == 2
     lemo("experiments", "ship", "cli", "--back")
     lemo("experiments", "ship", "cli", code=2)
+    (tmp_path / "whole.yaml").write_text("arms:\n- {name: a}\n- {name: b, pipeline_version: 1}\nramp: 0.5\n")
+    made = json.loads(lemo("experiments", "create", "whole", "-f", str(tmp_path / "whole.yaml"), "--format", "json"))
+    assert (made["ramp"], made["arms"][1]["pipeline_version"]) == (0.5, 1)
+    lemo("experiments", "start", "whole")
+    assert "0.75" in lemo("experiments", "edit", "whole", "--set", "ramp=0.75")
+    assert "stopped" in lemo("experiments", "stop", "whole", "--why", "enough")

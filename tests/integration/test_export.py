@@ -1,23 +1,27 @@
 """`lemo export` writes files that `lemo import` reads back."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars
 import pytest
 from typer.testing import CliRunner
 
 from lemo.cli.main import app
-from lemo.domain.errors import InvalidInput
+from lemo.domain.errors import InvalidInput, NotFound
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
 from lemo.files.reading import read_events, read_items
+from lemo.recommenders.similar_items import SimilarItems
 from lemo.settings import Settings
 from lemo.stores.bootstrap import credential, ensure_admin
 from lemo.stores.connect import Stores
-from sites import NOW
+from sites import NOW, model_of, publish_model
 
 FORMS = ("csv", "jsonl", "parquet")
 ITEMS = [
@@ -47,12 +51,18 @@ EVENTS = [
 
 @pytest.fixture
 def shop(
-    tmp_path: Path, redis_url: str, clickhouse_url: str, scope: Scope, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    redis_url: str,
+    clickhouse_url: str,
+    milvus_uri: str,
+    scope: Scope,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[str]:
     """The name of a scenario with items and events."""
     monkeypatch.setenv("LEMO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LEMO_REDIS_URL", redis_url)
     monkeypatch.setenv("LEMO_CLICKHOUSE_URL", clickhouse_url)
+    monkeypatch.setenv("LEMO_MILVUS_URI", milvus_uri)
     settings = Settings()
     ensure_admin(settings)
     stores = Stores(settings)
@@ -99,6 +109,70 @@ def test_items_and_events_are_read_back(form: str, shop: str, tmp_path: Path) ->
         assert item.model_dump(include=fields) == written.model_dump(include=fields)
     events = list(read_events(tmp_path / f"events.{form}"))
     assert events == sorted(EVENTS, key=lambda each: each.timestamp)
+
+
+def test_what_was_made_of_the_data_can_be_had(shop: str, tmp_path: Path) -> None:
+    """Every form tells the same of similar items, embeddings, histories and recommendations."""
+
+    readers: dict[str, Any] = {
+        "csv": polars.read_csv,
+        "jsonl": polars.read_ndjson,
+        "parquet": polars.read_parquet,
+    }
+
+    def exported(kind: str, *options: object) -> Any:
+        found = []
+        for form, read in readers.items():
+            path = tmp_path / f"{kind}.{form}"
+            run("export", kind, path, "--scenario", shop, *options)
+            found.append(read(path, schema_overrides={"item_id": polars.String}) if form == "csv" else read(path))
+        if kind == "embeddings":  # in CSV a list of numbers is a text
+            return found
+        assert found[0].rows() == found[1].rows() == found[2].rows()
+        return found[2]
+
+    with pytest.raises(NotFound, match="Nothing was compared"):
+        run("export", "similarities", tmp_path / "none.csv", "--scenario", shop)
+    with pytest.raises(NotFound, match="has an embedding"):
+        run("export", "embeddings", tmp_path / "none.csv", "--scenario", shop)
+    settings = Settings()
+    with closing(Stores(settings)) as stores:
+        scope = Scope(credential(settings, stores.api_keys), shop)
+        ids = ["007", "a/1", "b"]
+        near = np.array([[1, 2], [0, -1], [0, -1]], np.int32)
+        scores = np.array([[0.5, 0.25], [0.5, 0], [0.25, 0]], np.float32)
+        similar = SimilarItems(ids, near, scores, np.array([1, 1, 0], np.int32))
+        arrays, manifest = similar.to_arrays()
+        stores.snapshots.publish(scope, "similar", "1", arrays, manifest)
+        stores.snapshots.point(scope, "similar", "1", 1)
+        stores.vectors.create(scope, "1", 2)
+        stores.vectors.write(scope, "1", ["b"], np.array([[0.6, 0.8]], np.float32), ["digest"])
+        stores.vectors.switch(scope, "1")
+        stores.history.add([(scope, each) for each in EVENTS])
+        publish_model(stores, scope, "1m", model_of())
+        stores.availability.rebuild(scope, stores.items.entries(scope))
+    pairs = exported("similarities").rows()
+    assert pairs == [
+        ("007", 1, "a/1", 0.5, "behaviour"),
+        ("007", 2, "b", 0.25, "content"),
+        ("a/1", 1, "007", 0.5, "behaviour"),
+        ("b", 1, "007", 0.25, "content"),
+    ]
+    for frame in exported("embeddings"):
+        ((item_id, embedding),) = frame.rows()
+        numbers = embedding.split("|") if isinstance(embedding, str) else embedding
+        assert item_id == "b"
+        assert [float(number) for number in numbers] == pytest.approx([0.6, 0.8])
+    histories = exported("histories")
+    assert histories.select("user_id", "rank", "item_id", "action", "weight").rows() == [
+        ("u 1", 1, "a/1", "click", 1.0),
+        ("用户", 1, "b", "click", 1.0),
+    ]
+    lists = exported("recommendations", "-n", 2)
+    assert lists.columns == ["user_id", "rank", "item_id", "score", "reason", "model_version"]
+    assert set(lists["user_id"]) == {"u 1", "用户"}
+    assert set(lists["rank"]) <= {1, 2}
+    assert set(lists["model_version"]) == {"1m"}
 
 
 def test_a_file_that_cannot_be_written_is_told(shop: str, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def event(second: int, **fields: Any) -> Event:
 
 
 def test_history_is_newest_first_and_whole(history: History, scope: Scope) -> None:
-    odd = "键 / \x1f \" ' \n"
+    odd = "键 / \x1f \" ' \n."
     history.add([(scope, event(2, item_id=odd, user_id=odd)), (scope, event(1, value=0.1, action="rate", user_id=odd))])
     assert history.read(scope, odd) == [
         Interaction(odd, "click", None, START + 2000),

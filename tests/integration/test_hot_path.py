@@ -22,6 +22,7 @@ from lemo.domain.api_key import KeyWishes
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.experimentation import service
 from lemo.recommenders.similar_items import similar_items
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
@@ -139,6 +140,34 @@ def test_ready_answers_are_those_of_the_application(stores: Stores, scope_and_ke
         body["filter"] = "item.price < 30"
         await both.same("POST", f"{path}/recommendations", json=body)  # evaluates the filter
         assert await both.same("POST", f"{path}/recommendations", json=body)
+
+    run(stores, key, test)
+
+
+def test_arms_are_answered_alike_from_what_is_ready(stores: Stores, scope_and_key: tuple[Scope, str]) -> None:
+    scope, key = scope_and_key
+    path = f"/v1/scenarios/{scope.scenario_id}/recommendations"
+    cheap = {"name": "cheap", "pipeline": {"filter": "item.price < 20"}}
+    draft = service.draft({"name": "e", "salt": "s", "arms": [{"name": "control"}, cheap]})
+    service.create(stores, scope, draft, "ann", lambda _: None)
+    made = stores.experiments.get(scope, "e")
+    running = made.model_copy(update={"state": "running", "started_at": made.created_at})
+    stores.experiments.put(scope, running, "start", "ann", 1)  # without a plan, which needs ClickHouse
+
+    async def test(both: Both) -> None:
+        arms = {user: running.assign(user).arm for user in USERS[:-1]}
+        assert set(arms.values()) == {"control", "cheap"}
+        for warm in (True, False):
+            ready = 0
+            for user, arm in arms.items():
+                ready += await both.same("GET", path, params={"user_id": user, "n": 3})
+                ready += await both.same("POST", path, json={"user_id": user, "n": 3, "session_id": "s"})
+                answer = (await both.hot.get(path, params={"user_id": user, "n": 3})).json()
+                assert (answer["experiment"], answer["arm"]) == ("e", arm)
+                assert answer["pipeline_version"] == (1 if arm == "cheap" else 0)
+                prices = [ITEMS.index(item["item_id"]) for item in answer["items"]]
+                assert arm == "control" or max(prices) < 20
+            assert warm or ready > len(arms), "most answers of both arms are ready"
 
     run(stores, key, test)
 

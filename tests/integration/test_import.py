@@ -15,7 +15,7 @@ import typer
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
-from lemo.cli import imports, jobs, runs, scenarios
+from lemo.cli import imports, jobs, mappings, runs, scenarios
 from lemo.cli.recommend import recommend
 from lemo.cli.stats import stats
 from lemo.domain.errors import Conflict, InvalidInput, NotFound, WrongCredential
@@ -30,6 +30,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(scenarios.app, name="scenarios")
 app.add_typer(runs.app, name="runs")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(mappings.app, name="mappings")
 app.command("stats")(stats)
 app.command("recommend")(recommend)
 
@@ -121,6 +122,11 @@ def test_files_become_data(settings: Settings, tmp_path: Path) -> None:
     assert first["newest_event_at"] == "2023-11-14T23:03:19+00:00"
     assert again["published"] == 3_000
     assert second == first
+    assert [(each["known_before"], each["new_users"]) for each in (items, events, again)] == [
+        (0, 0),
+        (0, 40),
+        (3_000, 0),
+    ]
     with_rejects = (tmp_path / "events.csv.rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["line"] for line in with_rejects] == [3_002, 3_003, 3_004]
 
@@ -382,3 +388,30 @@ def test_scenarios_and_who_may(settings: Settings, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LEMO_KEY", "lemo_wrong")
     with pytest.raises(WrongCredential):
         lemo("scenarios", "list")
+
+
+@redis_alone
+def test_a_mapping_is_kept_in_the_scenario_and_used_again(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("kunde,ware,art,date\nu,i,4,13.2.2019\n")
+    (tmp_path / "b.csv").write_text("kunde,ware,art,date\nu,j,1,1.2.2019\n")
+    lemo("scenarios", "create", "shop", "--template", "ecommerce")
+    columns = ("--map", "user_id=kunde", "--map", "item_id=ware", "--map", "action=art")
+    words = ("--word", "4=purchase", "--word", "1=view")
+    first = lemo("import", "events", "a.csv", "-s", "shop", "--no-wait", *columns, *words, "--mapping", "till")
+    assert first.exit_code == 0, first.output
+    assert "Kept the mapping till" in " ".join(first.stderr.split())
+    # Of 1.2.2019 alone nobody could tell the month: it is kept that the day comes first.
+    (row,) = told("import", "events", "b.csv", "-s", "shop", "--mapping", "till", "--dry-run")[0]["rows"]
+    assert (row["user_id"], row["item_id"], row["action"]) == ("u", "j", "view")
+    assert row["timestamp"] == "2019-02-01T00:00:00Z"
+    assert told("import", "events", "b.csv", "-s", "shop", "--no-wait", "--mapping", "till")["published"] == 1
+    assert [each["mapping"] for each in told("mappings", "list", "-s", "shop")] == ["till"]
+    assert told("mappings", "show", "till", "-s", "shop")["words"] == {"1": "view", "4": "purchase"}
+    with pytest.raises(InvalidInput, match="is one of events"):
+        lemo("import", "items", "b.csv", "-s", "shop", "--mapping", "till")
+    with pytest.raises(InvalidInput, match="is not an action of this scenario"):
+        lemo("import", "events", "a.csv", "-s", "shop", *columns, "--word", "4=buys")
+    assert lemo("mappings", "remove", "till", "-s", "shop").exit_code == 0
+    assert told("mappings", "list", "-s", "shop") == []
+    with pytest.raises(NotFound, match="no mapping 'till'"):
+        lemo("mappings", "remove", "till", "-s", "shop")

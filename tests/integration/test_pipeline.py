@@ -9,12 +9,15 @@ from typing import Any, get_args
 
 import pytest
 
+from lemo.domain.errors import NotFound
 from lemo.domain.item import Item
 from lemo.domain.pipeline import HotRealtime
 from lemo.domain.realtime import HALF_LIVES, hot_level
+from lemo.domain.request import RecommendationRequest
 from lemo.serving.service import RecommendationService
+from lemo.serving.trials import Trials, Variant
 from shops import Shop, item, open_shop
-from sites import ITEMS, touch, wait_for
+from sites import ITEMS, model_of, touch, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +173,28 @@ def test_a_trial_shows_before_and_after_and_changes_nothing(shop: Shop) -> None:
     assert [each["item_id"] for each in tried["before"]["items"]] == ITEMS[1:4]
     assert tried["after"]["items"][0]["item_id"] == ITEMS[2]
     assert got(shop, n=3) == ITEMS[1:4]
+
+
+def test_another_model_and_another_version_answer_beside_those_in_service(shop: Shop) -> None:
+    arrays, manifest = model_of(favourite=20).to_arrays()
+    shop.stores.snapshots.publish(shop.scope, "model", "2", arrays, manifest)
+    version = put(shop, {"filter": 'item.brand == "odd"'})["version"]
+    put(shop, {})
+    with RecommendationService(shop.stores) as service:
+        trials = Trials(shop.stores, service.choices)
+
+        def ids(variant: Variant, user: str = "nobody") -> tuple[str | None, int, list[str]]:
+            answer = trials.recommend(shop.scope, RecommendationRequest(user_id=user, n=2), {}, variant)
+            return answer.model_version, answer.pipeline_version, [each.item_id for each in answer.items]
+
+        assert ids(Variant())[::2] == ("1", [ITEMS[0], ITEMS[1]])
+        assert ids(Variant(model_version="2"))[::2] == ("2", [ITEMS[20], ITEMS[21]])
+        assert ids(Variant(pipeline_version=version)) == ("1", version, [ITEMS[1], ITEMS[3]])
+        assert ids(Variant("2", version)) == ("2", version, [ITEMS[21], ITEMS[23]])
+        assert ids(Variant(pipeline_version=0))[1:] == (0, [ITEMS[0], ITEMS[1]])
+        for unknown in (Variant(model_version="3"), Variant(pipeline_version=10_000)):
+            with pytest.raises(NotFound):
+                ids(unknown)
 
 
 def test_it_is_explained_why_an_item_is_answered_and_why_not(shop: Shop) -> None:

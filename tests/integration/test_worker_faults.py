@@ -87,6 +87,7 @@ def test_a_worker_stopped_past_its_lease_undoes_nothing_when_it_goes_on(site: Wo
     assert len(site.stores.snapshots.versions(site.scope, "model")) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("site", [3], indirect=True, ids=["three children each"])
 def test_two_workers_share_the_runs_and_none_is_done_twice(site: WorkerSite) -> None:
     with site.worker(), site.worker():

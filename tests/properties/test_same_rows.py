@@ -82,6 +82,22 @@ def test_events_are_the_same_by_csv_jsonl_parquet_http_and_stream(rows: list[dic
         assert taken([event_message(SCOPE, event).value for event in read]) == expected, way
 
 
+@pytest.mark.parametrize("name", ["Jose\u0301", " José ", "\u3000José\t", "José"], ids=ascii)
+def test_an_id_has_one_form_by_every_way_in(name: str, tmp_path: Path) -> None:
+    row = {"user_id": name, "item_id": name, "action": "click", "timestamp": SECOND, "event_id": name}
+    columns = taken([json.dumps({"tenant_id": "tenant", "scenario_id": "scenario", **row}).encode()])
+    assert columns.user_id == columns.item_id == columns.event_id == ["José"]
+    found = {form: list(read_events(path)) for form, path in files_of(tmp_path, [row]).items()}
+    found["http"] = [Event.model_validate(row)]
+    for way, read in found.items():
+        assert taken([event_message(SCOPE, event).value for event in read]) == columns, way
+    item = {"item_id": name, "title": name}
+    message = json.dumps({"tenant_id": "tenant", "scenario_id": "scenario", **item}).encode()
+    assert [each.item_id for each in read_item_message(message).items] == ["José"]
+    for path in files_of(tmp_path, [item]).values():
+        assert [each.item_id for each in read_items(path)] == ["José"]
+
+
 TIMES = {
     1_569_938_523: "seconds",
     1_569_938_523_000: "milliseconds",

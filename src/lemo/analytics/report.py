@@ -1,63 +1,73 @@
-"""The report of a scenario: each number of a period, in groups, and its change against the period before."""
+"""The report of a scenario: each number of a period, over time, in groups, and its change against the period before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
-from lemo.analytics.metrics import ATTRIBUTED, DIRECT, Metric, Values, change, counts, definitions, goal_of, values
+from lemo.analytics.categories import by_category
+from lemo.analytics.metrics import Values, change, definitions, values
+from lemo.domain.counting import CountingRules, counting_rules
 from lemo.domain.errors import InvalidInput
-from lemo.domain.reasons import shortened
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds, milliseconds
-from lemo.stores.clickhouse.traffic import Counted, Grouping, Numbers, Period, TimeGrouping
+from lemo.domain.zone import checked_zone
+from lemo.stores.clickhouse.traffic import Asked, Counted, Numbers, Time
+from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT, Metric, place_of
+from lemo.stores.clickhouse.traffic_rows import Part, Period
 from lemo.stores.connect import Stores
 
+Group = Literal["placement", "position", "category", "device", "source", "kind", "model", "pipeline", "arm"]
 DEFAULT_DAYS = 7
 MOST_DAYS = {"hour": 100, "day": 3_700}
 """Longest period of each time grouping, in days, so that no answer has more than a few thousand rows."""
-
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-"""Latest end of a period; the engine's times end a little later."""
+LATEST = datetime(2149, 1, 1, tzinfo=UTC)
+"""Latest end of a period; the engine's days end a little later."""
+_METRICS: Mapping[Part, tuple[Metric, ...]] = {"attributed": ATTRIBUTED, "direct": DIRECT}
 
 
 class Row(BaseModel):
-    """Numbers by name, and the change of each: as a share of the number before, null where that was null or 0."""
+    """Numbers of an hour, a day or a group, and the change of each: a share of the number before, null if null or 0."""
 
-    group: datetime | str | None = None
-    """Begin of the hour or day; else what the answers have in common, empty where they name nothing."""
+    key: datetime | str
+    """Begin of the hour or day; else what the group has in common, empty where answers or events name nothing."""
     values: Values
     change: Values | None
-    """Against the same group in the period before, of hours and days against the hour or day before; null where that
-    had none of it."""
+    """Against the hour or day before, or the same group in the period before; null where that had none of it."""
 
 
-class Part(BaseModel):
+class PartReport(BaseModel):
     """Numbers that are counted in one way."""
 
-    totals: Row
+    totals: Values
+    change: Values
+    """Of the totals, against the period before."""
+    series: list[Row]
     groups: list[Row]
-    definitions: dict[str, str]
-    """What each number means."""
 
 
-class Report(BaseModel):
-    """Numbers of the answers and what followed from them, and, apart from these, of all events."""
+class Report(PartReport):
+    """Numbers of the answers and what followed from them and, in `direct`, of all events."""
 
-    since: datetime
-    until: datetime
-    compared_since: datetime
-    """Where the period before begins; it ends at `since`."""
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    since: datetime = Field(alias="from")
+    until: datetime = Field(alias="to")
+    compared_since: datetime = Field(alias="compared_from")
+    """Where the period before begins; it ends where this one begins."""
     timezone: str
-    by: Grouping | None
+    by: Time
+    group: Group | None
     goal: list[str]
     """The actions that count as a conversion."""
-    attributed: Part
-    """Of the answers of the period, and of the events before its end that carry their request ids."""
-    direct: Part
-    """Of all events that happened in the period; in groups by hour and day only, as events know no other."""
+    attribution_hours: int
+    """For how long an event follows from an answer."""
+    direct: PartReport
+    """Of all events that happened in the period; in groups by device and category only, as events know no other."""
+    definitions: dict[Part, dict[str, str]]
+    """What each number means."""
 
 
 def report(
@@ -65,107 +75,149 @@ def report(
     scope: Scope,
     since: datetime | None = None,
     until: datetime | None = None,
-    by: Grouping | None = None,
-    timezone: str = "UTC",
+    by: Time = "day",
+    group: Group | None = None,
+    timezone: str | None = None,
 ) -> Report:
     """Numbers of [since, until): by default from the start of the day, in the zone, a week before `until`, to now.
 
-    Raises InvalidInput, NotFound for an unknown scenario, and EngineUnavailable.
+    The zone is the scenario's unless another one is given, which takes longer. Raises InvalidInput, NotFound for an
+    unknown scenario, and EngineUnavailable.
     """
-    zone = _zone(timezone)
+    rules = counting_rules(stores.scenarios.get(scope))
+    zone = ZoneInfo(_zone(timezone) if timezone is not None else rules.zone)
     end = until or datetime.now(UTC)
     if end > LATEST:
-        raise InvalidInput(f"The period ends after {LATEST.year}.", "Leave `until` out for numbers up to now.")
+        raise InvalidInput(f"The period ends after {LATEST.year}.", "Leave the end out for numbers up to now.")
     begin = since or _floor(end - timedelta(days=DEFAULT_DAYS), "day", zone)
     _check(begin, end, by)
-    goal = goal_of(stores.scenarios.get(scope))
-    catalogue = stores.items.count(scope)
-    traffic = stores.traffic
-
-    def attributed(period: Period, by: Grouping | None) -> Numbers:
-        columns = [each.sql for each in counts(ATTRIBUTED)]
-        return traffic.attributed(scope, period, columns, goal, by, timezone, catalogue=catalogue)
-
-    def direct(period: Period, by: Grouping | None) -> Numbers:
-        return traffic.direct(scope, period, [each.sql for each in counts(DIRECT)], goal, _time(by), timezone)
-
     period = Period(milliseconds(begin), milliseconds(end))
+    parts = _Parts(stores, scope, period, rules, by, group, zone)
     return Report(
         since=begin,
         until=end,
         compared_since=from_milliseconds(period.before.since_ms),
-        timezone=timezone,
+        timezone=zone.key,
         by=by,
-        goal=list(goal),
-        attributed=_part(ATTRIBUTED, attributed, period, by, zone),
-        direct=_part(DIRECT, direct, period, _time(by), zone),
+        group=group,
+        goal=list(rules.goal),
+        attribution_hours=rules.window_hours,
+        **dict(parts.part("attributed")),
+        direct=parts.part("direct"),
+        definitions={part: definitions(metrics) for part, metrics in _METRICS.items()},
     )
 
 
-def _part(
-    metrics: Sequence[Metric],
-    count: Callable[[Period, Grouping | None], Numbers],
-    period: Period,
-    by: Grouping | None,
-    zone: ZoneInfo,
-) -> Part:
-    now, then = (next(iter(count(each, None).values())) for each in (period, period.before))
-    if by is None:
-        groups = []
-    elif (by_time := _time(by)) is not None:
-        groups = _series(metrics, count(period, by), by_time, zone)
-    else:
-        before = count(period.before, by)
-        groups = [_row(metrics, str(key), counted, before.get(key)) for key, counted in count(period, by).items()]
-    return Part(totals=_row(metrics, None, now, then), groups=groups, definitions=definitions(metrics))
+class _Parts:
+    """Asks for the numbers of a report, and puts its parts together."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        scope: Scope,
+        period: Period,
+        rules: CountingRules,
+        by: Time,
+        group: Group | None,
+        zone: ZoneInfo,
+    ) -> None:
+        self._by, self._group, self._zone = by, group, zone
+        self._catalogue = stores.items.count(scope)
+        traffic = stores.traffic
+        plans = traffic.plans(scope, period, rules, zone.key)
+        kept = None if group == "category" else group
+        self._numbers = traffic.numbers(plans, scope, rules, by, kept, zone.key)
+        self._novelty = traffic.novelty(plans, scope, rules, zone.key)
+        if group == "category":
+            groups = by_category(stores, scope, traffic.items(plans, scope, rules, zone.key))
+            self._numbers = {asked: numbers._replace(groups=groups[asked]) for asked, numbers in self._numbers.items()}
+
+    def part(self, part: Part) -> PartReport:
+        """One of the two parts."""
+        metrics = _METRICS[part]
+        now, then = (self._numbers[Asked(part, before)] for before in (False, True))
+        totals, before = (
+            values(
+                metrics,
+                self._numbers[Asked(part, earlier)].total,
+                {"catalogue_items": self._catalogue, "novelty": self._novelty.get(earlier)},
+                None,
+            )
+            for earlier in (False, True)
+        )
+        rows = [
+            self._row(metrics, key, self._with_curve(now, key), self._with_curve(then, key), self._group)
+            for key in sorted(now.groups, key=lambda key: (int(key) if self._group == "position" else 0, key))
+        ]
+        return PartReport(
+            totals=totals, change=change(totals, before), series=self._series(metrics, now.series), groups=rows
+        )
+
+    def _with_curve(self, found: Numbers, key: str) -> "_WithCurve | None":
+        if key not in found.groups:
+            return None
+        return found.groups[key], _curve(found, key) if self._group == "position" else None
+
+    def _series(self, metrics: tuple[Metric, ...], found: dict[int, Counted]) -> list[Row]:
+        rows = []
+        for second, counted in found.items():
+            start = datetime.fromtimestamp(second, self._zone)
+            last = _floor(start.astimezone(UTC) - timedelta(seconds=1), self._by, self._zone)
+            before = found.get(round(last.timestamp()))
+            rows.append(self._row(metrics, start, (counted, None), (before, None) if before else None, None))
+        return rows
+
+    def _row(
+        self,
+        metrics: tuple[Metric, ...],
+        key: datetime | str,
+        counted: "_WithCurve | None",
+        before: "_WithCurve | None",
+        group: Group | None,
+    ) -> Row:
+        now, then = (self._values(metrics, each, group) if each else None for each in (counted, before))
+        return Row(key=key, values=now or {}, change=change(now, then) if now and then else None)
+
+    def _values(self, metrics: tuple[Metric, ...], counted: "_WithCurve", group: Group | None) -> Values:
+        given = {"catalogue_items": self._catalogue, "ctr_of_first": counted[1] if group == "position" else None}
+        return values(metrics, counted[0], given, group)
 
 
-def _series(metrics: Sequence[Metric], found: Numbers, by: TimeGrouping, zone: ZoneInfo) -> list[Row]:
-    rows = []
-    for second, counted in found.items():
-        start = datetime.fromtimestamp(int(second), zone)
-        last = _floor(start.astimezone(UTC) - timedelta(seconds=1), by, zone)
-        rows.append(_row(metrics, start, counted, found.get(round(last.timestamp()))))
-    return rows
+_WithCurve = tuple[Counted, float | None]
+"""Numbers, and of a position its clicks per impression by those of the first."""
 
 
-def _row(metrics: Sequence[Metric], group: datetime | str | None, counted: Counted, before: Counted | None) -> Row:
-    found = values(metrics, counted)
-    return Row(group=group, values=found, change=None if before is None else change(found, values(metrics, before)))
+def _curve(found: Numbers, key: str) -> float | None:
+    own, first = (_ctr(found.groups[each]) if each in found.groups else None for each in (key, "1"))
+    return own / first if own is not None and first else None
 
 
-def _time(by: Grouping | None) -> TimeGrouping | None:
-    return by if by == "hour" or by == "day" else None
+def _ctr(counted: Counted) -> float | None:
+    impressions, clicks = (counted.sums[place_of(ATTRIBUTED, name) - 1] for name in ("impressions", "clicks"))
+    return clicks / impressions if impressions else None
 
 
-def _floor(moment: datetime, by: TimeGrouping, zone: ZoneInfo) -> datetime:
+def _floor(moment: datetime, by: Time, zone: ZoneInfo) -> datetime:
     """Where the hour or day of a zone begins that a moment lies in."""
     local = moment.astimezone(zone)
     begun = local.replace(minute=0, second=0, microsecond=0)
     return begun if by == "hour" else begun.replace(hour=0, fold=0)
 
 
-def _zone(name: str) -> ZoneInfo:
-    # Only names of the list: others that Python reads, such as files of the machine, mean nothing to the engine.
-    if name not in _zones():
-        raise InvalidInput(
-            f"{shortened(name)} is no time zone.", "Name one as the IANA does, such as UTC or Asia/Shanghai."
-        )
-    return ZoneInfo(name)
+def _zone(name: str) -> str:
+    try:
+        return checked_zone(name)
+    except ValueError as error:
+        raise InvalidInput(f"{error}.", "Leave it out for the scenario's own zone.") from None
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones() - {"Factory", "localtime"})
-
-
-def _check(since: datetime, until: datetime, by: Grouping | None) -> None:
+def _check(since: datetime, until: datetime, by: Time) -> None:
     if since >= until:
         raise InvalidInput(
             f"The period begins at {since.isoformat()} and ends at {until.isoformat()}.",
-            "`since` must be before `until`.",
+            "`from` must be before `to`.",
         )
-    most = MOST_DAYS["hour" if by == "hour" else "day"]
+    most = MOST_DAYS[by]
     if until - since > timedelta(days=most):
         raise InvalidInput(
             f"The period is longer than {most:,} days.", "Ask for a shorter one, or by day instead of by hour."

@@ -19,7 +19,6 @@ from lemo.api import problems
 from lemo.api.access import Access
 from lemo.api.dependencies import INGESTS_AT_ONCE, Services
 from lemo.api.documentation import document_errors
-from lemo.api.ingest import Ingest
 from lemo.api.limits import Limits
 from lemo.api.parameters import known_parameters
 from lemo.api.request_metrics import RequestMetrics, routes_of
@@ -47,6 +46,7 @@ from lemo.api.routes import (
 )
 from lemo.diagnostics.installation_metrics import Installation
 from lemo.diagnostics.serving_metrics import ServedAnswers, Serving
+from lemo.intake.publishing import Ingest
 from lemo.recommenders.hybrid.warm_up import warm_up
 from lemo.serving.served_log import ServedLog
 from lemo.serving.service import RecommendationService

@@ -11,16 +11,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from lemo.api.access import Access
-from lemo.api.ingest import Ingest
 from lemo.api.limits import COUNTED, Limits
 from lemo.api.origins import origin_of
-from lemo.api.problems import BrokenBody, TooLarge
+from lemo.api.problems import BrokenBody
 from lemo.api.roles import needed_role
 from lemo.domain.api_key import Role
-from lemo.domain.errors import InvalidInput
+from lemo.domain.errors import InvalidInput, TooLarge
 from lemo.domain.reasons import did_you_mean, reason, shortened
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
+from lemo.intake.changes import Changes
+from lemo.intake.publishing import Ingest
 from lemo.serving.served_log import Served, ServedLog
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores
@@ -45,6 +46,11 @@ class Services:
     ingest: Ingest
     ingest_turns: anyio.CapacityLimiter
     served_log: ServedLog
+
+    @property
+    def changes(self) -> Changes:
+        """Changes of single items."""
+        return Changes(self.stores, self.ingest)
 
     def log_served(self, served: Served) -> None:
         """Takes an answer into the log of what was served; never waits."""

@@ -25,6 +25,7 @@ from lemo.api.request_metrics import STARTED, Counted, RequestMetrics
 from lemo.api.served import KINDS, answer_and_log
 from lemo.domain.api_key import Role
 from lemo.domain.errors import EngineUnavailable, LemoError
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import LONGEST_ID
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scenario import Scenario
@@ -135,14 +136,14 @@ class HotPath:
         user_id, of_items = "", []
         body: bytes | None = None
         if kind == "recommendations" and single.keys() == {"user_id"}:
-            user_id = single["user_id"]
+            user_id = canonical_id(single["user_id"])
             reply = await self._stored(services, place, user_id)
             if reply is not None:
                 body = ready.recommendations(place, reply, int(n), exclude, types, user_id, session_id)
         elif exclude:
             return None
         elif kind == "similar" and single.keys() == {"item_id"}:
-            of_items = [single["item_id"]]
+            of_items = [canonical_id(single["item_id"])]
             body = ready.similar(place, of_items[0], int(n), types)
         elif kind == "popular" and not single:
             body = ready.popular(place, int(n), types)

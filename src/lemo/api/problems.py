@@ -21,6 +21,7 @@ from lemo.domain.errors import (
     LemoError,
     NotAllowed,
     NotFound,
+    TooLarge,
     TooMuch,
     WrongCredential,
 )
@@ -35,10 +36,6 @@ _SHOWN = 5
 
 class BrokenBody(LemoError):
     """The body is no JSON."""
-
-
-class TooLarge(LemoError):
-    """The body, or a list in it, is larger than one request may be."""
 
 
 STATUS: Mapping[type[LemoError], HTTPStatus] = {

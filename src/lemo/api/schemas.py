@@ -5,10 +5,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lemo.domain.scenario import Scenario, Template
+from lemo.intake.publishing import MOST
 from lemo.serving.catalogue.schema import AttributeOverview
-
-MOST = 10_000
-"""Items or events that one request may carry."""
 
 ITEM_EXAMPLE: dict[str, Any] = {
     "item_id": "video/42",
@@ -28,33 +26,6 @@ EVENT_EXAMPLE: dict[str, Any] = {
     "request_id": "8f14e45fceea467a9538e4f6a1b2c3d4",
     "position": 1,
 }
-
-
-class Rejected(BaseModel):
-    """An item or event that was not taken: its place in the request's list, from 0, and why."""
-
-    index: int
-    reason: str
-
-
-class Accepted(BaseModel):
-    """What became of a request's items or events. The accepted ones are durably in the ingest log."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "accepted": 1,
-                "repeated": 0,
-                "rejected": [{"index": 1, "reason": "timestamp: is more than one hour in the future"}],
-            }
-        }
-    )
-
-    accepted: int
-    repeated: int = Field(
-        0, description="Of the accepted ones, those that repeat an id of the request: each counts once."
-    )
-    rejected: list[Rejected]
 
 
 class NewScenario(BaseModel):

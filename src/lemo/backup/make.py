@@ -9,24 +9,26 @@ aggregates, and all that Redis holds besides the log.
 import os
 import sqlite3
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lemo import __version__
 from lemo.backup.contents import ABOUT, DOCUMENTS, FORMAT, KEY, LOG, MODELS, TABLES, About, TableRows
-from lemo.domain.errors import Conflict, EngineUnavailable, InvalidInput
-from lemo.settings import Settings
+from lemo.domain.errors import Conflict, EngineUnavailable
 from lemo.stores.clickhouse.events import SCHEMA_VERSION
 from lemo.stores.clickhouse.transfer import TABLES as KEPT_TABLES
 from lemo.stores.clickhouse.transfer import TableTransfer
 from lemo.stores.connect import Stores
-from lemo.stores.documents.sqlite import BUSY_SECONDS
+from lemo.stores.documents import Documents
+from lemo.stores.documents.sqlite import BUSY_SECONDS, SqliteDocuments
+from lemo.stores.documents.transfer import copy_documents
+from lemo.stores.objects.transfer import SnapshotTransfer
 from lemo.stores.state_version import STATE_VERSION
-from lemo.streams.redis.transfer import StreamTransfer
 from lemo.streams.topics import Topics
+from lemo.streams.transfer import transfer_of
 
 Watch = Callable[[str], None]
 """Called with what is being copied."""
@@ -34,26 +36,11 @@ _LEVEL = 1
 """Of gzip: events and models hardly become smaller by more."""
 
 
-def refuse_engines_elsewhere(settings: Settings) -> None:
-    """Raises InvalidInput where documents or log are in engines that have tools of their own for it."""
-    for wrong, name, hint in (
-        (settings.mongo_url, "documents are in MongoDB", "Back up that database with mongodump, together with"),
-        (settings.kafka_bootstrap_servers, "ingest log is in Kafka", "Kafka keeps its messages; back up"),
-    ):
-        if wrong:
-            raise InvalidInput(
-                f"The {name}: `lemo backup` and `lemo restore` are for SQLite and Redis Streams.",
-                f"{hint} ClickHouse and the bucket of models, by their own tools.",
-            )
-
-
 def make_backup(stores: Stores, file: Path, models: bool = True, watch: Watch = lambda _part: None) -> About:
     """Writes the archive `file` (mode 0600); the services go on. Without `models` training makes them anew.
 
-    Raises Conflict where the file exists, InvalidInput, and EngineUnavailable.
+    Raises Conflict where the file exists, and EngineUnavailable.
     """
-    settings = stores.settings
-    refuse_engines_elsewhere(settings)
     if file.exists():
         raise Conflict(f"{file} exists.", "Name another file, or move that one away.")
     try:
@@ -70,7 +57,10 @@ def _make(stores: Stores, file: Path, folder: Path, models: bool, watch: Watch) 
     watch("messages")
     messages = _copy_log(stores, folder / LOG)
     watch("documents")
-    _copy_documents(settings.state / DOCUMENTS, folder / DOCUMENTS)
+    if settings.mongo_url:
+        _copy_documents_of_cluster(stores.documents, folder / DOCUMENTS)
+    else:
+        _copy_documents(settings.state / DOCUMENTS, folder / DOCUMENTS)
     watch("tables")
     stores.events.migrate()
     (folder / TABLES).mkdir()
@@ -80,14 +70,13 @@ def _make(stores: Stores, file: Path, folder: Path, models: bool, watch: Watch) 
             tables[name] = TableRows(columns=clickhouse.columns(name), rows=clickhouse.count(name))
             clickhouse.dump(name, tables[name].columns, folder / TABLES / name)
     watch("models")
-    snapshots = _files_of_models(settings) if models else []
     part = folder / "archive"
     with open(part, "xb", opener=_private) as out, tarfile.open(fileobj=out, mode="w:gz", compresslevel=_LEVEL) as tar:
         for name in (LOG, DOCUMENTS, TABLES):
             tar.add(folder / name, name)
         if settings.admin_key_file.exists():
             tar.add(settings.admin_key_file, KEY)
-        count = sum(_add(tar, path, f"{MODELS}/{name}") for name, path in snapshots)
+        count = _add_models(stores.snapshot_transfer(), tar, folder / "object") if models else 0
         about = About(
             format=FORMAT,
             lemo=__version__,
@@ -109,7 +98,7 @@ def _make(stores: Stores, file: Path, folder: Path, models: bool, watch: Watch) 
 
 def _copy_log(stores: Stores, file: Path) -> int:
     settings = stores.settings
-    topics, transfer = Topics(settings), StreamTransfer(settings.redis(0), settings.installation)
+    topics, transfer = Topics(settings), transfer_of(settings, stores.log)
     known = dict.fromkeys([*topics.read_of(stores.log), *topics.written, *transfer.topics()])
     with file.open("wb") as out:
         return sum(transfer.dump(topic, settings.kafka_group, out) for topic in known)
@@ -127,26 +116,22 @@ def _copy_documents(source: Path, target: Path) -> None:
         raise EngineUnavailable(f"{source} cannot be copied: {error}.", "See `lemo doctor`.") from error
 
 
-def _files_of_models(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Each file of a snapshot with its name; none where they are in S3.
-
-    Pointers come first, so that what they name is copied too; manifests last, since a version without one is none.
-    """
-    if "://" in settings.snapshots:
-        return
-    root = Path(settings.snapshots).expanduser()
-    paths = [path for path in root.rglob("*") if path.is_file()]
-    order = {"CURRENT": 0, "manifest.json": 2}
-    paths.sort(key=lambda path: (order.get(path.parent.name, order.get(path.name, 1)), path))
-    for path in paths:
-        yield str(path.relative_to(root)), path
+def _copy_documents_of_cluster(source: Documents, target: Path) -> None:
+    copy = SqliteDocuments(target)
+    copy_documents(source, copy)
+    copy.close()
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> int:
-    with suppress(FileNotFoundError):  # a version that cleaning has removed meanwhile
-        tar.add(path, name)
-        return 1
-    return 0
+def _add_models(transfer: SnapshotTransfer, tar: tarfile.TarFile, part: Path) -> int:
+    """Adds each object of the snapshot store; returns how many. What cleaning removes meanwhile is left out."""
+    count = 0
+    for name in transfer.names():
+        if transfer.read(name, part):
+            tar.add(part, f"{MODELS}/{name}")
+            count += 1
+    return count
 
 
 def _private(path: str, flags: int) -> int:

@@ -11,14 +11,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lemo.backup.contents import ABOUT, DOCUMENTS, FORMAT, KEY, LOG, MODELS, TABLES, About
-from lemo.backup.make import refuse_engines_elsewhere
 from lemo.domain.errors import Conflict, Damaged, EngineUnavailable, InvalidInput
 from lemo.settings import Settings
 from lemo.stores.clickhouse.events import SCHEMA_VERSION
 from lemo.stores.clickhouse.transfer import TableTransfer
 from lemo.stores.connect import Stores
+from lemo.stores.documents.sqlite import SqliteDocuments
+from lemo.stores.documents.transfer import copy_documents, count_documents
 from lemo.stores.state_version import STATE_VERSION, refuse_newer
-from lemo.streams.redis.transfer import StreamTransfer
+from lemo.streams.transfer import transfer_of
 
 Watch = Callable[[str], None]
 _FOLDER = "restoring"
@@ -26,9 +27,18 @@ _FOLDER = "restoring"
 
 
 def check_target(settings: Settings) -> None:
-    """Raises Conflict where the home folder holds documents: a restore replaces nothing."""
-    refuse_engines_elsewhere(settings)
-    if (settings.state / DOCUMENTS).exists():
+    """Raises Conflict where there are documents already: a restore replaces nothing. Raises EngineUnavailable."""
+    if settings.mongo_url:
+        if (settings.state / _FOLDER).exists():  # a restore into it was stopped
+            return
+        with closing(Stores(settings)) as stores:
+            if count_documents(stores.documents):
+                raise Conflict(
+                    f"The database {settings.mongo_database} of MongoDB holds documents already; a restore replaces"
+                    " nothing.",
+                    "Name an empty one with LEMO_MONGO_DATABASE.",
+                )
+    elif (settings.state / DOCUMENTS).exists():
         raise Conflict(
             f"{settings.state} holds an installation already; a restore replaces nothing.",
             "Move that folder away, or name an empty one with LEMO_HOME.",
@@ -36,7 +46,7 @@ def check_target(settings: Settings) -> None:
 
 
 def restore_backup(settings: Settings, file: Path, watch: Watch = lambda _part: None) -> About:
-    """Restores the archive. Redis and ClickHouse must run and be empty, services must not run.
+    """Restores the archive. Engines must run and be empty (Kafka may hold messages), services must not run.
 
     The documents come last: until they are there, the restore may be repeated after whatever stopped it. Raises
     Conflict, Damaged where the archive is not whole, InvalidInput where it is none of ours, and EngineUnavailable.
@@ -88,8 +98,8 @@ def _fits(settings: Settings, about: About) -> None:
 
 
 def _restore(settings: Settings, part: Path, about: About, again: bool, watch: Watch) -> None:
-    log = StreamTransfer(settings.redis(0), settings.installation)
     stores = Stores(settings)
+    log = transfer_of(settings, stores.log)
     clickhouse = TableTransfer(settings.clickhouse, settings.clickhouse_database)
     with closing(stores), closing(clickhouse):
         stores.events.migrate()
@@ -105,13 +115,19 @@ def _restore(settings: Settings, part: Path, about: About, again: bool, watch: W
         watch("messages")
         log.remove()
         log.load(part / LOG)
-    watch("models")
-    if (part / MODELS).exists() and "://" not in settings.snapshots:
-        shutil.copytree(part / MODELS, Path(settings.snapshots).expanduser(), dirs_exist_ok=True)
-    watch("documents")
+        watch("models")
+        snapshots = stores.snapshot_transfer()
+        for file in (part / MODELS).rglob("*"):
+            if file.is_file():
+                snapshots.write(file.relative_to(part / MODELS).as_posix(), file)
+        watch("documents")
+        if settings.mongo_url:
+            with closing(SqliteDocuments(part / DOCUMENTS)) as documents:
+                copy_documents(documents, stores.documents)
     if (part / KEY).exists():
         shutil.copyfile(part / KEY, settings.admin_key_file)
         settings.admin_key_file.chmod(0o600)
-    with (part / DOCUMENTS).open("rb") as documents:
-        os.fsync(documents.fileno())
-    (part / DOCUMENTS).rename(settings.state / DOCUMENTS)
+    if not settings.mongo_url:
+        with (part / DOCUMENTS).open("rb") as file_of_documents:
+            os.fsync(file_of_documents.fileno())
+        (part / DOCUMENTS).rename(settings.state / DOCUMENTS)

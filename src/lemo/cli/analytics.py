@@ -2,9 +2,10 @@
 
 import csv
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,19 +14,28 @@ from lemo.cli.session import open_scenario
 from lemo.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from lemo.analytics.report import Part, Report
+    from lemo.analytics.report import PartReport, Report
 
 
 class By(StrEnum):
-    """What numbers are grouped by."""
+    """What each row over time is."""
 
     hour = "hour"
     day = "day"
+
+
+class Group(StrEnum):
+    """What numbers are grouped by."""
+
     placement = "placement"
     position = "position"
+    category = "category"
+    device = "device"
+    source = "source"
     kind = "kind"
     model = "model"
     pipeline = "pipeline"
+    arm = "arm"
 
 
 class Form(StrEnum):
@@ -36,37 +46,60 @@ class Form(StrEnum):
     csv = "csv"
 
 
-IN_GROUPS = ("requests", "events", "users", "impressions", "clicks", "ctr", "conversions", "conversion_rate", "value")
+SIDE_BY_SIDE = (
+    "requests",
+    "events",
+    "users",
+    "impressions",
+    "clicks",
+    "ctr",
+    "ctr_of_first",
+    "conversions",
+    "conversion_rate",
+    "value",
+)
 """Numbers that fit beside each other; JSON and CSV have all."""
 
 
 def analytics(
     scenario: ScenarioOption,
-    by: Annotated[By | None, typer.Option(help="Group the numbers by this; without it, totals alone.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="Begin, ISO 8601; by default the start of the day a week before the end.")
+        str | None,
+        typer.Option("--from", help="Begin, ISO 8601; by default the start of the day a week before the end."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="End, itself outside; by default now.")] = None,
-    timezone: Annotated[str, typer.Option(help="Zone of hours and days, such as Asia/Shanghai.")] = "UTC",
+    until: Annotated[str | None, typer.Option("--to", help="End, itself outside; by default now.")] = None,
+    by: Annotated[By | None, typer.Option(help="Show numbers over time: of each hour or day.")] = None,
+    group: Annotated[Group | None, typer.Option(help="Group the numbers by this.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of hours and days, in place of the scenario's; it takes longer.")
+    ] = None,
     format: Annotated[
         Form, typer.Option("--format", help="A table for people, JSON or CSV for programs.")
     ] = Form.table,
 ) -> None:
-    """Show what was answered and what followed, e.g. `lemo analytics --scenario shop --by placement`.
+    """Show what was answered and what followed, e.g. `lemo analytics --scenario shop --by day --group placement`.
 
-    Attributed numbers are of answers and of the events that carry their request ids, direct ones of all events.
+    Attributed numbers are of answers and of the events that followed from them, direct ones of all events.
     """
     from lemo.analytics.report import report
 
     stores, scope = open_scenario(scenario)
-    found = report(stores, scope, _moment("since", since), _moment("until", until), by.value if by else None, timezone)
+    found = report(
+        stores,
+        scope,
+        _moment("from", since),
+        _moment("to", until),
+        by.value if by else "day",
+        group.value if group else None,
+        timezone,
+    )
     if format is Form.json:
         show_json(found.model_dump(mode="json"))
     elif format is Form.csv:
         _write_csv(found)
     else:
-        _show("Attributed", found, found.attributed)
-        _show("Direct", found, found.direct)
+        _show("Attributed", found, found, found.definitions["attributed"], by is not None)
+        _show("Direct", found, found.direct, found.definitions["direct"], by is not None)
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
@@ -81,29 +114,20 @@ def _moment(name: str, text: str | None) -> datetime | None:
         raise InvalidInput(f"--{name}: {reason(error)}.", "Write it as 2026-11-01 or 2026-11-01T12:00:00Z.") from error
 
 
-def _show(name: str, found: "Report", part: "Part") -> None:
+def _show(name: str, found: "Report", part: "PartReport", means: dict[str, str], over_time: bool) -> None:
     title = f"{name}, {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} ({found.timezone})"
     totals: list[Row] = [
-        {
-            "number": number,
-            "value": value,
-            "change": _share((part.totals.change or {})[number]),
-            "meaning": part.definitions[number],
-        }
-        for number, value in part.totals.values.items()
+        {"number": number, "value": value, "change": _share(part.change[number]), "meaning": means[number]}
+        for number, value in part.totals.items()
     ]
-    if not part.groups:
+    if not over_time and not found.group:
         show(totals, Format.table, title)
         return
-    columns = [number for number in IN_GROUPS if number in part.definitions]
-    show(
-        [
-            {str(found.by): row.group, **{number: row.values[number] for number in columns}}
-            for row in [*part.groups, part.totals.model_copy(update={"group": "all"})]
-        ],
-        Format.table,
-        title,
-    )
+    columns = [number for number in SIDE_BY_SIDE if number in means]
+    for what, rows in ((found.by, part.series if over_time else []), (str(found.group), part.groups)):
+        if rows:
+            lines: list[Row] = [{what: row.key, **{number: row.values[number] for number in columns}} for row in rows]
+            show([*lines, {what: "all", **{number: part.totals[number] for number in columns}}], Format.table, title)
 
 
 def _share(change: float | None) -> str:
@@ -111,20 +135,26 @@ def _share(change: float | None) -> str:
 
 
 def _write_csv(found: "Report") -> None:
-    """Rows of groups, then of the total, attributed before direct; cells are empty for numbers of the other part."""
-    numbers = list({**found.attributed.definitions, **found.direct.definitions})
+    """Rows over time, of groups and of the total, attributed before direct; cells of the other part are empty."""
+    numbers = list({**found.definitions["attributed"], **found.definitions["direct"]})
     out = csv.writer(sys.stdout)
-    out.writerow(["counted", "row", str(found.by or "group"), *numbers, *(f"{number}_change" for number in numbers)])
-    for counted, part in (("attributed", found.attributed), ("direct", found.direct)):
-        for row in [*part.groups, part.totals]:
-            group = row.group.isoformat() if isinstance(row.group, datetime) else row.group
-            change = row.change or {}
+    out.writerow(["counted", "row", "key", *numbers, *(f"{number}_change" for number in numbers)])
+    for counted, part in (("attributed", found), ("direct", found.direct)):
+        for kind, key, values, change in _rows(found, part):
             out.writerow(
                 [
                     counted,
-                    "total" if row is part.totals else "group",
-                    group,
-                    *(row.values.get(number) for number in numbers),
-                    *(change.get(number) for number in numbers),
+                    kind,
+                    key,
+                    *(values.get(number) for number in numbers),
+                    *((change or {}).get(number) for number in numbers),
                 ]
             )
+
+
+def _rows(found: "Report", part: "PartReport") -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any] | None]]:
+    for row in part.series:
+        yield found.by, row.key.isoformat() if isinstance(row.key, datetime) else row.key, row.values, row.change
+    for row in part.groups:
+        yield str(found.group), str(row.key), row.values, row.change
+    yield "total", "", part.totals, part.change

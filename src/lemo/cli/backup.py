@@ -1,4 +1,4 @@
-"""`lemo backup` and `lemo restore`: one archive of an installation on this machine."""
+"""`lemo backup` and `lemo restore`: one archive of an installation, whatever its engines are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ def backup(
     """Write a backup while everything runs: nothing that was acknowledged before it began is missing.
 
     It holds documents, events, answers, messages that wait, dead letters, models and the admin key, so keep it as
-    secret as those. For installations on SQLite and Redis Streams; MongoDB and Kafka have tools of their own.
+    secret as those. It can be restored into other engines: from this machine into a cluster, or back.
     """
     from lemo.backup.make import make_backup
     from lemo.stores.connect import Stores
@@ -50,13 +50,13 @@ def restore(file: ArchiveArgument, format: FormatOption = Format.table) -> None:
 
     settings = Settings()
     check_target(settings)
-    with _engines(settings), messages.status("Restoring ...") as status:
+    with engines_of_this_machine(settings), messages.status("Restoring ...") as status:
         about = restore_backup(settings, file, lambda part: status.update(f"Restoring {part} ..."))
     _show(about, format)
 
 
 @contextmanager
-def _engines(settings: Settings) -> Iterator[None]:
+def engines_of_this_machine(settings: Settings) -> Iterator[None]:
     """Runs Redis and ClickHouse of this machine where they have no URL."""
     from lemo.embedded import supervisor
     from lemo.embedded.programs import programs

@@ -214,7 +214,7 @@ def _tell(experiment: "Experiment", format: Format) -> None:
         show_json(row)
         return
     row["arms"] = ", ".join(map(_arm_in_words, row["arms"]))
-    row["guardrails"] = ", ".join(f"{each['metric']} (+{each['most_worse']:.0%})" for each in row["guardrails"])
+    row["guardrails"] = ", ".join(map(_guardrail_in_words, row["guardrails"]))
     row["slice"] = "{start:.0%} to {end:.0%}".format(**row["slice"]) if row["slice"] else None
     left_out = ("salt", "tightest_at", "created_by")
     show_one(
@@ -229,6 +229,10 @@ def _arm_in_words(arm: dict[str, Any]) -> str:
     what += [f"model {arm['model_version']}"] if arm["model_version"] else []
     what += ["stopped"] if arm["stopped_at"] else []
     return f"{arm['name']} ({', '.join(what)})" if what else str(arm["name"])
+
+
+def _guardrail_in_words(guardrail: dict[str, Any]) -> str:
+    return f"{guardrail['metric']} (worse by {guardrail['most_worse']:.0%} or {guardrail['most_worse_by']:g} at most)"
 
 
 def _show_plan(plan: "Plan | None") -> None:

@@ -22,6 +22,17 @@ ActionOption = Annotated[
     str, typer.Option("--action", help="The action of every row, where no column says it.", show_default=False)
 ]
 NoTimeOption = Annotated[bool, typer.Option("--no-time", help="The events have no time.")]
+WordOption = Annotated[
+    list[str] | None,
+    typer.Option("--word", metavar="WORD=ACTION", help="What a word of the file's actions is, e.g. 4=purchase."),
+]
+MappingOption = Annotated[
+    str,
+    typer.Option(
+        help="Keep how the file is read under this name in the scenario; given alone, read as was kept under it.",
+        show_default=False,
+    ),
+]
 DateOrderOption = Annotated[
     str | None,
     typer.Option("--date-order", metavar="dmy|mdy", help="What 11/12/2019 means, where no row tells."),
@@ -51,6 +62,7 @@ def wishes_of(
     date_order: str | None = None,
     encoding: str = "",
     delimiter: str = "",
+    words: Sequence[str] | None = None,
 ) -> "Wishes":
     """What the options say; raises InvalidInput for options that say nothing."""
     from lemo.domain.errors import InvalidInput
@@ -64,13 +76,30 @@ def wishes_of(
             order = date_order
         case _:
             raise InvalidInput(f"{date_order!r} is no order of day and month.", "Write dmy or mdy.")
-    columns: dict[str, str] = {}
-    for text in fields or ():
-        name, equals, column = text.partition("=")
-        if not equals or not name or not column:
-            raise InvalidInput(f"{text!r} maps nothing.", "Write FIELD=COLUMN, e.g. `--map user_id=userId`.")
-        columns[name.strip()] = column
-    return Wishes(columns, action, no_time, order, encoding, delimiter.replace("\\t", "\t"))
+    columns = _pairs(fields, "Write FIELD=COLUMN, e.g. `--map user_id=userId`.")
+    actions = _pairs(words, "Write WORD=ACTION, e.g. `--word 4=purchase`.", last=True)
+    return Wishes(
+        fields=columns,
+        action=action,
+        words=actions,
+        no_time=no_time,
+        order=order,
+        encoding=encoding,
+        delimiter=delimiter.replace("\\t", "\t"),
+    )
+
+
+def _pairs(texts: Sequence[str] | None, hint: str, last: bool = False) -> dict[str, str]:
+    """What stands before and behind the first `=` of each text, or the `last` one; raises InvalidInput."""
+    from lemo.domain.errors import InvalidInput
+
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.rpartition("=") if last else text.partition("=")
+        if not equals or not name or not value:
+            raise InvalidInput(f"{text!r} maps nothing.", hint)
+        found[name if last else name.strip()] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +131,8 @@ def understood(reading: "Reading[Any]", wishes: "Wishes") -> Preview:
             how = "guessed" if name in plan.guessed else "given"
             columns.append({"field": name, "from": f"always {value}", "how": how})
         for word, known in plan.actions.items():
-            columns.append({"field": "action", "from": f"the word {word}", "how": f"guessed: {known}"})
+            how = "given" if word in wishes.words else "guessed"
+            columns.append({"field": "action", "from": f"the word {word}", "how": f"{how}: {known}"})
     taken = set(plan.fields.values()) | set(plan.fields)
     return Preview(
         path=table.path,

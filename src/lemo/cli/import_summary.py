@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lemo.cli.output import Format, messages, show, show_json
 
 if TYPE_CHECKING:
+    from lemo.cli.import_counts import Change
     from lemo.files.reading import Reading
     from lemo.files.tally import Tally
     from lemo.streams import Message
@@ -19,8 +20,12 @@ def show_summary(
     format: Format,
     unknown: Sequence[str],
     tally: "Tally",
+    change: "Change | None" = None,
 ) -> None:
-    """Prints it; `left` are the messages that the consumer has not taken, None where nobody waited for it."""
+    """Prints it; `left` are the messages that the consumer has not taken, None where nobody waited for it.
+
+    `change` is what the scenario holds, where that is known.
+    """
     rows = [
         {
             "file": str(reading.path),
@@ -39,13 +44,14 @@ def show_summary(
     ]
     reasons: Counter[str] = sum((reading.rejects.reasons for reading in readings), Counter())
     repeated = sum(reading.repeated for reading in readings)
+    published = sum(reading.good for reading in readings)
     problems = [reading.rejects.problem for reading in readings if reading.rejects.problem]
     problems += [f"{reading.path} holds no rows: nothing to import." for reading in readings if not reading.read]
     if format is Format.json:
         show_json(
             {
                 "read": sum(reading.read for reading in readings),
-                "published": sum(reading.good for reading in readings),
+                "published": published,
                 "repeated": repeated,
                 "rejected": sum(reading.rejects.count for reading in readings),
                 "rejected_by_reason": dict(reasons.most_common()),
@@ -55,6 +61,8 @@ def show_summary(
                 "reasons": first,
                 "problems": problems,
                 "unknown_items": len(unknown),
+                "known_before": change.known(published) if change else None,
+                "new_users": change.after.users - change.before.users if change else None,
                 **tally.as_json(),
             }
         )
@@ -67,6 +75,10 @@ def show_summary(
         show(by_reason, format, "Rejected by reason")
     if repeated:
         messages.print(f"Of these rows {repeated:,} repeat the id of another one, and each id counts once.")
+    if change is not None:
+        messages.print(change.sentence, markup=False, highlight=False)
+        if known := change.known(published) - repeated:
+            messages.print(f"{known:,} of the events were there before, and count once.", highlight=False)
     if span := tally.span:
         told = ", ".join(f"{count:,} {action}" for action, count in tally.actions.most_common())
         messages.print(f"From {span[0]:%Y-%m-%d %H:%M} to {span[1]:%Y-%m-%d %H:%M} UTC: {told}.", markup=False)

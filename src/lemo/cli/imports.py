@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from lemo.cli.import_counts import Change, Kind, held, next_step
+from lemo.cli.import_mapping import NamedMapping
 from lemo.cli.import_preview import (
     ActionOption,
     DateOrderOption,
@@ -19,7 +21,9 @@ from lemo.cli.import_preview import (
     DryRunOption,
     EncodingOption,
     MapOption,
+    MappingOption,
     NoTimeOption,
+    WordOption,
     YesOption,
     confirm,
     previewed,
@@ -75,6 +79,7 @@ def items(
     encoding: EncodingOption = "",
     delimiter: DelimiterOption = "",
     date_order: DateOrderOption = None,
+    mapping: MappingOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     format: FormatOption = Format.table,
@@ -84,13 +89,16 @@ def items(
     Columns: item_id, and optionally title, description, categories, tags (lists, or a|b in CSV), author, published_at,
     expires_at, is_active, url, image_url. Other columns become attributes. Where item_id is called otherwise, columns
     are recognised by common names, such as movieId, asin or genres: `--dry-run` shows how, `--map item_id=COLUMN` says
-    it. Bad rows are written to FILE.rejects.jsonl. Exit code 1 where most rows of a file are bad.
+    it, and `--mapping NAME` keeps it for the next file. Bad rows are written to FILE.rejects.jsonl. Exit code 1 where
+    most rows of a file are bad.
     """
     from lemo.domain.item import Item
     from lemo.streams.messages import item_message, item_topic
 
-    wishes = wishes_of(fields, date_order=date_order, encoding=encoding, delimiter=delimiter)
+    said = wishes_of(fields, date_order=date_order, encoding=encoding, delimiter=delimiter)
     with _target(scenario, dry_run) as target:
+        named_mapping = NamedMapping("items", mapping, target.scenario, said, leave_out or ())
+        wishes, leave_out = named_mapping.wishes, named_mapping.leave_out
 
         def message(item: Item) -> "Message":
             sent = item_message(target.scope, item)
@@ -98,12 +106,13 @@ def items(
             return sent
 
         if dry_run:
-            _preview(files, Item, _Check(()), wishes, leave_out or (), format)
+            _preview(files, Item, _Check(()), wishes, leave_out, format)
             return
         topic = item_topic(target.settings.kafka_item_ingest_topics, target.scenario.template)
-        readings = _readings(files, Item, message, leave_out or (), wishes)
+        readings = _readings(files, Item, message, leave_out, wishes)
         confirm([understood(reading, wishes) for reading in readings], yes, format)
-        _import(target, readings, topic, not no_wait, format)
+        named_mapping.keep(target.stores, target.scope, readings[0].plan)
+        _import(target, "items", readings, topic, not no_wait, format)
 
 
 @app.command()
@@ -114,10 +123,12 @@ def events(
     leave_out: LeaveOutOption = None,
     fields: MapOption = None,
     action: ActionOption = "",
+    words: WordOption = None,
     no_time: NoTimeOption = False,
     encoding: EncodingOption = "",
     delimiter: DelimiterOption = "",
     date_order: DateOrderOption = None,
+    mapping: MappingOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     format: FormatOption = Format.table,
@@ -126,8 +137,9 @@ def events(
 
     Columns: user_id, item_id, action, timestamp (a date, or Unix time), and optionally event_id, value, request_id,
     position, device. Other columns become attributes. Where these are called otherwise, they are recognised by common
-    names, such as userId, asin, ts or rating: `--dry-run` shows how; `--map user_id=COLUMN`, `--action rate` and
-    `--no-time` say it. Bad rows are written to FILE.rejects.jsonl. Exit code 1 where most rows of a file are bad.
+    names, such as userId, asin, ts or rating: `--dry-run` shows how; `--map user_id=COLUMN`, `--action rate`,
+    `--word 4=purchase` and `--no-time` say it, and `--mapping NAME` keeps it for the next file. Bad rows are written to
+    FILE.rejects.jsonl. Exit code 1 where most rows of a file are bad.
 
     An event_id names one event: what comes again under it counts once, and is a bad row where its contents differ.
     Where the column holds what several events share, such as an order's number, `--leave-out event_id`: an id is
@@ -137,8 +149,10 @@ def events(
     from lemo.files.plain_events import PlainEvents
     from lemo.streams.messages import event_message
 
-    wishes = wishes_of(fields, action, no_time, date_order, encoding, delimiter)
+    said = wishes_of(fields, action, no_time, date_order, encoding, delimiter, words)
     with _target(scenario, dry_run) as target:
+        named_mapping = NamedMapping("events", mapping, target.scenario, said, leave_out or ())
+        wishes, leave_out = named_mapping.wishes, named_mapping.leave_out
         check = _Check(target.scenario.actions)
         named: set[str] = set()
 
@@ -150,12 +164,13 @@ def events(
             return sent
 
         if dry_run:
-            _preview(files, Event, check, wishes, leave_out or (), format)
+            _preview(files, Event, check, wishes, leave_out, format)
             return
         plain = PlainEvents(target.scope, check.actions, target.tally, named)
-        readings = _readings(files, Event, message, leave_out or (), wishes, check.actions, plain)
+        readings = _readings(files, Event, message, leave_out, wishes, check.actions, plain)
         confirm([understood(reading, wishes) for reading in readings], yes, format)
-        _import(target, readings, target.settings.kafka_event_topic, not no_wait, format, named)
+        named_mapping.keep(target.stores, target.scope, readings[0].plan)
+        _import(target, "events", readings, target.settings.kafka_event_topic, not no_wait, format, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +276,7 @@ def _target(scenario: str, dry_run: bool) -> Iterator[_Target]:
 
 def _import(
     target: _Target,
+    kind: Kind,
     readings: "Sequence[Reading[Message]]",
     topic: str,
     wait: bool,
@@ -271,6 +287,7 @@ def _import(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     started = time.monotonic()
+    before = held(target.settings, target.scope, kind) if wait else None
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -284,7 +301,9 @@ def _import(
         published = sum(reading.good for reading in readings)
         left = await_consumer(target.log, target.settings, topic, bars) if wait and published else None
     unknown = target.unknown(named)
-    show_summary(readings, left, time.monotonic() - started, format, unknown, target.tally)
+    after = held(target.settings, target.scope, kind) if before is not None and left == 0 else None
+    change = Change(kind, before, after) if before is not None and after is not None else None
+    show_summary(readings, left, time.monotonic() - started, format, unknown, target.tally, change)
     if unknown:
         messages.print(
             f"{len(unknown):,} of {len(named):,} item ids in these events are not in the catalogue, and will be in no"
@@ -309,3 +328,5 @@ def _import(
         )
     if left or mostly_bad or not published:
         raise typer.Exit(1)
+    if format is Format.table and (then := next_step(kind, target.scenario.scenario_id, after)):
+        messages.print(then, markup=False, soft_wrap=True)

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_json
+from lemo.domain.ids import canonical_id
 
 app = typer.Typer(no_args_is_help=True, help="Items of a scenario.")
-IdArgument = Annotated[str, typer.Argument(help="Id of the item.", show_default=False)]
+IdArgument = Annotated[str, typer.Argument(help="Id of the item.", callback=canonical_id, show_default=False)]
 
 
 @app.command("get")

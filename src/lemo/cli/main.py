@@ -16,6 +16,7 @@ from lemo.cli import (
     audit,
     backup,
     celery,
+    connect,
     console,
     consumer,
     dead_letters,
@@ -23,14 +24,17 @@ from lemo.cli import (
     evaluate,
     experiments,
     export,
+    flink,
     imports,
     installation,
     items,
     jobs,
     keys,
+    mappings,
     models,
     pipeline,
     recommend,
+    replay,
     runs,
     scenarios,
     schedule,
@@ -80,12 +84,15 @@ app.command("demo", rich_help_panel=RUN)(demo)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=DATA)
 app.add_typer(imports.app, name="import", rich_help_panel=DATA)
 app.add_typer(export.app, name="export", rich_help_panel=DATA)
+app.command("connect", rich_help_panel=DATA)(connect.connect)
+app.add_typer(mappings.app, name="mappings", rich_help_panel=DATA)
 app.command("stats", rich_help_panel=DATA)(stats.stats)
 app.command("analytics", rich_help_panel=DATA)(analytics.analytics)
 app.command("recommend", rich_help_panel=DATA)(recommend.recommend)
 app.command("audience", rich_help_panel=DATA)(audience.audience)
 app.add_typer(pipeline.app, name="pipeline", rich_help_panel=DATA)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=DATA)
+app.command("replay", rich_help_panel=DATA)(replay.replay)
 app.add_typer(items.app, name="items", rich_help_panel=DATA)
 app.add_typer(users.app, name="users", rich_help_panel=DATA)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=DATA)
@@ -100,6 +107,7 @@ app.add_typer(runs.app, name="runs", rich_help_panel=JOBS)
 app.add_typer(schedule.app, name="schedule", rich_help_panel=JOBS)
 app.add_typer(models.app, name="models", rich_help_panel=JOBS)
 app.add_typer(sources.app, name="sources", rich_help_panel=JOBS)
+app.add_typer(flink.app, name="flink", rich_help_panel=JOBS)
 app.command("evaluate", rich_help_panel=JOBS)(evaluate.evaluate)
 
 app.command("api", rich_help_panel=SERVICES)(api.api)

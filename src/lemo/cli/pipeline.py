@@ -164,10 +164,9 @@ def _show(found: "PipelineVersion", format: Format) -> None:
     if format is Format.json:
         show_json(found.model_dump(mode="json"))
         return
-    import yaml
+    from lemo.files.pipeline_file import pipeline_text
 
-    body = found.pipeline.model_dump(mode="json", exclude_defaults=True)
-    text = yaml.safe_dump(body, sort_keys=False, allow_unicode=True) if body else "# what the model says, as it says it"
+    text = pipeline_text(found.pipeline) or "# what the model says, as it says it"
     if found.version == 0:
         head = "# the default: this scenario has no pipeline of its own"
     else:

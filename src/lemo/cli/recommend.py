@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lemo.cli.output import Format, FormatOption, ScenarioOption, console, messages, show, show_json
+from lemo.domain.ids import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 def recommend(
     scenario: ScenarioOption,
-    user: Annotated[str | None, typer.Option("--user", "-u", help="One user.", show_default=False)] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", help="One user.", callback=canonical_id, show_default=False)
+    ] = None,
     users: Annotated[
         Path | None,
         typer.Option(help="A file of users: one id a line, or CSV, JSONL, Parquet with user_id.", show_default=False),

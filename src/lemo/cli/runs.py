@@ -53,7 +53,10 @@ def show_run(
     """Show one run whole."""
     stores, tenant_id = _open()
     run = stores.runs.get(tenant_id, run_id)
-    show_one(rows([run])[0], format, "Run")
+    row = rows([run])[0]
+    if format is Format.table:
+        row["log"] = "\n".join(f"{line.at:%H:%M:%S} {line.text}" for line in run.log)
+    show_one(row, format, "Run")
 
 
 @app.command("watch")

@@ -119,10 +119,10 @@ def edit(
     """Change a scenario's rules, e.g. `lemo scenarios edit shop --set actions.rate.min_value=4`.
 
     Fields: `active_days`, `catalogue`, `new_days`, `exploration`, `sources` (names with commas between them, such as
-    item-knn,popularity; `lemo sources list` shows them), `attribute_types.NAME` (number, text, boolean, list or
-    timestamp, for filters), and `actions.NAME.` with `weight`, `min_value`,
-    `dislike_value`, `scale` ([1, 5], auto or null) and `seen`. A new NAME becomes a new action, `actions.NAME=null`
-    removes one.
+    item-knn,popularity; `lemo sources list` shows them), `timezone` and `attribution_hours` (of statistics),
+    `attribute_types.NAME` (number, text, boolean, list or timestamp, for filters), and `actions.NAME.` with `weight`,
+    `min_value`, `dislike_value`, `scale` ([1, 5], auto or null) and `seen`. A new NAME becomes a new action,
+    `actions.NAME=null` removes one.
     """
     from lemo.cli.operator import operator
     from lemo.scheduling.scenario_changes import change_scenario

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lemo.cli.output import Format, FormatOption, ScenarioOption, messages, show, show_json, show_one
+from lemo.domain.ids import canonical_id
 
 if TYPE_CHECKING:
     from lemo.domain.api_key import Role
@@ -107,7 +108,7 @@ def similar(
 
 @app.command("erase")
 def erase(
-    user: Annotated[str, typer.Argument(help="Id of the user.", show_default=False)],
+    user: Annotated[str, typer.Argument(help="Id of the user.", callback=canonical_id, show_default=False)],
     scenario: OneScenarioOption = "",
     check: Annotated[
         str, typer.Option(help="Erase nothing: search all stores again for the user of this receipt.")
@@ -147,8 +148,12 @@ def erase(
 
 @app.command("merge")
 def merge(
-    guest: Annotated[str, typer.Argument(help="Id of the user who is to go.", show_default=False)],
-    customer: Annotated[str, typer.Argument(help="Id of the user who takes over.", show_default=False)],
+    guest: Annotated[
+        str, typer.Argument(help="Id of the user who is to go.", callback=canonical_id, show_default=False)
+    ],
+    customer: Annotated[
+        str, typer.Argument(help="Id of the user who takes over.", callback=canonical_id, show_default=False)
+    ],
     scenario: OneScenarioOption = "",
     format: FormatOption = Format.table,
 ) -> None:

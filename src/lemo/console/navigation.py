@@ -52,7 +52,6 @@ MENU: tuple[tuple[tuple[str, str], tuple[PageEntry, ...]], ...] = (
         ("Operation", "运行"),
         (
             PageEntry("/jobs", "event_repeat", "Jobs", "任务"),
-            PageEntry("/schedule", "event_repeat", "Schedule", "定时任务"),
             PageEntry("/ingest", "input", "Ingest", "数据接入"),
             PageEntry("/settings", "settings", "Settings", "设置", role="admin"),
             PageEntry("/audit", "history", "Audit", "审计", role="admin"),

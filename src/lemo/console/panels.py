@@ -4,6 +4,7 @@ Each panel reads in a thread of its own, so one engine that hangs delays only it
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -17,6 +18,9 @@ from lemo.threads import run_in_thread
 
 SLOW_SECONDS = 4.0
 """After how long a panel says that it still waits."""
+
+AGING_SECONDS = 60.0
+"""After how long an unchanged answer is drawn again: words such as `5 min ago` grow old."""
 
 Value = TypeVar("Value")
 
@@ -44,9 +48,12 @@ class Panel(Generic[Value]):
         classes: str = "w-full",
     ) -> None:
         self._failed = failed
+        self._renewed = every is not None
         self._read = read
         self._draw = draw
         self._height = height
+        self._every = every
+        self._drawn = 0.0
         self._asked = 0
         self._waiting = False
         self._shown: Value | LemoError | _Nothing = _Nothing()
@@ -104,16 +111,22 @@ class Panel(Generic[Value]):
         if question != self._asked or self._content.is_deleted:
             return
         self._note.set_visibility(False)
-        if value == self._shown:
+        aging = self._every is not None and time.monotonic() - self._drawn > AGING_SECONDS
+        if value == self._shown and not aging:
             return
         self._shown = value
         self._draw_answer(value)
 
     def _draw_answer(self, value: Value | LemoError) -> None:
+        self._drawn = time.monotonic()
         self._content.clear()
         with self._content:
             if isinstance(value, LemoError):
                 trouble(value)
+                if not self._renewed:
+                    ui.button(t("Try again", "重试"), icon="refresh", on_click=self.restart).props(
+                        "flat no-caps color=secondary"
+                    )
                 if self._failed:
                     self._failed(value)
             else:

@@ -10,21 +10,26 @@ from fastapi import Query
 from nicegui import app, ui
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 
 from lemo.console.access import Access
 from lemo.console.analytics.page import analytics_page
 from lemo.console.audit import audit_page
 from lemo.console.disconnect import Departed
 from lemo.console.error_pages import add_error_pages
-from lemo.console.explore import explore_page
+from lemo.console.experiments.page import experiments_page
 from lemo.console.frame import LEMON
 from lemo.console.health import Health
 from lemo.console.home.page import home_page
+from lemo.console.ingest.page import ingest_page
+from lemo.console.jobs.page import jobs_page
 from lemo.console.login import LoginPage
-from lemo.console.models import models_page
+from lemo.console.models.page import models_page
+from lemo.console.navigation import address
 from lemo.console.queries import Queries
-from lemo.console.schedule import schedule_page
+from lemo.console.scenario.page import scenario_page
+from lemo.console.settings.page import settings_page
+from lemo.console.subjects import Subjects
 from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
@@ -58,17 +63,37 @@ def serve(settings: Settings) -> None:
         given = {"scenario": scenario, "days": days, "from": since, "to": to, "by": by}
         await analytics_page(queries, access, given | {"group": group, "count": count, "metric": metric})
 
-    @ui.page("/explore")
-    async def explore(scenario: str = "", user: str = "") -> None:
-        await explore_page(queries, access, scenario, user)
+    subjects = Subjects(queries)
+    subjects.add_pages(access)
 
-    @ui.page("/schedule")
-    async def schedule(scenario: str = "") -> None:
-        await schedule_page(queries, access, scenario)
+    @ui.page("/scenario")
+    async def scenario_rules(scenario: str = "") -> None:
+        await scenario_page(queries, access, scenario)
+
+    @ui.page("/jobs")
+    async def jobs(scenario: str = "", entry: str = "", run: str = "") -> None:
+        await jobs_page(queries, access, scenario, entry, run)
+
+    @app.get("/schedule")
+    def schedule(scenario: str = "") -> RedirectResponse:
+        """Where the jobs were before."""
+        return RedirectResponse(address("/jobs", scenario=scenario))
 
     @ui.page("/models")
-    async def models(scenario: str = "") -> None:
-        await models_page(queries, access, scenario)
+    async def models(scenario: str = "", one: str = "", two: str = "") -> None:
+        await models_page(queries, access, scenario, one, two)
+
+    @ui.page("/experiments")
+    async def experiments(scenario: str = "", name: str = "", new: str = "") -> None:
+        await experiments_page(queries, access, scenario, name, new)
+
+    @ui.page("/ingest")
+    async def ingest(scenario: str = "") -> None:
+        await ingest_page(queries, access, scenario)
+
+    @ui.page("/settings")
+    async def settings_of_tenant() -> None:
+        await settings_page(queries, access)
 
     @ui.page("/audit")
     async def audit() -> None:
@@ -91,6 +116,7 @@ def serve(settings: Settings) -> None:
         return {"status": "ok"}
 
     app.on_startup(_expect_departures)
+    app.on_shutdown(subjects.close)
     app.on_shutdown(queries.close)
     log.info("console listens", address=f"http://{settings.console_host}:{settings.console_port}")
     ui.run(
@@ -100,6 +126,9 @@ def serve(settings: Settings) -> None:
         favicon=LEMON,
         language="en-US",
         reload=False,
+        # A browser that is busy for seconds, or a train in a tunnel, must not lose what was typed: later, the page is
+        # loaded anew.
+        reconnect_timeout=15.0,
         show=False,
         show_welcome_message=False,
         # Sessions end with the process: nothing worth stealing lies on the disk.

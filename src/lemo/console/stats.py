@@ -14,7 +14,7 @@ STILL = 0.005
 
 def stats(columns: str = "grid-cols-2 sm:grid-cols-3 lg:grid-cols-5") -> ui.element:
     """A grid for tiles; use it as their context."""
-    return ui.element("div").classes(f"grid {columns} gap-3 w-full")
+    return ui.element("div").classes(f"lemo-stats grid {columns} gap-3 w-full")
 
 
 def stat(
@@ -46,7 +46,7 @@ def stat(
             label.classes("lemo-means").tooltip(means)
             if not to and not on_click:
                 label.props("tabindex=0")
-        with ui.row().classes("items-center gap-2 flex-nowrap"):
+        with ui.row().classes("items-center gap-x-2 gap-y-0"):
             ui.label(value).classes("lemo-stat-value")
             if change is not None:
                 changed(change, better)
@@ -65,22 +65,27 @@ def changed(change: float, better: bool | None = True) -> None:
 
 
 def sparkline(course: Sequence[float | None]) -> None:
-    """A small line without axes; gaps stay gaps."""
+    """A small line over a ground of 0, without axes; gaps stay gaps."""
     known = [point for point in course if point is not None]
     low, high = min(*known, 0.0), max(*known, 0.0)
     step = _WIDTH / max(len(course) - 1, 1)
-    parts, pen = [], "M"
+    lines: list[list[str]] = [[]]
     for place, point in enumerate(course):
         if point is None:
-            pen = "M"
+            lines.append([])
             continue
         height = (point - low) / (high - low) if high > low else 0.0
-        parts.append(f"{pen}{place * step:.1f} {_HEIGHT - 2 - height * (_HEIGHT - 4):.1f}")
-        pen = "L"
+        lines[-1].append(f"{place * step:.1f} {_HEIGHT - 2 - height * (_HEIGHT - 4):.1f}")
+    drawn = [points for points in lines if points]
+    line = "".join(f"M{'L'.join(points)}" for points in drawn)
+    ground = f"{_HEIGHT:.0f}"
+    area = "".join(
+        f"M{points[0].split()[0]} {ground}L{'L'.join(points)}L{points[-1].split()[0]} {ground}Z" for points in drawn
+    )
     ui.html(
         f'<svg class="lemo-spark" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" preserveAspectRatio="none"'
-        ' aria-hidden="true">'
-        f'<path d="{"".join(parts)}" fill="none" stroke="var(--chart-1)" stroke-width="1.75" stroke-linejoin="round"'
+        f' aria-hidden="true"><path d="{area}" fill="var(--chart-1)" opacity="0.13"/>'
+        f'<path d="{line}" fill="none" stroke="var(--chart-1)" stroke-width="1.75" stroke-linejoin="round"'
         ' vector-effect="non-scaling-stroke"/></svg>',
         sanitize=False,
     ).classes("w-full")

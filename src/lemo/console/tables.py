@@ -13,7 +13,14 @@ Record = TypeVar("Record")
 
 def table(names: Sequence[str], numbers: Sequence[int] = ()) -> ui.element:
     """A table with its head; use it as the context of its rows. `numbers`: columns that stand at the right."""
-    return _table(names, numbers, lambda place: ui.label(names[place]).classes("inline"))
+
+    def head(place: int) -> None:
+        if names[place]:
+            ui.label(names[place]).classes("inline")
+        else:  # a column of buttons
+            ui.label(t("Actions", "操作")).classes("sr-only")
+
+    return _table(names, numbers, head)
 
 
 def tr() -> ui.element:
@@ -83,9 +90,12 @@ class SortedTable(Generic[Record]):
             ui.context.slot.parent.props["aria-sort"] = order
         with ui.element("button").props("type=button").on("click", lambda: self._choose(place)) as button:
             button.props["aria-label"] = t(f"Sort by {column.name}", f"按{column.name}排序")
-            ui.label(column.name)
+            if not column.number:
+                ui.label(column.name)
             icon = ui.icon("arrow_downward" if self._falling else "arrow_upward", size="14px").props("aria-hidden=true")
             icon.style("" if here else "visibility:hidden")
+            if column.number:  # above its numbers, which stand at the right
+                ui.label(column.name)
             if column.means:
                 button.tooltip(column.means)
 

@@ -45,6 +45,12 @@ def heading(text: str) -> None:
         ui.label(text)
 
 
+def subheading(text: str) -> None:
+    """The heading of a part of a section."""
+    with ui.element("div").classes("pt-4"), ui.element("h3").classes("text-sm break-words"):
+        ui.label(text)
+
+
 def badge(text: str, colour: str) -> ui.label:
     """A short state in its colour."""
     return ui.label(text).classes("lemo-badge").style(f"--tone:{colour}")

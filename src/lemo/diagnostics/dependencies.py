@@ -135,7 +135,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     *_needs(
         Service.flink,
-        (_D.flink, False, "No Flink job runs; worker and consumer do all that Lemo needs without it."),
+        (_D.flink, False, "No Flink job runs; the worker computes every minute what they would in seconds."),
         (_D.log, False, "Flink jobs have nothing to read from."),
     ),
 )

@@ -1,6 +1,6 @@
 """Probes of the services: whether each runs, and whether its packages are installed."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
@@ -10,9 +10,15 @@ from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.reachability import Address
 from lemo.diagnostics.redis_probes import brief_redis, redis_address
 from lemo.diagnostics.report import Finding
+from lemo.domain.errors import EngineUnavailable
 from lemo.settings import Settings
+from lemo.stores.flink import Flink, FlinkJob, missing
 from lemo.stores.redis.beats import Beats
 from lemo.stores.redis.client import Keys
+from lemo.streams.connect import open_log
+
+LATE_SECONDS = 300
+"""A checkpoint of a job of Flink that is older than this is told as a warning."""
 
 
 def probe_packages(service: Service, settings: Settings) -> Finding:
@@ -130,19 +136,46 @@ def probe_flink(settings: Settings) -> Finding:
     )
 
     def probe() -> Finding:
-        answer = httpx.get(f"{base}/overview", timeout=3)
-        answer.raise_for_status()
-        facts = answer.json()
-        running = int(facts["jobs-running"])
-        slots = f"{facts['slots-available']} of {facts['slots-total']} slots free"
+        cluster = Flink(base)
+        try:
+            facts, jobs = cluster.overview(), cluster.jobs()
+        finally:
+            cluster.close()
         version = f"Flink {facts['flink-version']}"
-        if not running:
+        live = [job for job in jobs if job.live]
+        words = [f"{job.name} {job.state.lower()}, {_checkpoint(job)}{_lag(settings, job)}" for job in live]
+        lacking = missing(jobs)
+        if lacking:
+            slots = f"{facts['slots-available']} of {facts['slots-total']} slots free"
             return Finding(
                 state="warning",
                 version=version,
-                detail=f"Flink: no job runs ({slots}).",
-                hint=f"Submit one, or look why it ended: {base}/#/job/completed",
+                detail=f"Flink: {', '.join(lacking)} not running ({slots}); the worker computes it every minute. "
+                + "; ".join(words),
+                hint=f"lemo flink submit (why it ended: {base}/#/job/completed)",
             )
-        return Finding(state="ok", version=version, detail=f"{running} jobs run, {slots}")
+        late = [job for job in live if job.state != "RUNNING" or _age(job) > LATE_SECONDS]
+        hint = f"See the exceptions of the job: {base}/#/job/running" if late else ""
+        return Finding(state="warning" if late else "ok", version=version, detail="; ".join(words), hint=hint)
 
     return probe_at(address, probe)
+
+
+def _age(job: FlinkJob) -> float:
+    """Seconds since the last checkpoint, else since the start."""
+    return (datetime.now(UTC) - (job.checkpoint_at or job.started_at)).total_seconds()
+
+
+def _checkpoint(job: FlinkJob) -> str:
+    return f"checkpoint {_age(job):.0f} s old" if job.checkpoint_at else "no checkpoint yet"
+
+
+def _lag(settings: Settings, job: FlinkJob) -> str:
+    """How many events wait for a job, in words; nothing where the log does not say."""
+    if not settings.with_flink:
+        return ""
+    topic = settings.kafka_accepted_topic
+    try:
+        return f", {open_log(settings).lag([topic], settings.flink_group(job.name)).get(topic, 0):,} events behind"
+    except EngineUnavailable:
+        return ""

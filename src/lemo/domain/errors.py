@@ -41,6 +41,10 @@ class NotAllowed(WrongCredential):
     """The key is known, but it may not do this."""
 
 
+class TooLarge(LemoError):
+    """The body, or a list in it, is larger than one request may be."""
+
+
 class TooMuch(LemoError):
     """The tenant has reached a limit."""
 

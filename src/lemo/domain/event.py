@@ -3,8 +3,9 @@
 import hashlib
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import LONGEST_ID, Id, refuse_nan
 from lemo.domain.time import PastTimestamp, milliseconds
 
@@ -34,7 +35,7 @@ class Event(BaseModel):
     """
     value: float | None = None
     """A rating, a price, seconds watched: what the action's rule in the scenario makes of it."""
-    request_id: Annotated[str, StringConstraints(max_length=LONGEST_ID)] = ""
+    request_id: Annotated[str, StringConstraints(max_length=LONGEST_ID), BeforeValidator(canonical_id)] = ""
     """The recommendation request that showed the item, for attribution."""
     position: Annotated[int, Field(ge=0, le=LAST_POSITION)] | None = None
     device: Annotated[str, StringConstraints(max_length=LONGEST_DEVICE)] = ""
@@ -48,7 +49,7 @@ class Event(BaseModel):
         fields = cls.model_fields  # once: pydantic computes it at each access
         known = {key: value for key, value in data.items() if key in fields and value is not None}
         extra = {key: value for key, value in data.items() if key not in fields}
-        if known.get("event_id") == "":
+        if isinstance(given_id := known.get("event_id"), str) and not given_id.strip():
             del known["event_id"]
         refuse_nan(known, ("user_id", "item_id", "event_id", "request_id", "device"))
         given = {} if known.get("attributes") is None else known["attributes"]

@@ -7,11 +7,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from lemo.domain.availability import visible
+from lemo.domain.ids import canonical_id
 from lemo.domain.time import DatedMoment, Timestamp
 
 LONGEST_ID = 256
-Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID)]
-"""An id of a user, item, event or request: 1 to 256 characters, any script, slashes and spaces included."""
+Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), BeforeValidator(canonical_id)]
+"""An id of a user, item, event or request: 1 to 256 characters, any script, slashes and spaces included.
+
+Spaces around it go, and Unicode is in NFC (`canonical_id`).
+"""
 
 ShortText = Annotated[str, StringConstraints(max_length=1_000)]
 
@@ -79,6 +83,9 @@ class Item(BaseModel):
         for field in ("title", "description", "author", "url", "image_url"):
             if known.get(field, "") is None:
                 known[field] = ""
+        for field in ("is_active", "deleted"):  # null in a database's column says nothing
+            if known.get(field, True) is None:
+                del known[field]
         refuse_nan(known, ("item_id", "title", "description", "author", "url", "image_url"))
         given = {} if known.get("attributes") is None else known["attributes"]
         if extra and isinstance(given, dict):  # what is no object is refused below

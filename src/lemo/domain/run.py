@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 
 Outcome = Literal["queued", "running", "ok", "failed", "skipped"]
 Trigger = Literal["schedule", "manual", "arrival"]
+LOG_LINES = 100
+"""Newest lines of its log that a run keeps."""
 
 
 class Progress(BaseModel):
@@ -15,6 +17,13 @@ class Progress(BaseModel):
     stage: str = ""
     done: int = 0
     total: int = 0
+
+
+class LogLine(BaseModel):
+    """One line of a run's log."""
+
+    at: datetime
+    text: str
 
 
 class Run(BaseModel):
@@ -44,6 +53,12 @@ class Run(BaseModel):
     progress: Progress = Progress()
     full: bool = False
     """Whether a job that goes by what changed is to start from nothing."""
+    log: list[LogLine] = []
+    """Its attempts, their stages and how each ended, oldest first."""
+
+    def note(self, text: str) -> None:
+        """Adds a line to the log; the oldest goes where there are too many."""
+        self.log = [*self.log[1 - LOG_LINES :], LogLine(at=datetime.now(UTC), text=text[:1000])]
 
     @property
     def finished(self) -> bool:

@@ -4,19 +4,33 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Action
+from lemo.domain.file_mapping import FileMapping
 from lemo.domain.merge_patch import merged
 from lemo.domain.newness import Newness
 from lemo.domain.rating import Scale, disliked_to, liked_from
 from lemo.domain.reasons import reason
 from lemo.domain.scope import checked_name
+from lemo.domain.zone import checked_zone
 
 Catalogue = Literal["auto", "required", "none"]
 AttributeType = Literal["number", "text", "boolean", "list", "timestamp"]
 Template = Literal["vlog", "news", "ecommerce", "music", "education", "custom"]
+
+
+MappingName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class Weighing(NamedTuple):
@@ -121,8 +135,15 @@ class Scenario(BaseModel):
     the next training on."""
     sources: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)] = SOURCES
     """Names of the sources among which training chooses; `lemo sources list` shows those that are installed."""
+    timezone: Annotated[str, AfterValidator(checked_zone)] = "UTC"
+    """The zone of hours and days in statistics, as the IANA names it, such as Asia/Shanghai."""
+    attribution_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """An event follows from the answer that it names, else from the last one that showed the item to the user, for so
+    many hours after the answer."""
     attribute_types: Annotated[dict[str, AttributeType], Field(max_length=200)] = {}
     """Types of items' attributes, where filters shall not go by what most values are."""
+    mappings: Annotated[dict[MappingName, FileMapping], Field(max_length=50)] = {}
+    """Named mappings of files, as `lemo import --mapping NAME` keeps them."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @field_validator("sources")
@@ -200,7 +221,18 @@ def scenario_from_template(scenario_id: str, template: Template) -> Scenario:
     )
 
 
-EDITABLE = ("actions", "active_days", "catalogue", "new_days", "exploration", "sources", "attribute_types")
+EDITABLE = (
+    "actions",
+    "active_days",
+    "catalogue",
+    "new_days",
+    "exploration",
+    "sources",
+    "timezone",
+    "attribution_hours",
+    "attribute_types",
+    "mappings",
+)
 """The fields of a scenario that may be changed."""
 RULE_FIELDS = tuple(name for name in ActionRule.model_fields if name != "learnt")
 """The fields of an action's rule that may be changed."""

@@ -24,8 +24,9 @@ IMPLAUSIBLE = "implausible_time"
 
 _UNREADABLE = "is neither ISO 8601 nor Unix seconds or milliseconds"
 _UTC = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
-_ISO_LIKE = re.compile(r"(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?:[ T]+(\d{1,2}:\d{2}.*))?$")
-"""Year first: 2019/7/1, 2019.07.01, 2019-7-1 8:05."""
+_ISO_LIKE = re.compile(r"(\d{4})(?:[/.-]|年)(\d{1,2})(?:[/.-]|月)(\d{1,2})日?(?:[ T]+(\d{1,2}:\d{2}.*))?$")
+"""Year first: 2019/7/1, 2019.07.01, 2019-7-1 8:05, 2019年7月1日."""
+_HALF_DAY = re.compile(r"(\d{1,2})(:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*([AaPp])\.?[Mm]\.?$")
 _NAMED_MONTHS = (
     "%d-%b-%Y",
     "%d-%b-%Y %H:%M:%S",
@@ -36,6 +37,10 @@ _NAMED_MONTHS = (
     "%B %d %Y",
     "%b %d %Y %H:%M:%S",
     "%B %d %Y %H:%M:%S",
+    "%d-%b-%Y %H:%M",
+    "%d %b %Y %H:%M",
+    "%b %d %Y %H:%M",
+    "%B %d %Y %H:%M",
 )
 
 
@@ -84,7 +89,7 @@ def _moment(text: str) -> datetime:
         pass
     if len(text) > 60:
         raise ValueError(_UNREADABLE)
-    plain = _UTC.sub("", text)
+    plain = _HALF_DAY.sub(_of_24_hours, _UTC.sub("", text))
     if found := _ISO_LIKE.match(plain):
         year, month, day, clock = found.groups()
         if clock and clock[1] == ":":
@@ -106,6 +111,13 @@ def _moment(text: str) -> datetime:
     except (ValueError, TypeError, IndexError):
         pass
     raise ValueError(_UNREADABLE)
+
+
+def _of_24_hours(clock: re.Match[str]) -> str:
+    hour = int(clock[1])
+    if not 1 <= hour <= 12:
+        return clock[0]
+    return f"{hour % 12 + 12 * (clock[3] in 'pP'):02d}{clock[2]}"
 
 
 def _read_dated(value: Any) -> Any:

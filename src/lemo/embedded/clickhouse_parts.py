@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from lemo.embedded.clickhouse_http import identifier, quoted
-from lemo.stores.clickhouse.aggregates import MARK_ALL
+from lemo.stores.clickhouse.aggregate_tables import MARK_ALL
 from lemo.stores.damage import set_aside
 
 SIGNS = frozenset({27, 32, 33, 40, 117, 246, 271, 432})

@@ -5,7 +5,7 @@ from math import ceil
 
 from pydantic import BaseModel
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.errors import InvalidInput
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
@@ -44,6 +44,7 @@ def plan_of(stores: Stores, scope: Scope, experiment: Experiment, now: datetime 
     """The plan of an experiment; None where the last two weeks tell nothing. Raises EngineUnavailable, NotFound."""
     end = now or datetime.now(UTC)
     metric, goal = metric_of(experiment.metric), goal_of(stores.scenarios.get(scope))
+    stores.events.ping()  # an engine that is away is told at once; a large question may take a minute
     found = stores.exposures.of_everybody(
         scope, experiment.unit, milliseconds(end - timedelta(days=DAYS)), milliseconds(end), [metric], goal
     )

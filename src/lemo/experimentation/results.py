@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.experiments.estimates import Difference, Sample, compare
@@ -42,6 +42,7 @@ class GuardrailResult(BaseModel):
 
     metric: str
     most_worse: float
+    most_worse_by: float
     broken: bool
     words: str
 
@@ -91,12 +92,12 @@ def results_of(stores: Stores, scope: Scope, experiment: Experiment, now: dateti
         return None
     until = experiment.ended_at or now or datetime.now(UTC)
     metrics = _metrics(experiment)
+    stores.events.ping()  # an engine that is away is told at once; a large question may take a minute
     exposed = stores.exposures.of_experiment(
         scope,
         experiment.name,
         experiment.unit,
         milliseconds(experiment.started_at),
-        # Answers that processes gave in the second that a stop takes are the experiment's, too.
         milliseconds(until),
         metrics,
         goal_of(stores.scenarios.get(scope)),
@@ -264,16 +265,20 @@ def _guardrail(
         control,
         treatment,
         guardrail.most_worse,
+        guardrail.most_worse_by,
         higher_is_better=metric.higher_is_better,
         tightest_at=experiment.tightest_at or TIGHTEST_AT,
         alpha=alpha,
     )
     words = f"{metric.name} is {treatment.metric:.4g}, in the control {control.metric:.4g}"
-    allowed = f"; up to {guardrail.most_worse:.0%} worse is allowed" if guardrail.most_worse else ""
+    limits = [f"{guardrail.most_worse:.0%}"] if guardrail.most_worse else []
+    limits += [f"{guardrail.most_worse_by:g}"] if guardrail.most_worse_by else []
+    allowed = f"; up to {' or '.join(limits)} worse is allowed" if limits else ""
     verdict = "worse beyond noise" if found.broken else "not worse beyond noise"
     return GuardrailResult(
         metric=metric.name,
         most_worse=guardrail.most_worse,
+        most_worse_by=guardrail.most_worse_by,
         broken=found.broken,
         words=f"{words}: {verdict}{allowed}.",
     )

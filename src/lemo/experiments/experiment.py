@@ -38,6 +38,8 @@ class Guardrail(_Frozen):
     metric: MetricName
     most_worse: Annotated[float, Field(ge=0, le=10)] = 0.0
     """By which share of the control's metric an arm may be worse: .1 lets a latency of 100 ms become 110 ms."""
+    most_worse_by: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """By how much, in the metric's own unit, an arm may be worse in any case; the larger of the two counts."""
 
 
 class ArmDraft(_Frozen):
@@ -70,7 +72,11 @@ class ExperimentArm(ArmDraft):
 
 
 def _default_guardrails() -> tuple[Guardrail, ...]:
-    return (Guardrail(metric="empty_share", most_worse=0.1), Guardrail(metric="latency_ms", most_worse=0.5))
+    # An arm that orders anew is computed, where the control's answers are ready: milliseconds are no harm.
+    return (
+        Guardrail(metric="empty_share", most_worse=0.1, most_worse_by=0.01),
+        Guardrail(metric="latency_ms", most_worse=0.5, most_worse_by=50),
+    )
 
 
 class _Settings(_Frozen):

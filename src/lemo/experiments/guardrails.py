@@ -20,19 +20,26 @@ def harm(
     control: Sample,
     treatment: Sample,
     most_worse: float,
+    most_worse_by: float = 0.0,
     *,
     higher_is_better: bool,
     tightest_at: int = TIGHTEST_AT,
     alpha: float = ALPHA,
 ) -> Harm:
-    """Whether the arm is worse than the control by more than `most_worse` of the control's metric, beyond noise.
+    """Whether the arm is worse than the control by more than is allowed, beyond noise.
+
+    Allowed is the larger of `most_worse`, a share of the control's metric, and `most_worse_by`, a difference.
 
     Valid at every look: an arm that is no worse is ever said to be with probability `alpha` at most.
     """
     if not control.units or not treatment.units:
         return Harm(False, None)
-    allowed = max(0.0, 1 - most_worse) if higher_is_better else 1 + most_worse
-    difference = compare(_scaled(control, allowed), treatment, tightest_at, alpha)
+    sign = -1 if higher_is_better else 1
+    if most_worse_by > most_worse * control.metric:
+        worst = _shifted(control, sign * most_worse_by)
+    else:
+        worst = _scaled(control, max(0.0, 1 + sign * most_worse))
+    difference = compare(worst, treatment, tightest_at, alpha)
     worse_by = -difference.difference if higher_is_better else difference.difference
     least = -difference.high if higher_is_better else difference.low
     if min(control.units, treatment.units) < FEWEST_UNITS or worse_by <= 0:
@@ -42,6 +49,17 @@ def harm(
     # What is bad is rare in the control: the arm alone must have enough of it.
     acting = control.acting if higher_is_better else treatment.acting
     return Harm(least > 0 and acting >= FEWEST_ACTING, difference)
+
+
+def _shifted(sample: Sample, by: float) -> Sample:
+    """The sample with as much added to the metric: to every value so much for each of its base."""
+    return replace(
+        sample,
+        value=sample.value + by * sample.base,
+        value_value=sample.value_value + 2 * by * sample.value_base + by * by * sample.base_base,
+        value_base=sample.value_base + by * sample.base_base,
+        value_before=sample.value_before + by * sample.base_before,
+    )
 
 
 def _scaled(sample: Sample, by: float) -> Sample:

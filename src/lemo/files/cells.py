@@ -1,5 +1,6 @@
 """Cells of other people's columns as our fields have them."""
 
+import ast
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,8 +14,8 @@ NULL_WORDS = frozenset({"nan", "null", "none", "na", "n/a", "\\n", "nil", "undef
 _NO_LABELS = frozenset({"(no genres listed)", "unknown"})
 _FLOAT_ID = re.compile(r"-?\d+\.0$")
 _EUROPEAN = re.compile(r"-?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?$")
+_GROUPED = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?$")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+$")
-_PY_LIST = re.compile(r"\[(?:'[^']*'(?:, '[^']*')*)?\]$")
 
 
 def is_null_word(value: Any) -> bool:
@@ -38,12 +39,27 @@ def id_converter(values: Sequence[Any]) -> Convert:
 def has_decimal_commas(values: Sequence[Any]) -> bool:
     """Whether a whole column writes its numbers with decimal commas: 4,5 and 1.234,5, but not 1,234 alone."""
     texts = [value.strip() for value in values if isinstance(value, str) and not is_null_word(value)]
-    european = all(_EUROPEAN.match(text) for text in texts) and any("," in text for text in texts)
+    european = bool(texts) and all(_EUROPEAN.match(text) for text in texts) and any("," in text for text in texts)
     return european and not all(_THOUSANDS.match(text) or "," not in text for text in texts)
 
 
+def has_grouped_thousands(values: Sequence[Any]) -> bool:
+    """Whether a whole column writes its numbers as 1,234.50 is: with commas between thousands, and points."""
+    texts = [value.strip() for value in values if isinstance(value, str) and not is_null_word(value)]
+    return all(_GROUPED.match(text) for text in texts) and any("," in text and "." in text for text in texts)
+
+
 def number_converter(values: Sequence[Any]) -> Convert:
-    """Reads decimal commas where the whole column is written so; texts that say nothing are left out."""
+    """Reads decimal commas, or commas between thousands, where the whole column is written so.
+
+    Texts that say nothing are left out.
+    """
+    if has_grouped_thousands(values):
+        return lambda cell: (
+            cell.strip().replace(",", "")
+            if isinstance(cell, str) and _GROUPED.match(cell.strip())
+            else without_null_words(cell)
+        )
     if has_decimal_commas(values):
         return lambda cell: (
             cell.strip().replace(".", "").replace(",", ".")
@@ -84,8 +100,13 @@ def link_of(value: Any) -> Any:
     return value
 
 
-def labels_converter(values: Sequence[Any]) -> Convert:
-    """Reads lists as the column writes them: `a|b`, `["a", "b"]`, `['a', 'b']`, `a;b` or `a, b`, nested ones flat."""
+def labels_converter(values: Sequence[Any], mark: str = "") -> Convert:
+    """Reads lists as the column writes them: `a|b`, `["a", "b"]`, `['a', 'b']`, `a;b` or `a, b`, nested ones flat.
+
+    Parts are read at the `mark` where it is known.
+    """
+    if mark:
+        return lambda cell: _labels(cell, mark)
     texts = [value for value in values if isinstance(value, str)]
     if texts and not any("|" in text for text in texts):
         for mark in (";", ","):
@@ -101,9 +122,12 @@ def _labels(cell: Any, mark: str) -> Any:
             try:
                 return _labels(from_json(text), mark)
             except ValueError:
-                if _PY_LIST.match(text):
-                    return [part for part in re.findall(r"'([^']*)'", text) if part]
+                try:
+                    return _labels(ast.literal_eval(text), mark)  # as Python writes lists; nothing is executed
+                except (ValueError, SyntaxError, RecursionError, MemoryError):
+                    pass
         parts = [part.strip() for part in text.split(mark)]
+        parts = list(dict.fromkeys(parts))
         return [part for part in parts if part and part.lower() not in _NO_LABELS and not is_null_word(part)]
     if isinstance(cell, list):
         flat: list[Any] = []
@@ -111,3 +135,11 @@ def _labels(cell: Any, mark: str) -> Any:
             flat.extend(_labels(part, mark) if isinstance(part, list) else [text_of(part)])
         return list(dict.fromkeys(part for part in flat if part not in (None, "")))
     return cell
+
+
+def number_or_none(value: Any) -> float | None:
+    """The number that a value is, or says; None where it is none."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None

@@ -17,6 +17,10 @@ _LINES = 300
 _DOCUMENTED = (",", ";", "\t")
 _DELIMITERS = (",", ";", "\t", "|", "::", "\x01")
 _NUMBER_OR_DATE = re.compile(r"-?\d+([.,]\d+)?$|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)|$")
+_SEPARATOR = re.compile(r'"?sep=(.)"?$')
+"""The first line by which Excel is told the delimiter."""
+_RECBOLE = re.compile(r"(.+):(token|float|token_seq|float_seq)$")
+"""Names of RecBole's atomic files, which say the type of a column."""
 _NO_NAME = re.compile(r"[\[{]|https?://")
 """How cells begin that name no column."""
 _ENOUGH = 0.9
@@ -36,11 +40,19 @@ class Dialect:
     encoding: str = "utf-8"
     returns: bool = False
     """Whether lines end with CR alone."""
+    skip: int = 0
+    """Lines before the header, or before the first row: `sep=;` of Excel, and comments."""
+    typed: bool = False
+    """Whether the header says types, as that of RecBole's atomic files."""
+    sequences: frozenset[str] = frozenset()
+    """Columns whose cells are lists with spaces between their parts (RecBole's `token_seq`)."""
 
     @property
     def text(self) -> str:
         """The dialect in words."""
-        shown = {",": "commas", ";": "semicolons", "\t": "tabs", "\x01": "Ctrl-A"}.get(self.delimiter, self.delimiter)
+        shown = {" ": "spaces", ",": "commas", ";": "semicolons", "\t": "tabs", "\x01": "Ctrl-A"}.get(
+            self.delimiter, self.delimiter
+        )
         head = "a header" if self.header else "no header"
         return f"{shown}, {head}, {self.encoding}{'' if self.quoted else ', no quotes'}"
 
@@ -63,7 +75,14 @@ def sniffed(path: Path, required: Sequence[str], encoding: str = "", delimiter: 
     if len(sample) >= SAMPLE and len(lines) > 1:
         lines.pop()
     lines = [line.rstrip("\r") for line in lines if line.strip()][:_LINES]
-    base = Dialect((), encoding=encoding, returns=returns)
+    skip = 0
+    if found_separator := _SEPARATOR.match(lines[0]):
+        delimiter, skip = delimiter or found_separator[1], 1
+    skip += _comments(lines[skip:])
+    lines = lines[skip:]
+    if not lines:
+        raise InvalidInput(f"{path} holds no rows.", "Its lines are comments.")
+    base = Dialect((), encoding=encoding, returns=returns, skip=skip)
     for each in (delimiter,) if delimiter else _DOCUMENTED:
         names = _cells(path, lines[0], each)
         if all(name in names for name in required):
@@ -74,12 +93,31 @@ def sniffed(path: Path, required: Sequence[str], encoding: str = "", delimiter: 
     rest = [_split(line, found, quoted) for line in lines[1:]]
     header = _is_header(first, rest)
     names = first if header else [f"column_{number}" for number in range(1, len(first) + 1)]
-    return replace(base, names=tuple(names), delimiter=found, quoted=quoted, header=header)
+    sequences: list[str] = []
+    typed = all(_RECBOLE.match(name) for name in names)
+    if typed:
+        parts = [name.rpartition(":") for name in names]
+        names = [name for name, _, _ in parts]
+        sequences = [name for name, _, kind in parts if kind == "token_seq"]
+    dialect = replace(base, names=tuple(names), delimiter=found, quoted=quoted, header=header)
+    return replace(dialect, typed=typed, sequences=frozenset(sequences))
+
+
+def _comments(lines: Sequence[str]) -> int:
+    """How many lines at the beginning are comments; a header may begin with # too, and looks like the rows then."""
+    count = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    if count and count < len(lines):
+        row = lines[count]
+        marks = [mark for mark in _DELIMITERS if mark in row]
+        if any(lines[count - 1].count(mark) == row.count(mark) for mark in marks):
+            count -= 1
+    return count
 
 
 def _cells(path: Path, line: str, delimiter: str, quoted: bool = True) -> list[str]:
     try:
-        return [name.strip() for name in _split(line, delimiter, quoted)]
+        names = [name.strip() for name in _split(line, delimiter, quoted)]
+        return [names[0].removeprefix("#").strip(), *names[1:]]
     except csv.Error as error:
         raise InvalidInput(f"{path}: the first line is no CSV header: {error}.", "It names the columns.") from error
 
@@ -103,6 +141,9 @@ def _delimiter(lines: Sequence[str]) -> str:
         score = (share >= _ENOUGH, width * share)
         if width > 1 and score > best:
             best, found = score, delimiter
+    spaces = {line.count(" ") for line in lines}
+    if not best[0] and len(lines) > 1 and len(spaces) == 1 and max(spaces) > 1:
+        return " "
     return found
 
 

@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from lemo.domain.errors import InvalidInput
 from lemo.files.containers import DAMAGE, ZIP, open_bytes
+from lemo.files.loose_json import is_python, python_object
 
 _CERTAIN = 65_536
 """Bytes in which text must be UTF-8 to pass for it."""
@@ -110,6 +111,8 @@ def _text_form(sample: bytes, named: Form | None) -> Form:
     line, ended, _ = text.lstrip().partition(b"\n")
     if _ARRAY.match(text) or (_WRAPPER.match(text) and len(_object(line) or {"list": 1}) == 1):
         return Form.json
+    if is_python(line[:3].decode(errors="replace")) and python_object(line.decode(errors="replace")) is not None:
+        return Form.jsonl
     if line.startswith(b"{"):
         spread = ended and _object(line) is None and not (named is Form.jsonl and line.rstrip().endswith(b"}"))
         return Form.json if spread else Form.jsonl

@@ -9,6 +9,7 @@ from typing import IO
 from lemo.domain.errors import InvalidInput
 from lemo.files.containers import DAMAGE, open_bytes
 from lemo.files.decoding import as_utf8
+from lemo.files.loose_json import untyped
 from lemo.files.rows import LONGEST_LINE, NUL, Row, Tell, Unreadable, holds_nul, json_name
 
 _CHUNK = 1 << 18
@@ -31,7 +32,7 @@ def json_rows(path: Path, tell: Tell, encoding: str = "utf-8") -> Iterator[Row]:
             elif holds_nul(value):
                 yield number, Unreadable(NUL, "")
             else:
-                yield number, value
+                yield number, untyped(value)
 
 
 def _values(path: Path, stream: IO[bytes]) -> Iterator[object]:

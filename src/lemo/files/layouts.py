@@ -18,6 +18,11 @@ _GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
+_ASIN = re.compile(r"[0-9B][0-9A-Z]{9}$")
+_REVIEWER = re.compile(r"A[0-9A-Z]{11,20}$")
+_STARS = re.compile(r"-?\d{1,2}(\.\d+)?$")
+_ISO_Z = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
+_SHA1 = re.compile(r"[0-9a-f]{40}$")
 _SECONDS = re.compile(r"\d{9,10}$|\d{13}$")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?$")
 _US_MOMENT = re.compile(r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d\d:\d\d [AP]M$")
@@ -39,6 +44,8 @@ class Layout:
     """What it was published in, where it is not UTF-8 that it holds."""
     note: str = ""
     """What is left out."""
+    timeless: bool = False
+    """Whether the rows have no times."""
 
 
 def layout_of(model: type[BaseModel], delimiter: str, rows: Sequence[Cells]) -> Layout | None:
@@ -62,6 +69,63 @@ def _fits_ratings(_delimiter: str, cells: Cells) -> bool:
 def _rating(cells: Cells) -> list[Row]:
     user, item, value, moment = cells
     return [{"user_id": user, "item_id": item, "action": "rate", "value": value, "timestamp": moment}]
+
+
+def _fits_amazon(delimiter: str, cells: Cells) -> bool:
+    return _fits_ratings(delimiter, cells) and bool(_ASIN.match(cells[0]) and _REVIEWER.match(cells[1]))
+
+
+def _amazon(cells: Cells) -> list[Row]:
+    return _rating([cells[1], cells[0], *cells[2:]])
+
+
+def _fits_bare_ratings(_delimiter: str, cells: Cells) -> bool:
+    return len(cells) == 3 and all(cell and " " not in cell for cell in cells[:2]) and bool(_STARS.match(cells[2]))
+
+
+def _bare_rating(cells: Cells) -> list[Row]:
+    return [{"user_id": cells[0], "item_id": cells[1], "action": "rate", "value": cells[2]}]
+
+
+def _fits_taobao(_delimiter: str, cells: Cells) -> bool:
+    return len(cells) == 5 and cells[3] in ("pv", "buy", "cart", "fav") and bool(_SECONDS.match(cells[4]))
+
+
+def _taobao(cells: Cells) -> list[Row]:
+    user, item, category, word, moment = cells
+    return [{"user_id": user, "item_id": item, "action": word, "timestamp": moment, "category": category}]
+
+
+def _fits_yoochoose(_delimiter: str, cells: Cells) -> bool:
+    return len(cells) in (4, 5) and cells[0].isdigit() and bool(_ISO_Z.match(cells[1])) and cells[2].isdigit()
+
+
+def _yoochoose(cells: Cells) -> list[Row]:
+    row: Row = {"user_id": cells[0], "item_id": cells[2], "timestamp": cells[1]}
+    if len(cells) == 4:
+        return [{**row, "action": "click", "category": cells[3]}]
+    return [{**row, "action": "purchase", "value": cells[3], "quantity": cells[4]}]
+
+
+def _fits_listens(delimiter: str, cells: Cells) -> bool:
+    return delimiter == "\t" and len(cells) == 6 and cells[0].startswith("user_") and bool(_ISO_Z.match(cells[1]))
+
+
+def _listen(cells: Cells) -> list[Row]:
+    user, moment, _, artist, track, title = cells
+    item = track or f"{artist} - {title}"  # MusicBrainz knows most tracks, not all
+    return [{"user_id": user, "item_id": item, "action": "play", "timestamp": moment, "artist": artist, "track": title}]
+
+
+def _fits_artists(delimiter: str, cells: Cells) -> bool:
+    return delimiter == "\t" and len(cells) == 4 and bool(_SHA1.match(cells[0])) and cells[3].strip().isdigit()
+
+
+def _artist(cells: Cells) -> list[Row]:
+    user, musicbrainz, artist, plays = cells
+    return [
+        {"user_id": user, "item_id": musicbrainz or artist, "action": "play", "value": plays.strip(), "artist": artist}
+    ]
 
 
 def _fits_u_item(delimiter: str, cells: Cells) -> bool:
@@ -121,7 +185,13 @@ def _news(cells: Cells) -> list[Row]:
 
 
 LAYOUTS = (
+    Layout("Amazon's ratings of 2018 (item, user, rating, Unix time)", Event, _fits_amazon, _amazon),
     Layout("ratings (user, item, rating, Unix time)", Event, _fits_ratings, _rating),
+    Layout("ratings (user, item, rating)", Event, _fits_bare_ratings, _bare_rating, timeless=True),
+    Layout("Taobao's UserBehavior.csv", Event, _fits_taobao, _taobao),
+    Layout("YooChoose", Event, _fits_yoochoose, _yoochoose, note="A session is taken for a user."),
+    Layout("Last.fm 1K", Event, _fits_listens, _listen),
+    Layout("Last.fm 360K", Event, _fits_artists, _artist, timeless=True),
     Layout("MovieLens u.item", Item, _fits_u_item, _u_item, encoding="latin-1"),
     Layout("MovieLens movies.dat", Item, _fits_movies, _movie, encoding="latin-1"),
     Layout(

@@ -13,10 +13,12 @@ Order = Literal["dmy", "mdy"]
 Convert = Callable[[Any], Any]
 
 _PARTS = re.compile(
-    r"(\d{1,2})([/.\-])(\d{1,2})\2(\d{4})"
+    r"(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|(?<=[/.])\d{2}(?!\d))"
     r"(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?\s*([AaPp]\.?[Mm]\.?)?)?$"
 )
 _YEAR = re.compile(r"-?\d{1,4}(\.0)?$")
+_PLAIN_YEAR = re.compile(r"(1\d|20)\d\d$")
+_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?(\s*[AaPp]\.?[Mm]\.?)?$")
 _COMPACT = re.compile(r"(?:1[5-9]|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[0-2]\d[0-5]\d[0-5]\d)?$")
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(DatedMoment)
 _MOST = 0.8
@@ -42,6 +44,21 @@ def is_year(value: Any) -> bool:
     return (
         not isinstance(value, bool) and isinstance(value, str | int | float) and bool(_YEAR.match(str(value).strip()))
     )
+
+
+def is_plain_year(value: Any) -> bool:
+    """Whether a value is a year of four digits, among dates."""
+    return isinstance(value, str | int) and bool(_PLAIN_YEAR.match(str(value).strip()))
+
+
+def are_dates(values: Sequence[Any]) -> bool:
+    """Whether all values are dates without a clock."""
+    return bool(values) and all(isinstance(value, str) and ":" not in value for value in values)
+
+
+def are_clocks(values: Sequence[Any]) -> bool:
+    """Whether all values are clocks without a date: 14:02:03."""
+    return bool(values) and all(isinstance(value, str) and _CLOCK.match(value.strip()) for value in values)
 
 
 def is_compact(value: Any) -> bool:
@@ -77,6 +94,8 @@ def numbered(order: Order) -> Convert:
         first, _, second, year, hour, minute, whole, part, half = parts.groups()
         day, month = (first, second) if order == "dmy" else (second, first)
         hours = int(hour or 0)
+        if len(year) == 2:  # as POSIX reads them
+            year = f"{'19' if year >= '69' else '20'}{year}"
         if half:
             if not 1 <= hours <= 12:
                 return value

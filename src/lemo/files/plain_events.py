@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from lemo.domain.event import LAST_POSITION, LONGEST_DEVICE, Event, derived_event_id
+from lemo.domain.ids import is_canonical
 from lemo.domain.item import LONGEST_ID
 from lemo.domain.scope import Scope
 from lemo.domain.time import CLOCK_SKEW, EARLIEST, milliseconds
@@ -50,6 +51,8 @@ class PlainEvents:
         if type(user) is not str or type(item) is not str or type(action) is not str or action not in self._actions:
             return None
         if not 0 < len(user) <= LONGEST_ID or not 0 < len(item) <= LONGEST_ID or "attributes" in row:
+            return None
+        if not is_canonical(user) or not is_canonical(item):
             return None
         moment = _moment(get("timestamp"))
         if not _FIRST_MS <= moment <= self._until:
@@ -116,7 +119,7 @@ def _optional(row: dict[str, Any]) -> dict[str, Any] | None:
                 return None
             found["value"] = cell
         elif name in ("event_id", "request_id"):
-            if type(cell) is not str or not 0 < len(cell) <= LONGEST_ID:
+            if type(cell) is not str or not 0 < len(cell) <= LONGEST_ID or not is_canonical(cell):
                 return None
             found[name] = cell
         elif name == "device":

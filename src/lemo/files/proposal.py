@@ -23,7 +23,8 @@ from lemo.domain.scenario import (
 from lemo.files.cells import without_null_words
 from lemo.files.guesses import action_words, columns_for
 from lemo.files.moments import is_moment
-from lemo.files.plan import REQUIRED, Plan, planned
+from lemo.files.plan import REQUIRED, Plan
+from lemo.files.planning import planned
 from lemo.files.table import Table, open_table
 
 _NEW_ACTIONS = 20

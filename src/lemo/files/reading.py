@@ -10,7 +10,8 @@ from lemo.domain.errors import InvalidInput
 from lemo.domain.event import OTHER_CONTENTS, Event
 from lemo.domain.item import Item
 from lemo.domain.reasons import reason
-from lemo.files.plan import NOTHING_SAID, REQUIRED, Wishes, planned
+from lemo.files.plan import NOTHING_SAID, REQUIRED, Wishes
+from lemo.files.planning import planned
 from lemo.files.rejects import Rejects
 from lemo.files.repeats import Repeat, Repeats
 from lemo.files.rows import Unreadable

@@ -12,6 +12,7 @@ from lemo.domain.errors import InvalidInput
 from lemo.files.containers import DAMAGE, open_bytes
 from lemo.files.decoding import as_utf8
 from lemo.files.dialect import Dialect
+from lemo.files.loose_json import MARK, is_python, python_object, untyped
 
 LONGEST_LINE = 1_048_576
 """Bytes of a line that are kept; the rest of a longer one is skipped, so that any file fits into memory."""
@@ -82,8 +83,12 @@ def jsonl_rows(path: Path, tell: Tell, encoding: str = "utf-8") -> Iterator[Row]
             try:
                 value = from_json(text, allow_inf_nan=False)
             except ValueError as error:
-                yield number, Unreadable(f"is not JSON: {error}", text[:_KEPT])
-                continue
+                value = python_object(text) if is_python(text) else None
+                if value is None:
+                    yield number, Unreadable(f"is not JSON: {error}", text[:_KEPT])
+                    continue
+            if MARK in text:
+                value = untyped(value)
             if not isinstance(value, dict):
                 yield number, Unreadable(f"is a JSON {json_name(value)}, not an object", text[:_KEPT])
             elif "\\u0000" in text and holds_nul(value):  # a backslash before u0000 may be a text's own
@@ -115,7 +120,7 @@ def csv_rows(path: Path, dialect: Dialect, tell: Tell) -> Iterator[Row]:
     """
     with open_bytes(path) as stream:
         source = _Source(_lines(path, as_utf8(stream, dialect.encoding, dialect.returns), tell, dialect.encoding))
-        if dialect.header:
+        for _ in range(dialect.skip + dialect.header):
             while not next(iter(source), "end").strip():
                 pass
         # Unnamed columns (a data frame's index) are left out.
@@ -133,6 +138,8 @@ def csv_rows(path: Path, dialect: Dialect, tell: Tell) -> Iterator[Row]:
                 begin = source.begin_row()
                 fault = ""
                 if (cells := source.plain_cells(delimiter)) is not None:
+                    if len(cells) > width and not any(cells[width:]):
+                        del cells[width:]
                     if len(cells) == width:
                         yield begin, {name: cells[index] for index, name in keep if cells[index] != ""}
                         continue
@@ -181,6 +188,8 @@ def _split_rows(source: "_Source", dialect: Dialect, keep: Sequence[tuple[int, s
             return
         line = line.rstrip("\r\n")
         cells = line.split(dialect.delimiter)
+        if len(cells) > width and not any(cells[width:]):
+            del cells[width:]
         fault = source.fault or ("" if len(cells) == width else f"has {len(cells)} columns; the others have {width}")
         if fault and (line.strip() or source.fault):
             yield begin, Unreadable(fault, line[:_KEPT])

@@ -10,7 +10,7 @@ import numpy as np
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.time import from_milliseconds, milliseconds
-from lemo.files.cells import NULL_WORDS
+from lemo.files.cells import NULL_WORDS, is_null_word
 
 _DAY_MS = 86_400_000
 _FAR_DAYS = 180
@@ -112,6 +112,8 @@ def _length(gap_ms: int) -> str:
 
 def _type_of(value: Any) -> str:
     if isinstance(value, str):
+        if is_null_word(value):
+            return "words for nothing"
         try:
             float(value)
         except ValueError:

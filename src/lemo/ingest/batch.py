@@ -1,4 +1,7 @@
-"""Reads and checks a batch of records: items, events and dead letters to write."""
+"""Reads and checks a batch of records: items, events and dead letters to write.
+
+It is long because every kind of record is taken here: items, events, answers, and what Flink computed.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -19,8 +22,10 @@ from lemo.stores.documents.user_changes import UserChanges
 from lemo.streams import Message, Record
 from lemo.streams.dead_letters import dead_letter
 from lemo.streams.event_messages import read_event_messages
-from lemo.streams.item_results import Result, refused_results, rejected_result, result_messages, taken_result
+from lemo.streams.item_results import Result as ItemResult
+from lemo.streams.item_results import refused_results, rejected_result, result_messages, taken_result
 from lemo.streams.messages import BadMessage, check_arrival, read_event_message, read_item_message, rewrapped
+from lemo.streams.realtime_messages import Result, SessionResult, accepted_messages, acts_of, read_result
 from lemo.streams.served_messages import read_served_message
 from lemo.streams.topics import Topics
 
@@ -37,10 +42,12 @@ class Batch:
     filtering: EventColumns = field(default_factory=EventColumns)
     """The events whose items must not be recommended to their users again."""
     dead: list[Message] = field(default_factory=list)
-    rejected: list[tuple[Scope, Result]] = field(default_factory=list)
+    rejected: list[tuple[Scope, ItemResult]] = field(default_factory=list)
     """The results of refused items."""
     repeats: Repeats = field(default_factory=Repeats)
     """Events left out because their id is in the batch already."""
+    conflicts: list[tuple[Scope, str]] = field(default_factory=list)
+    """Ids that came in an earlier batch with other contents, as far as they are remembered (`recent_ids`)."""
     revision: str = ""
     """The newest change of users and scenarios when the batch was read."""
     erased: int = 0
@@ -49,8 +56,19 @@ class Batch:
     """Number of records from topics of events."""
     served: list[ServedRow] = field(default_factory=list)
     """What the API answered."""
+    accepted: list[Message] = field(default_factory=list)
+    """The events for Flink's jobs, where there are some."""
+    computed: list[Result] = field(default_factory=list)
+    """What Flink computed."""
+    computed_records: int = 0
+    """Number of records from the topic of what Flink computed."""
     served_records: int = 0
     """Number of records from the topic of answers."""
+
+    @property
+    def other_contents(self) -> int:
+        """Events whose id came before with other contents, in this batch or one before."""
+        return self.repeats.other + len(self.conflicts)
 
     @property
     def item_count(self) -> int:
@@ -63,10 +81,15 @@ class Batch:
         return [
             *zip(columns.tenant_id, columns.scenario_id, columns.user_id, columns.timestamp, strict=True),
             *((row.tenant_id, row.scenario_id, row.user_id, row.at) for row in self.served if row.user_id),
+            *(
+                (row.tenant_id, row.scenario_id, row.user_id, row.at_ms)
+                for row in self.computed
+                if isinstance(row, SessionResult)
+            ),
         ]
 
     def hours(self) -> set[tuple[Scope, int]]:
-        """The scopes and hours (Unix seconds) of the events."""
+        """The scopes and hours (Unix seconds) of the events and the answers."""
         columns = self.events
         found = {
             (tenant_id, scenario_id, hour_of(moment))
@@ -74,6 +97,7 @@ class Batch:
                 columns.tenant_id, columns.scenario_id, columns.timestamp, strict=True
             )
         }
+        found |= {(row.tenant_id, row.scenario_id, hour_of(row.at)) for row in self.served}
         return {(Scope(tenant_id, scenario_id), hour) for tenant_id, scenario_id, hour in found}
 
     def results(self, accepted: Mapping[Scope, Sequence[bool]]) -> list[Message]:
@@ -89,6 +113,8 @@ class Batch:
 def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCache, user_changes: UserChanges) -> Batch:
     """Reads and checks every record. An invalid record becomes a dead letter and affects no other.
 
+    Records without a value (tombstones of Kafka Connect) say nothing and are passed over.
+
     Events of users who were merged become those of the user they were merged into; what erased users did before their
     erasure is left out.
     """
@@ -102,6 +128,8 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
             try:
                 _take_items(record, scenarios, batch)
             except BadMessage as error:
+                if record.is_tombstone:
+                    continue
                 batch.dead.append(_dead_letter(record, error, scenarios))
                 scope = _dead_letter_scope(error, scenarios)
                 # The claimed name is not checked, and may be as long as the message.
@@ -111,6 +139,12 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
             batch.served_records += 1
             try:
                 batch.served += _served_rows(record, scenarios)
+            except BadMessage as error:
+                batch.dead.append(_dead_letter(record, error, scenarios))
+        elif topic == topics.realtime:
+            batch.computed_records += 1
+            try:
+                batch.computed.append(read_result(record.value))
             except BadMessage as error:
                 batch.dead.append(_dead_letter(record, error, scenarios))
         else:
@@ -128,6 +162,9 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
     served = [row for row in batch.served if not _is_erased(row, user_changes)]
     batch.erased += len(batch.served) - len(served)
     batch.served = served
+    if topics.accepted:
+        batch.accepted = accepted_messages(acts_of(columns, scenarios.judge))
+    batch.computed = [each for each in batch.computed if _still_holds(each, scenarios, user_changes)]
     actions = list(zip(columns.tenant_id, columns.scenario_id, columns.action, strict=True))
     in_history = {action: bool(scenarios.in_history(*action)) for action in set(actions)}
     batch.in_history = (
@@ -146,6 +183,22 @@ def read_batch(records: Sequence[Record], topics: Topics, scenarios: ScenarioCac
 def _is_erased(row: ServedRow, user_changes: UserChanges) -> bool:
     """Whether the user whom the row tells of was erased after it."""
     return bool(row.user_id) and row.at < user_changes.erased_before(Scope(row.tenant_id, row.scenario_id), row.user_id)
+
+
+def _still_holds(result: Result, scenarios: ScenarioCache, user_changes: UserChanges) -> bool:
+    """Whether the scenario is there, and the user of a row was not erased or merged since.
+
+    What a merge changes is computed by the worker: the events of the guest come in again.
+    """
+    scope = Scope(result.tenant_id, result.scenario_id)
+    try:
+        scenarios.check(scope)
+    except BadMessage:
+        return False
+    if not isinstance(result, SessionResult):
+        return True
+    erased = result.at_ms < user_changes.erased_before(scope, result.user_id)
+    return not erased and result.user_id not in user_changes.merged(scope)
 
 
 def _filters(rule: ActionRule | None, value: float | None) -> bool:
@@ -174,7 +227,8 @@ def _take_events(
             check_arrival(scope, event, records[index].timestamp)
             scenarios.rule(scope, event.action)
         except BadMessage as error:
-            dead.append(_dead_letter(records[index], error, scenarios, owner))
+            if not records[index].is_tombstone:
+                dead.append(_dead_letter(records[index], error, scenarios, owner))
             return None
         return scope, event
 

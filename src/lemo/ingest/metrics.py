@@ -14,7 +14,9 @@ from lemo.streams import Record
 from lemo.streams.dead_letters import fault_of
 from lemo.streams.messages import FAULTS
 
-Stage = Literal["read", "sort", "items", "events", "history", "served", "dead-letters", "results", "commit"]
+Stage = Literal[
+    "read", "sort", "items", "events", "history", "served", "computed", "accepted", "dead-letters", "results", "commit"
+]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BATCH_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000)
 """Upper limits of the histogram of batches, in records."""
@@ -49,7 +51,8 @@ class ConsumerMetrics:
         dead = Counter("lemo_consumer_dead_letters", "Messages refused.", ("fault",), registry=self.registry)
         repeated = Counter(
             "lemo_consumer_repeated_events",
-            "Events whose id came before in the same batch, so that they count once, by contents: same or other.",
+            "Events whose id came before, so that they count once, by contents: same (in one batch) or other (also in"
+            " the small batches before).",
             ("contents",),
             registry=self.registry,
         )
@@ -84,9 +87,10 @@ class ConsumerMetrics:
         self._batches.observe(len(records))
         self._events.inc(batch.event_records)
         self._served.inc(batch.served_records)
-        self._items.inc(len(records) - batch.event_records - batch.served_records)
+        others = batch.event_records + batch.served_records + batch.computed_records
+        self._items.inc(len(records) - others)
         self._same.inc(batch.repeats.same)
-        self._other.inc(batch.repeats.other)
+        self._other.inc(batch.other_contents)
         for fault, count in Counting(map(fault_of, batch.dead)).items():
             self._dead[fault].inc(count)
 

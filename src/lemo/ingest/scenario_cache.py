@@ -3,8 +3,10 @@
 import re
 import time
 
+from lemo.domain.counting import goal_of
 from lemo.domain.errors import NotFound
 from lemo.domain.event import ACTION_PATTERN
+from lemo.domain.interaction import interaction_weight
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.stores.documents.catalogue import Scenarios, Tenants
@@ -26,6 +28,7 @@ class ScenarioCache:
         self._tenants = tenants
         self._scenarios = scenarios
         self._actions: dict[Scope, dict[str, ActionRule]] = {}
+        self._goals: dict[Scope, dict[str, float]] = {}
         self._read_in_batch: set[Scope] = set()
         self._missing: set[Scope] = set()
         self._exists: dict[str, bool] = {}
@@ -69,6 +72,16 @@ class ScenarioCache:
             )
         return actions[action]
 
+    def judge(self, tenant_id: str, scenario_id: str, action: str, value: float | None) -> tuple[float, bool]:
+        """The weight of an event by the scenario's rules, and whether it is an event of its goal."""
+        scope = Scope(tenant_id, scenario_id)
+        try:
+            rule = self.rule(scope, action)
+        except BadMessage:
+            return 0.0, False
+        least = self._goals[scope].get(action)
+        return interaction_weight(rule, value), least is not None and (value is None or value >= least)
+
     def in_history(self, tenant_id: str, scenario_id: str, action: str) -> bool | None:
         """Whether events of the action belong into recent histories; None for an unknown or ill-formed action."""
         try:
@@ -90,12 +103,13 @@ class ScenarioCache:
         try:
             if scope in self._missing:
                 raise NotFound("")
-            actions = self._scenarios.get(scope).actions
+            scenario = self._scenarios.get(scope)
         except NotFound:
             self._missing.add(scope)
             raise BadMessage(
                 f"scenario_id: there is no scenario {scope.scenario_id[:80]!r}.", scope, "unknown-scenario"
             ) from None
         self._read_in_batch.add(scope)
-        self._actions[scope] = actions
-        return actions
+        self._actions[scope] = scenario.actions
+        self._goals[scope] = goal_of(scenario)
+        return scenario.actions

@@ -17,8 +17,10 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.ingest.aggregation import Aggregation
 from lemo.ingest.batch import Batch, read_batch
+from lemo.ingest.computed import write_computed
 from lemo.ingest.metrics import ConsumerMetrics
 from lemo.ingest.pending_write import PendingWrite
+from lemo.ingest.recent_ids import RecentIds
 from lemo.ingest.scenario_cache import ScenarioCache
 from lemo.scheduling.scenario_deletion import remove_if_deleted
 from lemo.stores.connect import Stores
@@ -73,6 +75,7 @@ class Consumer:
         self._aggregation = Aggregation(stores.aggregates, member)
         self._topics = Topics(self._settings)
         self._scenarios = ScenarioCache(stores.tenants, stores.scenarios)
+        self._recent = RecentIds()
         self._revision = ""
         self._publisher = stores.log.publisher()
         self._reader: Reader | None = None
@@ -81,8 +84,10 @@ class Consumer:
         """Written batches, oldest first. They are committed in order, as offsets must not go back."""
         self._limit = _FIRST_RECORDS
         self._done = dict.fromkeys(
-            ("items", "events", "served", "dead_letters", "ids_with_other_contents", "erased"), 0
+            ("items", "events", "served", "computed", "dead_letters", "ids_with_other_contents", "erased"), 0
         )
+        self._conflicts: list[tuple[Scope, str]] = []
+        """Examples for the next line of the log."""
         self._logged_at = time.monotonic()
 
     def run(self) -> None:
@@ -149,6 +154,7 @@ class Consumer:
             self._revision = revision
         with self.metrics.stage("sort", records):
             batch = read_batch(records, self._topics, self._scenarios, self._stores.user_changes)
+            batch.conflicts = self._recent.conflicts(batch.events)
         batch.revision = revision
         return batch
 
@@ -189,9 +195,11 @@ class Consumer:
                 self._done["items"] += written.batch.item_count
                 self._done["events"] += len(written.batch.events)
                 self._done["served"] += len(written.batch.served)
+                self._done["computed"] += len(written.batch.computed)
                 self._done["dead_letters"] += len(written.batch.dead)
                 self._done["erased"] += written.batch.erased
-                self._done["ids_with_other_contents"] += written.batch.repeats.other
+                self._done["ids_with_other_contents"] += written.batch.other_contents
+                self._conflicts += written.batch.conflicts[:1]
             self._uncommitted = []
 
     def _hold(self) -> None:
@@ -236,6 +244,11 @@ class Consumer:
         history_write.result()
         with stage("served", batch.served):
             stores.served.insert(batch.served)
+        with stage("computed", batch.computed):
+            write_computed(stores, batch.computed)
+        if batch.accepted:
+            with stage("accepted", batch.accepted):
+                self._publisher.publish(self._topics.accepted, batch.accepted)
         self._undo_what_was_changed_meanwhile(batch)
         self._aggregation.tick()
         with stage("dead-letters", batch.dead):
@@ -296,6 +309,13 @@ class Consumer:
     def _log_progress(self) -> None:
         if any(self._done.values()):
             log.info("taken in", **self._done, seconds=round(time.monotonic() - self._logged_at, 1))
+        for scope, event_id in self._conflicts[:1]:
+            log.warning(
+                "an event_id came again with other contents: only its first event counts",
+                scope=str(scope),
+                event_id=event_id[:80],
+            )
+        self._conflicts = []
         self._done = dict.fromkeys(self._done, 0)
         self._logged_at = time.monotonic()
 

@@ -27,6 +27,7 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     """Drops old task runs, events past their retention, old snapshots, stale answers and replay marks.
 
     The snapshot in service, the model that a rollback goes to and those of experiments are never dropped.
+    Items whose ids were stored before ids had one form are moved to it.
     """
     settings = stores.settings
     report.stage("task runs and events")
@@ -46,6 +47,12 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
             stores.realtime.delete_before(scope, oldest)
     report.stage("users who were erased")
     dropped["erased_users"] = sweep(stores, scope)
+    report.stage("ids")
+    if renamed := stores.items.rename(scope):
+        dropped["renamed_items"] = len(renamed)
+        stores.availability.ask_rebuild(scope)
+        stores.item_feed.add(scope, [*renamed, *renamed.values()])
+        stores.embedding_queue.add(scope, list(renamed.values()))
     report.stage("snapshots")
     dropped["snapshots"] = sum(drop_snapshots(stores, scope, kind) for kind in SNAPSHOT_KINDS)
     report.stage("answers")
@@ -57,7 +64,7 @@ def clean(stores: Stores, scope: Scope, report: Report) -> Done:
     gone = [entry.item_id for entry in stores.items.entries(scope) if entry.gone_at(moment)]
     detail: dict[str, int | str] = {**dropped}
     try:
-        stores.vectors.delete(scope, gone)
+        stores.vectors.delete(scope, [*gone, *renamed])
     except EngineUnavailable as error:  # the vector store is optional, and the next run deletes them
         log.warning("vectors of items that are gone stay", scope=str(scope), error=error.message)
         detail["without"] = f"content vectors: {error.message}"

@@ -3,7 +3,7 @@
 Where Flink's jobs run, it finds their rows and writes what they lack: neither undoes the other (docs/realtime.md).
 """
 
-from lemo.analytics.metrics import goal_of
+from lemo.domain.counting import goal_of
 from lemo.domain.realtime import HALF_LIVES
 from lemo.domain.scope import Scope
 from lemo.jobs.report import Done, Report, idle

@@ -23,12 +23,13 @@ _SHIFT = timedelta(hours=3)
 
 def crontab_of(text: str, zone: str = "UTC") -> crontab:
     """The schedule of five crontab fields in a time zone; raises InvalidInput."""
-    zoned = _zoned(text, zone)
+    schedule = zoned(text, zone)
     # For UTC it is Celery's own, which any RedBeat can read.
-    return crontab(*zoned.fields) if zone == "UTC" else zoned
+    return crontab(*schedule.fields) if zone == "UTC" else schedule
 
 
-def _zoned(text: str, zone: str) -> "ZonedCrontab":
+def zoned(text: str, zone: str = "UTC") -> "ZonedCrontab":
+    """The schedule of five crontab fields on the wall clock of a time zone; raises InvalidInput."""
     fields = text.split()
     if len(fields) != 5:
         raise InvalidInput(f"{text[:80]!r} is no crontab: it has {len(fields)} fields.", _EXAMPLE)
@@ -41,7 +42,7 @@ def _zoned(text: str, zone: str) -> "ZonedCrontab":
 
 def next_times(text: str, zone: str, count: int, after: datetime | None = None) -> list[datetime]:
     """The first `count` moments (UTC) of a crontab after a moment (aware; None: now); raises InvalidInput."""
-    schedule = _zoned(text, zone)
+    schedule = zoned(text, zone)
     moments = [after or datetime.now(UTC)]
     for _ in range(count):
         moments.append(schedule.next_after(moments[-1]))

@@ -73,6 +73,8 @@ def _busy(stores: Stores, scope: Scope, run: Run) -> Ending:
 
 def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> Ending:
     def save_progress(progress: Progress) -> None:
+        if progress.stage != run.progress.stage:
+            run.note(progress.stage)
         run.progress = progress
         stores.runs.save(scope.tenant_id, run)
 
@@ -83,6 +85,8 @@ def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> 
         return Ending.finished
     run.outcome, run.started_at, run.worker = "running", datetime.now(UTC), socket.gethostname()
     run.attempts += 1
+    run.progress = Progress()
+    run.note(f"attempt {run.attempts} on {run.worker}")
     stores.runs.save(scope.tenant_id, run)
     log.info("run started", entry=job.entry, scope=str(scope), run_id=run.run_id, attempt=run.attempts)
     try:
@@ -91,6 +95,7 @@ def _attempt(stores: Stores, job: Job, scope: Scope, run: Run, lease: Lease) -> 
     except (EngineUnavailable, RedisError, Conflict) as error:
         if run.attempts < ATTEMPTS:
             run.outcome, run.error, run.retry_at = "queued", str(error), datetime.now(UTC) + RETRY_AFTER
+            run.note(f"postponed: {error}")
             stores.runs.save(scope.tenant_id, run)
             return Ending.finished
         _finish(stores, scope, run, None, str(error))
@@ -118,6 +123,7 @@ def _finish(stores: Stores, scope: Scope, run: Run, done: Done | None, error: st
     run.outcome = "failed" if done is None else "ok"
     if done is not None:
         run.rows_read, run.rows_written, run.detail = done.rows_read, done.rows_written, done.detail
+    run.note(f"failed: {error}" if done is None else f"done: {run.rows_read:,} rows read, {run.rows_written:,} written")
     run.progress = Progress()
     stores.runs.save(scope.tenant_id, run)
     run_metrics.ended(run)

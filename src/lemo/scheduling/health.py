@@ -15,6 +15,8 @@ from lemo.stores.documents.schedules import ALL_SCOPES, Schedule
 
 PERIODS = 2
 """A job is overdue when it has not succeeded for this many of its periods."""
+LEAST = timedelta(minutes=15)
+"""No job is overdue sooner: a worker that starts again, or is busy, needs as long for one that runs every minute."""
 _NEWEST = 30
 """Runs read per scenario in one query. Older runs are read one by one."""
 
@@ -45,7 +47,7 @@ class JobState:
         if self.schedule is None or self.schedule.paused:
             return None
         try:
-            return self.waiting_since + PERIODS * period(self.schedule, self.waiting_since)
+            return self.waiting_since + max(PERIODS * period(self.schedule, self.waiting_since), LEAST)
         except InvalidInput:  # an invalid crontab written by others: beat reports it
             return None
 

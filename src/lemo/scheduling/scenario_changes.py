@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lemo.domain.counting import counting_rules
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scenario import Scenario, edited
 from lemo.domain.scope import Scope
@@ -34,6 +35,8 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any, by: str) -> tupl
     if before.actions != after.actions:
         effects.append(f"Events are taken in by the new rules within {APPLIED_SECONDS} seconds.")
         effects.append(_start_dependent_jobs(stores, scope))
+    if counting_rules(before) != counting_rules(after):
+        effects.append(_count_anew(stores, scope))
     if before.active_days != after.active_days:
         effects.append("active_days holds from the next update-user-profiles and precompute-recommendations run on.")
     if before.catalogue != after.catalogue:
@@ -41,12 +44,23 @@ def change_scenario(stores: Stores, scope: Scope, changes: Any, by: str) -> tupl
         effects.append("catalogue holds as soon as a worker has looked, which is within seconds.")
     if before.attribute_types != after.attribute_types:
         effects.append("attribute_types hold for filters within seconds.")
+    if before.mappings != after.mappings:
+        effects.append("mappings hold from the next `lemo import --mapping NAME` on.")
     after_training = [name for name in AFTER_TRAINING if getattr(before, name) != getattr(after, name)]
     if after_training:
         names, hold = " and ".join(after_training), "holds" if len(after_training) == 1 else "hold"
         now = f"now: `lemo jobs run train-model-daily --scenario {scope.scenario_id}`"
         effects.append(f"{names} {hold} from the next training on; {now}.")
     return after, effects or ["This was so before; nothing has changed."]
+
+
+def _count_anew(stores: Stores, scope: Scope) -> str:
+    try:
+        stores.events.migrate()  # where no consumer ever ran, there are no tables
+        stores.aggregates.recount(scope)
+    except EngineUnavailable:
+        return "Analytics hold the new rules at once, and are slow until the next cleanup: ClickHouse does not answer."
+    return "Analytics hold the new rules at once, and are slower for minutes, until a consumer has counted by them."
 
 
 def _start_dependent_jobs(stores: Stores, scope: Scope) -> str:

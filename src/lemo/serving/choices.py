@@ -30,7 +30,7 @@ from lemo.serving.pipeline.explain import Timed, Trace
 from lemo.serving.pipeline.plan import Exclusions, Plan, needs_catalogue, planned
 from lemo.serving.pipeline.recall import Asker
 from lemo.serving.renewals import Renewals
-from lemo.serving.state import ServingState
+from lemo.serving.state import Mapped, ServingState
 from lemo.serving.user_state import NO_USER, RequestRedis, UserState
 from lemo.stores.connect import Stores
 from lemo.stores.redis.hot_scores import HotScores
@@ -87,20 +87,29 @@ class Choices:
         request: RecommendationRequest,
         types: AttributeTypes,
         pipeline: Pipeline | None = None,
+        model: Mapped | None = None,
     ) -> ChosenAnswer:
         """The n best items by the wishes of a request; `types` are those that the scenario has settled.
 
-        `pipeline` takes the place of the one in service, to try it. Raises InvalidInput for a filter that does not fit,
-        and EngineUnavailable where the catalogue cannot be read.
+        `pipeline` and `model` take the places of those in service, to try them. Raises InvalidInput for a filter that
+        does not fit, and EngineUnavailable where the catalogue cannot be read.
         """
-        return self._chosen(scope, request, self.find(scope, request, types, pipeline))
+        return self._chosen(scope, request, self.find(scope, request, types, pipeline, model))
 
     def find(
-        self, scope: Scope, request: RecommendationRequest, types: AttributeTypes, pipeline: Pipeline | None = None
+        self,
+        scope: Scope,
+        request: RecommendationRequest,
+        types: AttributeTypes,
+        pipeline: Pipeline | None = None,
+        model: Mapped | None = None,
     ) -> Found:
         """The items for a user or a session, by the arm where an experiment has one for them; raises as `recommend`."""
-        arm = self._pipelines.arm_of(scope, request.user_id, request.session_id) if pipeline is None else None
+        tried = pipeline is not None or model is not None
+        arm = None if tried else self._pipelines.arm_of(scope, request.user_id, request.session_id)
         state = self._cache.state(scope)
+        if model is not None:
+            state = replace(state, mapped=model)
         _check_actions(request, state.rules)
         serving = self._serving(scope, pipeline)
         if arm is not None:
@@ -117,6 +126,14 @@ class Choices:
         degraded = degraded or self._cache.is_stale(state, "model", "newest items") or self._pipelines.is_stale(scope)
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
         return Found(items, asker.answered_by(state, items), state, plan, serving, degraded, trace, asker, arm)
+
+    def prepared(
+        self, scope: Scope, pipeline: Pipeline, choice: Choice, types: AttributeTypes
+    ) -> tuple[ServingState, Plan]:
+        """What is in service now, and the plan of a pipeline on it; raises as `recommend`."""
+        state = self._cache.state(scope)
+        plan = self.plan(scope, pipeline, choice, types)
+        return state, replace(plan, pins=self._known_pins(scope, plan.pins, state))
 
     def find_many(
         self, scope: Scope, state: ServingState, users: Sequence[UserState], request: Choice, types: AttributeTypes

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from lemo.domain.errors import InvalidInput
+from lemo.domain.ids import canonical_id
 from lemo.domain.recommendation import Answer
 from lemo.files.containers import open_bytes
 from lemo.files.form import Form, form_of
@@ -49,7 +50,7 @@ def read_users(path: Path) -> list[str]:
     with the line.
     """
     users = _lines(path) if form_of(path) is None else _column(path)
-    found = list(dict.fromkeys(users))
+    found = list(dict.fromkeys(map(canonical_id, users)))
     if not found:
         raise InvalidInput(f"{path} names no user.", "Write one user id a line, or a file with a column user_id.")
     return found

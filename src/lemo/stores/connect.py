@@ -3,8 +3,9 @@
 It is long because each store has its own imports, so that a process loads only what it uses.
 """
 
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lemo.domain.deadlines import FOR_JOBS, for_people
 from lemo.settings import Settings
@@ -13,7 +14,10 @@ from lemo.stores.loopback import keep_loopback_direct
 if TYPE_CHECKING:
     from redis import Redis
 
+    from lemo.domain.counting import CountingRules
+    from lemo.domain.scope import Scope
     from lemo.stores.clickhouse.aggregates import Aggregates
+    from lemo.stores.clickhouse.answer_log import AnswerLog
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.exposures import Exposures
     from lemo.stores.clickhouse.realtime import Realtime
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.schedules import Schedules
     from lemo.stores.documents.user_changes import UserChanges
     from lemo.stores.objects.snapshots import Snapshots
+    from lemo.stores.objects.transfer import SnapshotTransfer
     from lemo.stores.redis.availability import AvailabilitySets
     from lemo.stores.redis.client import Keys
     from lemo.stores.redis.embedding_queue import EmbeddingQueue
@@ -47,6 +52,9 @@ if TYPE_CHECKING:
     from lemo.stores.vectors.milvus import Vectors
     from lemo.streams import Log
 
+LARGE_SECONDS = 60.0
+_Snapshots = TypeVar("_Snapshots", bound="Snapshots")
+
 
 class Stores:
     """The stores that the settings name. Engines are imported and connected when first asked for.
@@ -59,6 +67,8 @@ class Stores:
         keep_loopback_direct(settings)
         self.settings = settings
         self.deadlines = for_people(settings.answer_seconds) if interactive else FOR_JOBS
+        self._large = replace(self.deadlines, answer=max(self.deadlines.answer, LARGE_SECONDS))
+        """For questions about millions of rows, which somebody asks now and then."""
 
     @cached_property
     def documents(self) -> "Documents":
@@ -261,8 +271,19 @@ class Stores:
     def aggregates(self) -> "Aggregates":
         """Hourly and daily counts of events, beside the events."""
         from lemo.stores.clickhouse.aggregates import Aggregates
+        from lemo.stores.clickhouse.traffic_days import recounting
 
-        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+        also = recounting(self.traffic, self._counting_rules)
+        return Aggregates(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines, also)
+
+    def _counting_rules(self, scope: "Scope") -> "CountingRules | None":
+        from lemo.domain.counting import counting_rules
+        from lemo.domain.errors import NotFound
+
+        try:
+            return counting_rules(self.scenarios.get(scope))
+        except NotFound:  # deleted meanwhile
+            return None
 
     @cached_property
     def served(self) -> "ServedAnswers":
@@ -300,11 +321,18 @@ class Stores:
         return Traffic(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
 
     @cached_property
+    def answer_log(self) -> "AnswerLog":
+        """Answers as they were logged, for replays."""
+        from lemo.stores.clickhouse.answer_log import AnswerLog
+
+        return AnswerLog(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
+
+    @cached_property
     def exposures(self) -> "Exposures":
         """What became of the units of experiments."""
         from lemo.stores.clickhouse.exposures import Exposures
 
-        return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+        return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
 
     @cached_property
     def vectors(self) -> "Vectors":
@@ -324,8 +352,17 @@ class Stores:
         """Model snapshots in a folder or S3."""
         from lemo.stores.objects.snapshots import Snapshots
 
+        return self._snapshots_as(Snapshots)
+
+    def snapshot_transfer(self) -> "SnapshotTransfer":
+        """The same store, to be copied whole."""
+        from lemo.stores.objects.transfer import SnapshotTransfer
+
+        return self._snapshots_as(SnapshotTransfer)
+
+    def _snapshots_as(self, kind: "type[_Snapshots]") -> "_Snapshots":
         secret = self.settings.s3_secret_access_key
-        return Snapshots(
+        return kind(
             self.settings.snapshots,
             cache=self.settings.state / "snapshot-cache",
             endpoint=self.settings.s3_endpoint,
@@ -344,6 +381,7 @@ class Stores:
             "traffic",
             "exposures",
             "realtime",
+            "answer_log",
             "removal",
             "vectors",
             "redis",

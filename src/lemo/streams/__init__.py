@@ -27,6 +27,11 @@ class Record:
     key: bytes
     headers: Mapping[str, bytes]
 
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether it has no value at all: a mark for the compaction of Kafka's topics, and no message."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Removed:

@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import LAST_POSITION, LONGEST_ACTION, LONGEST_DEVICE, Event, derived_event_id
 from lemo.domain.event_columns import CONTENTS, NAMES, EventColumns, attributes_text, row_of
+from lemo.domain.ids import is_canonical
 from lemo.domain.item import LONGEST_ID
 from lemo.domain.scope import Scope
 from lemo.domain.time import CLOCK_SKEW, EARLIEST, MILLISECONDS_FROM, milliseconds, past_milliseconds
@@ -122,6 +123,12 @@ def _is_plain(message: _Message, until_ms: int) -> bool:
             return False
         if message.timestamp > until_ms:
             return False
+    if not is_canonical(message.user_id) or not is_canonical(message.item_id):
+        return False
+    if (message.event_id and not is_canonical(message.event_id)) or (
+        message.request_id and not is_canonical(message.request_id)
+    ):
+        return False
     # A number beyond a double is read as infinity.
     if message.value is not None and not isfinite(message.value):
         return False

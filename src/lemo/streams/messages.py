@@ -220,10 +220,19 @@ def take_scope(body: dict[str, Any]) -> Scope:
     tenant_id, scenario_id = (body.pop(field, None) for field in _SCOPE_FIELDS)
     claimed = Scope(tenant_id) if isinstance(tenant_id, str) and tenant_id else None
     if claimed is None:
-        raise BadMessage("tenant_id: must be the name of a tenant.")
+        raise BadMessage(_envelope(body) or "tenant_id: must be the name of a tenant.")
     if not isinstance(scenario_id, str) or not scenario_id:
         raise BadMessage("scenario_id: must be the name of a scenario.", claimed)
     return Scope(claimed.tenant_id, scenario_id)
+
+
+def _envelope(body: dict[str, Any]) -> str:
+    """What is wrong with a message that is Kafka Connect's or Debezium's envelope; empty for any other."""
+    if body.keys() == {"schema", "payload"}:
+        return "Kafka Connect's schema stands around the message: set value.converter.schemas.enable=false."
+    if {"before", "after", "op"} <= body.keys():
+        return "This is Debezium's envelope: `lemo connect` prints the settings that take the row out of it."
+    return ""
 
 
 def _item(raw: Any) -> Item:

@@ -15,12 +15,19 @@ class Topics:
         self.events = settings.kafka_event_topic
         self.served = settings.kafka_served_topic
         """The topic of the API's answers."""
+        self.realtime = settings.kafka_realtime_topic if settings.with_flink else ""
+        """The topic of what Flink computed; empty without Flink."""
+        self.accepted = settings.kafka_accepted_topic if settings.with_flink else ""
+        """The topic of accepted events, for Flink; empty without Flink."""
         self.fixed = [*settings.kafka_item_ingest_topics, settings.kafka_event_topic, settings.kafka_served_topic]
+        self.fixed += [self.realtime] if self.realtime else []
         """The topics that exist in every installation."""
         self.tenant_prefix = f"{settings.kafka_event_topic}-"
         """What the names of tenants' own event topics begin with."""
         self.written = [
-            topic for topic in (settings.kafka_dead_letter_topic, settings.kafka_item_results_topic) if topic
+            topic
+            for topic in (settings.kafka_dead_letter_topic, settings.kafka_item_results_topic, self.accepted)
+            if topic
         ]
         """The topics that the consumer writes to, and never reads."""
         self._others = {*self.fixed, *self.written}

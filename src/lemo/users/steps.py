@@ -13,7 +13,7 @@ from functools import partial
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.recommenders.data.strings import unpack_strings
-from lemo.stores.clickhouse.removal import EVENTS, USER_TABLES, Table
+from lemo.stores.clickhouse.removal import ANSWERS, EVENTS, USER_TABLES, Table
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 from lemo.stores.objects.snapshots import SIMILARITY_STATE
@@ -64,6 +64,10 @@ def _erase_rows(table: Table, stores: Stores, target: Target) -> Outcome:
     if table == EVENTS:
         with stores.aggregates.changing(target.scope):
             stores.removal.erase_user(table, target.scope, target.user_id, target.before_ms)
+    elif table == ANSWERS:
+        with stores.aggregates.changing(target.scope, stores.removal.hours(target.scope, target.user_id, table)):
+            stores.removal.erase_user(table, target.scope, target.user_id, target.before_ms)
+        stores.traffic.drop_replaced(target.scope)  # they hold hashes of users
     else:
         stores.removal.erase_user(table, target.scope, target.user_id, target.before_ms)
     parts = stores.removal.replaced_parts(table)
@@ -131,7 +135,8 @@ def _count_state(stores: Stores, target: Target) -> int:
 def _event_topics(stores: Stores, target: Target) -> list[str]:
     topics = Topics(stores.settings)
     own = f"{topics.tenant_prefix}{target.scope.tenant_id}"
-    return [topics.events, *(topic for topic in topics.read_of(stores.log) if topic == own)]
+    tenants = [topic for topic in topics.read_of(stores.log) if topic == own]
+    return [topics.events, *tenants, *(topic for topic in (topics.accepted, topics.realtime) if topic)]
 
 
 def _of_user(topics: Topics, target: Target, record: Record) -> bool:

@@ -66,3 +66,14 @@ def test_an_unknown_run_is_told(stores: Stores) -> None:
 
 def test_nothing_under_way_ends_at_once(stores: Stores) -> None:
     assert CliRunner().invoke(app, ["watch"]).exit_code == 0
+
+
+def test_a_run_is_shown_with_its_log_line_by_line(stores: Stores) -> None:
+    made = run(stores, "running")
+    for text in ("attempt 1 on worker-1", "reading events"):
+        made.note(text)
+    stores.runs.save(TENANT, made)
+    shown = CliRunner().invoke(app, ["show", made.run_id])
+    assert shown.exit_code == 0, shown.output
+    assert f"{made.log[0].at:%H:%M:%S} attempt 1 on worker-1" in shown.output
+    assert f"{made.log[1].at:%H:%M:%S} reading events" in shown.output

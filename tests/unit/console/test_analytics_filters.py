@@ -1,6 +1,7 @@
 """A view of Analytics stands in its address, whole."""
 
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -38,17 +39,20 @@ def test_an_address_gives_the_view_back(
     assert Filters.of_address(given["scenario"], given) == view
 
 
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
 @pytest.mark.parametrize(
     ("view", "since", "until"),
     [
-        (Filters("s"), datetime(2026, 11, 22, tzinfo=UTC), NOW),
+        (Filters("s"), datetime(2026, 11, 22, tzinfo=ZONE), NOW),
         (Filters("s", days=1), datetime(2026, 11, 27, 10, tzinfo=UTC), NOW),
         (
             Filters("s", first=date(2026, 10, 1), last=date(2026, 10, 1)),
-            datetime(2026, 10, 1, tzinfo=UTC),
-            datetime(2026, 10, 2, tzinfo=UTC),
+            datetime(2026, 10, 1, tzinfo=ZONE),
+            datetime(2026, 10, 2, tzinfo=ZONE),
         ),
     ],
 )
-def test_the_period_of_a_view(view: Filters, since: datetime, until: datetime) -> None:
-    assert [milliseconds(moment) for moment in view.period(NOW)] == [milliseconds(since), milliseconds(until)]
+def test_the_period_of_a_view_has_days_of_the_zone(view: Filters, since: datetime, until: datetime) -> None:
+    assert [milliseconds(moment) for moment in view.period(NOW, ZONE)] == [milliseconds(since), milliseconds(until)]

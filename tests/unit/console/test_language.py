@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lemo.analytics.metrics import ATTRIBUTED, DIRECT, definitions
+from lemo.analytics.metrics import definitions
 from lemo.console.analytics.words import MEASURES, TILES
 from lemo.console.language import language_of
+from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT
 from servers import ROOT
 
 CHINESE = re.compile("[\u4e00-\u9fff]")

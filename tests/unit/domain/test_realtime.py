@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.realtime import (
@@ -44,6 +44,7 @@ def test_a_session_ends_after_half_an_hour_and_at_midnight() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(moments, st.data())
 def test_a_row_of_more_events_is_the_same_or_has_a_higher_version(times: list[int], data: st.DataObject) -> None:
     acts = [act(number, ms) for number, ms in enumerate(times)]
@@ -53,6 +54,7 @@ def test_a_row_of_more_events_is_the_same_or_has_a_higher_version(times: list[in
         assert row == more[row.event_id] or row.version < more[row.event_id].version
 
 
+@settings(deadline=None)
 @given(moments)
 def test_days_do_not_depend_on_each_other(times: list[int]) -> None:
     acts = [act(number, ms) for number, ms in enumerate(times)]
@@ -82,6 +84,7 @@ def test_of_one_id_the_first_counts_and_a_placement_is_a_short_text() -> None:
     assert [placement_of(each) for each in ("home/top", 7, None, "x" * 101)] == ["home/top", "", "", ""]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, DAY_MS), st.sampled_from([-3.0, 0.0, 1.0, 5.0])), max_size=30))
 def test_a_level_means_the_decayed_count_whatever_the_order(given_acts: list[tuple[int, float]]) -> None:
     now = MIDNIGHT + DAY_MS

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.errors import InvalidInput
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import Item
 from lemo.files.reading import Reading, read_events, read_items
 
@@ -195,4 +196,5 @@ def test_whatever_python_writes_is_read_back(tmp_path: Path, rows: list[tuple[st
     path = tmp_path / "items.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("item_id", "title"), *rows])
-    assert [(item.item_id, item.title) for item in read_items(path)] == rows
+    expected = [(canonical_id(name), title) for name, title in rows]
+    assert [(item.item_id, item.title) for item in read_items(path)] == expected

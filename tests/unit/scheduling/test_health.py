@@ -167,3 +167,13 @@ def test_the_default_row_holds_for_scenarios_without_their_own(stores: Stores) -
     assert (own.schedule.cron, own.schedule.timezone) == ("0 3 * * *", "Asia/Shanghai")
     # Less than a day until 19:00 UTC, then a day: twice a day after the change.
     assert own.overdue_at == own.waiting_since + timedelta(days=2)
+
+
+def test_a_job_of_every_minute_is_overdue_after_a_quarter_of_an_hour(stores: Stores) -> None:
+    minutely = "aggregate-realtime-minutely"
+    scope = scenario(stores, timedelta(days=1))
+    ran(stores, scope, timedelta(minutes=14), "ok", minutely)
+    assert not state(stores, minutely).overdue, "a worker may start again, or be busy"
+    ran(stores, scope, timedelta(minutes=20), "ok", minutely)
+    assert not state(stores, minutely).overdue
+    assert state(stores, minutely).overdue_at == NOW + timedelta(minutes=1)

@@ -4,45 +4,63 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from lemo.analytics.metrics import ATTRIBUTED, DIRECT, definitions
-from lemo.analytics.report import Report, report
+from lemo.analytics.metrics import definitions
+from lemo.analytics.report import Group, Report, report
 from lemo.api.dependencies import Api, Here
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.time import Timestamp
-from lemo.stores.clickhouse.traffic import Grouping
+from lemo.stores.clickhouse.traffic import Time
+from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT
 
 router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["scenarios"], responses=DOCUMENTED)
 
+_TOLD = ("requests", "ctr", "events")
 _REPORT = {
-    "since": "2026-11-21T00:00:00+08:00",
-    "until": "2026-11-28T00:00:00+08:00",
-    "compared_since": "2026-11-13T16:00:00Z",
+    "from": "2026-11-21T00:00:00+08:00",
+    "to": "2026-11-28T00:00:00+08:00",
+    "compared_from": "2026-11-13T16:00:00Z",
     "timezone": "Asia/Shanghai",
-    "by": "placement",
+    "by": "day",
+    "group": "placement",
     "goal": ["purchase", "order"],
-    "attributed": {
-        "totals": {
-            "group": None,
-            "values": {"requests": 8000, "impressions": 52000, "clicks": 2600, "ctr": 0.05},
-            "change": {"requests": 0.25, "impressions": 0.3, "clicks": 0.17, "ctr": -0.1},
-        },
-        "groups": [
-            {
-                "group": "home",
-                "values": {"requests": 5000, "impressions": 40000, "clicks": 2200, "ctr": 0.055},
-                "change": {"requests": 0.25, "impressions": 0.32, "clicks": 0.21, "ctr": -0.08},
-            }
-        ],
-        "definitions": {name: means for name, means in definitions(ATTRIBUTED).items() if name in ("requests", "ctr")},
+    "attribution_hours": 24,
+    "totals": {
+        "requests": 8000,
+        "users": 3100,
+        "impressions": 52000,
+        "clicks": 2600,
+        "ctr": 0.05,
+        "conversions": 130,
+        "conversion_rate": 0.05,
+        "value": 2480.5,
     },
-    "direct": {
-        "totals": {
-            "group": None,
-            "values": {"events": 91000, "clicks": 6100},
-            "change": {"events": 0.22, "clicks": 0.2},
+    "change": {"requests": 0.25, "impressions": 0.3, "clicks": 0.17, "ctr": -0.1},
+    "series": [
+        {"key": "2026-11-21T00:00:00+08:00", "values": {"requests": 1100, "clicks": 350}, "change": None},
+        {
+            "key": "2026-11-22T00:00:00+08:00",
+            "values": {"requests": 1210, "clicks": 364},
+            "change": {"requests": 0.1, "clicks": 0.04},
         },
+    ],
+    "groups": [
+        {
+            "key": "home",
+            "values": {"requests": 5000, "impressions": 40000, "clicks": 2200, "ctr": 0.055},
+            "change": {"requests": 0.25, "impressions": 0.32, "clicks": 0.21, "ctr": -0.08},
+        }
+    ],
+    "direct": {
+        "totals": {"events": 91000, "users": 9300, "clicks": 6100},
+        "change": {"events": 0.22, "users": 0.1, "clicks": 0.2},
+        "series": [
+            {"key": "2026-11-21T00:00:00+08:00", "values": {"events": 13000, "clicks": 870}, "change": None},
+        ],
         "groups": [],
-        "definitions": {name: means for name, means in definitions(DIRECT).items() if name in ("events", "clicks")},
+    },
+    "definitions": {
+        "attributed": {name: means for name, means in definitions(ATTRIBUTED).items() if name in _TOLD},
+        "direct": {name: means for name, means in definitions(DIRECT).items() if name in _TOLD},
     },
 }
 _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _REPORT}}}}
@@ -52,18 +70,25 @@ _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json
 def analytics(
     services: Api,
     here: Here,
-    by: Annotated[Grouping | None, Query(description="What to group by; without it, totals alone.")] = None,
     since: Annotated[
-        Timestamp | None, Query(description="Begin; by default the start of the day a week before the end.")
+        Timestamp | None,
+        Query(alias="from", description="Begin; by default the start of the day a week before the end."),
     ] = None,
-    until: Annotated[Timestamp | None, Query(description="End, itself outside; by default now.")] = None,
+    until: Annotated[Timestamp | None, Query(alias="to", description="End, itself outside; by default now.")] = None,
+    by: Annotated[Time, Query(description="What each entry of `series` is.")] = "day",
+    group: Annotated[Group | None, Query(description="What to group by; without it, `groups` is empty.")] = None,
     timezone: Annotated[
-        str, Query(max_length=100, description="Zone of hours and days.", examples=["Asia/Shanghai"])
-    ] = "UTC",
+        str | None,
+        Query(
+            max_length=100,
+            description="Zone of hours and days, in place of the scenario's; answers then take longer.",
+            examples=["Asia/Shanghai"],
+        ),
+    ] = None,
 ) -> Report:
-    """Requests, users, impressions, clicks, conversions, value, coverage, faults and latency, each with its change.
+    """Requests, users, impressions, clicks, conversions, value, coverage, novelty, faults and latency, with changes.
 
-    `attributed` are numbers of answers and of the events that carry their request ids; `direct` are numbers of all
+    The numbers at the top are of answers and of the events that followed from them; those in `direct` are of all
     events. Each counts once, whatever was sent again. `definitions` says what each number means.
     """
-    return report(services.stores, here.scope, since, until, by, timezone)
+    return report(services.stores, here.scope, since, until, by, group, timezone)

@@ -6,9 +6,10 @@ from fastapi import APIRouter
 
 from lemo.api.dependencies import Api, Here, IngestTurn, RawBody, list_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
-from lemo.api.schemas import EVENT_EXAMPLE, ITEM_EXAMPLE, Accepted, list_body
+from lemo.api.schemas import EVENT_EXAMPLE, ITEM_EXAMPLE, list_body
 from lemo.domain.event import Event
 from lemo.domain.item import Item
+from lemo.intake.publishing import Accepted
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **DOCUMENTED,

@@ -1,19 +1,16 @@
 """Items of the catalogue: looked at, changed, and deleted. Changes go through the ingest log like every write."""
 
-from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from lemo.api.dependencies import Api, Here, IngestTurn, Operator, Place, RawBody, json_of
-from lemo.api.dependencies import Services as ApiServices
+from lemo.api.dependencies import Api, Here, IngestTurn, Operator, RawBody, json_of
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
-from lemo.api.routes.recommendations import IdQuery
-from lemo.api.schemas import ITEM_EXAMPLE, Accepted
-from lemo.domain.errors import InvalidInput, NotFound
+from lemo.api.routes.recommendations import Canonical, IdQuery
+from lemo.api.schemas import ITEM_EXAMPLE
 from lemo.domain.item import Item
-from lemo.domain.reasons import shortened
+from lemo.intake.publishing import Accepted
 from lemo.serving.items import item_page
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -21,7 +18,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such scenario or item.", "content": {MEDIA_TYPE: {}}},
 }
 router = APIRouter(prefix="/v1/scenarios/{scenario}/items", tags=["items and events"], responses=_RESPONSES)
-ItemId = Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])]
+ItemId = Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"]), Canonical]
 
 
 class ItemList(BaseModel):
@@ -30,12 +27,14 @@ class ItemList(BaseModel):
     items: list[Item]
     cursor: str | None
     """`cursor` of the next page; null behind the last one."""
+    total: int
+    """Items of all pages."""
 
 
 @router.get("", responses={200: {"content": {"application/json": {"example": ITEM_EXAMPLE}}}})
 def show_item(services: Api, here: Here, item_id: ItemId) -> Item:
     """One item as it is stored. A write is seen here once the consumer has taken it, within seconds."""
-    return _item(services, here, item_id)
+    return services.changes.item(here.scope, item_id)
 
 
 @router.get("/list")
@@ -45,11 +44,12 @@ def list_items(
     limit: Annotated[int, Query(ge=1, le=1_000, description="How many.")] = 100,
     cursor: Annotated[str, Query(max_length=256, description="`cursor` of the page before.")] = "",
     filter: Annotated[str, Query(max_length=2_000, description="CEL: only items that match.")] = "",
+    search: Annotated[str, Query(max_length=200, description="Only items whose title or id holds this.")] = "",
 ) -> ItemList:
-    """Items by id, those that are off included, page by page; only those that match a filter where one is given."""
+    """Items by id, those that are off included, page by page; only those that match `filter` and `search`."""
     columns = services.served.choices.columns(here.scope, here.scenario.attribute_types)
-    page = item_page(services.stores.items, here.scope, columns, limit, cursor, filter)
-    return ItemList(items=page.items, cursor=page.cursor)
+    page = item_page(services.stores.items, here.scope, columns, limit, cursor, filter, search=search)
+    return ItemList(items=page.items, cursor=page.cursor, total=page.total)
 
 
 @router.patch(
@@ -74,34 +74,10 @@ def change_item(
 
     When this answers, the change is durably in the ingest log.
     """
-    changes = json_of(body)
-    if not isinstance(changes, dict) or changes.get("item_id", item_id) != item_id:
-        raise InvalidInput("The body must be an object with fields of this item.", 'Such as {"in_stock": false}.')
-    _item(services, here, item_id)
-    audit = services.stores.audit
-    deletion = audit.noting(here.scope, operator, "item.delete", item_id) if changes.get("deleted") else nullcontext()
-    with deletion:
-        return _written(services, here, {**changes, "item_id": item_id})
+    return services.changes.change(here.scope, here.scenario, item_id, json_of(body), operator)
 
 
 @router.delete("", response_model_exclude_defaults=True)
 def delete_item(services: Api, here: Here, operator: Operator, item_id: ItemId, turn: IngestTurn) -> Accepted:  # noqa: ARG001
     """Deletes an item, through the log: it is in no answer within seconds, and older writes do not bring it back."""
-    _item(services, here, item_id)
-    with services.stores.audit.noting(here.scope, operator, "item.delete", item_id):
-        return _written(services, here, {"item_id": item_id, "deleted": True})
-
-
-def _item(services: ApiServices, here: Place, item_id: str) -> Item:
-    """The item; raises NotFound for one that is not there, or deleted."""
-    found = services.stores.items.get_many(here.scope, [item_id]).get(item_id)
-    if found is None or found.deleted:
-        raise NotFound(f"There is no item {shortened(item_id)}.", "`GET .../items/list` shows those there are.")
-    return found
-
-
-def _written(services: ApiServices, here: Place, raw: dict[str, Any]) -> Accepted:
-    answer = services.ingest.items(here.scope, here.scenario, [raw])
-    if answer.rejected:
-        raise InvalidInput(f"{answer.rejected[0].reason}.", "Nothing was changed.")
-    return answer
+    return services.changes.delete(here.scope, here.scenario, item_id, operator)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 
 from lemo.api.dependencies import Api, Count, Here
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.errors import EngineUnavailable, NotFound
+from lemo.domain.ids import canonical_id
 from lemo.domain.reasons import shortened
 from lemo.domain.recommendation import Answer
 from lemo.domain.scope import Scope
@@ -16,6 +18,8 @@ from lemo.stores.connect import Stores
 router = APIRouter(prefix="/v1/scenarios/{scenario}", tags=["recommendations"], responses=DOCUMENTED)
 
 IdQuery = Query(min_length=1, max_length=256)
+Canonical = BeforeValidator(canonical_id)
+"""Brings an id in a query to its one form."""
 Placement = Annotated[
     str | None,
     Query(min_length=1, max_length=100, description="The place on a page that asks, for analytics.", examples=["home"]),
@@ -37,7 +41,7 @@ _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json
 def recommendations(
     services: Api,
     here: Here,
-    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"])],
+    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"]), Canonical],
     n: Count = 10,
     exclude: Annotated[
         list[str], Query(max_length=1000, description="Items not to answer, such as those on the page.")
@@ -62,7 +66,7 @@ def recommendations(
 def similar(
     services: Api,
     here: Here,
-    item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"])],
+    item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"]), Canonical],
     n: Count = 10,
     placement: Placement = None,  # noqa: ARG001
 ) -> Answer:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lemo.api.dependencies import Api, Operator, RawBody, TenantId, model_of
 from lemo.api.dependencies import Services as ApiServices
 from lemo.api.problems import DOCUMENTED, MEDIA_TYPE, Problem
-from lemo.api.routes.recommendations import IdQuery
+from lemo.api.routes.recommendations import Canonical, IdQuery
 from lemo.domain.item import Id
 from lemo.stores.connect import Stores
 from lemo.stores.documents.erasures import ErasureReceipt, Erasures
@@ -24,7 +24,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=_RESPONSES)
 
-UserId = Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"])]
+UserId = Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"]), Canonical]
 ScenarioName = Annotated[str, Query(max_length=63, description="Only in this scenario; by default in all.")]
 
 
@@ -56,7 +56,9 @@ def show_erasure(
     services: Api,
     tenant_id: TenantId,
     receipt_id: Annotated[str, Query(min_length=1, max_length=64, description="`receipt_id` of the erasure.")],
-    user_id: Annotated[str, Query(max_length=256, description="The erased user: all stores are searched again.")] = "",
+    user_id: Annotated[
+        str, Query(max_length=256, description="The erased user: all stores are searched again."), Canonical
+    ] = "",
 ) -> ErasureReceipt:
     """The receipt of an erasure. With the user's id, of which it holds only a hash, all stores are searched again."""
     if not user_id:

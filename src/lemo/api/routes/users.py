@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from lemo.api.dependencies import Api, Here
 from lemo.api.problems import DOCUMENTED
-from lemo.api.routes.recommendations import IdQuery
+from lemo.api.routes.recommendations import Canonical, IdQuery
 from lemo.domain.similar_users import SimilarUsers
 from lemo.serving.users import UserOverview, user_overview
 
@@ -37,7 +37,7 @@ _EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json
 def user(
     services: Api,
     here: Here,
-    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"])],
+    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"]), Canonical],
     n: Annotated[int, Query(ge=1, le=200, description="How many interactions of the history.")] = 50,
 ) -> UserOverview:
     """What is known of a user: the newest interactions, tastes by weight, and the precomputed recommendations.
@@ -65,7 +65,7 @@ _SIMILAR: dict[int | str, dict[str, Any]] = {
 def similar_users(
     services: Api,
     here: Here,
-    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"])],
+    user_id: Annotated[str, IdQuery, Query(description="The user.", examples=["user 7"]), Canonical],
     n: Annotated[int, Query(ge=1, le=200, description="How many users.")] = 10,
 ) -> SimilarUsers:
     """The users whose histories are most like one user's, with the items in both that weigh most.

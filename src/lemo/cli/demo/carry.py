@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
@@ -62,7 +63,9 @@ def _scenario(stores: Stores, tenant_id: str, dataset: Dataset) -> Scope:
     scope = Scope(tenant_id, dataset.scenario.scenario_id)
     try:
         with stores.audit.noting(scope, f"{operator(tenant_id)}, demo", "scenario.create", scope.scenario_id):
-            stores.scenarios.create(tenant_id, dataset.scenario)
+            # It comes into being now, whenever its events happened: else each of its jobs were overdue at once.
+            scenario = dataset.scenario.model_copy(update={"created_at": datetime.now(UTC)})
+            stores.scenarios.create(tenant_id, scenario)
     except Conflict:
         messages.print(f"Scenario {scope.scenario_id} is there already: what it holds counts once.")
     return scope

@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, Self, cast, get_args
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+from lemo.analytics.report import Group
 from lemo.console.language import t
 from lemo.domain.errors import InvalidInput
 from lemo.domain.reasons import did_you_mean, shortened
 
 Part = Literal["answers", "events"]
 """Numbers of answers and what followed from them (`attributed`), or of all events (`direct`)."""
-Group = Literal["placement", "position", "kind", "model", "pipeline"]
 Step = Literal["hour", "day"]
 DAYS = (1, 7, 28, 90)
 DEFAULT_DAYS = 7
@@ -75,18 +76,18 @@ class Filters:
         """The view with some changes."""
         return replace(self, **changes)
 
-    def period(self, now: datetime) -> tuple[datetime, datetime]:
-        """Begin and end of the period, UTC; the end is outside."""
+    def period(self, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+        """Begin and end of the period, whose days are those of the zone; the end is outside."""
         if self.first:
-            first, last = _midnight(self.first), _midnight(self.last or now.date())
-            return first, last + timedelta(days=1)
+            last = self.last or now.astimezone(zone).date()
+            return _midnight(self.first, zone), _midnight(last + timedelta(days=1), zone)
         if self.days == 1:
             return (now - timedelta(hours=23)).replace(minute=0, second=0, microsecond=0), now
-        return _midnight(now.date() - timedelta(days=self.days - 1)), now
+        return _midnight(now.astimezone(zone).date() - timedelta(days=self.days - 1), zone), now
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def _day(name: str, text: str) -> date | None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from nicegui import run, ui
 
-from lemo.analytics.metrics import ATTRIBUTED, definitions
+from lemo.analytics.metrics import definitions
 from lemo.console.access import Access, framed
 from lemo.console.analytics.figures import GroupRow, Trends, actions, groups, positions, trends
 from lemo.console.analytics.filters import DAYS, Filters
+from lemo.console.analytics.items import ItemRow, draw_items, top_items
 from lemo.console.analytics.sections import (
     draw_funnel,
     draw_groups,
@@ -32,13 +33,18 @@ from lemo.console.queries import Queries, attempt
 from lemo.console.theme import empty, heading, section, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
+from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT
 
 _GROUPS = {
     "placement": ("Placement", "展示位"),
     "position": ("Position", "位置"),
+    "category": ("Category", "类别"),
+    "device": ("Device", "设备"),
+    "source": ("Source", "召回来源"),
     "kind": ("Kind", "请求类型"),
     "model": ("Model", "模型"),
     "pipeline": ("Pipeline", "流水线"),
+    "arm": ("Arm", "实验分组"),
 }
 
 
@@ -75,6 +81,12 @@ class AnalyticsPage:
                 self._groups = Panel(
                     lambda: groups(self._stores, self._scope, self._filters, _now()), self._draw_groups, height=160
                 )
+        panel(
+            t("Items shown most", "展示最多的物品"),
+            lambda: top_items(self._stores, self._scope, self._filters, _now()),
+            self._draw_items,
+            height=320,
+        )
 
     @ui.refreshable_method
     def toolbar(self) -> None:
@@ -111,8 +123,8 @@ class AnalyticsPage:
             ).props("no-caps unelevated dense padding='4px 12px' toggle-color='' toggle-text-color=''")
             toggle.classes("lemo-toggle").tooltip(
                 t(
-                    "From answers: events that carry the request id of an answer. All events: whatever led to them.",
-                    "来自推荐：带有结果 request_id 的行为。全部行为：不论来源。",
+                    "From answers: answers and the events that followed from them. All events: whatever led to them.",
+                    "来自推荐：推荐结果及由其带来的行为。全部行为：不论来源。",
                 )
             )
             ui.space()
@@ -141,7 +153,7 @@ class AnalyticsPage:
 
     def _group_head(self) -> None:
         with ui.row().classes("w-full items-center justify-between gap-2"):
-            heading(t("Groups of answers", "结果分组"))
+            heading(t("Groups", "分组"))
             ui.select(
                 {name: t(*words) for name, words in _GROUPS.items()},
                 value=self._filters.group,
@@ -196,7 +208,14 @@ class AnalyticsPage:
             draw_missing(self._filters.scenario, missing_of(found))
 
     def _draw_groups(self, rows: list[GroupRow]) -> None:
-        draw_groups(rows, t(*_GROUPS[self._filters.group]), definitions(ATTRIBUTED))
+        draw_groups(rows, t(*_GROUPS[self._filters.group]), self._definitions)
+
+    def _draw_items(self, rows: list[ItemRow]) -> None:
+        draw_items(rows, self._filters.scenario, self._definitions)
+
+    @property
+    def _definitions(self) -> dict[str, str]:
+        return definitions(ATTRIBUTED if self._filters.part == "answers" else DIRECT)
 
     async def _download(self) -> None:
         filters = self._filters

@@ -29,7 +29,7 @@ def draw_tiles(found: Trends, filters: Filters, choose: Callable[[str], object])
                 measured(name, found.totals[name]),
                 change=found.change.get(name),
                 better=MEASURES[name].better,
-                course=found.series[name],
+                course=found.course(name),
                 means=measure_means(name, found.definitions[name]),
                 on_click=partial(choose, name),
                 chosen=name == shown_metric(filters),
@@ -190,10 +190,15 @@ def draw_positions(rows: Sequence[GroupRow]) -> None:
 def draw_groups(rows: Sequence[GroupRow], title: str, definitions: Mapping[str, str]) -> None:
     """The numbers of each group, sorted as one likes."""
     if not rows:
-        nothing(t("There is nothing to group in this period.", "此周期内没有可分组的数据。"))
+        nothing(
+            t(
+                "There is nothing to group so in this period; events know only device and category.",
+                "此周期内没有可分组的数据；行为只能按设备和类别分组。",
+            )
+        )
         return
-    names = ("requests", "users", "impressions", "clicks", "ctr", "conversions", "conversion_rate", "value")
-    shown = [name for name in names if name in rows[0].values]
+    names = ("requests", "events", "users", "impressions", "clicks", "ctr", "conversions", "conversion_rate", "value")
+    shown = [name for name in names if any(row.values.get(name) is not None for row in rows)]
     first: Column[GroupRow] = Column(title, lambda row: row.key, lambda row: _group_name(row.key))
     columns = [first, *(_measure_column(name, definitions) for name in shown)]
     SortedTable(columns, rows, sort=1)
@@ -202,7 +207,7 @@ def draw_groups(rows: Sequence[GroupRow], title: str, definitions: Mapping[str, 
 def _measure_column(name: str, definitions: Mapping[str, str]) -> Column[GroupRow]:
     return Column(
         measure_name(name),
-        lambda row: row.values[name],
+        lambda row: row.values.get(name),
         lambda row: _number(row, name),
         number=True,
         means=measure_means(name, definitions.get(name, "")),
@@ -218,4 +223,4 @@ def _number(row: GroupRow, name: str) -> None:
         change = row.change.get(name) if row.change and name in ("ctr", "conversion_rate") else None
         if change is not None:
             changed(change, MEASURES[name].better)
-        ui.label(measured(name, row.values[name]))
+        ui.label(measured(name, row.values.get(name)))

@@ -1,6 +1,6 @@
 """What the numbers of analytics are called, in what unit they are, and whether more is better.
 
-Their English definitions are `lemo.analytics.metrics`; here is what people read instead of the names.
+Their English definitions are in `traffic_metrics`; here is what people read instead of the names.
 """
 
 from typing import NamedTuple
@@ -68,7 +68,7 @@ def measured(name: str, value: float | None) -> str:
     """A number with its unit; a dash where it is not known."""
     unit = MEASURES[name].unit
     if unit == "share":
-        return share(value, 2 if value is not None and value < 0.1 else 1)
+        return share(value, 0 if not value else 2 if value < 0.1 else 1)
     if unit == "ms":
         return "–" if value is None else f"{value:,.3g} ms"
     return compact(value)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
-from lemo.console.analytics.figures import Trends, trends
+from lemo.console.analytics.figures import Trends, both_trends
 from lemo.console.analytics.filters import Filters
 from lemo.console.analytics.words import MEASURES, measure_means, measure_name, measured
 from lemo.console.formats import compact, stamp
@@ -26,10 +26,6 @@ def scenario_activity(queries: Queries, scope: Scope) -> None:
     answers = Filters(scope.scenario_id)
     events = Filters(scope.scenario_id, part="events")
 
-    def read() -> tuple[Trends, Trends]:
-        now = datetime.now(UTC)
-        return trends(queries.stores, scope, answers, now), trends(queries.stores, scope, events, now)
-
     with section():
         with ui.row().classes("w-full items-center justify-between gap-2"):
             with ui.element("h2").classes("text-base leading-6"):
@@ -39,7 +35,12 @@ def scenario_activity(queries: Queries, scope: Scope) -> None:
                 ui.link(t("Analytics", "数据分析"), answers.address).classes("lemo-link")
                 ui.link(t("Explore", "推荐探索"), address("/explore", scenario=scope.scenario_id)).classes("lemo-link")
         with ui.element("div").classes("w-full mt-3"):
-            Panel(read, lambda found: _draw(found, answers, events), every=60.0, height=96)
+            Panel(
+                lambda: both_trends(queries.stores, scope, answers, datetime.now(UTC)),
+                lambda found: _draw(found, answers, events),
+                every=60.0,
+                height=96,
+            )
 
 
 def _draw(found: tuple[Trends, Trends], answers: Filters, events: Filters) -> None:
@@ -50,7 +51,7 @@ def _draw(found: tuple[Trends, Trends], answers: Filters, events: Filters) -> No
             text += t(f" The newest event is of {stamp(happened.newest)}.", f"最新行为在 {stamp(happened.newest)}。")
         nothing(text)
         return
-    with stats("grid-cols-2 md:grid-cols-3 lg:grid-cols-5"):
+    with stats("grid-cols-2 lg:grid-cols-5"):
         for name in TILES:
             _tile(served, name, answers)
         seconds = (happened.until - happened.since).total_seconds()
@@ -60,7 +61,7 @@ def _draw(found: tuple[Trends, Trends], answers: Filters, events: Filters) -> No
             compact(rate) if rate >= 1 else f"{rate:.2g}",
             change=happened.change.get("events"),
             better=None,
-            course=happened.series["events"],
+            course=happened.course("events"),
             means=t("Events of all actions, per second of the last 7 days.", "最近 7 天平均每秒的行为事件数。"),
             to=events.but(metric="events").address,
         )
@@ -72,7 +73,7 @@ def _tile(found: Trends, name: str, filters: Filters) -> None:
         measured(name, found.totals[name]),
         change=found.change.get(name),
         better=MEASURES[name].better,
-        course=found.series[name],
+        course=found.course(name),
         means=measure_means(name, found.definitions[name]),
         to=filters.but(metric=name).address,
     )

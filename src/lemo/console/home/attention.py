@@ -86,7 +86,7 @@ def _job(trouble: JobTrouble) -> None:
         )
         copyable(trouble.hint)
         scenario = trouble.scenarios[0] if len(trouble.scenarios) == 1 else ""
-        jobs = address("/jobs", scenario=scenario) or address("/schedule", scenario=scenario)
+        jobs = address("/jobs", scenario=scenario)
         if jobs:
             ui.link(t("Open its schedule", "打开任务"), jobs).classes("lemo-link text-sm")
 
@@ -126,6 +126,7 @@ def _lag(lag: Lag) -> None:
 def _line(colour: str, text: str) -> ui.column:
     """A line that unfolds; use the result as the context of what is inside."""
     with ui.expansion().classes("w-full lemo-trouble").props("dense dense-toggle") as expansion:
+        expansion.props["toggle-aria-label"] = text
         with expansion.add_slot("header"), ui.row().classes("items-center gap-3 flex-nowrap w-full"):
             dot(colour)
             ui.label(text).classes("break-words min-w-0")

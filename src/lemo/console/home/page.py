@@ -31,6 +31,7 @@ from lemo.console.theme import (
 from lemo.console.visitor import Visitor
 from lemo.domain.errors import LemoError
 from lemo.domain.scope import Scope
+from lemo.streams.lag import Lag
 
 EVERY = 10.0
 """Seconds between two readings of a panel."""
@@ -61,29 +62,29 @@ def _build(queries: Queries, health: Health, visitor: Visitor, scenarios: Sequen
     Attention(reads, health, EVERY)
     for scenario in scenarios[:SHOWN]:
         scenario_activity(queries, Scope(visitor.tenant_id, scenario))
-    with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-4 w-full"):
-        with section():
-            with ui.row().classes("w-full items-center justify-between"):
-                heading(t("Scenarios", "推荐场景"))
-                Panel(
-                    reads.lag,
-                    lambda lag: (
-                        ui.label(t(f"Ingest: {lag}", f"数据接入：{_lag(lag.messages)}"))
-                        .classes("lemo-muted lemo-small")
-                        .tooltip(t("Messages that the consumers have not taken in", "消费者尚未处理的消息"))
-                    ),
-                    every=EVERY,
-                    height=0,
-                    classes="w-auto",
-                )
-            Panel(reads.scenarios, _scenarios, every=EVERY, height=120)
+    with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-4 w-full items-start"):
+        with ui.column().classes("gap-4 min-w-0"):
+            with section():
+                _scenarios_head(reads)
+                Panel(reads.scenarios, _scenarios, every=EVERY, height=120)
+            panel(t("Services", "服务状态"), health.report, draw_services, every=EVERY, height=56)
         with section():
             with ui.row().classes("w-full items-center justify-between"):
                 heading(t("Last runs", "最近运行"))
-                if jobs := address("/jobs") or address("/schedule"):
+                if jobs := address("/jobs"):
                     ui.link(t("All jobs", "全部任务"), jobs).classes("lemo-link")
             Panel(reads.runs, _runs, every=EVERY, height=120)
-    panel(t("Services", "服务状态"), health.report, draw_services, every=EVERY, height=56)
+
+
+def _scenarios_head(reads: HomeReads) -> None:
+    def draw(lag: Lag) -> None:
+        words = t(f"Ingest: {lag}", f"数据接入：{_lag(lag.messages)}")
+        label = ui.label(words).classes("lemo-muted lemo-small")
+        label.tooltip(t("Messages that the consumers have not taken in", "消费者尚未处理的消息"))
+
+    with ui.row().classes("w-full items-center justify-between"):
+        heading(t("Scenarios", "推荐场景"))
+        Panel(reads.lag, draw, every=EVERY, height=0, classes="w-auto")
 
 
 def _lag(messages: int) -> str:
@@ -136,7 +137,7 @@ def _run(line: RunLine) -> None:
     with tr().mark("run"):
         with td(), ui.column().classes("gap-0"):
             with ui.row().classes("items-center gap-2"):
-                to = address("/jobs", scenario=run.scenario_id) or address("/schedule", scenario=run.scenario_id)
+                to = address("/jobs", run=run.run_id)
                 ui.link(run.entry, to).classes("lemo-link")
                 if line.count > 1:
                     badge(f"×{line.count}", QUIET)

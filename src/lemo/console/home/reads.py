@@ -16,7 +16,7 @@ from lemo.streams.lag import Lag, lag_of
 from lemo.streams.topics import Topics
 
 RUNS_READ = 60
-RUNS_SHOWN = 10
+RUNS_SHOWN = 8
 ARRIVAL = "embed-items"
 """The job that arriving items start: it runs far more often than all others, so its runs are one line."""
 

@@ -193,6 +193,7 @@ class Columns:
         self._fields = {name: _column(kind) for name, kind in FIELDS.items()}
         self._attributes = {name: _column(each.type) for name, each in schema.attributes.items()}
         self._live = np.zeros(0, dtype=bool)
+        self._present = np.zeros(0, dtype=bool)
         self._room = 0
 
     def __len__(self) -> int:
@@ -202,6 +203,11 @@ class Columns:
     def live(self) -> Array:
         """bool (rows,): items that are active and not deleted."""
         return self._live[: len(self)]
+
+    @property
+    def present(self) -> Array:
+        """bool (rows,): items that are not deleted. A deleted one keeps its row."""
+        return self._present[: len(self)]
 
     def row(self, item_id: str) -> int:
         """The row of an id, -1 for one that the catalogue does not hold."""
@@ -257,6 +263,7 @@ class Columns:
 
     def _put(self, row: int, item: Item) -> None:
         self._live[row] = item.recommendable
+        self._present[row] = not item.deleted
         for name, column in self._fields.items():
             value: Any = getattr(item, name)
             column.put(row, milliseconds(value) if value and FIELDS[name] == "timestamp" else value)
@@ -271,6 +278,7 @@ class Columns:
         for column in (*self._fields.values(), *self._attributes.values()):
             column.grow(self._room)
         self._live = _grown(self._live, self._room, False)
+        self._present = _grown(self._present, self._room, False)
 
 
 def columns_of(items: Iterable[Item], schema: Schema | None = None, fixed: Mapping[str, AttributeType] = {}) -> Columns:

@@ -115,6 +115,11 @@ def attribute_of(values: Iterable[Any], fixed: AttributeType | None = None) -> A
     return Attribute(max(types, key=lambda kind: counts[kind]))
 
 
+def fits(value: Any, wanted: AttributeType) -> bool:
+    """Whether a value is of the type, so that filters see it."""
+    return _fitted(value, wanted) is not None
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"

@@ -2,7 +2,7 @@
 # ruff: noqa: S608 - only names of our own tables are put into the text of queries; values travel as bound parameters
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,60 +19,6 @@ ALL = 0
 MANY_HOURS = 500
 """From so many marked hours on, it is cheaper to read all events of the scope once."""
 MANY_EVENTS = 1_000_000
-
-TABLES = (
-    """
-    CREATE TABLE IF NOT EXISTS {database}.events_hourly (
-        tenant_id LowCardinality(String),
-        scenario_id LowCardinality(String),
-        hour DateTime('UTC'),
-        action LowCardinality(String),
-        events UInt64,
-        users AggregateFunction(uniqExact, String),
-        items AggregateFunction(uniqExact, String),
-        version UInt64
-    )
-    ENGINE = ReplacingMergeTree(version)
-    ORDER BY (tenant_id, scenario_id, hour, action)
-    """,
-    # A partition for each epoch, so that dropping one is one step. There are about as many as consumers.
-    """
-    CREATE TABLE IF NOT EXISTS {database}.events_marks (
-        epoch String,
-        tenant_id LowCardinality(String),
-        scenario_id LowCardinality(String),
-        hour DateTime('UTC'),
-        marked_at DateTime64(3, 'UTC') DEFAULT now64(3)
-    )
-    ENGINE = MergeTree
-    PARTITION BY epoch
-    ORDER BY (tenant_id, scenario_id, hour)
-    """,
-)
-
-MARK_UNCOUNTED = (
-    # Once, when the tables are brought to a new version: it reads the time of all events. The moment of the marks lies
-    # far back, so that the next consumer takes them up at once; twice the same marks do no harm.
-    """
-    INSERT INTO {database}.events_marks (epoch, tenant_id, scenario_id, hour, marked_at)
-    SELECT 'bef0', tenant_id, scenario_id, toDateTime(0, 'UTC'), toDateTime64(0, 3, 'UTC') FROM (
-        SELECT DISTINCT tenant_id, scenario_id FROM {database}.events
-        WHERE (toString(tenant_id), toString(scenario_id), toUnixTimestamp(toStartOfHour(timestamp))) NOT IN (
-            SELECT toString(tenant_id), toString(scenario_id), toUnixTimestamp(hour) FROM {database}.events_hourly
-        )
-    )
-    """,
-)
-"""Marks all of each scope that has events in hours without aggregates: those from before there were any."""
-
-MARK_ALL = """
-    INSERT INTO {database}.events_marks (epoch, tenant_id, scenario_id, hour, marked_at)
-    SELECT '{epoch}', tenant_id, scenario_id, toDateTime(0, 'UTC'), toDateTime64(0, 3, 'UTC') FROM (
-        SELECT DISTINCT tenant_id, scenario_id FROM {database}.events
-        UNION DISTINCT SELECT DISTINCT tenant_id, scenario_id FROM {database}.events_hourly
-    )
-    """
-"""Marks all of each scope: after events or aggregates were lost. The next consumer takes the marks up at once."""
 
 Period = Literal["hour", "day"]
 
@@ -97,8 +43,16 @@ class Aggregates(ClickHouse):
     compute it from the events. So what is read equals the events at any moment, whatever crashes in between.
     """
 
-    def __init__(self, url: str, database: str, deadlines: Deadlines = FOR_JOBS) -> None:
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        deadlines: Deadlines = FOR_JOBS,
+        also: Callable[[Scope, Collection[int]], None] | None = None,
+    ) -> None:
+        """`also` refreshes what else stands on the rows of hours (or ALL) of a scope, before the marks are dropped."""
         super().__init__(url, database, deadlines)
+        self._also = also
         self._events = f"{self._database}.events"
         self._hourly = f"{self._database}.events_hourly"
         self._marks = f"{self._database}.events_marks"
@@ -113,6 +67,19 @@ class Aggregates(ClickHouse):
         types = ["String", "LowCardinality(String)", "LowCardinality(String)", "DateTime('UTC')"]
         if rows:
             self._ask(lambda client: client.insert(self._marks, rows, column_names=names, column_type_names=types))
+
+    def recount(self, scope: Scope) -> None:
+        """Has the next consumer that looks, within a minute, count all of a scope anew."""
+        rows = [(uuid.uuid4().hex, scope.tenant_id, scope.scenario_id, ALL, 0)]
+        names = ["epoch", "tenant_id", "scenario_id", "hour", "marked_at"]
+        types = [
+            "String",
+            "LowCardinality(String)",
+            "LowCardinality(String)",
+            "DateTime('UTC')",
+            "DateTime64(3, 'UTC')",
+        ]
+        self._ask(lambda client: client.insert(self._marks, rows, column_names=names, column_type_names=types))
 
     def refresh(self, epoch: str) -> int:
         """Computes the marked hours of an epoch anew, and drops its marks; returns how many hours those were.
@@ -130,18 +97,22 @@ class Aggregates(ClickHouse):
                 self._rebuild(scope)
             else:
                 self._compute(scope, epoch, first, last + HOUR, hours)
+            if self._also:
+                self._also(scope, {ALL} if first == ALL else self._hours_of(scope, epoch))
         # The name of a partition cannot be a bound parameter.
         self._ask(lambda client: client.command(f"ALTER TABLE {self._marks} DROP PARTITION '{_checked(epoch)}'"))
         return sum(int(row[4]) for row in found)
 
     @contextmanager
-    def changing(self, scope: Scope) -> Iterator[None]:
-        """Around what deletes events of the scope: afterwards all of its aggregates are made anew.
+    def changing(self, scope: Scope, hours: Iterable[int] = (ALL,)) -> Iterator[None]:
+        """Around what deletes rows of hours of the scope, by default of all: afterwards they are counted anew.
+
+        Hours need not be all where no event is deleted: one that loses all events of an action keeps its count.
 
         If it dies in between, `abandoned` finds the mark, and until then readers compute from the events.
         """
         epoch = uuid.uuid4().hex
-        self.mark(epoch, [(scope, ALL)])
+        self.mark(epoch, [(scope, hour) for hour in hours])
         yield
         self.refresh(epoch)
 
@@ -211,6 +182,12 @@ class Aggregates(ClickHouse):
             else:
                 period.events, period.users, period.items = events, users, items
         return list(periods.values())
+
+    def _hours_of(self, scope: Scope, epoch: str) -> set[int]:
+        query = (
+            f"SELECT DISTINCT toUnixTimestamp(hour) FROM {self._marks} WHERE epoch = {{epoch:String}} AND {WHERE_SCOPE}"
+        )
+        return {int(hour) for (hour,) in self._query(query, scope, epoch=epoch)}
 
     def _compute(self, scope: Scope, epoch: str, first: int, end: int, hours: int) -> None:
         """Writes the aggregates of the epoch's hours, which lie in [first, end) Unix seconds."""

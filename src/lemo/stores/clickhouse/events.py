@@ -8,12 +8,14 @@ from lemo.domain.activity import MOST_STRAYS, strays
 from lemo.domain.event import Event
 from lemo.domain.event_columns import NAMES, EventColumns
 from lemo.domain.scope import Scope
-from lemo.stores.clickhouse.aggregates import MARK_UNCOUNTED
-from lemo.stores.clickhouse.aggregates import TABLES as AGGREGATE_TABLES
+from lemo.stores.clickhouse.aggregate_tables import MARK_UNCOUNTED
+from lemo.stores.clickhouse.aggregate_tables import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
+from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
 from lemo.stores.clickhouse.served import ADD_SESSION_ID
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
+from lemo.stores.clickhouse.traffic_days import TABLES as DAYS_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ _MIGRATIONS = (
     SERVED_TABLES,
     ADD_SESSION_ID,
     REALTIME_TABLES,
+    ONE_ID_FORM,
+    DAYS_TABLES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""
@@ -204,6 +208,25 @@ class Events(UserEvents):
             scope,
         )
         return None if newest is None else int(newest)
+
+    def arrivals(self, scope: Scope, minutes: int) -> list[int]:
+        """How many events the store took in in each of the last minutes of its own clock, oldest first.
+
+        The last element is the minute under way. An event that was sent again counts when it first came. Without a
+        scenario the scope is the whole tenant.
+        """
+        where = _WHERE if scope.scenario_id else "tenant_id = {tenant:String}"
+        rows = self._query(
+            f"""
+            SELECT dateDiff('minute', ingested_at, now()) AS ago, count() FROM {self._table} FINAL
+            WHERE {where} AND ingested_at > now() - toIntervalMinute({{minutes:UInt32}})
+            GROUP BY ago HAVING ago < {{minutes:UInt32}}
+            """,
+            scope,
+            minutes=minutes,
+        )
+        counts = dict(rows)
+        return [int(counts.get(ago, 0)) for ago in reversed(range(minutes))]
 
     def now(self, scope: Scope) -> int | None:
         """Unix ms where activity ends (all but a few users end before), which is "now"; None without events."""

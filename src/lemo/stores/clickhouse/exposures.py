@@ -101,7 +101,7 @@ class Exposures(ClickHouse):
             FROM ({answers}) GROUP BY unit
         """
         actions = list(dict.fromkeys(metric.action for metric in metrics if metric.action is not None))
-        outcomes = (self._of_users if unit == "user" else self._of_sessions)(answers, exposed, len(actions))
+        outcomes = (self._of_users if unit == "user" else self._of_sessions)(answers, len(actions))
         sums = ", ".join(_sums_of(metric, actions) for metric in metrics)
         rows = self._query(
             f"""
@@ -150,7 +150,7 @@ class Exposures(ClickHouse):
             FROM (
                 SELECT request_id, item_id, {_EVENT}
                 FROM {self._events} AS events FINAL
-                WHERE {WHERE_SCOPE} AND request_id IN (SELECT request_id FROM ({answers}))
+                WHERE {WHERE_SCOPE} AND request_id != ''
                     AND events.timestamp >= fromUnixTimestamp64Milli({{since:Int64}} - {{skew:Int64}})
                     AND events.timestamp < fromUnixTimestamp64Milli({{until:Int64}})
             ) AS happened
@@ -158,7 +158,7 @@ class Exposures(ClickHouse):
             WHERE has(item_ids, item_id)
         """
 
-    def _of_users(self, _answers: str, exposed: str, actions: int) -> str:
+    def _of_users(self, answers: str, actions: int) -> str:
         after, before = "happened.timestamp >= exposed_at", "happened.timestamp < exposed_at"
         return f"""
             SELECT unit, {_outcomes(after, "", actions)}, {_outcomes(before, "_before", actions)}
@@ -167,14 +167,13 @@ class Exposures(ClickHouse):
                 FROM {self._events} AS events FINAL
                 WHERE {WHERE_SCOPE} AND events.timestamp >= fromUnixTimestamp64Milli({{begin:Int64}})
                     AND events.timestamp < fromUnixTimestamp64Milli({{until:Int64}})
-                    AND user_id IN (SELECT unit FROM ({exposed}))
             ) AS happened
-            INNER JOIN ({exposed}) AS exposed USING (unit)
+            INNER JOIN (SELECT unit, min(at) AS exposed_at FROM ({answers}) GROUP BY unit) AS exposed USING (unit)
             WHERE happened.timestamp >= exposed_at - toIntervalMillisecond({{before:Int64}})
             GROUP BY unit
         """
 
-    def _of_sessions(self, answers: str, _exposed: str, actions: int) -> str:
+    def _of_sessions(self, answers: str, actions: int) -> str:
         return f"""
             SELECT unit, {_outcomes("1", "", actions)}, {_outcomes("0", "_before", actions)}
             FROM ({self._attributed(answers)}) GROUP BY unit

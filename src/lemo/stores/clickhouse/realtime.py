@@ -144,7 +144,7 @@ class Realtime(ClickHouse):
         order = "ORDER BY ms, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND"
         of_day, of_session = "PARTITION BY user_id, day", "PARTITION BY user_id, day, session"
         rows = f"""
-            SELECT user_id, timestamp AS at, event_id, item_id, action, session_id, place, dwell,
+            SELECT user_id, timestamp AS at, event_id, item_id, action, session_id, place, dwell AS dwell_ms,
                    toUInt64(place * {GAP_MS + 2} + if(isNull(dwell), 0, {GAP_MS + 1} - assumeNotNull(dwell))) AS version
             FROM (
                 SELECT *, first_value(event_id) OVER ({of_session} {order} CURRENT ROW) AS session_id,
@@ -315,13 +315,14 @@ class Realtime(ClickHouse):
         """
 
     def _write(self, table: str, scope: Scope, rows: str, parameters: dict[str, Parameter]) -> int:
+        """Computes rows and inserts them; they pass through here, so that they are computed once and counted."""
         # Nobody waits for it, and others use the engine.
         modest = "SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000"
-        statement = f"INSERT INTO {table} SELECT {{tenant:String}}, {{scenario:String}}, * FROM ({rows}) {modest}"
-        count = self._query(f"SELECT count() FROM ({rows})", scope, **parameters)[0][0]
-        if count:
-            self._command(statement, scope, **parameters)
-        return int(count)
+        whose = "{tenant:String} AS tenant_id, {scenario:String} AS scenario_id"
+        found = self._table_of(f"SELECT {whose}, * FROM ({rows}) {modest}", scope, **parameters)
+        if found.num_rows:
+            self._ask(lambda client: client.insert_arrow(table, found))
+        return int(found.num_rows)
 
     def _insert(self, table: str, rows: Sequence[Sequence[object]], names: Sequence[str]) -> None:
         if rows:

@@ -27,10 +27,11 @@ TABLES = (
     Table("event_sessions", user="user_id", moment="at"),
     Table("realtime_minutes"),
     Table("realtime_positions"),
+    Table("analytics_days"),
 )
 """All tables with data of scenarios. Erasure and deletion follow this list."""
 USER_TABLES = tuple(table for table in TABLES if table.user)
-EVENTS = TABLES[0]
+EVENTS, ANSWERS = TABLES[:2]
 SESSIONS = next(table for table in TABLES if table.name == "event_sessions")
 
 
@@ -65,10 +66,10 @@ class Removal(ClickHouse):
         )
         return max(0, int(rows[0][0]))
 
-    def hours(self, scope: Scope, user_id: str) -> list[int]:
-        """The hours (their first Unix second) in which the user has events."""
+    def hours(self, scope: Scope, user_id: str, table: Table = EVENTS) -> list[int]:
+        """The hours (their first Unix second) of the user's rows."""
         rows = self._query(
-            f"SELECT DISTINCT toUnixTimestamp(toStartOfHour(timestamp)) FROM {self._of(EVENTS)} "
+            f"SELECT DISTINCT toUnixTimestamp(toStartOfHour({table.moment})) FROM {self._of(table)} "
             f"WHERE {WHERE_SCOPE} AND user_id = {{user:String}}",
             scope,
             user=user_id,

@@ -1,175 +1,183 @@
-"""Numbers of a period in ClickHouse: of the answers with what followed from them, or of the events alone."""
+"""Numbers of a period and of the one before, in ClickHouse: of answers with what followed, and of all events."""
 # ruff: noqa: S608 - names of our own tables and expressions of our own are put into queries; values travel as parameters
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lemo.domain.deadlines import FOR_JOBS, Deadlines
+from lemo.domain.counting import CountingRules
 from lemo.domain.scope import Scope
-from lemo.stores.clickhouse.client import WHERE_SCOPE, ClickHouse
+from lemo.stores.clickhouse.traffic_days import PARTS, TrafficDays
+from lemo.stores.clickhouse.traffic_plan import Days
+from lemo.stores.clickhouse.traffic_rows import KEPT, By, Part, Period
 
-TimeGrouping = Literal["hour", "day"]
-Grouping = Literal["hour", "day", "placement", "position", "kind", "model", "pipeline"]
+if TYPE_CHECKING:
+    import pyarrow
 
+Time = Literal["hour", "day"]
 MOST_GROUPS = 10_000
 """Groups of one question; beyond it those that come first are told."""
 
-_GROUPS: Mapping[Grouping, str] = {
-    "hour": "toUnixTimestamp(toStartOfHour(at, {zone:String}))",
-    "day": "toUnixTimestamp(toStartOfDay(at, {zone:String}))",
-    "placement": "placement",
-    "position": "position",
-    "kind": "kind",
-    "model": "model_version",
-    "pipeline": "ifNull(toString(pipeline_version), '')",
-}
+
+class Counted(NamedTuple):
+    """Sums, in the order of `traffic_metrics.sums`, and the numbers of users and items and two quantiles."""
+
+    sums: Sequence[float]
+    states: Sequence[float]
 
 
-class Period(NamedTuple):
-    """A stretch of time, in Unix milliseconds; `until_ms` is the first moment after it."""
+class Numbers(NamedTuple):
+    """Numbers of a period: of all, by the start of each hour or day (Unix seconds), and by group."""
 
-    since_ms: int
-    until_ms: int
-
-    @property
-    def before(self) -> "Period":
-        """The period of the same length that ends where this one begins."""
-        return Period(2 * self.since_ms - self.until_ms, self.since_ms)
+    total: Counted | None
+    """None where there is nothing to count."""
+    series: dict[int, Counted]
+    groups: dict[str, Counted]
 
 
-Counted = tuple[float | None, ...]
-"""Values of aggregates, in the order of their expressions."""
-Numbers = dict[str | int, Counted]
-"""Values by group, in the order of the groups. Hours and days are the Unix second at which they begin."""
+class Asked(NamedTuple):
+    """A part, of the period or of the one before."""
+
+    part: Part
+    before: bool
 
 
-class Traffic(ClickHouse):
-    """Reads answers and events, each once, whatever was replayed. Every call raises EngineUnavailable.
+EACH = tuple(Asked(part, before) for part in PARTS for before in (False, True))
+Plans = Mapping[Asked, Days]
 
-    `goal` names the actions that count as a conversion, each with the least `value` that does; an event without a
-    value counts.
+
+class Traffic(TrafficDays):
+    """Reads numbers: of whole days as they are kept, of the rest from the raw rows. Each call raises EngineUnavailable.
+
+    `zone` is that of hours and days; in another one than the rules' all is read from the raw rows. `plans` says how the
+    periods are read.
     """
 
-    def __init__(self, url: str, database: str, deadlines: Deadlines = FOR_JOBS) -> None:
-        super().__init__(url, database, deadlines)
-        self._answers = f"{self._database}.served_answers"
-        self._events = f"{self._database}.events"
-
-    def attributed(
-        self,
-        scope: Scope,
-        period: Period,
-        expressions: Sequence[str],
-        goal: Mapping[str, float],
-        by: Grouping | None = None,
-        zone: str = "UTC",
-        **parameters: int,
-    ) -> Numbers:
-        """Aggregates over the answers of a period and the events that carry their request ids; without `by`, of all.
-
-        An event counts if its item was in the answer and if it happened before the period ended. Expressions read,
-        of each answer: `user_id`, `item_ids`, `explored` (how many items were), `degraded`, `took_us`, `share`; of its
-        items how many were `seen`, `clicked`, `carted`, `converted`; and `worth`, the value of its conversions. By
-        position, each item is such a row of its own, and positions begin at 1.
-        """
-        served = f"""
-            SELECT at, request_id, user_id, kind, toString(placement) AS placement, item_ids, explored, degraded,
-                   took_us, share, toString(model_version) AS model_version, pipeline_version
-            FROM {self._answers} FINAL
-            WHERE {WHERE_SCOPE} AND at >= fromUnixTimestamp64Milli({{since:Int64}})
-                AND at < fromUnixTimestamp64Milli({{until:Int64}})
-        """
-        outcomes = f"""
-            SELECT request_id, item_id, toUInt64(max(act = 'impression')) AS seen,
-                   toUInt64(max(act = 'click')) AS clicked,
-                   toUInt64(max(act = 'cart')) AS carted, toUInt64(max(goal)) AS converted, sumIf(amount, goal) AS worth
-            FROM (
-                SELECT request_id, item_id, {_EVENT}
-                FROM {self._events} AS events FINAL
-                WHERE {WHERE_SCOPE} AND request_id IN (SELECT request_id FROM ({served}))
-                    AND events.timestamp < fromUnixTimestamp64Milli({{until:Int64}})
+    def numbers(
+        self, plans: Plans, scope: Scope, rules: CountingRules, series: Time, group: By | None, zone: str
+    ) -> dict[Asked, Numbers]:
+        """The numbers of answers and of events; those of the period before have no series."""
+        sources: list[str] = []
+        parameters: dict[str, Any] = {"groups": MOST_GROUPS}
+        for asked in EACH:
+            by: list[By] = ["day"]
+            if series == "hour" and not asked.before:
+                by.append("hour")
+            if group is not None and group in KEPT[asked.part]:
+                by.append(group)
+            sources += self._read(asked, plans[asked], scope, rules, by, zone, parameters)
+        rows: list[Any] = []
+        if sources:
+            # A day's row counts in the total and in the series, which needs no states.
+            rows = self._query(
+                f"""
+                SELECT part, before, what.1 AS kind, what.2 AS name, sumForEach(sums) AS added,
+                       if(kind IN ('day', 'hour'), sumForEach(distinct), arrayConcat(
+                           [toFloat64(uniqExactMergeIf(users, what.1 NOT IN ('day', 'hour'))),
+                            toFloat64(uniqExactArrayMergeIf(items, what.1 NOT IN ('day', 'hour')))],
+                           arrayMap(each -> toFloat64(each),
+                                    quantilesExactMergeIf(0.5, 0.99)(took, what.1 NOT IN ('day', 'hour')))
+                       )) AS states
+                FROM ({" UNION ALL ".join(sources)})
+                ARRAY JOIN multiIf(by != 'day', [(by, key)], before = 0 AND {{series:String}} = 'day',
+                                   [('total', ''), ('day', key)], [('total', '')]) AS what
+                GROUP BY part, before, kind, name ORDER BY part, before, kind, name
+                LIMIT {{groups:UInt32}} BY part, before, kind
+                """,
+                scope,
+                series=series,
+                **parameters,
             )
-            GROUP BY request_id, item_id
-        """
-        if by == "position":
-            source = f"""
-                SELECT at, position, user_id, [item_id] AS item_ids, explored_there AS explored, degraded, took_us,
-                       share, seen, clicked, carted, converted, worth
-                FROM (
-                    SELECT * EXCEPT (item_ids, explored), item_id, position, toUInt64(explored_item) AS explored_there
-                    FROM ({served})
-                    ARRAY JOIN item_ids AS item_id, explored AS explored_item, arrayEnumerate(item_ids) AS position
-                ) AS places
-                LEFT JOIN ({outcomes}) AS outcomes USING (request_id, item_id)
-            """
-        else:
-            of_request = f"""
-                SELECT request_id, groupArray((item_id, seen, clicked, carted, converted, worth)) AS outcomes
-                FROM ({outcomes}) GROUP BY request_id
-            """
-            sums = ", ".join(
-                f"arraySum(each -> each.{place}, followed) AS {name}"
-                for place, name in enumerate(("seen", "clicked", "carted", "converted", "worth"), 2)
-            )
-            source = f"""
-                SELECT at, kind, placement, model_version, pipeline_version, user_id, item_ids,
-                       arrayCount(each -> each, served.explored) AS explored, degraded, took_us, share,
-                       arrayFilter(each -> has(item_ids, each.1), outcomes) AS followed, {sums}
-                FROM ({served}) AS served LEFT JOIN ({of_request}) AS of_request USING (request_id)
-            """
-        return self._numbers(scope, period, source, expressions, goal, by, zone, parameters)
+        found: dict[Asked, Numbers] = {asked: Numbers(None, {}, {}) for asked in EACH}
+        for part, before, kind, name, added, states in rows:
+            asked, counted = Asked(part, bool(before)), Counted(added, states)
+            if kind == "total":
+                found[asked] = found[asked]._replace(total=counted)
+            elif kind == series:
+                found[asked].series[int(name)] = counted
+            else:
+                found[asked].groups[name] = counted
+        return {
+            asked: numbers._replace(series=dict(sorted(numbers.series.items()))) for asked, numbers in found.items()
+        }
 
-    def direct(
-        self,
-        scope: Scope,
-        period: Period,
-        expressions: Sequence[str],
-        goal: Mapping[str, float],
-        by: TimeGrouping | None = None,
-        zone: str = "UTC",
-    ) -> Numbers:
-        """Aggregates over the events that happened in a period, whatever led to them.
+    def items(self, plans: Plans, scope: Scope, rules: CountingRules, zone: str) -> "pyarrow.Table | None":
+        """The sums of each item that was in an answer, or that an event is of; None where there is none.
 
-        Expressions read, of each event: `user_id`, `item_id`, `act` (its action), `goal` (whether it is a conversion)
-        and `amount` (its value, 0 without one).
+        Columns: part, before (0 or 1), key (the item), added (list of float64, as `traffic_metrics.sums`).
         """
-        source = f"""
-            SELECT events.timestamp AS at, user_id, item_id, {_EVENT}
-            FROM {self._events} AS events FINAL
-            WHERE {WHERE_SCOPE} AND events.timestamp >= fromUnixTimestamp64Milli({{since:Int64}})
-                AND events.timestamp < fromUnixTimestamp64Milli({{until:Int64}})
-        """
-        return self._numbers(scope, period, source, expressions, goal, by, zone, {})
+        parameters: dict[str, Any] = {}
+        sources = [
+            source
+            for asked in EACH
+            for source in self._read(asked, plans[asked], scope, rules, ["item"], zone, parameters)
+        ]
+        if not sources:
+            return None
+        query = "SELECT part, before, key, sumForEach(sums) AS added FROM ({}) GROUP BY part, before, key"
+        return self._table_of(query.format(" UNION ALL ".join(sources)), scope, **parameters)
 
-    def _numbers(
-        self,
-        scope: Scope,
-        period: Period,
-        source: str,
-        expressions: Sequence[str],
-        goal: Mapping[str, float],
-        by: Grouping | None,
-        zone: str,
-        parameters: Mapping[str, int],
-    ) -> Numbers:
-        group = "''" if by is None else _GROUPS[by]
-        grouped = "" if by is None else "GROUP BY grouped_by ORDER BY grouped_by LIMIT {groups:UInt32}"
+    def novelty(self, plans: Plans, scope: Scope, rules: CountingRules, zone: str) -> dict[bool, float]:
+        """Mean bits of surprise of the items in the answers, of the period (False) and of the one before (True).
+
+        Absent where the period has no answer with an item, or no event other than impressions.
+        """
+        parameters: dict[str, Any] = {}
+        sources = [
+            source
+            for asked in EACH
+            for source in self._read(asked, plans[asked], scope, rules, ["items"], zone, parameters)
+        ]
+        if not sources:
+            return {}
         rows = self._query(
-            f"SELECT {group} AS grouped_by, {', '.join(expressions)} FROM ({source}) {grouped}",
+            f"""
+            SELECT before, sum(places), sum(acts), sum(places * log2(greatest(acts, 1)))
+            FROM (
+                SELECT before, item, toFloat64(sumIf(times, part = 'attributed')) AS places,
+                       toFloat64(sumIf(times, part = 'direct')) AS acts
+                FROM ({" UNION ALL ".join(sources)})
+                ARRAY JOIN item_hashes AS item, item_counts AS times GROUP BY before, item
+            )
+            GROUP BY before
+            """,
             scope,
-            since=period.since_ms,
-            until=period.until_ms,
-            zone=zone,
-            groups=MOST_GROUPS,
-            goals=list(goal),
-            # Element 1 is for actions that are no goal.
-            least=[0.0, *goal.values()],
             **parameters,
         )
-        return {key: tuple(values) for key, *values in rows}
+        return {bool(before): math.log2(acts) - bits / places for before, places, acts, bits in rows if places and acts}
 
+    def plans(self, scope: Scope, period: Period, rules: CountingRules, zone: str) -> Plans:
+        """How a period and the one before are read."""
+        periods = {False: period, True: period.before}
+        if zone != rules.zone:
+            return {asked: Days([], [periods[asked.before]]) for asked in EACH}
+        state = self._state(scope, Period(period.before.since_ms, period.until_ms), rules)
+        return {asked: state.plan(asked.part, periods[asked.before]) for asked in EACH}
 
-_EVENT = """
-    toString(action) AS act, ifNull(value, 0) AS amount, indexOf({goals:Array(String)}, act) + 1 AS place,
-    place > 1 AND (isNull(value) OR amount >= {least:Array(Float64)}[place]) AS goal
-"""
+    def _read(
+        self,
+        asked: Asked,
+        plan: Days,
+        scope: Scope,
+        rules: CountingRules,
+        by: Sequence[By],
+        zone: str,
+        parameters: dict[str, Any],
+    ) -> list[str]:
+        """Queries of the rows of a period, to which it adds parameters under names of their own."""
+        sources: list[tuple[str, Mapping[str, Any]]] = []
+        if plan.counted:
+            sources.append(self._stored(asked.part, by, plan.counted))
+        if plan.raw:
+            sources.append(self._rolled(asked.part, scope, plan.raw, rules._replace(zone=zone), by))
+        queries = []
+        for query, more in sources:
+            prefix = f"p{len(parameters)}_"
+            for name, value in more.items():
+                query = query.replace(f"{{{name}:", f"{{{prefix}{name}:")
+                parameters[f"{prefix}{name}"] = value
+            queries.append(
+                f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, by, key, sums, users, items, took, "
+                f"distinct, item_hashes, item_counts FROM ({query})"
+            )
+        return queries

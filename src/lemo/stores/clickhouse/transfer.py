@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lemo.domain.deadlines import FOR_JOBS
-from lemo.stores.clickhouse.aggregates import MARK_ALL
+from lemo.stores.clickhouse.aggregate_tables import MARK_ALL
 from lemo.stores.clickhouse.client import ClickHouse
 
 TABLES = ("events", "served_answers")
-"""The tables that nothing else holds. Aggregates and their marks are counted anew."""
+"""The tables that nothing else holds. Aggregates, sessions and metrics of minutes are made of the events anew."""
 _FORMAT = "Native"
 _CHUNK = 1 << 20
 

@@ -115,6 +115,9 @@ class Documents(Protocol):
     ) -> list[tuple[str, Body]]:
         """Documents whose fields equal `where`, ordered by a field (`-field` descending), else by id."""
 
+    def scopes(self, kind: Kind) -> list[Scope]:
+        """The scopes that have documents of a kind, in no order."""
+
     def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
         """All documents of the scope by id, read in batches, so that any number fits into memory."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lemo.domain.availability import Entry
 from lemo.domain.errors import Conflict, NotFound
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import NOTHING, Item
 from lemo.domain.rating import Scale
 from lemo.domain.scenario import Scenario, edited
@@ -197,9 +198,27 @@ class Items:
             [newer and item.item_id in written for newer, item in zip(applied, items, strict=True)],
         )
 
+    def rename(self, scope: Scope) -> dict[str, str]:
+        """Moves items that were stored before ids had one form to that; the new ids of the old ones.
+
+        Doing it again changes nothing, and completes what was cut short. Where both exist, the newer one stays.
+        """
+        known = (item_id for item_id, _, _ in self._documents.fields(ITEMS, scope))
+        renamed = {old: new for old in known if (new := canonical_id(old)) != old and new}
+        for old, (version, body) in self._documents.get_versioned(ITEMS, scope, list(renamed)).items():
+            new = renamed[old]
+            self._documents.put_newer(ITEMS, scope, {new: {**body, "item_id": new}}, {new: version})
+            self._documents.delete(ITEMS, scope, [old])
+        return renamed
+
     def get_many(self, scope: Scope, ids: Sequence[str]) -> dict[str, Item]:
         """Those of `ids` that exist, tombstones included."""
         return {id: _item(body) for id, body in self._documents.get_many(ITEMS, scope, ids).items()}
+
+    def categories(self, scope: Scope, ids: Sequence[str]) -> dict[str, set[str]]:
+        """The categories of those of `ids` that exist, without reading the items as such."""
+        found = self._documents.get_many(ITEMS, scope, ids)
+        return {id: set(body.get("categories") or ()) for id, body in found.items()}
 
     def scan(self, scope: Scope) -> Iterator[Item]:
         """All items by id, tombstones included."""

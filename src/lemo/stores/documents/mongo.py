@@ -128,6 +128,13 @@ class MongoDocuments:
             cursor = collection.find(_filter(kind, scope, where), {"id": 1, "body": 1}).sort(by)
             return [(stored["id"], decoded(stored["body"])) for stored in cursor.skip(offset).limit(limit)]
 
+    def scopes(self, kind: Kind) -> list[Scope]:
+        """The scopes that have documents of a kind, in no order."""
+        group = {"$group": {"_id": {"tenant": "$tenant", "scenario": "$scenario"}}}
+        with self._collection(kind) as collection:
+            found = [each["_id"] for each in collection.aggregate([group])]
+        return [Scope(each["tenant"], each["scenario"]) for each in found]
+
     def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
         """All documents of the scope by id, read in batches; what is written meanwhile may or may not be seen."""
         last = ""

@@ -134,6 +134,12 @@ class SqliteDocuments:
             ).fetchall()
         return [(id, decoded(body)) for id, body in rows]
 
+    def scopes(self, kind: Kind) -> list[Scope]:
+        """The scopes that have documents of a kind, in no order."""
+        with self._reading() as connection:
+            rows = connection.execute(f"SELECT DISTINCT tenant, scenario FROM {_table(kind)}")  # noqa: S608
+            return [Scope(tenant, scenario) for tenant, scenario in rows]
+
     def scan(self, kind: Kind, scope: Scope) -> Iterator[tuple[str, Body]]:
         """All documents of the scope by id, read in batches; what is written meanwhile may or may not be seen."""
         last = ""

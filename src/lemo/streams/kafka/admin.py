@@ -139,17 +139,26 @@ class KafkaAdmin:
         """All records that stand in the topic now, in order within a partition."""
         return self._stored(topic, None)
 
-    def _stored(self, topic: str, limit: int | None) -> Iterator[Record]:
-        """The newest `limit` records of each partition, or all; raises EngineUnavailable."""
-        consumer = self._outside_group("lemo-looking-on")
+    def uncommitted(self, topic: str, group: str) -> Iterator[Record]:
+        """All records past the group's committed offsets, in order within a partition."""
+        return self._stored(topic, None, group)
+
+    def _stored(self, topic: str, limit: int | None, group: str = "") -> Iterator[Record]:
+        """The newest `limit` records of each partition, or all, or those past the offsets of a group.
+
+        Raises EngineUnavailable.
+        """
+        consumer = self._outside_group(group or "lemo-looking-on")
         try:
             ends: dict[int, int] = {}
             start: list[TopicPartition] = []
-            for place in _partitions(consumer, topic, self._seconds):
+            places = _partitions(consumer, topic, self._seconds)
+            for place in self._committed(consumer, places) if group else places:
                 low, high = _ends(consumer, place, self._seconds)
-                if high > low:
+                first = max(low, place.offset if place.offset >= 0 else low) if group else low
+                if high > first:
                     ends[place.partition] = high
-                    first = low if limit is None else max(low, high - limit)
+                    first = first if limit is None else max(first, high - limit)
                     start.append(TopicPartition(topic, place.partition, first))
             consumer.assign(start)
             deadline = time.monotonic() + self._seconds

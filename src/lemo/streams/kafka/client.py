@@ -62,6 +62,11 @@ class KafkaRecord(Record):
         return self._message.value() or b""
 
     @property
+    def is_tombstone(self) -> bool:
+        """Whether it has no value at all."""
+        return self._message.value() is None
+
+    @property
     def key(self) -> bytes:
         """The key of the message; empty without one."""
         return self._message.key() or b""

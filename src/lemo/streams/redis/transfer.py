@@ -1,23 +1,12 @@
 """Copies entries of streams into a file and back, under their own ids, which are the moments when they were taken."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from lemo.domain.deadlines import FOR_JOBS
+from lemo.streams.entries import Entry, entries_of, write_entry
 from lemo.streams.redis.admin import oldest_uncommitted
 from lemo.streams.redis.client import PIPELINE, Query, stream_key, topics_key
-
-_LENGTH = 4
-"""Bytes of the number in front of each entry: how long it is."""
-
-
-class _Entry(msgspec.Struct, array_like=True):
-    topic: str
-    id: bytes
-    fields: dict[bytes, bytes]
 
 
 class StreamTransfer:
@@ -46,8 +35,7 @@ class StreamTransfer:
             start, end = first.decode(), newest[0][0].decode()
             while entries := redis.xrange(key, min=start, max=end, count=PIPELINE):
                 for id, fields in entries:
-                    frame = msgspec.msgpack.encode(_Entry(topic, id, fields))
-                    out.write(len(frame).to_bytes(_LENGTH, "big") + frame)
+                    write_entry(out, Entry(topic, id, fields))
                 count += len(entries)
                 start = f"({entries[-1][0].decode()}"
         return count
@@ -59,20 +47,22 @@ class StreamTransfer:
             redis.delete(topics_key(self._installation), *(stream_key(topic, self._installation) for topic in topics))
 
     def load(self, file: Path) -> int:
-        """Adds the entries of a file to their streams, which must be empty; returns how many."""
+        """Adds the entries of a file to their streams, which must be empty; returns how many.
+
+        Ids of a stream rise: one that does not, as of another log's partitions, becomes the next after the one before.
+        """
         count = 0
+        last: dict[str, tuple[int, int]] = {}
         with Query(self._url, FOR_JOBS) as redis, file.open("rb") as source:
             pipeline = redis.pipeline(transaction=False)
-            for entry in _entries(source):
+            for entry in entries_of(source):
+                moment, number = map(int, entry.id.split(b"-"))
+                before = last.get(entry.topic, (0, 0))
+                id = last[entry.topic] = max((moment, number), (before[0], before[1] + 1))
                 pipeline.sadd(topics_key(self._installation), entry.topic)
-                pipeline.xadd(stream_key(entry.topic, self._installation), entry.fields, id=entry.id)
+                pipeline.xadd(stream_key(entry.topic, self._installation), entry.fields, id=f"{id[0]}-{id[1]}")
                 count += 1
                 if count % PIPELINE == 0:
                     pipeline.execute()
             pipeline.execute()
         return count
-
-
-def _entries(source: BinaryIO) -> Iterator[_Entry]:
-    while length := source.read(_LENGTH):
-        yield msgspec.msgpack.decode(source.read(int.from_bytes(length, "big")), type=_Entry)

@@ -1,0 +1,180 @@
+"""How long each panel of analytics takes over 10 M events and 1 M answers in the embedded ClickHouse.
+
+Rows are made by the engine itself, in the columns that the product writes: four weeks of answers of ten items each,
+with eight impressions, a click, and a cart or a purchase a minute later. A panel is one report: totals, a series by
+day, one grouping, each with its change against the period before. Beside it stands a bare `count()` over the same
+rows, asked through the same connection at the same time; ratios are what counts, as the machine may be busy. The
+processor time is that of the engine alone, on all cores together, and what others do does not change it much.
+"""
+# ruff: noqa: S608 - only names of our own tables are put into the text of queries
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import clickhouse_connect
+from pydantic import SecretStr
+
+from lemo.analytics.report import Group, report
+from lemo.domain.item import Item
+from lemo.domain.scenario import scenario_from_template
+from lemo.domain.scope import Scope
+from lemo.settings import Settings
+from lemo.stores.clickhouse.aggregates import ALL
+from lemo.stores.clickhouse.traffic import Time
+from lemo.stores.connect import Stores
+from servers import own_embedded
+
+BAR_MS = 300
+DAYS = 28
+ITEMS = 20_000
+USERS = 100_000
+SCOPE = Scope("default", "bench")
+ANSWERS = """
+    INSERT INTO {database}.served_answers (tenant_id, scenario_id, at, request_id, kind, user_id, session, of_items,
+        placement, item_ids, sources, explored, propensities, model_version, pipeline_version, experiment, arm,
+        degraded, took_us, share)
+    SELECT 'default', 'bench', addMilliseconds(toDateTime64('{start}', 3, 'UTC'), intDiv(number * {span}, {answers})),
+        lower(hex(MD5(toString(number)))), 'recommendations', concat('user-', toString(cityHash64(number) % {users})),
+        [], [], ['home', 'cart', 'detail', 'search', 'mail'][number % 5 + 1],
+        arrayMap(each -> concat('item-', toString((cityHash64(number) + each * 7919) % {items})), range(10)),
+        arrayMap(each -> ['item-knn', 'ridge', 'popularity'][(number + each) % 3 + 1], range(10)),
+        arrayMap(each -> each = 9 AND number % 5 = 0, range(10)), arrayMap(each -> NULL, range(10)),
+        toString(intDiv(number * 8, {answers})), intDiv(number * 4, {answers}), 'test', ['a', 'b'][number % 2 + 1],
+        number % 100 = 0, 800 + cityHash64(number) % 9000, 1.0
+    FROM numbers({answers})
+"""
+EVENTS = """
+    INSERT INTO {database}.events (tenant_id, scenario_id, event_id, user_id, item_id, action, timestamp, value,
+        request_id, position, device, attributes)
+    SELECT 'default', 'bench', lower(hex(sipHash128(number))),
+        concat('user-', toString(cityHash64(answer) % {users})) AS user,
+        concat('item-', toString((cityHash64(answer) + place * 7919) % {items})),
+        multiIf(step < 8, 'impression', step = 8, 'click', answer % 4 = 0, 'purchase', 'cart'),
+        addMilliseconds(toDateTime64('{start}', 3, 'UTC'), intDiv(answer * {span}, {answers}) + step * 6000),
+        if(step = 9 AND answer % 4 = 0, 19.9, NULL), lower(hex(MD5(toString(answer)))), place + 1,
+        ['ios', 'android', 'web'][answer % 3 + 1], ''
+    FROM (
+        SELECT number, intDiv(number, 10) AS answer, number % 10 AS step,
+               if(step < 8, step, cityHash64(answer) % 8) AS place
+        FROM numbers({events})
+    )
+"""
+
+
+def main() -> None:
+    """Prints the panels and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--answers", type=int, default=1_000_000, help="ten events each (default: 1,000,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is told (default: 3)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clickhouse = own_embedded("clickhouse", Path(folder) / "clickhouse")
+        clickhouse.start()
+        stores = Stores(Settings(home=Path(folder) / "home", clickhouse_url=SecretStr(clickhouse.url)))
+        try:
+            since, until = fill(stores, arguments.answers)
+            measure(stores, since, until, arguments.rounds, partial(processor_ms, clickhouse.pid or 0))
+        finally:
+            stores.close()
+            clickhouse.stop()
+
+
+def fill(stores: Stores, answers: int) -> tuple[datetime, datetime]:
+    """Four weeks up to last midnight, counted as a consumer counts them; returns their begin and end."""
+    stores.settings.state.mkdir(parents=True, exist_ok=True)
+    stores.events.migrate()
+    stores.tenants.create(SCOPE.tenant_id)
+    stores.scenarios.create(SCOPE.tenant_id, scenario_from_template(SCOPE.scenario_id, "ecommerce"))
+    catalogue = [Item(item_id=f"item-{number}", categories=[f"c{number % 20}"]) for number in range(ITEMS)]
+    stores.items.upsert(SCOPE, catalogue, [1] * ITEMS)
+    until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = until - timedelta(days=DAYS)
+    values = {
+        "database": stores.settings.clickhouse_database,
+        "start": f"{since:%Y-%m-%d %H:%M:%S}",
+        "span": DAYS * 86_400_000 - 60_000,
+        "answers": answers,
+        "events": answers * 10,
+        "users": USERS,
+        "items": ITEMS,
+    }
+    with clickhouse_connect.get_client(dsn=stores.settings.clickhouse, send_receive_timeout=600) as client:
+        for name, query in (("answers", ANSWERS), ("events", EVENTS)):
+            took = timed(partial(client.command, query.format(**values)))
+            print(f"{name}: written in {took:.0f} s", flush=True)
+    epoch = uuid.uuid4().hex
+    stores.aggregates.mark(epoch, [(SCOPE, ALL)])
+    print(
+        f"counted anew, all of it, on one thread: {timed(lambda: stores.aggregates.refresh(epoch)):.0f} s", flush=True
+    )
+    return since, until
+
+
+def measure(stores: Stores, since: datetime, until: datetime, rounds: int, processor: Callable[[], float]) -> None:
+    """Asks for each panel, of all four weeks and of the last one with the week before."""
+    database = stores.settings.clickhouse_database
+    with clickhouse_connect.get_client(dsn=stores.settings.clickhouse) as client:
+        counts = [f"SELECT count() FROM {database}.{table} WHERE tenant_id = 'default' AND NOT ignore({column})"
+                  for table, column in (("events", "timestamp"), ("served_answers", "at"))]  # fmt: skip
+
+        def bare() -> None:
+            for query in counts:
+                client.query(query)
+
+        rows = [client.query(query).result_rows[0][0] for query in counts]
+        print(f"\n{rows[0]:,} events, {rows[1]:,} answers; the bar is {BAR_MS} ms")
+        print(f"{'panel':34}{'ms':>7}{'count() ms':>12}{'ratio':>7}{'processor ms':>14}")
+        panels: list[tuple[str, Time, Group | None]] = [
+            ("totals, by day", "day", None),
+            ("totals, by hour", "hour", None),
+            *((f"by {group}", "day", group) for group in get_args(Group)),
+        ]
+        for period, begin in (("four weeks", since), ("last week", until - timedelta(days=7))):
+            for name, by, group in panels:
+                ask = partial(report, stores, SCOPE, begin, until, by, group)
+                panel(f"{period}, {name}", ask, bare, rounds, processor)
+
+
+def panel(
+    name: str,
+    ask: Callable[[], object],
+    bare: Callable[[], object],
+    rounds: int,
+    processor: Callable[[], float],
+) -> None:
+    """Prints one line: the median of some rounds, each beside the bare count."""
+    ask()
+    found = []
+    for _ in range(rounds):
+        before = processor()
+        took = timed(ask) * 1000
+        found.append((took, processor() - before, timed(bare) * 1000))
+    took, used, floor = (statistics.median(column) for column in zip(*found, strict=True))
+    mark = "" if took <= BAR_MS else "  above the bar"
+    print(f"{name:34}{took:7.0f}{floor:12.1f}{took / floor:7.1f}{used:14.0f}{mark}", flush=True)
+
+
+def processor_ms(pid: int) -> float:
+    """Processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of a call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

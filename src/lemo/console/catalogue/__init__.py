@@ -1,0 +1,1 @@
+"""The pages of items: the catalogue, and one item of it."""

@@ -1,0 +1,1 @@
+"""The page of a scenario: its rules, its settings and its pipeline."""

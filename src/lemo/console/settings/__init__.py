@@ -1,0 +1,1 @@
+"""The page of the settings: keys, accounts of the console, and tenants."""

@@ -1,0 +1,1 @@
+"""The pages of users: found, looked at, merged and erased."""
