@@ -143,6 +143,7 @@ def test_actions_and_settings_are_changed(console: Console, page: Page, stores: 
     expect(page.get_by_role("row").filter(has_text="rated")).to_contain_text(
         "rating 1–5, counts from 4", timeout=PATIENCE
     )
+    expect(page.get_by_role("dialog")).to_have_count(0, timeout=PATIENCE)  # it has a button of that name, too
     page.get_by_label("Active days").fill("90")
     button(page, "Save").click()
     shown(page.get_by_text("active_days holds from the next"))
