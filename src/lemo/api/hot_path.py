@@ -55,7 +55,7 @@ class HotPath:
         self._app: ASGIApp = Counted(app, self._metrics)
         self._state = app.state
         self._redis: PipelinedRedis | None = None
-        self._group = GroupCommit()
+        self._group: GroupCommit | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or hands the request on."""
@@ -90,7 +90,8 @@ class HotPath:
 
     def close(self) -> None:
         """Waits for events that are being published, and closes the connection to Redis."""
-        self._group.close()
+        if self._group is not None:
+            self._group.close()
         if self._redis is not None:
             self._redis.close()
 
@@ -106,7 +107,9 @@ class HotPath:
                 if len(events) <= MOST_EVENTS and services.limits.admits("events", place.tenant_id, len(events)):
                     messages, accepted = services.ingest.checked_events(place, scenario, events)
                     if messages:
-                        await self._group.publish(services.ingest.publish_events, messages)
+                        if self._group is None:
+                            self._group = GroupCommit(services.ingest.publish_events)
+                        await self._group.publish(messages)
                     await _answer(send, accepted.model_dump_json(exclude_defaults=True).encode())
                     self._metrics.request(("POST", f"{ROUTES}events"), HTTPStatus.OK, started)
                     return
