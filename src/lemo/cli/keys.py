@@ -94,11 +94,11 @@ def create_tenant(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-' and '_'; at most 63.")],
 ) -> None:
     """Make a tenant; `lemo keys create --tenant NAME --role admin` makes its first key."""
-    from lemo.domain.scope import Scope
+    from lemo.scheduling.tenants import create_tenant as create
 
     stores, _, by = admin(DEFAULT_TENANT)
-    with closing(stores), stores.audit.noting(Scope(DEFAULT_TENANT), by, "tenant.create", name):
-        stores.tenants.create(name)
+    with closing(stores):
+        create(stores, name, by)
     messages.print(f"Next: lemo keys create --tenant {name} --role admin", markup=False)
 
 
@@ -107,11 +107,11 @@ def delete_tenant(
     name: Annotated[str, typer.Argument(help="Name of the tenant; its scenarios must be gone.", show_default=False)],
 ) -> None:
     """Delete a tenant that has no scenarios any more, with its keys and accounts."""
-    from lemo.scheduling import tenant_deletion
+    from lemo.scheduling.tenants import delete_tenant as delete
 
     stores, _, by = admin(DEFAULT_TENANT)
     with closing(stores):
-        removed = tenant_deletion.delete_tenant(stores, name, by)
+        removed = delete(stores, name, by)
     messages.print(f"Deleted, with {removed:,} documents that were left of it.", highlight=False)
 
 

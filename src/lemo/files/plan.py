@@ -136,8 +136,9 @@ class Plan:
         assert self.layout is not None  # noqa: S101
         cells = [str(row.get(column, "")) for column in self.fields.values()]
         found = self.layout.read(cells)
-        for each in found if self.words is not None else ():
-            each["action"] = self.words.of(each["action"])  # type: ignore[union-attr]
+        if self.words is not None:
+            for each in found:
+                each["action"] = self.words.of(each["action"])
         if self.timeless:
             for each in found:
                 each.update(self.constants)

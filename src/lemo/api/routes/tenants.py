@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from lemo.api.dependencies import Api, Operator, RawBody, TenantId, model_of
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.errors import NotAllowed
-from lemo.domain.scope import DEFAULT_TENANT, Scope
-from lemo.scheduling.tenant_deletion import delete_tenant
+from lemo.domain.scope import DEFAULT_TENANT
+from lemo.scheduling import tenants
 
 
 def _of_the_installation(tenant_id: TenantId) -> None:
@@ -80,8 +80,7 @@ def list_tenants(services: Api) -> TenantList:
 def create_tenant(services: Api, operator: Operator, body: RawBody) -> MadeTenant:
     """Makes a tenant and its administrator's key. 409 for a name that is taken."""
     name = model_of(body, NewTenant).tenant_id
-    with services.stores.audit.noting(Scope(DEFAULT_TENANT), operator, "tenant.create", name):
-        services.stores.tenants.create(name)
+    tenants.create_tenant(services.stores, name, operator)
     made = services.stores.api_keys.create(name, by=operator)
     return MadeTenant(tenant_id=name, key_id=made.id, key=made.key)
 
@@ -93,4 +92,4 @@ def delete(
     name: Annotated[str, Query(alias="tenant_id", min_length=1, max_length=64, description="The tenant.")],
 ) -> None:
     """Deletes a tenant with its keys and accounts. 409 while it has scenarios; these are deleted with its own key."""
-    delete_tenant(services.stores, name, operator)
+    tenants.delete_tenant(services.stores, name, operator)

@@ -13,8 +13,8 @@ from lemo.console.settings.keys import show_once
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import heading, section
 from lemo.domain.errors import LemoError
-from lemo.domain.scope import DEFAULT_TENANT, Scope
-from lemo.scheduling.tenant_deletion import delete_tenant
+from lemo.domain.scope import DEFAULT_TENANT
+from lemo.scheduling.tenants import create_tenant, delete_tenant
 from lemo.stores.connect import Stores
 from lemo.stores.documents.api_keys import NewKey
 
@@ -92,8 +92,7 @@ class TenantList:
         name, stores, by = (self._name.value or "").strip(), self._queries.stores, self._actor.visitor.by
 
         def create() -> NewKey:
-            with stores.audit.noting(Scope(DEFAULT_TENANT), by, "tenant.create", name):
-                stores.tenants.create(name)
+            create_tenant(stores, name, by)
             return stores.api_keys.create(name, None, by)
 
         made = await self._actor.do(create, role="admin")

@@ -119,10 +119,6 @@ class HybridRecommender:
             RankingFeatures.fit(interactions, config.ranker.half_lives) if config.ranker else None,
         )
 
-    def with_config(self, config: HybridConfig) -> "HybridRecommender":
-        """The same fitted sources with other weights."""
-        return HybridRecommender(self.item_ids, self.sources, config, self.rules, self.timeline, self.ranking_features)
-
     @property
     def query_half_life_ms(self) -> float | None:
         """Half-life (milliseconds) by which a user's interactions are weighted when the model is asked."""

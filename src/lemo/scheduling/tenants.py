@@ -1,4 +1,4 @@
-"""Deletes a tenant that has no scenarios any more: its keys, its accounts, and what is left of it."""
+"""Makes tenants, and deletes those that have no scenarios any more: keys, accounts, and what is left."""
 
 import structlog
 
@@ -8,6 +8,12 @@ from lemo.stores.connect import Stores
 from lemo.stores.documents import KINDS
 
 log = structlog.get_logger(__name__)
+
+
+def create_tenant(stores: Stores, tenant_id: str, by: str) -> None:
+    """Makes a tenant; raises InvalidInput for a bad name and Conflict for one that is taken."""
+    with stores.audit.noting(Scope(DEFAULT_TENANT), by, "tenant.create", tenant_id):
+        stores.tenants.create(tenant_id)
 
 
 def delete_tenant(stores: Stores, tenant_id: str, by: str) -> int:
