@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, sync_playwright
 
 import servers
 
@@ -14,48 +14,44 @@ LOADED = "() => document.querySelector('main h2, main section') && !document.que
 
 
 class Picture(NamedTuple):
-    """What is taken: a page in a window, in colours and a language."""
+    """What is taken: a page in a window."""
 
     name: str
     path: str
     width: int = 1400
     height: int = 900
-    colours: str = "light"
-    locale: str = "en-US"
-    full: bool = False
 
 
 PICTURES = (
     Picture("console", "/"),
-    Picture("console-zh", "/", colours="dark", locale="zh-CN"),
     Picture("console-analytics", "/analytics?scenario=ecommerce&days=28", height=1300),
-    Picture("console-analytics-dark", "/analytics?scenario=ecommerce&days=28&metric=ctr", colours="dark"),
-    Picture("console-analytics-phone", "/analytics?scenario=vlog&days=28", 390, 844, "dark"),
     Picture("console-explore", "/explore?scenario=vlog&user=vlog-user-0001"),
-    Picture("console-items", "/items?scenario=ecommerce"),
     Picture("console-scenario", "/scenario?scenario=ecommerce"),
-    Picture("console-models", "/models?scenario=ecommerce"),
-    Picture("console-jobs", "/jobs"),
-    Picture("console-experiments", "/experiments?scenario=ecommerce"),
 )
+"""Those that the documentation shows."""
 
 
 def take(browser: Browser, url: str, picture: Picture, folder: Path) -> str:
     """Takes a picture once all of the page is there; returns what became of it."""
     context = browser.new_context(
         viewport={"width": picture.width, "height": picture.height},
-        color_scheme="dark" if picture.colours == "dark" else "light",
-        locale=picture.locale,
+        color_scheme="light",
+        locale="en-US",
         reduced_motion="reduce",
     )
     try:
         page = context.new_page()
-        answer = page.goto(url + picture.path)
+        try:
+            answer = page.goto(url + picture.path)
+        except Error as error:
+            raise SystemExit(
+                f"No console answers at {url}: start `lemo demo` first, or name its address: --url."
+            ) from error
         if answer is None or answer.status != 200:
             return "there is no such page"
         page.wait_for_function(LOADED, timeout=60_000)
         page.wait_for_timeout(500)  # charts are drawn after their numbers came
-        page.screenshot(path=folder / f"{picture.name}.png", full_page=picture.full)
+        page.screenshot(path=folder / f"{picture.name}.png")
         return "taken"
     finally:
         context.close()
