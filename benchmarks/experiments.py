@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from experiment_worlds import Outcome, World, share, variance_of_a_unit, watch
-from lemo.experiments.off_policy import Log, cross_fitted, doubly_robust, ips, snips
-from lemo.experiments.sequential import POWER, plan
+from lemo.statistics.off_policy import Log, cross_fitted, doubly_robust, ips, snips
+from lemo.statistics.sequential import POWER, plan
 
 PER_DAY = 100
 LIFT = 0.12

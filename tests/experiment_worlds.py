@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lemo.experiments.estimates import Difference, Sample, compare
-from lemo.experiments.verdict import FEWEST_ACTING, FEWEST_UNITS, verdicts
+from lemo.statistics.estimates import Difference, Sample, compare
+from lemo.statistics.verdict import FEWEST_ACTING, FEWEST_UNITS, verdicts
 
 Array = np.ndarray[Any, Any]
 CONTROL, TREATMENT = "control", "treatment"

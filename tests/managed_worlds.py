@@ -12,7 +12,7 @@ from lemo.domain.run import Progress
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.experimentation import service
+from lemo.experiments import service
 from lemo.settings import Settings
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.connect import Stores

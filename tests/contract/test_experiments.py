@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lemo.domain.errors import Conflict, NotFound
+from lemo.domain.experiment import Experiment
 from lemo.domain.pipeline import Pipeline
 from lemo.domain.scope import Scope
-from lemo.experiments.experiment import Experiment
 from lemo.stores.documents import Documents
 from lemo.stores.documents.experiments import Experiments
 from lemo.stores.documents.pipelines import Pipelines

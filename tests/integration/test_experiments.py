@@ -16,7 +16,7 @@ from consumers import connected, consume, consumer_settings
 from lemo.cli.main import app
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.experimentation import guardrails
+from lemo.experiments import guardrails
 from lemo.jobs.cleanup import drop_snapshots
 from lemo.jobs.report import Report
 from lemo.serving.service import RecommendationService

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from lemo.domain.event import Event
+from lemo.domain.experiment_metrics import METRICS, metric_of
 from lemo.domain.scope import Scope
-from lemo.experiments.estimates import Sample
-from lemo.experiments.metrics import METRICS, metric_of
 from lemo.settings import Settings
+from lemo.statistics.estimates import Sample
 from lemo.stores.clickhouse.exposures import BEFORE_MS, Unit
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.connect import Stores

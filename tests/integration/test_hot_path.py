@@ -22,7 +22,7 @@ from lemo.domain.api_key import KeyWishes
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
-from lemo.experimentation import service
+from lemo.experiments import service
 from lemo.recommenders.similar_items import similar_items
 from lemo.serving.service import RecommendationService
 from lemo.stores.connect import Stores

@@ -19,7 +19,7 @@ from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.pipeline import Pipeline
 from lemo.domain.scope import Scope
-from lemo.experimentation.replay import evaluated, replay
+from lemo.experiments.replay import evaluated, replay
 from lemo.serving.replayed import Replayed
 from lemo.serving.service import RecommendationService
 from lemo.settings import Settings

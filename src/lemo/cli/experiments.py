@@ -11,11 +11,11 @@ from lemo.cli.output import Format, FormatOption, Row, ScenarioOption, console, 
 from lemo.cli.session import open_scenario
 
 if TYPE_CHECKING:
+    from lemo.domain.experiment import Experiment
     from lemo.domain.pipeline import Pipeline
     from lemo.domain.scope import Scope
-    from lemo.experimentation.plan import Plan
-    from lemo.experimentation.results import Results
-    from lemo.experiments.experiment import Experiment
+    from lemo.experiments.plan import Plan
+    from lemo.experiments.results import Results
     from lemo.stores.connect import Stores
 
 app = typer.Typer(no_args_is_help=True, help="Experiments: which of two pipelines or models is better, found by users.")
@@ -50,7 +50,7 @@ def create(
     Fields: `why`, `metric`, `effect` (the lift that is to be found), `guardrails` (list of `metric`, `most_worse`),
     `unit` (user or session), `ramp`, `group`, `share`, `holdout`, `salt`.
     """
-    from lemo.experimentation import service
+    from lemo.experiments import service
     from lemo.files.yaml_file import read_yaml
 
     content: dict[str, Any] = read_yaml(file, "an experiment") if file is not None else {}
@@ -97,8 +97,8 @@ def list_experiments(scenario: ScenarioOption, format: FormatOption = Format.tab
 @app.command("show")
 def show_experiment(name: NameArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
     """Show what a draft needs, or what an experiment has shown. Looking often makes it no less right."""
-    from lemo.experimentation.plan import plan_of
-    from lemo.experimentation.results import results_of
+    from lemo.experiments.plan import plan_of
+    from lemo.experiments.results import results_of
 
     stores, scope = open_scenario(scenario, "events")
     experiment = stores.experiments.get(scope, name)
@@ -123,7 +123,7 @@ def show_experiment(name: NameArgument, scenario: ScenarioOption, format: Format
 @app.command()
 def start(name: NameArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
     """Start an experiment; every process serves its arms within a second."""
-    from lemo.experimentation import service
+    from lemo.experiments import service
 
     stores, scope = open_scenario(scenario)
     _tell(service.start(stores, scope, name, operator(scope.tenant_id)), format)
@@ -140,7 +140,7 @@ def edit(
 
     [bold]lemo experiments edit fresher -s shop --set ramp=0.5[/]
     """
-    from lemo.experimentation import service
+    from lemo.experiments import service
 
     stores, scope = open_scenario(scenario)
     changes = assigned(set, "ramp=0.5")
@@ -156,7 +156,7 @@ def stop(
     format: FormatOption = Format.table,
 ) -> None:
     """Stop an experiment or one of its arms: everybody gets what is in service again, within a second."""
-    from lemo.experimentation import service
+    from lemo.experiments import service
 
     stores, scope = open_scenario(scenario)
     _tell(service.stop(stores, scope, name, operator(scope.tenant_id), why, arm), format)
@@ -174,7 +174,7 @@ def ship(
 
     [bold]lemo experiments ship fresher -s shop --arm fresh[/]
     """
-    from lemo.experimentation import service
+    from lemo.experiments import service
 
     if (arm is None) == (not back):
         raise typer.BadParameter("Name the winner with --arm, or take it back with --back.")

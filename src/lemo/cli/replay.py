@@ -11,7 +11,7 @@ from lemo.cli.output import Format, FormatOption, Row, ScenarioOption, console, 
 from lemo.cli.session import open_scenario
 
 if TYPE_CHECKING:
-    from lemo.experimentation.replay import ReplayReport
+    from lemo.experiments.replay import ReplayReport
 
 
 class Reward(StrEnum):
@@ -37,7 +37,7 @@ def replay(
     Each logged answer is answered again by the pipeline, for the user as the user was then. What the log never showed
     cannot be estimated: warnings say so, and an experiment finds out.
     """
-    from lemo.experimentation.replay import replay
+    from lemo.experiments.replay import replay
     from lemo.files.pipeline_file import PipelineFile
     from lemo.serving.service import RecommendationService
 

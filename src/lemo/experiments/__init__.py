@@ -1,1 +1,1 @@
-"""The statistics of experiments: pure values in, pure values out, no engine and no clock."""
+"""Experiments on the stores: what people and guardrails do with them, their plans and their results."""

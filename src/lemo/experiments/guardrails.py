@@ -1,73 +1,46 @@
-"""Whether an arm has made worse what no arm may make worse, at any look."""
+"""The job that watches running experiments, and stops arms that make worse what no arm may make worse."""
 
-from dataclasses import dataclass, replace
+import structlog
 
-from lemo.experiments.estimates import Difference, Sample, compare
-from lemo.experiments.sequential import ALPHA, TIGHTEST_AT
-from lemo.experiments.verdict import FEWEST_ACTING, FEWEST_UNITS
+from lemo.domain.errors import Conflict
+from lemo.domain.scope import Scope
+from lemo.experiments.results import results_of
+from lemo.experiments.service import stop
+from lemo.jobs.report import Done, Report
+from lemo.stores.connect import Stores
 
-
-@dataclass(frozen=True)
-class Harm:
-    """What a guardrail has seen of an arm."""
-
-    broken: bool
-    difference: Difference | None
-    """The arm minus the control at its worst allowed value; None before both arms have units."""
+log = structlog.get_logger()
+BY = "guardrail"
 
 
-def harm(
-    control: Sample,
-    treatment: Sample,
-    most_worse: float,
-    most_worse_by: float = 0.0,
-    *,
-    higher_is_better: bool,
-    tightest_at: int = TIGHTEST_AT,
-    alpha: float = ALPHA,
-) -> Harm:
-    """Whether the arm is worse than the control by more than is allowed, beyond noise.
-
-    Allowed is the larger of `most_worse`, a share of the control's metric, and `most_worse_by`, a difference.
-
-    Valid at every look: an arm that is no worse is ever said to be with probability `alpha` at most.
-    """
-    if not control.units or not treatment.units:
-        return Harm(False, None)
-    sign = -1 if higher_is_better else 1
-    if most_worse_by > most_worse * control.metric:
-        worst = _shifted(control, sign * most_worse_by)
-    else:
-        worst = _scaled(control, max(0.0, 1 + sign * most_worse))
-    difference = compare(worst, treatment, tightest_at, alpha)
-    worse_by = -difference.difference if higher_is_better else difference.difference
-    least = -difference.high if higher_is_better else difference.low
-    if min(control.units, treatment.units) < FEWEST_UNITS or worse_by <= 0:
-        return Harm(False, difference)
-    if not difference.standard_error:  # nothing varies, such as where every answer of an arm is empty
-        return Harm(True, difference)
-    # What is bad is rare in the control: the arm alone must have enough of it.
-    acting = control.acting if higher_is_better else treatment.acting
-    return Harm(least > 0 and acting >= FEWEST_ACTING, difference)
-
-
-def _shifted(sample: Sample, by: float) -> Sample:
-    """The sample with as much added to the metric: to every value so much for each of its base."""
-    return replace(
-        sample,
-        value=sample.value + by * sample.base,
-        value_value=sample.value_value + 2 * by * sample.value_base + by * by * sample.base_base,
-        value_base=sample.value_base + by * sample.base_base,
-        value_before=sample.value_before + by * sample.base_before,
-    )
-
-
-def _scaled(sample: Sample, by: float) -> Sample:
-    """The sample with every value multiplied."""
-    return replace(
-        sample,
-        value=sample.value * by,
-        value_value=sample.value_value * by * by,
-        value_base=sample.value_base * by,
-        value_before=sample.value_before * by,
-    )
+def check(stores: Stores, scope: Scope, report: Report) -> Done:
+    """Reads the results of every running experiment of a scenario and stops each arm whose guardrail is broken."""
+    running = stores.experiments.running(scope)
+    if not running:
+        return Done(detail={"why": "No experiment runs."})
+    units, stopped = 0, []
+    for experiment in running:
+        report.stage(f"experiment {experiment.name}")
+        results = results_of(stores, scope, experiment)
+        units += results.units if results is not None else 0
+        for arm in results.arms if results is not None else ():
+            broken = [each for each in arm.guardrails if each.broken]
+            if arm.stopped_at is not None or not broken:
+                continue
+            try:
+                stop(stores, scope, experiment.name, BY, " ".join(each.words for each in broken), arm.name)
+            except Conflict as error:  # a person was faster; what is still to be stopped, the next run stops
+                log.info("an arm is not stopped", scope=str(scope), arm=arm.name, error=str(error))
+                continue
+            log.warning(
+                "a guardrail stopped an arm",
+                scope=str(scope),
+                experiment=experiment.name,
+                arm=arm.name,
+                why=broken[0].words,
+            )
+            stopped.append(f"{experiment.name}/{arm.name}")
+    detail: dict[str, int | str] = {"experiments": len(running)}
+    if stopped:
+        detail["stopped"] = ", ".join(stopped)
+    return Done(rows_read=units, rows_written=len(stopped), detail=detail)

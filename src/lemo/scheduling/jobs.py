@@ -80,7 +80,7 @@ JOBS = {
         Job(
             entry="check-experiments-hourly",
             title="Guardrails of experiments",
-            module="lemo.experimentation.guardrails",
+            module="lemo.experiments.guardrails",
             function="check",
             queue="default",
             cron=DEFAULT_CRONS["check-experiments-hourly"],

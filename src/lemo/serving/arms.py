@@ -7,9 +7,9 @@ from typing import NamedTuple
 import structlog
 
 from lemo.domain.errors import NotFound, Outdated
+from lemo.domain.experiment import Assigner, ExperimentArm
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
-from lemo.experiments.experiment import Assigner, ExperimentArm
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
 from lemo.serving.state import ServingState, read_model, with_model
 from lemo.stores.documents.experiments import Experiments

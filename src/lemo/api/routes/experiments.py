@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from lemo.api.dependencies import Api, Here, Operator, RawBody, json_of, model_of
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.errors import InvalidInput
+from lemo.domain.experiment import Experiment, ExperimentDraft, State
 from lemo.domain.pipeline import Pipeline
-from lemo.experimentation import service
-from lemo.experimentation.plan import Plan, plan_of
-from lemo.experimentation.results import Results, results_of
-from lemo.experiments.experiment import Experiment, ExperimentDraft, State
+from lemo.experiments import service
+from lemo.experiments.plan import Plan, plan_of
+from lemo.experiments.results import Results, results_of
 from lemo.serving.pipeline.check import check_fits
 from lemo.stores.documents.experiments import ExperimentChange
 

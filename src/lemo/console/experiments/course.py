@@ -10,12 +10,12 @@ from lemo.console.bands import add_band
 from lemo.console.charts import COLOURS, Series, line_chart
 from lemo.console.language import t
 from lemo.domain.counting import goal_of
+from lemo.domain.experiment import Experiment
+from lemo.domain.experiment_metrics import metric_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.experiments.estimates import Difference, compare
-from lemo.experiments.experiment import Experiment
-from lemo.experiments.metrics import metric_of
-from lemo.experiments.sequential import TIGHTEST_AT
+from lemo.statistics.estimates import Difference, compare
+from lemo.statistics.sequential import TIGHTEST_AT
 from lemo.stores.connect import Stores
 
 MOST_LOOKS = 10

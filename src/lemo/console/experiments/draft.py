@@ -14,10 +14,10 @@ from lemo.console.queries import Queries
 from lemo.console.scenario.trial import check_pipeline, checked
 from lemo.console.theme import heading, nothing, section, subheading
 from lemo.domain.errors import LemoError
+from lemo.domain.experiment import Experiment
+from lemo.domain.experiment_metrics import PRIMARY
 from lemo.domain.scope import Scope
-from lemo.experimentation import service
-from lemo.experiments.experiment import Experiment
-from lemo.experiments.metrics import PRIMARY
+from lemo.experiments import service
 from lemo.models.registry import registered
 
 VERSIONS = 50

@@ -18,11 +18,11 @@ from lemo.console.panels import Panel, panel
 from lemo.console.queries import Queries
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import GOOD, INFO, QUIET, badge, empty, heading, nothing, section
+from lemo.domain.experiment import Experiment
 from lemo.domain.scope import Scope
-from lemo.experimentation import service
-from lemo.experimentation.plan import Plan, plan_of
-from lemo.experimentation.results import Results, results_of
-from lemo.experiments.experiment import Experiment
+from lemo.experiments import service
+from lemo.experiments.plan import Plan, plan_of
+from lemo.experiments.results import Results, results_of
 from lemo.stores.documents.experiments import ExperimentChange
 
 REFRESH_SECONDS = 10.0

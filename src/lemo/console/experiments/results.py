@@ -9,9 +9,9 @@ from lemo.console.language import t
 from lemo.console.stats import stat, stats
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, GOOD, QUIET, WEAK, badge, banner, subheading
-from lemo.experimentation.results import ArmResult, MetricResult, Results
-from lemo.experiments.metrics import metric_of
-from lemo.experiments.verdict import RATIO_ALPHA
+from lemo.domain.experiment_metrics import metric_of
+from lemo.experiments.results import ArmResult, MetricResult, Results
+from lemo.statistics.verdict import RATIO_ALPHA
 
 _DECISIONS = {
     "better": ("better", "更好", GOOD),

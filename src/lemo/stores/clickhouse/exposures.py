@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from lemo.domain.deadlines import FOR_JOBS, Deadlines
+from lemo.domain.experiment_metrics import Metric
 from lemo.domain.scope import Scope
 from lemo.domain.time import CLOCK_SKEW
-from lemo.experiments.estimates import Sample
-from lemo.experiments.metrics import Metric
+from lemo.statistics.estimates import Sample
 from lemo.stores.clickhouse.client import WHERE_SCOPE, ClickHouse, Parameter
 
 Unit = Literal["user", "session"]

@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import BaseModel
 
 from lemo.domain.errors import Conflict, NotFound
+from lemo.domain.experiment import Experiment
 from lemo.domain.reasons import did_you_mean, shortened
 from lemo.domain.scope import Scope
-from lemo.experiments.experiment import Experiment
 from lemo.stores.documents import EXPERIMENT_CHANGES, Documents
 from lemo.stores.documents.bodies import body_of
 

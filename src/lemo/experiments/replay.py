@@ -19,9 +19,9 @@ from lemo.domain.errors import InvalidInput, NotFound
 from lemo.domain.pipeline import Pipeline
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.experiments.off_policy import Estimate, Log, doubly_robust, ips, snips
 from lemo.serving.choices import Choices
 from lemo.serving.replayed import PastRequest, Replayed, replayed
+from lemo.statistics.off_policy import Estimate, Log, doubly_robust, ips, snips
 from lemo.stores.clickhouse.answer_log import LoggedAnswer, Reward
 from lemo.stores.connect import Stores
 

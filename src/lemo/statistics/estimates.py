@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lemo.domain.errors import InvalidInput
-from lemo.experiments.sequential import ALPHA, TIGHTEST_AT, multiplier, p_value
+from lemo.statistics.sequential import ALPHA, TIGHTEST_AT, multiplier, p_value
 
 Array = np.ndarray[Any, Any]
 

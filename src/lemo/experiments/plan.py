@@ -7,11 +7,11 @@ from pydantic import BaseModel
 
 from lemo.domain.counting import goal_of
 from lemo.domain.errors import InvalidInput
+from lemo.domain.experiment import Experiment
+from lemo.domain.experiment_metrics import metric_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.experiments import sequential
-from lemo.experiments.experiment import Experiment
-from lemo.experiments.metrics import metric_of
+from lemo.statistics import sequential
 from lemo.stores.connect import Stores
 
 DAYS = 14

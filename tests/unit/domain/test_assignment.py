@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
-from lemo.experiments.assignment import (
+from lemo.domain.assignment import (
     HELD_OUT,
     NO_ID,
     NOT_IN_RAMP,
@@ -30,7 +30,7 @@ IDS = st.text(min_size=1)
 
 def test_another_process_gives_the_same_arms() -> None:
     program = (
-        "from lemo.experiments.assignment import *\n"
+        "from lemo.domain.assignment import *\n"
         "a = Allocation(salt='s', arms=(Arm(name='control'), Arm(name='treatment')))\n"
         "print(''.join(assign(a, f'user-{n}').arm[0] for n in range(64)))"
     )

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lemo.domain.errors import InvalidInput
-from lemo.experiments.estimates import Difference
+from lemo.statistics.estimates import Difference
 
 RATIO_ALPHA = 0.001
 """Below this p-value the arms' sizes do not fit their weights, and no verdict is given."""

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lemo.domain.assignment import Slice
 from lemo.domain.errors import InvalidInput
-from lemo.experimentation.results import evaluated
-from lemo.experiments.assignment import Slice
-from lemo.experiments.estimates import Sample, compare
-from lemo.experiments.experiment import Assigner, Experiment, ExperimentDraft, draft_of, free_slice
-from lemo.experiments.guardrails import harm
-from lemo.experiments.metrics import METRICS
+from lemo.domain.experiment import Assigner, Experiment, ExperimentDraft, draft_of, free_slice
+from lemo.domain.experiment_metrics import METRICS
+from lemo.experiments.results import evaluated
+from lemo.statistics.estimates import Sample, compare
+from lemo.statistics.guardrails import harm
 from lemo.stores.clickhouse.exposures import ArmSums, Exposed
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

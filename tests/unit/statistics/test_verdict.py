@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lemo.domain.errors import InvalidInput
-from lemo.experiments.estimates import Difference, Sample, compare
-from lemo.experiments.verdict import RATIO_ALPHA, Verdict, adjusted, sample_ratio_p, verdicts
+from lemo.statistics.estimates import Difference, Sample, compare
+from lemo.statistics.verdict import RATIO_ALPHA, Verdict, adjusted, sample_ratio_p, verdicts
 
 HALVES = {"control": 0.5, "new": 0.5}
 

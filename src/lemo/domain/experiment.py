@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from lemo.domain.assignment import Allocation, Arm, Assignment, Holdout, Share, Slice, assign
 from lemo.domain.errors import InvalidInput
+from lemo.domain.experiment_metrics import PRIMARY, metric_of
 from lemo.domain.reasons import did_you_mean, reason
-from lemo.experiments.assignment import Allocation, Arm, Assignment, Holdout, Share, Slice, assign
-from lemo.experiments.metrics import PRIMARY, metric_of
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 State = Literal["draft", "running", "stopped", "shipped"]

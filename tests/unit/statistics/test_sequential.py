@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from experiment_worlds import Outcome, World, share, variance_of_a_unit, watch
 from lemo.domain.errors import InvalidInput
-from lemo.experiments.sequential import multiplier, p_value, plan, smallest_effect
+from lemo.statistics.sequential import multiplier, p_value, plan, smallest_effect
 
 
 def simulate(world: World, experiments: int, tightest_at: int | None = None) -> list[Outcome]:
@@ -31,8 +31,8 @@ def test_looking_every_day_raises_few_false_alarms(world: World) -> None:
 
 def test_an_interval_for_one_look_would_raise_many(monkeypatch: pytest.MonkeyPatch) -> None:
     # That the test above can fail.
-    monkeypatch.setattr("lemo.experiments.estimates.multiplier", lambda *_: 1.96)
-    monkeypatch.setattr("lemo.experiments.estimates.p_value", lambda z, *_: 0.0 if abs(z) > 1.96 else 1.0)
+    monkeypatch.setattr("lemo.statistics.estimates.multiplier", lambda *_: 1.96)
+    monkeypatch.setattr("lemo.statistics.estimates.p_value", lambda z, *_: 0.0 if abs(z) > 1.96 else 1.0)
     outcomes = simulate(World(days=14, per_day=50), 100)
     assert wrong(outcomes) > 0.12
     assert share(outcomes, "always_covered") < 0.88

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lemo.domain.errors import InvalidInput
-from lemo.experiments.off_policy import Estimate, Log, cross_fitted, doubly_robust, ips, snips
+from lemo.statistics.off_policy import Estimate, Log, cross_fitted, doubly_robust, ips, snips
 from servers import ROOT
 
 ACTIONS = 6

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lemo.domain.errors import InvalidInput
-from lemo.experiments.estimates import Sample, compare
+from lemo.statistics.estimates import Sample, compare
 
 UNITS = st.lists(
     st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(0, 9)).map(lambda unit: tuple(map(float, unit))),

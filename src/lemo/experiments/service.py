@@ -8,14 +8,14 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from lemo.domain.errors import Conflict, InvalidInput, NotFound
+from lemo.domain.experiment import Experiment, ExperimentArm, ExperimentDraft, draft_of, free_slice
 from lemo.domain.merge_patch import merged
 from lemo.domain.pipeline import Pipeline, pipeline_of
 from lemo.domain.reasons import reason
 from lemo.domain.scope import Scope
-from lemo.experimentation.plan import plan_of
-from lemo.experiments.experiment import Experiment, ExperimentArm, ExperimentDraft, draft_of, free_slice
-from lemo.experiments.sequential import TIGHTEST_AT
+from lemo.experiments.plan import plan_of
 from lemo.models import promotion
+from lemo.statistics.sequential import TIGHTEST_AT
 from lemo.stores.connect import Stores
 from lemo.stores.documents.experiments import Action
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from lemo.domain.counting import goal_of
+from lemo.domain.experiment import Experiment, ExperimentArm, Guardrail
+from lemo.domain.experiment_metrics import METRICS, Metric, metric_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.experiments.estimates import Difference, Sample, compare
-from lemo.experiments.experiment import Experiment, ExperimentArm, Guardrail
-from lemo.experiments.guardrails import harm
-from lemo.experiments.metrics import METRICS, Metric, metric_of
-from lemo.experiments.sequential import ALPHA, TIGHTEST_AT
-from lemo.experiments.verdict import RATIO_ALPHA, Decision, adjusted, sample_ratio_p, verdicts
+from lemo.statistics.estimates import Difference, Sample, compare
+from lemo.statistics.guardrails import harm
+from lemo.statistics.sequential import ALPHA, TIGHTEST_AT
+from lemo.statistics.verdict import RATIO_ALPHA, Decision, adjusted, sample_ratio_p, verdicts
 from lemo.stores.clickhouse.exposures import Exposed
 from lemo.stores.connect import Stores
 
