@@ -9,9 +9,9 @@ from lemo.cli.output import Format, FormatOption, ScenarioOption, console, messa
 from lemo.domain.ids import canonical_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from lemo.domain.recommendation import ExplainedItem
+    from lemo.domain.recommendation import Answer, ExplainedItem
 
 
 def recommend(
@@ -72,20 +72,24 @@ def recommend(
             _explain(served.explain(scope, user, n, explain, filter, types), format)
             return
         if user is not None:
-            wanted = [user]
+            wanted = {user: user}
         elif users is not None:
             wanted = read_users(users)
         else:
             # In one order, however active they are: two exports of the same answers are equal files.
-            wanted = sorted(stores.events.active_users(scope))
+            wanted = {known: known for known in sorted(stores.events.active_users(scope))}
             if not wanted:
                 raise NotFound(
                     f"No user of scenario {scenario} has an event: there is nobody to recommend to.",
                     f"Import some: lemo import events FILE --scenario {scenario}",
                 )
-        answers = served.recommend_many(scope, wanted, n, filter, types)
+        by_id = served.recommend_many(scope, list(wanted.values()), n, filter, types)
+        # Each answer bears the id that was asked by, so that a file of answers joins the file of users.
+        answers: Iterable[tuple[str, Answer]] = (
+            (written, answer) for written, (_, answer) in zip(wanted, by_id, strict=True)
+        )
         if len(wanted) > 1:
-            answers = iter(track(answers, f"Recommending in {scenario}", len(wanted), console=messages))
+            answers = track(answers, f"Recommending in {scenario}", len(wanted), console=messages)
         if out is not None:
             count = write_export(out, (export_row(user_id, answer) for user_id, answer in answers))
             messages.print(f"Wrote the recommendations of {count:,} users to {out}.", highlight=False, markup=False)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from lemo.domain.errors import InvalidInput
 from lemo.domain.ids import canonical_id
 from lemo.domain.recommendation import Answer
+from lemo.files.cells import id_converter
 from lemo.files.containers import open_bytes
 from lemo.files.form import Form, form_of
 from lemo.files.rows import Unreadable, check_columns
@@ -43,17 +44,17 @@ def write_export(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     return write_rows(path, SCHEMA, rows)
 
 
-def read_users(path: Path) -> list[str]:
-    """The users in a file, each once, in its order.
+def read_users(path: Path) -> dict[str, str]:
+    """The id of each user in a file, in its order, by the id as the file writes it.
 
-    CSV, JSONL and Parquet have a column `user_id`; any other file has one id a line. Raises NotFound and InvalidInput,
-    with the line.
+    CSV, JSONL and Parquet have a column `user_id`; any other file has one id a line. Ids are read as an import reads
+    them: where all are floats (`17850.0`), they are integers. Raises NotFound and InvalidInput, with the line.
     """
-    users = _lines(path) if form_of(path) is None else _column(path)
-    found = list(dict.fromkeys(map(canonical_id, users)))
-    if not found:
+    written = [user.strip() for user in (_lines(path) if form_of(path) is None else _column(path))]
+    if not written:
         raise InvalidInput(f"{path} names no user.", "Write one user id a line, or a file with a column user_id.")
-    return found
+    convert = id_converter(written)
+    return {user: canonical_id(convert(user)) for user in written}
 
 
 def _column(path: Path) -> Iterator[str]:

@@ -54,7 +54,7 @@ def test_other_forms_and_places_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_users_come_from_any_form(tmp_path: Path) -> None:
-    expected = ["u 1", "北京/2", "3"]
+    expected = {user: user for user in ("u 1", "北京/2", "3")}
     text = tmp_path / "users.txt"
     text.write_text("\ufeffu 1\r\n\n北京/2\n3\nu 1", encoding="utf-8")
     csv = tmp_path / "users.csv"
@@ -65,6 +65,17 @@ def test_users_come_from_any_form(tmp_path: Path) -> None:
     pq.write_table(pa.table({"user_id": ["u 1", "北京/2", "3", "u 1"]}), parquet)
     for path in (text, csv, jsonl, parquet):
         assert read_users(path) == expected, path.name
+
+
+def test_ids_are_read_as_an_import_reads_them_and_told_as_the_file_writes_them(tmp_path: Path) -> None:
+    floats = {"17850.0": "17850", "12347.0": "12347"}
+    text = tmp_path / "users.txt"
+    text.write_text("17850.0\n12347.0\n")
+    csv = tmp_path / "users.csv"
+    csv.write_text("user_id\n17850.0\n12347.0\n")
+    assert read_users(text) == read_users(csv) == floats
+    text.write_text("2.0\nbeta\n")  # not all are floats: 2.0 is a name
+    assert read_users(text) == {"2.0": "2.0", "beta": "beta"}
 
 
 def test_files_that_name_no_users_are_refused_with_the_line(tmp_path: Path) -> None:
