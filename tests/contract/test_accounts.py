@@ -43,11 +43,16 @@ def test_an_account_lives_and_leaves_its_lines(documents: Documents) -> None:
     assert changed is not None
     assert changed.password_set_at > made.password_set_at
     assert accounts.authenticate(made.name, PASSWORD) is None
+    with pytest.raises(NotFound):
+        accounts.change("other", made.name, "me", role="admin")
+    assert accounts.change("acme", made.name, "me", role="viewer") == changed.model_copy(update={"role": "viewer"})
+    assert accounts.authenticate(made.name, OTHER) == accounts.get(made.name)
     accounts.delete("acme", made.name, "me")
     assert accounts.authenticate(made.name, OTHER) is None
     lines = Audit(documents).list("acme", 10)
     assert [(line.action, line.by) for line in lines] == [
         ("account.delete", "me"),
+        ("account.role", "me"),
         ("account.password", "you"),
         ("account.create", "me"),
     ]

@@ -81,8 +81,18 @@ def test_each_changing_route_leaves_a_line(site: Site) -> None:
     stores.model_changes.put_in_service(scope, "1", next_fence(stores.redis, TRAINING, scope), "promote", "training")
     made = http.post("/v1/keys", json={"role": "read", "name": "web"}).json()
     rotated = http.post("/v1/keys/rotate", params={"id": made["id"]}).json()
+    person = f"ann@{scope.tenant_id}"
     calls: list[tuple[str, str, dict[str, Any], str, str]] = [
         ("DELETE", "/v1/keys", {"params": {"id": rotated["id"]}}, "key.revoke", rotated["id"]),
+        (
+            "POST",
+            "/v1/accounts",
+            {"json": {"name": person, "role": "viewer", "password": "correct horse battery"}},
+            "account.create",
+            person,
+        ),
+        ("PATCH", "/v1/accounts", {"params": {"name": person}, "json": {"role": "operator"}}, "account.role", person),
+        ("DELETE", "/v1/accounts", {"params": {"name": person}}, "account.delete", person),
         ("POST", "/v1/scenarios", {"json": {"scenario_id": "b", "template": "news"}}, "scenario.create", "b"),
         ("PATCH", "/v1/scenarios/{scenario}", {"json": {"active_days": 9}}, "scenario.edit", scenario),
         ("DELETE", "/v1/scenarios/{scenario}/items", {"params": {"item_id": "lamp"}}, "item.delete", "lamp"),

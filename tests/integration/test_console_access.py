@@ -104,6 +104,13 @@ def test_a_session_ends_with_its_time_its_password_and_its_account(console: Cons
     now = console.stores.accounts.get("ann")
     assert now is not None
     assert console.visitor(**session_of(now)) is not None
+    visitor = console.visitor(**session_of(now))
+    assert visitor is not None
+    console.stores.accounts.change("default", "ann", "me", role="viewer")
+    with pytest.raises(WrongCredential):  # the open page is drawn anew, with what the other role may
+        console.access.require(visitor, "viewer")
+    viewer = console.visitor(**session_of(now))
+    assert (viewer and viewer.role) == "viewer"
     console.account("bob", "admin")
     console.stores.accounts.delete("default", "ann", "me")
     assert console.visitor(**session_of(now)) is None
@@ -177,5 +184,7 @@ def test_accounts_by_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert console.stores.accounts.authenticate("ann", PASSWORD) is not None
     lemo("password", "ann", password="another horse battery")
     assert console.stores.accounts.authenticate("ann", "another horse battery") is not None
+    lemo("role", "ann", "viewer")
+    assert lemo("list", "--format", "json")[0]["role"] == "viewer"
     lemo("delete", "ann")
     assert lemo("list", "--format", "json") == []

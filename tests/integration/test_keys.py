@@ -146,6 +146,58 @@ def test_a_key_is_shown_once_used_revoked_and_rotated(site: Site) -> None:
     assert site.ask(stranger, "DELETE", "/v1/keys", params={"id": key_id}).status_code == 404
 
 
+def test_accounts_are_made_changed_and_deleted_by_administrators_of_their_tenant(site: Site) -> None:
+    stores, tenant_id = site.stores, site.scope.tenant_id
+    name, password, other = f"ann@{tenant_id}", "correct horse battery", "another horse battery"
+    admin, stranger = site.key("admin"), add_scenario(stores)[1]
+
+    def ask(method: str, status: int, key: str = admin, **rest: Any) -> Any:
+        answer = site.ask(key, method, "/v1/accounts", **rest)
+        assert answer.status_code == status, answer.text
+        assert "horse" not in answer.text
+        assert "argon" not in answer.text
+        return answer.json() if answer.content else None
+
+    wanted = {"name": name, "role": "viewer", "password": password}
+    made = ask("POST", 201, json=wanted)
+    assert (made["name"], made["role"], made["tenant_id"]) == (name, "viewer", tenant_id)
+    assert ask("GET", 200)["accounts"] == [made]
+    assert ask("GET", 200, key=stranger)["accounts"] == []
+    ask("POST", 409, json=wanted)
+    ask("POST", 409, key=stranger, json=wanted)
+    for wrong in (
+        {"password": "short horse"},
+        {"password": ["correct horse"]},
+        {"role": "king"},
+        {"name": "A B"},
+        {"x": 1},
+    ):
+        ask("POST", 422, json=wanted | wrong)
+    for method, rest in (("PATCH", {"json": {"role": "admin"}}), ("DELETE", {})):
+        ask(method, 404, key=stranger, params={"name": name}, **rest)
+    assert ask("PATCH", 200, params={"name": name}, json={"role": "operator"}) == made | {"role": "operator"}
+    assert stores.accounts.authenticate(name, password) is not None
+    changed = ask("PATCH", 200, params={"name": name}, json={"role": "admin", "password": other})
+    assert (changed["role"], changed["password_set_at"] > made["password_set_at"]) == ("admin", True)
+    assert stores.accounts.authenticate(name, password) is None
+    assert stores.accounts.authenticate(name, other) is not None
+    for nothing in ({}, {"role": None}, {"role": "viewer", "password": "short"}):
+        ask("PATCH", 422, params={"name": name}, json=nothing)
+    assert ask("GET", 200)["accounts"] == [changed], "what is refused changes nothing"
+    ask("DELETE", 204, params={"name": name})
+    ask("DELETE", 404, params={"name": name})
+    assert stores.accounts.get(name) is None
+    lines = [(line.action, line.detail) for line in stores.audit.list(tenant_id, 20) if line.subject == name]
+    assert [action for action, _ in lines] == [
+        "account.delete",
+        "account.role",
+        "account.password",
+        "account.role",
+        "account.create",
+    ]
+    assert lines[3][1] == {"role": "operator", "was": "viewer"}
+
+
 def test_wishes_that_contradict_each_other_are_refused(site: Site) -> None:
     soon = datetime.now(UTC) - timedelta(seconds=1)
     for wishes in (

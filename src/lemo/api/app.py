@@ -23,6 +23,7 @@ from lemo.api.limits import Limits
 from lemo.api.parameters import known_parameters
 from lemo.api.request_metrics import RequestMetrics, routes_of
 from lemo.api.routes import (
+    accounts,
     analytics,
     audit,
     choices,
@@ -82,6 +83,7 @@ _MODULES = (
     dead_letters,
     tenants,
     keys,
+    accounts,
     audit,
     health,
     metrics,

@@ -65,6 +65,10 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("POST", "/v1/keys"): "admin",
     ("DELETE", "/v1/keys"): "admin",
     ("POST", "/v1/keys/rotate"): "admin",
+    ("GET", "/v1/accounts"): "admin",
+    ("POST", "/v1/accounts"): "admin",
+    ("PATCH", "/v1/accounts"): "admin",
+    ("DELETE", "/v1/accounts"): "admin",
     ("GET", "/v1/audit"): "admin",
 }
 

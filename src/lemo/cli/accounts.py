@@ -21,7 +21,7 @@ def create(
     name: NameArgument,
     role: Annotated[
         AccountRole,
-        typer.Option(help="viewer looks on, operator also runs and changes, admin also sees the audit log."),
+        typer.Option(help="viewer looks on, operator also runs and changes, admin also makes keys and accounts."),
     ],
     tenant: TenantOption = "",
 ) -> None:
@@ -51,6 +51,19 @@ def password(name: NameArgument, tenant: TenantOption = "") -> None:
     with closing(stores):
         stores.accounts.set_password(tenant_id, name, _password(), by)
     messages.print(f"{name} has another password.", markup=False)
+
+
+@app.command("role")
+def set_role(
+    name: NameArgument,
+    role: Annotated[AccountRole, typer.Argument(help="The role that it gets.", show_default=False)],
+    tenant: TenantOption = "",
+) -> None:
+    """Give an account another role; it holds within seconds."""
+    stores, tenant_id, by = admin(tenant)
+    with closing(stores):
+        stores.accounts.change(tenant_id, name, by, role=role)
+    messages.print(f"{name} is {role} of {tenant_id} now.", markup=False)
 
 
 @app.command("delete")

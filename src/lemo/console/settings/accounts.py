@@ -1,4 +1,4 @@
-"""Accounts of people in the console: made, given another password, deleted."""
+"""Accounts of people in the console: made, given another role or password, deleted."""
 
 from typing import get_args
 
@@ -22,13 +22,13 @@ class AccountList:
         self._queries = queries
         self._actor = actor
         self._tenant_id = tenant_id
-        self._edited = ""
+        self._edited: Account | None = None
         with section():
             with ui.row().classes("items-center justify-between w-full gap-2"):
                 heading(t("Console accounts", "控制台账号"))
-                ui.button(t("Create an account", "创建账号"), icon="person_add", on_click=lambda: self._open("")).props(
-                    "flat no-caps color=secondary"
-                )
+                ui.button(
+                    t("Create an account", "创建账号"), icon="person_add", on_click=lambda: self._open(None)
+                ).props("flat no-caps color=secondary")
             self._panel: Panel[list[Account]] = Panel(lambda: queries.stores.accounts.list(tenant_id), self._draw)
         with actor.host:
             self._build_dialog()
@@ -53,7 +53,7 @@ class AccountList:
                     cell(ago(account.password_set_at), stamp(account.password_set_at))
                     with td("number"), ui.row().classes("gap-1 flex-nowrap justify-end"):
                         for icon, text, action in (
-                            ("password", t("Set password", "设置密码"), lambda a=account: self._open(a.name)),
+                            ("edit", t("Change", "修改"), lambda a=account: self._open(a)),
                             ("person_remove", t("Delete", "删除"), lambda a=account: self._delete(a.name)),
                         ):
                             button = ui.button(icon=icon, on_click=action).props("flat round dense color=secondary")
@@ -67,23 +67,27 @@ class AccountList:
             self._password = ui.input(t("Password", "密码"), password=True, password_toggle_button=True).props(
                 "autocomplete=new-password"
             )
-            self._password.props["hint"] = t(
-                f"At least {LEAST_CHARACTERS} characters", f"至少 {LEAST_CHARACTERS} 个字符"
-            )
             for field in (self._name, self._role, self._password):
                 field.props("outlined dense").classes("w-full")
             with ui.row().classes("w-full justify-end gap-2 mt-2"):
                 ui.button(t("Cancel", "取消"), on_click=self._dialog.close).props("flat no-caps color=secondary")
                 ui.button(t("Save", "保存"), on_click=self._save).props("unelevated no-caps")
 
-    def _open(self, name: str) -> None:
-        self._edited = name
+    def _open(self, account: Account | None) -> None:
+        self._edited = account
         self._title.text = (
-            t(f"Another password for {name}", f"{name} 的新密码") if name else t("A new account", "新账号")
+            t("A new account", "新账号")
+            if account is None
+            else t(f"Role and password of {account.name}", f"{account.name} 的角色和密码")
         )
-        for field in (self._name, self._role):
-            field.set_visibility(not name)
+        self._password.props["hint"] = (
+            t(f"At least {LEAST_CHARACTERS} characters", f"至少 {LEAST_CHARACTERS} 个字符")
+            if account is None
+            else t("Empty: stays as it is. Another one ends its sessions.", "留空则不变；修改密码会结束其会话。")
+        )
+        self._name.set_visibility(account is None)
         self._name.value, self._password.value = "", ""
+        self._role.value = "viewer" if account is None else account.role
         self._dialog.open()
 
     async def _save(self) -> None:
@@ -92,10 +96,12 @@ class AccountList:
         name, role = (self._name.value or "").strip().lower(), self._role.value
 
         def save() -> None:
-            if edited:
-                accounts.set_password(tenant_id, edited, password, by)
-            else:
+            if edited is None:
                 accounts.create(tenant_id, name, role, password, by)
+                return
+            another = None if role == edited.role else role
+            if another or password:
+                accounts.change(tenant_id, edited.name, by, role=another, password=password or None)
 
         if not isinstance(await self._actor.do(save, t("Saved", "已保存"), role="admin"), LemoError):
             self._dialog.close()

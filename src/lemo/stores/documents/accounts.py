@@ -1,6 +1,7 @@
 """Accounts of the console. Of a password only its Argon2 hash is stored."""
 
 import secrets
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
 from threading import BoundedSemaphore
@@ -49,10 +50,26 @@ class Accounts:
 
     def set_password(self, tenant_id: str, name: str, password: str, by: str) -> None:
         """Gives an account of the tenant another password, which ends its sessions; raises NotFound, InvalidInput."""
-        body = self._one(tenant_id, name)
-        changed = {"hash": self._hash(checked_password(password)), "password_set_at": moment_text(datetime.now(UTC))}
-        with self._audit.noting(Scope(tenant_id), by, "account.password", name):
-            self._documents.put(ACCOUNTS, SYSTEM, {name: body | changed})
+        self.change(tenant_id, name, by, password=password)
+
+    def change(
+        self, tenant_id: str, name: str, by: str, *, role: AccountRole | None = None, password: str | None = None
+    ) -> Account:
+        """Gives an account of the tenant another role or password, or both at once; None leaves either as it is.
+
+        Another password ends its sessions. Raises NotFound, InvalidInput.
+        """
+        body, scope = self._one(tenant_id, name), Scope(tenant_id)
+        with ExitStack() as lines:
+            if password is not None:
+                body["hash"] = self._hash(checked_password(password))
+                body["password_set_at"] = moment_text(datetime.now(UTC))
+                lines.enter_context(self._audit.noting(scope, by, "account.password", name))
+            if role is not None:
+                was, body["role"] = body["role"], role
+                lines.enter_context(self._audit.noting(scope, by, "account.role", name, role=role, was=was))
+            self._documents.put(ACCOUNTS, SYSTEM, {name: body})
+        return _account(name, body)
 
     def delete(self, tenant_id: str, name: str, by: str) -> None:
         """Deletes an account of the tenant, which ends its sessions; raises NotFound."""
