@@ -8,6 +8,7 @@ import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -28,6 +29,7 @@ from pydantic_settings import (
 
 from lemo.domain.api_key import checked_origin
 from lemo.domain.errors import InvalidInput
+from lemo.domain.openid import parsed_roles
 
 DEFAULT_INSTALLATION = "lemo"
 """The name of an installation that shares its engines with no other one."""
@@ -207,6 +209,11 @@ class Settings(BaseSettings):
     )
     console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
     console_port: Port = Field(8080, description="Port of the console.")
+    console_url: str = Field(
+        "",
+        description="Address of the console for browsers (https://lemo.example), where a proxy stands in front of it"
+        " and people log in by OpenID Connect; empty: the one that the browser asks for.",
+    )
     cors_origins: Names = Field(
         [],
         description="Origins whose pages may call the API from a browser (https://shop.example), comma-separated,"
@@ -219,6 +226,38 @@ class Settings(BaseSettings):
         0, ge=0, description="Events a second that each tenant may send to the API, all processes together; 0: any."
     )
     max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")
+
+    # OpenID Connect: people of an identity provider log in to the console
+    oidc_issuer: str = Field(
+        "",
+        description="Issuer of the identity provider whose people log in to the console, exactly as its discovery"
+        " document names it (https://login.example/realm); empty: nobody logs in by OpenID Connect.",
+    )
+    oidc_client_id: str = Field("", description="Name by which the provider knows Lemo's console.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret of this client; empty: a public client, by PKCE alone."
+    )
+    oidc_scopes: str = Field("openid email profile", description="Scopes asked for, separated by spaces.")
+    oidc_tenant: str = Field("default", description="Tenant whose console these people see.")
+    oidc_role_claim: str = Field(
+        "", description="Claim that gives the role: its name, or the way to it (realm_access.roles); empty: none."
+    )
+    oidc_roles: Names = Field(
+        [],
+        description="Roles by value of this claim (lemo-admins=admin, staff=viewer), comma-separated; empty: the values"
+        " are admin, operator or viewer.",
+    )
+    oidc_default_role: Literal["", "viewer", "operator", "admin"] = Field(
+        "", description="Role of those whom the claim gives none; empty: they are refused."
+    )
+    oidc_domains: Names = Field(
+        [],
+        description="Domains of verified e-mail addresses that are let in, comma-separated; `*` or empty: any.",
+    )
+    oidc_groups_claim: str = Field("groups", description="Claim that holds a person's groups.")
+    oidc_groups: Names = Field(
+        [], description="Groups that are let in, of which a person needs one, comma-separated; empty: any."
+    )
 
     # Jobs
     worker_concurrency: int = Field(2, ge=1, le=256, description="Tasks that one worker runs at a time.")
@@ -266,6 +305,40 @@ class Settings(BaseSettings):
         if topic and topic == info.data.get("kafka_item_results_topic"):
             raise ValueError("must not be LEMO_KAFKA_ITEM_RESULTS_TOPIC: results of items are no answers")
         return topic
+
+    @field_validator("oidc_issuer", "console_url")
+    @classmethod
+    def _safe_address(cls, url: str) -> str:
+        address = urlsplit(url)
+        if url and (address.scheme not in ("http", "https") or not address.hostname or address.query):
+            raise ValueError("must be an address, such as https://login.example")
+        if address.scheme == "http" and address.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("must begin with https: keys to the console travel there")
+        return url
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _roles_by_value(cls, pairs: list[str]) -> list[str]:
+        parsed_roles(pairs)
+        return pairs
+
+    @model_validator(mode="after")
+    def _openid_is_whole(self) -> Self:
+        """A provider that everybody can have an account with must not let everybody in by a forgotten setting."""
+        if not self.oidc_issuer:
+            return self
+        if not self.oidc_client_id:
+            raise ValueError("LEMO_OIDC_ISSUER needs LEMO_OIDC_CLIENT_ID")
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("LEMO_OIDC_SCOPES must hold openid")
+        if not self.oidc_role_claim and not self.oidc_default_role:
+            raise ValueError("LEMO_OIDC_ISSUER needs LEMO_OIDC_ROLE_CLAIM, LEMO_OIDC_DEFAULT_ROLE, or both")
+        if self.oidc_default_role and not self.oidc_domains and not self.oidc_groups:
+            raise ValueError(
+                "LEMO_OIDC_DEFAULT_ROLE lets in everybody whom the provider knows: name LEMO_OIDC_DOMAINS (`*`: any) or"
+                " LEMO_OIDC_GROUPS"
+            )
+        return self
 
     @field_validator("cors_origins")
     @classmethod

@@ -1,6 +1,7 @@
 """Who may see the console and act in it.
 
-Everybody on this machine until there is an account; after that, and on other addresses, whoever has logged in.
+Everybody on this machine until there is an account or an identity provider; after that, and on other addresses, whoever
+has logged in.
 """
 
 import time
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import get_args
 
 from nicegui import Client, app, run, ui
 
@@ -20,6 +22,7 @@ from lemo.console.visitor import Visitor
 from lemo.domain.account import Account, AccountRole
 from lemo.domain.api_key import ApiKey
 from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError, NotAllowed, NotFound, WrongCredential
+from lemo.domain.openid import Person
 from lemo.domain.reasons import did_you_mean, shortened
 from lemo.settings import Settings
 from lemo.stores.bootstrap import credential
@@ -41,7 +44,12 @@ class Access:
 
     def is_open(self) -> bool:
         """Whether nobody needs to log in; raises EngineUnavailable."""
-        return self._on_this_machine and not self._queries.stores.accounts.exist()
+        return self._on_this_machine and not self._settings.oidc_issuer and not self._queries.stores.accounts.exist()
+
+    def has_people(self, tenant_id: str) -> bool:
+        """Whether people of the tenant log in by name, and so none by a key; raises EngineUnavailable."""
+        by_provider = bool(self._settings.oidc_issuer) and tenant_id == self._settings.oidc_tenant
+        return by_provider or self._queries.stores.accounts.exist(tenant_id)
 
     async def visitor(self) -> Visitor | None:
         """Who looks at this page; None when he has been sent to the login page. Raises LemoError."""
@@ -97,13 +105,15 @@ class Access:
                 ),
             )
 
-    def begin_session(self, who: Account | ApiKey) -> None:
-        """Begins the session of an account or a key in the browser that asks."""
+    def begin_session(self, who: Account | ApiKey | Person) -> None:
+        """Begins the session of an account, a key or a person in the browser that asks."""
         session = app.storage.user
         session.clear()
         session["until"] = time.time() + SESSION_SECONDS
         if isinstance(who, Account):
             session.update(account=who.name, since=who.password_set_at.isoformat())
+        elif isinstance(who, Person):
+            session.update(tenant=who.tenant_id, person=who.name, role=who.role)
         else:
             session.update(tenant=who.tenant_id, key=who.id)
 
@@ -127,9 +137,13 @@ class Access:
                 account.tenant_id, account.role, account=account.name, since=account.password_set_at, until=until
             )
         tenant_id = str(session.get("tenant", ""))
+        if person := session.get("person"):
+            # What the provider said as he logged in holds until the session ends.
+            role = next((each for each in get_args(AccountRole) if each == session.get("role")), None)
+            return None if role is None else Visitor(tenant_id, role, person=str(person), until=until)
         key = next((each for each in stores.api_keys.list(tenant_id) if each.id == session.get("key")), None)
         # Where people have accounts, changes bear their names.
-        if key is None or stores.accounts.exist(tenant_id):
+        if key is None or self.has_people(tenant_id):
             return None
         try:
             key.check("operator", None, datetime.now(UTC))
@@ -143,6 +157,8 @@ class Access:
         session = {"until": visitor.until, "tenant": visitor.tenant_id}
         if visitor.since is not None:
             session |= {"account": visitor.account, "since": visitor.since.isoformat()}
+        elif visitor.person:
+            session |= {"person": visitor.person, "role": visitor.role}
         else:
             session |= {"key": visitor.key_id}
         return self._of_session(session) == visitor

@@ -135,13 +135,15 @@ def _appearance_button() -> None:
 
 
 def _account_button(visitor: Visitor) -> None:
-    name = visitor.account or t("Key", "密钥")
+    name = visitor.account or visitor.person or t("Key", "密钥")
     with ui.button(icon="account_circle").props("flat dense no-caps color=secondary").classes("px-2") as button:
         button.props["aria-label"] = t("You: ", "您：") + name
         ui.label(name).classes("ml-2 max-sm:hidden")
         with ui.menu():
             with ui.column().classes("px-4 py-2 gap-0"):
-                ui.label(visitor.account or t(f"Key {visitor.key_id}", f"密钥 {visitor.key_id}")).classes("font-medium")
+                ui.label(
+                    visitor.account or visitor.person or t(f"Key {visitor.key_id}", f"密钥 {visitor.key_id}")
+                ).classes("font-medium")
                 ui.label(t(f"Role {visitor.role}", f"角色 {visitor.role}")).classes("lemo-muted lemo-small")
             ui.separator()
             with ui.item(on_click=_leave):

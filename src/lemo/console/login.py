@@ -1,17 +1,18 @@
-"""The page that asks for an account, or for a key where the tenant has no accounts."""
+"""The page that asks for an account, leads to the identity provider, or asks for a key where nobody has an account."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
-from nicegui import run, ui
+from nicegui import app, run, ui
 
 from lemo.console.access import Access
 from lemo.console.attempts import Attempts
 from lemo.console.frame import frame
 from lemo.console.language import Language, chosen, language, t
+from lemo.console.openid import BEGIN, PROBLEM
 from lemo.console.queries import Queries, attempt
-from lemo.console.theme import heading, trouble
+from lemo.console.theme import banner, heading, trouble
 from lemo.domain.account import Account
 from lemo.domain.api_key import ApiKey
 from lemo.domain.errors import LemoError, NotAllowed, WrongCredential
@@ -28,9 +29,11 @@ log = structlog.get_logger()
 class LoginPage:
     """Draws the form and begins sessions. One per process."""
 
-    def __init__(self, queries: Queries, access: Access) -> None:
+    def __init__(self, queries: Queries, access: Access, provider: str = "") -> None:
+        """`provider` names the identity provider whose people may log in, if there is one."""
         self._queries = queries
         self._access = access
+        self._provider = provider
         self._attempts = Attempts()
 
     async def draw(self) -> None:
@@ -41,6 +44,8 @@ class LoginPage:
             ui.element("div").classes("lemo-card w-full max-w-md mx-auto mt-8"),
         ):
             heading(t("Log in", "登录"))
+            if self._provider:
+                self._provider_button()
             if isinstance(accounts, LemoError):
                 trouble(accounts)
             elif accounts:
@@ -50,7 +55,7 @@ class LoginPage:
                         t("A key of a tenant whose people have no accounts.", "适用于没有账号的租户的密钥。"),
                         t("Log in with the key", "使用密钥登录"),
                     )
-            else:
+            elif not self._provider:
                 self._key_form(
                     t(
                         "A key of your tenant. The first one stands in admin.key, in the home folder of Lemo.",
@@ -58,6 +63,15 @@ class LoginPage:
                     ),
                     t("Log in", "登录"),
                 )
+
+    def _provider_button(self) -> None:
+        if problem := app.storage.user.pop(PROBLEM, ""):
+            with ui.element("div").classes("mt-3").props("role=alert"):
+                banner(str(problem))
+        button = ui.button(
+            t(f"Log in at {self._provider}", f"通过 {self._provider} 登录"), on_click=lambda: ui.navigate.to(BEGIN)
+        )
+        button.props("unelevated no-caps").classes("mt-4 w-full")
 
     def _account_form(self) -> None:
         name = ui.input(t("Account", "账号")).classes("w-full mt-4").props("outlined autofocus autocomplete=username")
@@ -124,6 +138,6 @@ class LoginPage:
             raise WrongCredential("This key is unknown.", "Check it for a missing character.")
         found.check("operator", None, datetime.now(UTC))
         self._attempts.succeeded(limits)
-        if stores.accounts.exist(found.tenant_id):
+        if self._access.has_people(found.tenant_id):
             raise NotAllowed(f"The people of {found.tenant_id} have accounts.", "Log in with yours.")
         return found

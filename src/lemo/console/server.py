@@ -26,6 +26,7 @@ from lemo.console.jobs.page import jobs_page
 from lemo.console.login import LoginPage
 from lemo.console.models.page import models_page
 from lemo.console.navigation import address
+from lemo.console.openid import OpenIdLogin
 from lemo.console.queries import Queries
 from lemo.console.scenario.page import scenario_page
 from lemo.console.settings.page import settings_page
@@ -34,6 +35,7 @@ from lemo.deadlines import BodyDeadline, DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
 from lemo.stores.loopback import is_loopback
+from lemo.stores.openid import OpenIdProvider
 
 log = structlog.get_logger()
 
@@ -99,7 +101,10 @@ def serve(settings: Settings) -> None:
     async def audit() -> None:
         await audit_page(queries, access)
 
-    login = LoginPage(queries, access)
+    provider = OpenIdProvider(settings) if settings.oidc_issuer else None
+    if provider is not None:
+        OpenIdLogin(settings, queries, access, provider).add_routes()
+    login = LoginPage(queries, access, provider.host if provider else "")
 
     @ui.page("/login")
     async def log_in() -> None:

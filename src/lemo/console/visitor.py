@@ -17,6 +17,8 @@ class Visitor:
     """The account that logged in, if one did."""
     key_id: str = ""
     """The key that logged in, if one did."""
+    person: str = ""
+    """The name of the person whom an identity provider has identified, if one did."""
     since: datetime | None = None
     """When the account's password was set that logged in."""
     until: float = 0
@@ -27,13 +29,15 @@ class Visitor:
     @property
     def logged_in(self) -> bool:
         """Whether there is a session, which may be ended."""
-        return bool(self.account or self.key_id)
+        return bool(self.account or self.key_id or self.person)
 
     @property
     def by(self) -> str:
         """Who this is in logs of changes."""
         if self.account:
             return f"{self.tenant_id}, console (account {self.account})"
+        if self.person:
+            return f"{self.tenant_id}, console (OpenID Connect: {self.person})"
         return f"{self.tenant_id}, console" + (f" (key {self.key_id})" if self.key_id else "")
 
     def may(self, role: AccountRole) -> bool:

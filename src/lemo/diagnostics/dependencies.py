@@ -31,6 +31,7 @@ class Dependency(StrEnum):
     events = "events"
     vectors = "vectors"
     embedding = "embedding model"
+    identity = "identity provider"
     snapshots = "snapshots"
     api = "API"
     worker = "worker"
@@ -132,6 +133,7 @@ NEEDS: tuple[Need, ...] = (
         (_D.events, False, "The console counts no events and offers no users."),
         (_D.log, False, "The console counts no dead letters."),
         (_D.snapshots, False, "The recommendation explorer has no model to answer from."),
+        (_D.identity, False, "Nobody logs in to the console by OpenID Connect; accounts with passwords still do."),
     ),
     *_needs(
         Service.flink,

@@ -11,6 +11,7 @@ import structlog
 
 from lemo.diagnostics import embedding_probe as embedding
 from lemo.diagnostics import engine_probes as engines
+from lemo.diagnostics import identity_probe as identity
 from lemo.diagnostics import job_probes as jobs
 from lemo.diagnostics import log_probes as logs
 from lemo.diagnostics import redis_probes as redis
@@ -39,6 +40,7 @@ _PROBES: dict[Dependency, Callable[[Settings], Finding]] = {
     _D.events: engines.probe_events,
     _D.vectors: engines.probe_vectors,
     _D.embedding: embedding.probe_embedding,
+    _D.identity: identity.probe_identity,
     _D.snapshots: engines.probe_snapshots,
     _D.api: lambda settings: services.probe_http(Service.api, settings),
     _D.console: lambda settings: services.probe_http(Service.console, settings),
