@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from unicodedata import normalize
 
 import clickhouse_connect
 import pytest
@@ -15,6 +16,7 @@ from lemo.domain.errors import Conflict, InvalidInput, NotFound
 from lemo.domain.event import Event
 from lemo.domain.item import Item
 from lemo.domain.scope import Scope
+from lemo.files.reading import Reading
 from lemo.ingest.service import Consumer
 from lemo.jobs.cleanup import clean
 from lemo.jobs.precompute import precompute
@@ -27,10 +29,11 @@ from lemo.scheduling.scenario_deletion import delete_scenario, left_of
 from lemo.settings import Settings
 from lemo.stores.clickhouse.removal import USER_TABLES
 from lemo.stores.connect import Stores
-from lemo.stores.documents import PROFILES
+from lemo.stores.documents import PROFILES, user_changes
 from lemo.streams import Message
 from lemo.streams.messages import event_message
 from lemo.streams.served_messages import served_messages
+from lemo.users import erasure
 from lemo.users.erasure import check_erasure, erase_user
 from lemo.users.merge import merge_users
 from servers import OwnEngine
@@ -224,6 +227,45 @@ def test_the_past_of_an_erased_user_does_not_come_back(shared: Stores, scope: Sc
         check_erasure(stores, scope.tenant_id, receipt.receipt_id, "other")
     with pytest.raises(NotFound):
         check_erasure(stores, "nobody", receipt.receipt_id, USER)
+
+
+def test_an_erased_id_is_known_in_every_form_of_unicode(
+    shared: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark is an older version's, of the id as it came then; the events come again as they were."""
+    stores = shared
+    composed, decomposed = (normalize(form, f"{NEEDLE} Zoé") for form in ("NFC", "NFD"))
+    with monkeypatch.context() as patch:
+        for module in (user_changes, erasure):
+            patch.setattr(module, "canonical_id", lambda user_id: user_id)
+            patch.setattr(module, "id_forms", lambda user_id: [user_id])
+        receipt = erase_user(stores, scope.tenant_id, decomposed, "test")
+    tenant, changes = scope.tenant_id, stores.user_changes
+    assert changes.digest(tenant, decomposed) == changes.digest(tenant, composed) != receipt.user_hash
+    sent = [json.loads(event_message(scope, event("x", n, n)).value) | {"user_id": decomposed} for n in range(3)]
+    form = "".join(f"{each['user_id']},{each['item_id']},like,{START // 1000 + n}\n" for n, each in enumerate(sent))
+    Path("events.csv").write_text(f"user_id,item_id,action,timestamp\n{form}", encoding="utf-8")
+    publish(stores, stores.settings.kafka_event_topic, [Message(json.dumps(each).encode()) for each in sent])
+    taken(
+        stores,
+        scope,
+        event(composed, 4, 4),
+        event("other", 1, 1),
+        *Reading(Path("events.csv"), Event, lambda each: each),
+    )
+    assert held(stores, scope, composed) == held(stores, scope, decomposed) == (0, 0, 0)
+    assert held(stores, scope, "other") == (1, 1, 1)
+    for user in (composed, decomposed):
+        assert check_erasure(stores, scope.tenant_id, receipt.receipt_id, user).clean
+    # What an older version has left under the id as it came.
+    stores.history.add([(scope, event("x", 3, 1).model_copy(update={"user_id": decomposed}))])
+    assert not check_erasure(stores, scope.tenant_id, receipt.receipt_id, composed).clean
+    clean(stores, scope, unattended())
+    assert held(stores, scope, decomposed)[1] == 0
+    merge_users(stores, scope.tenant_id, decomposed, "other")
+    assert stores.user_changes.merged(scope) == {composed: "other"}
+    with pytest.raises(Conflict, match="merged into another"):
+        erase_user(stores, scope.tenant_id, decomposed, "test")
 
 
 def test_what_a_backup_brings_back_is_found_by_the_check_and_gone_after_the_next_cleanup(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from lemo.domain.errors import Conflict, InvalidInput
+from lemo.domain.ids import canonical_id, id_forms
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds, milliseconds
 from lemo.stores.clickhouse.removal import USER_TABLES
@@ -31,6 +32,7 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
     that was cut short, or met a write under way, is completed by repeating it, or by the next cleanup. Raises NotFound
     for an unknown scenario, Conflict for a user who was merged into another one, and EngineUnavailable.
     """
+    user_id = canonical_id(user_id)
     scopes = _scopes(stores, tenant_id, scenario_id)
     place = Scope(tenant_id, scenario_id)
     stores.events.migrate()  # where no consumer ever ran, there are no tables
@@ -42,7 +44,8 @@ def erase_user(stores: Stores, tenant_id: str, user_id: str, by: str, scenario_i
     # Merges of a user of all scenarios hold in one scenario too, and stay where only that one is erased.
     merges = {place, *scopes}
     guests = {guest for scope in {place.tenant, *merges} for guest in stores.user_changes.guests(scope, user_id)}
-    users = [user_id, *sorted(guests)]
+    # Stores that no migration brought to the one form of ids may hold another one.
+    users = list(dict.fromkeys(form for each in (user_id, *sorted(guests)) for form in id_forms(each)))
     now = datetime.now(UTC)
     # A sender's clock may be ahead of ours.
     newest = max((stores.removal.newest(scope, each) for scope in scopes for each in users), default=0)
@@ -86,7 +89,7 @@ def check_erasure(stores: Stores, tenant_id: str, receipt_id: str, user_id: str)
     Raises NotFound, and InvalidInput where the receipt is for another user.
     """
     receipt = Erasures(stores.documents).get(tenant_id, receipt_id)
-    if stores.user_changes.digest(tenant_id, user_id) != receipt.user_hash:
+    if receipt.user_hash not in stores.user_changes.digests(tenant_id, user_id):
         raise InvalidInput(
             "This receipt is for another user.", "Give the id exactly as it was erased: a receipt keeps only its hash."
         )
@@ -181,7 +184,8 @@ def _verified(stores: Stores, tenant_id: str, user_id: str, receipt: ErasureRece
             part.found = 0  # a scenario that was deleted since
         else:
             scope = Scope(tenant_id, part.scenario_id) if step in STEPS else place
-            part.found = step.count(stores, Target(scope, user_id, before_ms))
+            counts = [step.count(stores, Target(scope, form, before_ms)) for form in id_forms(user_id)]
+            part.found = None if None in counts else sum(filter(None, counts))
     receipt.verified_at = datetime.now(UTC)
     receipt.clean = not any(part.found for part in receipt.stores)
     Erasures(stores.documents).put(tenant_id, receipt)

@@ -6,6 +6,7 @@ import structlog
 from pydantic import BaseModel
 
 from lemo.domain.errors import Conflict, InvalidInput
+from lemo.domain.ids import canonical_id
 from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.removal import EVENTS, SESSIONS
 from lemo.stores.connect import Stores
@@ -36,6 +37,7 @@ def merge_users(
     Guests of the guest go along. Doing it again changes nothing, and completes a merge that was cut short. Raises
     InvalidInput for a merge into oneself, Conflict where either was merged before, NotFound and EngineUnavailable.
     """
+    guest, into = canonical_id(guest), canonical_id(into)
     if guest == into:
         raise InvalidInput("A user cannot be merged into itself.", "Name two different users.")
     place = Scope(tenant_id, scenario_id)

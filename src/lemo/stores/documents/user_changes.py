@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
 from lemo.domain.event_columns import EventColumns
+from lemo.domain.ids import canonical_id, id_forms
 from lemo.domain.interaction import Interaction
 from lemo.domain.scope import SYSTEM, Scope
 from lemo.stores.documents import ERASED_USERS, MERGED_USERS, USER_CHANGES, Documents
@@ -49,7 +50,14 @@ class UserChanges:
         self.refresh()
 
     def digest(self, tenant_id: str, user_id: str) -> str:
-        """The name of a user in marks and receipts: a keyed hash, 40 hexadecimal digits."""
+        """The name of a user in marks and receipts: a keyed hash of the id's one form, 40 hexadecimal digits."""
+        return self._digest(tenant_id, canonical_id(user_id))
+
+    def digests(self, tenant_id: str, user_id: str) -> list[str]:
+        """The names under which marks and receipts may know a user: older versions hashed ids as they came."""
+        return [self._digest(tenant_id, form) for form in id_forms(user_id)]
+
+    def _digest(self, tenant_id: str, user_id: str) -> str:
         if not self._secret:
             self._documents.put_new(USER_CHANGES, SYSTEM, _SECRET, {"secret": secrets.token_hex(32)})
             body = self._documents.get(USER_CHANGES, SYSTEM, _SECRET) or {}
@@ -76,8 +84,10 @@ class UserChanges:
             self.announce()
 
     def guests(self, scope: Scope, into: str) -> list[str]:
-        """Those who were merged into the user, in exactly this scope."""
-        return sorted(self._documents.ids(MERGED_USERS, scope, {"into": into}))
+        """Those who were merged into the user, in exactly this scope, as their ids are stored."""
+        return sorted(
+            {guest for form in id_forms(into) for guest in self._documents.ids(MERGED_USERS, scope, {"into": form})}
+        )
 
     def erased(self, scope: Scope) -> Mapping[str, int]:
         """The marks that hold for a scenario: hashes of users, and Unix ms before which nothing counts."""
@@ -100,7 +110,7 @@ class UserChanges:
         if found is None:
             revision = self._revision
             found = {
-                guest: str(body["into"])
+                canonical_id(guest): canonical_id(str(body["into"]))
                 for each in _and_tenant(scope)
                 for guest, body in self._documents.scan(MERGED_USERS, each)
             }
@@ -112,7 +122,7 @@ class UserChanges:
     def erased_before(self, scope: Scope, user_id: str) -> int:
         """The moment (Unix ms) before which nothing of the user counts; 0 for one who was never erased."""
         erased = self.erased(scope)
-        return erased.get(self.digest(scope.tenant_id, user_id), 0) if erased else 0
+        return max(erased.get(name, 0) for name in self.digests(scope.tenant_id, user_id)) if erased else 0
 
     def erased_since(self, scope: Scope, user_ids: Iterable[str], since_ms: int) -> set[str]:
         """Those of the users who were erased at or after a moment (Unix ms)."""
