@@ -1,33 +1,31 @@
 """Carries data sets through the running system: log -> consumer -> jobs -> API, waiting for each to have happened."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
 import httpx
-import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from lemo.cli.demo.answers import answers_of, make_experiment, start_experiment
 from lemo.cli.demo.summary import Shown, ShownItem, Summary
 from lemo.cli.operator import operator
 from lemo.cli.output import messages
 from lemo.cli.retry import PATIENCE_SECONDS, patiently
 from lemo.cli.waiting import wait_for_runs
-from lemo.domain.dataset import Dataset, ShownList
+from lemo.domain.dataset import Dataset
 from lemo.domain.errors import Conflict, LemoError
-from lemo.domain.experiment import Experiment
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
-from lemo.experiments import service
 from lemo.scheduling.dispatch import dispatch, request_embedding
 from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message, item_topic
-from lemo.streams.served_messages import SentAnswer, ServedAnswer, ServedItem, served_messages
+from lemo.streams.served_messages import served_messages
 
 BATCH = 2_000
 ROUNDS = (
@@ -46,10 +44,15 @@ def carry(stores: Stores, tenant_id: str, key: str, datasets: Sequence[Dataset])
     started = time.monotonic()
     scopes = [_scenario(stores, tenant_id, dataset) for dataset in datasets]
     loads = list(zip(scopes, datasets, strict=True))
-    experiments = {scope: _experiment(stores, scope, dataset) for scope, dataset in loads}
-    _publish(stores, loads, experiments)
+    by = f"{operator(tenant_id)}, demo"
+    for scope, dataset in loads:
+        patiently(make_experiment)(stores, scope, dataset, by)
+    _publish(stores, loads)
     _await_consumer(stores)
-    checks = [_start(stores, scope, dataset) for scope, dataset in loads if dataset.experiment is not None]
+    experiments = [(scope, dataset) for scope, dataset in loads if dataset.experiment is not None]
+    for scope, dataset in experiments:
+        patiently(start_experiment)(stores, scope, dataset, by)
+    checks = [_dispatch(stores, GUARDRAILS, scope) for scope, _ in experiments]
     runs = [_await_embedding(stores, scope) for scope in scopes]
     for entries in ROUNDS:
         queued = [_dispatch(stores, entry, scope) for entry in entries for scope in scopes]
@@ -79,29 +82,6 @@ def _scenario(stores: Stores, tenant_id: str, dataset: Dataset) -> Scope:
 
 
 @patiently
-def _experiment(stores: Stores, scope: Scope, dataset: Dataset) -> Experiment | None:
-    """The experiment of a data set, which is made where there is none of its name."""
-    past = dataset.experiment
-    if past is None:
-        return None
-    known = next((each for each in stores.experiments.list(scope) if each.name == past.draft.name), None)
-    if known is not None:
-        return known
-    # No item is there yet that its pipelines could be checked against.
-    return service.create(stores, scope, past.draft, f"{operator(scope.tenant_id)}, demo", check=lambda _: None)
-
-
-@patiently
-def _start(stores: Stores, scope: Scope, dataset: Dataset) -> Run:
-    """Starts the experiment of a data set, which is planned by what came before it, and queues its guardrails."""
-    past = dataset.experiment
-    assert past is not None  # noqa: S101 - only such a data set is started
-    if stores.experiments.get(scope, past.draft.name).state == "draft":
-        service.start(stores, scope, past.draft.name, f"{operator(scope.tenant_id)}, demo", past.started_at)
-    return dispatch(stores, JOBS[GUARDRAILS], scope, "manual")
-
-
-@patiently
 def _dispatch(stores: Stores, entry: str, scope: Scope) -> Run:
     return dispatch(stores, JOBS[entry], scope, "manual")
 
@@ -112,9 +92,7 @@ def _bars() -> Progress:
     )
 
 
-def _publish(
-    stores: Stores, loads: Sequence[tuple[Scope, Dataset]], experiments: Mapping[Scope, Experiment | None]
-) -> None:
+def _publish(stores: Stores, loads: Sequence[tuple[Scope, Dataset]]) -> None:
     settings = stores.settings
     publisher = stores.log.publisher()
     with _bars() as bars:
@@ -123,42 +101,12 @@ def _publish(
             task = bars.add_task(f"{scope.scenario_id}: sending items", total=None)
             for batch in _batches(item_message(scope, item) for item in dataset.items):
                 bars.advance(task, patiently(publisher.publish)(topic, batch))
-            for batch in _batches(served_messages(scope, 1.0, _answers(dataset, experiments[scope]))):
+            for batch in _batches(served_messages(scope, 1.0, answers_of(stores, scope, dataset))):
                 patiently(publisher.publish)(settings.kafka_served_topic, batch)
             task = bars.add_task(f"{scope.scenario_id}: sending events", total=None)
             for batch in _batches(event_message(scope, event) for event in dataset.events):
                 bars.advance(task, patiently(publisher.publish)(settings.kafka_event_topic, batch))
     publisher.close()
-
-
-def _answers(dataset: Dataset, experiment: Experiment | None) -> Iterator[bytes]:
-    """What the log of answers says of the lists: analytics and experiments count what followed from them."""
-    versions = {arm.name: arm.pipeline_version for arm in experiment.arms} if experiment is not None else {}
-    name = experiment.name if experiment is not None else None
-    for shown in dataset.shown:
-        yield _answer(shown, name if shown.arm else None, versions.get(shown.arm))
-
-
-def _answer(shown: ShownList, experiment: str | None, pipeline_version: int | None) -> bytes:
-    items = [ServedItem(item_id) for item_id in shown.item_ids]
-    sent = SentAnswer(
-        shown.request_id,
-        items,
-        model_version="simulated",
-        pipeline_version=pipeline_version,
-        experiment=experiment,
-        arm=shown.arm or None,
-    )
-    return msgspec.json.encode(
-        ServedAnswer(
-            kind="recommendations",
-            at=shown.at_ms,
-            took_us=shown.took_us,
-            user_id=shown.user_id,
-            placement=shown.placement,
-            answer=sent,
-        )
-    )
 
 
 def _batches(all_messages: Iterable[Message]) -> Iterator[list[Message]]:
