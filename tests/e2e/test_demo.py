@@ -63,7 +63,7 @@ def calm_demo(clone: Path, folder: Path) -> dict[str, Any]:
     assert calm.returncode == 0, calm.stdout[-3000:] + calm.stderr[-3000:]
     expected = summary(calm.stdout)
     assert set(expected["jobs"].values()) == {"ok"}
-    assert len(expected["jobs"]) == 6
+    assert len(expected["jobs"]) == 7
     assert expected["ndcg_at_10"]["model"] > expected["ndcg_at_10"]["popularity"] > 0
     assert expected["recommended_users"] > 0
     del expected["seconds"]

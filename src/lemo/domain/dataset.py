@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from lemo.domain.event import Event
+from lemo.domain.experiment import ExperimentDraft
 from lemo.domain.item import Item
 from lemo.domain.scenario import Scenario
 
@@ -20,6 +22,16 @@ class ShownList:
     placement: str
     took_us: int
     """Microseconds that it took to make the list."""
+    arm: str = ""
+    """The arm of the data set's experiment that made the list; empty outside of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastExperiment:
+    """An experiment that has begun before its data set is taken in."""
+
+    draft: ExperimentDraft
+    started_at: datetime
 
 
 def _none() -> int:
@@ -37,5 +49,7 @@ class Dataset:
     events: Iterator[Event]
     shown: Iterator[ShownList] = field(default_factory=lambda: iter(()))
     """The lists that the users of a simulated world were shown; files hold none."""
+    experiment: PastExperiment | None = None
+    """The experiment that the arms of `shown` belong to."""
     rejected: Callable[[], int] = _none
     """How many rows were refused so far."""

@@ -58,9 +58,10 @@ def create(stores: Stores, scope: Scope, draft: ExperimentDraft, by: str, check:
     return stores.experiments.put(scope, experiment, "create", by, number).experiment
 
 
-def start(stores: Stores, scope: Scope, name: str, by: str) -> Experiment:
+def start(stores: Stores, scope: Scope, name: str, by: str, at: datetime | None = None) -> Experiment:
     """Lets an experiment run: it takes its part of the group, and its plan is made. It is served within a second.
 
+    `at`: when it began, where its answers came into the log before the experiment did; now by default.
     Raises Conflict for one that is no draft, or where its group has no room; NotFound and EngineUnavailable.
     """
     number, experiment = _read(stores, scope, name)
@@ -76,7 +77,8 @@ def start(stores: Stores, scope: Scope, name: str, by: str) -> Experiment:
         part = free_slice(experiment.group, experiment.share, taken)
     except InvalidInput as error:
         raise Conflict(error.message, error.hint) from error
-    plan = plan_of(stores, scope, experiment)
+    started = at or datetime.now(UTC)
+    plan = plan_of(stores, scope, experiment, started)
     return _put(
         stores,
         scope,
@@ -86,7 +88,7 @@ def start(stores: Stores, scope: Scope, name: str, by: str) -> Experiment:
         number,
         state="running",
         slice=part,
-        started_at=datetime.now(UTC),
+        started_at=started,
         planned_units=plan.units if plan is not None else None,
         tightest_at=plan.units_of_two if plan is not None else TIGHTEST_AT,
     )

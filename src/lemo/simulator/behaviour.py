@@ -49,6 +49,25 @@ class Habits:
 
 
 @dataclass(frozen=True, eq=False)
+class Treatment:
+    """An experiment: from a moment on, users see the lists of their arm and react to them."""
+
+    since_ms: int
+    arms: Array
+    """int (users,): the arm of each user."""
+    clicks: Array
+    """float (arms,): clicks per impression as a multiple of `Habits.click_share`."""
+    taste: Array
+    """float (arms,): how much the lists go by the user's taste, as a multiple of what they do else."""
+    newness: Array
+    """float (arms,): how much the lists prefer items of the last week, beyond what they do else."""
+
+    def arms_at(self, users: Array, moments: Array) -> Array:
+        """int, like `users`: their arm, -1 before the experiment."""
+        return np.where(moments < self.since_ms, -1, self.arms[users])
+
+
+@dataclass(frozen=True, eq=False)
 class LatestInteractions:
     """n events as columns."""
 
@@ -81,7 +100,13 @@ class _Tastes:
 
 
 def simulate(
-    random: np.random.Generator, catalogue: Catalogue, habits: Habits, users: int, start_ms: int, end_ms: int
+    random: np.random.Generator,
+    catalogue: Catalogue,
+    habits: Habits,
+    users: int,
+    start_ms: int,
+    end_ms: int,
+    treatment: Treatment | None = None,
 ) -> LatestInteractions:
     """All events of `users` users between the moments."""
     tastes = _make_tastes(random, catalogue, users, start_ms, end_ms)
@@ -94,9 +119,13 @@ def simulate(
         who = np.flatnonzero(counts > session)
         when = moments[who, session]
         suits = tastes.at(who, when)
-        lists = _display(random, catalogue, habits, suits, known[who], when)
+        arms = treatment.arms_at(who, when) if treatment is not None else np.full(len(who), -1)
+        pull = 0.55 * suits + 0.8 * catalogue.appeal[None, :]
+        if treatment is not None:
+            pull = pull + _change_of_lists(treatment, arms, catalogue, suits, when)
+        lists = _display(random, catalogue, habits, pull, known[who], when)
         affinity = np.take_along_axis(suits, lists, axis=1) + 0.5 * catalogue.appeal[lists]
-        clicked = random.random(lists.shape) < _click_chances(affinity, habits.click_share)
+        clicked = random.random(lists.shape) < _chances_by_arm(affinity, habits.click_share, treatment, arms)
         # A list may be shorter than SHOWN while few items are published: what is not out yet is not shown.
         there = catalogue.published_ms[lists] <= when[:, None]
         rows, places = np.nonzero(clicked & there)
@@ -148,11 +177,13 @@ def _session_moments(random: np.random.Generator, counts: Array, start_ms: int, 
 
 
 def _display(
-    random: np.random.Generator, catalogue: Catalogue, habits: Habits, suits: Array, known: Array, when: Array
+    random: np.random.Generator, catalogue: Catalogue, habits: Habits, pull: Array, known: Array, when: Array
 ) -> Array:
-    """int (sessions, SHOWN): items of a weak recommender that knows some of the taste, popularity and freshness."""
-    ages = (when[:, None] - catalogue.published_ms[None, :]) / DAY_MS
-    pull = 0.55 * suits + 0.8 * catalogue.appeal[None, :]
+    """int (sessions, SHOWN): items of a weak recommender that knows some of the taste, popularity and freshness.
+
+    `pull`: float (sessions, items), what taste and popularity say of each item.
+    """
+    ages = _ages(catalogue, when)
     if habits.half_life_days is not None:
         pull = pull - np.log(2) * np.clip(ages, 0, None) / habits.half_life_days
     else:
@@ -163,6 +194,31 @@ def _display(
     best = np.argpartition(-pull, places - 1, axis=1)[:, :places]
     order = np.argsort(-np.take_along_axis(pull, best, axis=1), axis=1, kind="stable")
     return np.take_along_axis(best, order, axis=1)
+
+
+def _ages(catalogue: Catalogue, when: Array) -> Array:
+    """float (sessions, items): days since each item was published, negative before."""
+    return np.asarray((when[:, None] - catalogue.published_ms[None, :]) / DAY_MS)
+
+
+def _change_of_lists(treatment: Treatment, arms: Array, catalogue: Catalogue, suits: Array, when: Array) -> Array:
+    """float (sessions, items): what the arm of each session adds to the pull of the items."""
+    # The last element is for sessions before the experiment.
+    taste = np.append(treatment.taste, 1.0)[arms] - 1
+    newness = np.append(treatment.newness, 0.0)[arms]
+    return np.asarray(0.55 * taste[:, None] * suits + newness[:, None] * (_ages(catalogue, when) < 7))
+
+
+def _chances_by_arm(affinity: Array, share: float, treatment: Treatment | None, arms: Array) -> Array:
+    """Chances of which each arm has the mean that it is known to have, whatever its lists hold."""
+    if treatment is None:
+        return _click_chances(affinity, share)
+    chances = np.empty_like(affinity, dtype=float)
+    factors = np.append(treatment.clicks, 1.0)
+    for arm in np.unique(arms):
+        rows = arms == arm
+        chances[rows] = _click_chances(affinity[rows], share * float(factors[arm]))
+    return chances
 
 
 def _click_chances(affinity: Array, share: float) -> Array:

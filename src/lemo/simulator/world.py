@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from lemo.domain.dataset import Dataset, ShownList
+from lemo.domain.dataset import Dataset, PastExperiment, ShownList
 from lemo.domain.errors import InvalidInput
 from lemo.domain.event import Event
 from lemo.domain.scenario import Template, scenario_from_template
@@ -14,6 +14,7 @@ from lemo.domain.time import milliseconds
 from lemo.simulator import words
 from lemo.simulator.behaviour import FollowUp, Habits, simulate
 from lemo.simulator.catalogue import Catalogue, make_catalogue
+from lemo.simulator.trial import Trial
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
 """The moment before which everything happened, so that nothing depends on today's date."""
@@ -80,12 +81,18 @@ class World:
     scale: float = 1.0
     end: datetime = END
     days: int = DAYS
+    trial: Trial | None = None
+    """An experiment that runs at the end of the world."""
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.scale <= 1000:
             raise InvalidInput(f"The scale {self.scale} is out of range.", "Choose one from 0.01 to 1000.")
         if not 7 <= self.days <= 3650:
             raise InvalidInput(f"{self.days} days are out of range.", "Choose 7 to 3650.")
+        if self.trial is not None and self.trial.days >= self.days:
+            raise InvalidInput(
+                f"The experiment {self.trial.name} takes {self.trial.days} days.", "Choose more days than that."
+            )
 
     def datasets(self) -> list[Dataset]:
         """The scenarios `vlog`, `news` and `ecommerce`; items and events are made when they are asked for."""
@@ -98,6 +105,7 @@ class World:
         catalogue = make_catalogue(
             np.random.default_rng(for_items), place.vocabulary, place.prefix, items, self._start, self._end
         )
+        trial = self._trial(place)
         return Dataset(
             name=f"simulated {place.scenario_id}",
             scenario=scenario_from_template(place.scenario_id, place.template).model_copy(
@@ -106,7 +114,11 @@ class World:
             items=iter(catalogue.items),
             events=self._events(place, catalogue, np.random.default_rng(for_events)),
             shown=self._shown(place, catalogue, np.random.default_rng(for_events), np.random.default_rng(for_lists)),
+            experiment=PastExperiment(trial.draft, trial.start(self.end)) if trial is not None else None,
         )
+
+    def _trial(self, place: _Place) -> Trial | None:
+        return self.trial if self.trial is not None and self.trial.scenario_id == place.scenario_id else None
 
     @property
     def _start(self) -> int:
@@ -125,6 +137,10 @@ class World:
             if event.action == "impression" and event.request_id:
                 lists.setdefault(event.request_id, []).append(event)
         took = np.exp(delays.normal(7.0, 0.5, len(lists)))
+        trial, arms = self._trial(place), dict[str, str]()
+        if trial is not None:
+            users = list(dict.fromkeys(events[0].user_id for events in lists.values()))
+            arms = dict(zip(users, trial.arms_of(users), strict=True))
         for (request_id, events), microseconds in zip(lists.items(), took.tolist(), strict=True):
             yield ShownList(
                 request_id=request_id,
@@ -133,11 +149,17 @@ class World:
                 item_ids=[event.item_id for event in events],
                 placement=place.placement,
                 took_us=round(microseconds),
+                arm=arms[events[0].user_id]
+                if trial is not None and events[0].timestamp >= trial.start(self.end)
+                else "",
             )
 
     def _events(self, place: _Place, catalogue: Catalogue, random: np.random.Generator) -> Iterator[Event]:
         users = max(round(USERS * self.scale), 20)
-        interactions = simulate(random, catalogue, place.habits, users, self._start, self._end)
+        user_ids = [f"{place.scenario_id}-user-{user + 1:04d}" for user in range(users)]
+        trial = self._trial(place)
+        treatment = trial.treatment(user_ids, milliseconds(trial.start(self.end))) if trial is not None else None
+        interactions = simulate(random, catalogue, place.habits, users, self._start, self._end, treatment)
         ids = [item.item_id for item in catalogue.items]
         columns = (
             interactions.users,
@@ -151,7 +173,7 @@ class World:
         for user, item, action, moment, value, position, session in zip(*(c.tolist() for c in columns), strict=True):
             yield Event.model_validate(
                 {
-                    "user_id": f"{place.scenario_id}-user-{user + 1:04d}",
+                    "user_id": user_ids[user],
                     "item_id": ids[item],
                     "action": interactions.names[action],
                     "timestamp": moment,

@@ -7,15 +7,15 @@ from itertools import islice
 from typing import TypeVar
 
 import httpx
-import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from lemo.cli.demo.answers import answers_of, make_experiment, start_experiment
 from lemo.cli.demo.summary import Shown, ShownItem, Summary
 from lemo.cli.operator import operator
 from lemo.cli.output import messages
 from lemo.cli.retry import PATIENCE_SECONDS, patiently
 from lemo.cli.waiting import wait_for_runs
-from lemo.domain.dataset import Dataset, ShownList
+from lemo.domain.dataset import Dataset
 from lemo.domain.errors import Conflict, LemoError
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
@@ -25,7 +25,7 @@ from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message, item_topic
-from lemo.streams.served_messages import SentAnswer, ServedAnswer, ServedItem, served_messages
+from lemo.streams.served_messages import served_messages
 
 BATCH = 2_000
 ROUNDS = (
@@ -34,6 +34,7 @@ ROUNDS = (
     ("cleanup-expired-cache-daily",),
 )
 """Jobs of a round run side by side; a round needs what the one before it made."""
+GUARDRAILS = "check-experiments-hourly"
 SAMPLES = 3
 Value = TypeVar("Value")
 
@@ -42,12 +43,21 @@ def carry(stores: Stores, tenant_id: str, key: str, datasets: Sequence[Dataset])
     """Sends the data sets, waits until every job has worked on them, and asks the API for three users."""
     started = time.monotonic()
     scopes = [_scenario(stores, tenant_id, dataset) for dataset in datasets]
-    _publish(stores, list(zip(scopes, datasets, strict=True)))
+    loads = list(zip(scopes, datasets, strict=True))
+    by = f"{operator(tenant_id)}, demo"
+    for scope, dataset in loads:
+        patiently(make_experiment)(stores, scope, dataset, by)
+    _publish(stores, loads)
     _await_consumer(stores)
+    experiments = [(scope, dataset) for scope, dataset in loads if dataset.experiment is not None]
+    for scope, dataset in experiments:
+        patiently(start_experiment)(stores, scope, dataset, by)
+    checks = [_dispatch(stores, GUARDRAILS, scope) for scope, _ in experiments]
     runs = [_await_embedding(stores, scope) for scope in scopes]
     for entries in ROUNDS:
         queued = [_dispatch(stores, entry, scope) for entry in entries for scope in scopes]
         runs += wait_for_runs(stores, tenant_id, queued)
+    runs += wait_for_runs(stores, tenant_id, checks)
     samples = [_sample(stores, key, scopes[number % len(scopes)], number // len(scopes)) for number in range(SAMPLES)]
     return Summary(
         items=sum(patiently(stores.items.count)(scope) for scope in scopes),
@@ -91,28 +101,12 @@ def _publish(stores: Stores, loads: Sequence[tuple[Scope, Dataset]]) -> None:
             task = bars.add_task(f"{scope.scenario_id}: sending items", total=None)
             for batch in _batches(item_message(scope, item) for item in dataset.items):
                 bars.advance(task, patiently(publisher.publish)(topic, batch))
-            for batch in _batches(served_messages(scope, 1.0, map(_answer, dataset.shown))):
+            for batch in _batches(served_messages(scope, 1.0, answers_of(stores, scope, dataset))):
                 patiently(publisher.publish)(settings.kafka_served_topic, batch)
             task = bars.add_task(f"{scope.scenario_id}: sending events", total=None)
             for batch in _batches(event_message(scope, event) for event in dataset.events):
                 bars.advance(task, patiently(publisher.publish)(settings.kafka_event_topic, batch))
     publisher.close()
-
-
-def _answer(shown: ShownList) -> bytes:
-    """What the log of answers says of a list: analytics counts what followed from it."""
-    items = [ServedItem(item_id) for item_id in shown.item_ids]
-    sent = SentAnswer(shown.request_id, items, model_version="simulated")
-    return msgspec.json.encode(
-        ServedAnswer(
-            kind="recommendations",
-            at=shown.at_ms,
-            took_us=shown.took_us,
-            user_id=shown.user_id,
-            placement=shown.placement,
-            answer=sent,
-        )
-    )
 
 
 def _batches(all_messages: Iterable[Message]) -> Iterator[list[Message]]:

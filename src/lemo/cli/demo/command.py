@@ -66,10 +66,11 @@ def demo(
 
 def _world(seed: int, scale: float) -> "list[Dataset]":
     """The simulated world, which ended last midnight: its last weeks are what the console shows first."""
+    from lemo.simulator.trial import NEWER_OR_VARIED
     from lemo.simulator.world import World
 
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return World(seed=seed, scale=scale, end=midnight).datasets()
+    return World(seed=seed, scale=scale, end=midnight, trial=NEWER_OR_VARIED).datasets()
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -147,7 +147,8 @@ def _run(line: RunLine) -> None:
         with td():
             badge(outcome_words(run.outcome), COLOURS.get(run.outcome, QUIET))
             if run.outcome == "running" and run.progress.total:
-                ui.linear_progress(run.progress.done / run.progress.total, show_value=False).classes("w-24 mt-1")
+                bar = ui.linear_progress(run.progress.done / run.progress.total, show_value=False)
+                bar.classes("w-24 mt-1").props["aria-label"] = t("Progress", "进度")
         cell(ago(run.queued_at), stamp(run.queued_at))
         cell(took(run.seconds), number=True)
         cell(whole(line.rows), number=True)
