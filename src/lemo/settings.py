@@ -207,6 +207,13 @@ class Settings(BaseSettings):
     )
     console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
     console_port: Port = Field(8080, description="Port of the console.")
+    console_upload_mb: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="Largest file, in megabytes, that may be dropped on the console to be imported; it lies below"
+        " LEMO_HOME until then. 0: none.",
+    )
     cors_origins: Names = Field(
         [],
         description="Origins whose pages may call the API from a browser (https://shop.example), comma-separated,"

@@ -21,6 +21,7 @@ from lemo.files.plan import NOTHING_SAID, REQUIRED, Wishes
 from lemo.files.reading import Reading
 from lemo.files.rejects import Rejects
 from lemo.files.repeats import Repeats
+from lemo.files.table import open_table
 from lemo.files.tally import Tally
 from lemo.intake.doubt import LOOK_SECONDS, Doubt
 from lemo.intake.import_counts import Kind
@@ -70,6 +71,11 @@ class FileImport:
         )
         self._actions: Collection[str] = scenario.actions if kind == "events" else ()
         self._repeats = Repeats()
+
+    def columns(self, path: Path) -> list[str]:
+        """The names of a file's columns; raises NotFound and InvalidInput for what is no such file."""
+        table = open_table(path, REQUIRED[MODELS[self.kind]], self.wishes.encoding, self.wishes.delimiter)
+        return [name for name in table.names if name]
 
     def look(self, path: Path) -> Preview:
         """How a file would be read, with its first rows; nothing is sent. Raises NotFound and InvalidInput."""
