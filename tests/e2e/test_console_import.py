@@ -18,7 +18,7 @@ from lemo.stores.connect import Stores
 
 TENANT = "default"
 PATIENCE = 20_000
-ORDERS = "who,sku,kind,at\n" + "".join(
+ORDERS = "who,sku,event_type,event_time\n" + "".join(
     f"{n % 7 + 17850}.0,garden/{n % 20},{('kauf', 'view')[n % 2]},2026-10-{n % 28 + 1:02} 10:00:00\n"
     for n in range(300)
 )
@@ -79,8 +79,9 @@ def test_a_file_is_dropped_corrected_and_imported(
     before = stores.events.count(scope)
     page.goto(f"{console.url}/import?scenario={SHOP}")
     drop(page, ("orders.csv", ORDERS))
-    page.get_by_role("button", name="Events", exact=True).click()  # it looks like items
-    shown(page.get_by_text("orders.csv has no column user_id; it has: who, sku, kind, at."))
+    shown(page.get_by_text("Attributes: who, event_type, event_time"))  # it looks like items
+    page.get_by_role("button", name="Events", exact=True).click()
+    shown(page.get_by_text("orders.csv has no column user_id; it has: who, sku, event_type, event_time."))
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_disabled()
     choose(page, "user_id *", "who")
     shown(page.get_by_text("rows would be rejected."))  # kauf is no action here

@@ -97,6 +97,7 @@ class Correction:
             kind = await in_thread(lambda: attempt(lambda: kind_of(path)))
             if not isinstance(kind, LemoError):
                 self._kind = kind
+        self._kinds.set_enabled(True)
         if self._kinds.value == self._kind:
             self._build_form()
             await self._look()

@@ -1,5 +1,7 @@
 """Words of the pages of imports."""
 
+import re
+
 from lemo.console.imports.uploads import State, Upload
 from lemo.console.language import t
 from lemo.console.theme import BAD, GOOD, INFO, QUIET, WEAK
@@ -35,7 +37,7 @@ def on_the_page(text: str) -> str:
     }
     for option, name in sorted(names.items(), key=lambda pair: -len(pair[0])):
         text = text.replace(option, name)
-    return text
+    return re.sub(r"`--map (\w+)=COLUMN`", t(r"the field \1", r"字段 \1"), text)
 
 
 def megabytes(size: int) -> str:
