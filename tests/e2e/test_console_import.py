@@ -30,7 +30,7 @@ RATINGS = "userId,movieId,rating,timestamp\n" + "".join(
 
 @pytest.fixture(scope="module")
 def settings(environment: tuple[dict[str, str], str, str]) -> Settings:
-    return Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in environment[0].items()})  # type: ignore[arg-type]
+    return Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in environment[0].items()})
 
 
 @pytest.fixture(scope="module")
@@ -133,4 +133,4 @@ def test_no_file_comes_but_from_an_open_page(console: Console, settings: Setting
     answer = httpx.post(f"{console.url}/import/file", content=b"x", headers={"X-Lemo-Name": "a.csv"}, trust_env=False)
     assert answer.status_code == 401
     assert "page" in answer.json()["message"]
-    assert [path for path in Path(settings.state, "uploads").rglob("a.csv")] == []
+    assert list(Path(settings.state, "uploads").rglob("a.csv")) == []

@@ -22,7 +22,9 @@ OneScenarioOption = Annotated[
 @app.command("show")
 def show_user(
     scenario: ScenarioOption,
-    user: Annotated[str, typer.Option("--user", "-u", help="Id of the user.", show_default=False)],
+    user: Annotated[
+        str, typer.Option("--user", "-u", help="Id of the user.", callback=canonical_id, show_default=False)
+    ],
     n: Annotated[int, typer.Option("-n", min=1, max=200, help="Interactions of the history, newest first.")] = 20,
     format: FormatOption = Format.table,
 ) -> None:
@@ -81,7 +83,9 @@ def show_user(
 @app.command("similar")
 def similar(
     scenario: ScenarioOption,
-    user: Annotated[str, typer.Option("--user", "-u", help="Id of the user.", show_default=False)],
+    user: Annotated[
+        str, typer.Option("--user", "-u", help="Id of the user.", callback=canonical_id, show_default=False)
+    ],
     n: Annotated[int, typer.Option("-n", min=1, max=200, help="How many users.")] = 10,
     format: FormatOption = Format.table,
 ) -> None:
