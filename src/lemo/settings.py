@@ -214,6 +214,13 @@ class Settings(BaseSettings):
         description="Address of the console for browsers (https://lemo.example), where a proxy stands in front of it"
         " and people log in by OpenID Connect; empty: the one that the browser asks for.",
     )
+    console_upload_mb: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="Largest file, in megabytes, that may be dropped on the console to be imported; it lies below"
+        " LEMO_HOME until then. 0: none.",
+    )
     cors_origins: Names = Field(
         [],
         description="Origins whose pages may call the API from a browser (https://shop.example), comma-separated,"

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -154,15 +155,19 @@ def recommend(site: Site, folder: Path, *arguments: str, **variables: str) -> "s
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_export_gives_the_same_answers(site: Site, http: httpx.Client, tmp_path: Path) -> None:
+def test_the_export_gives_the_same_answers(site: Site, http: httpx.Client, tmp_path: Path, clickhouse_url: str) -> None:
     users = [f"export {number}" for number in range(12)]
     for number, user in enumerate(users[:10]):
         touch(site.stores, site.scope, user, *ITEMS[number : number + number % 4])
     (tmp_path / "users.txt").write_text("\n".join(users))
-    run = recommend(site, tmp_path, "--users", "users.txt", "-n", "7", "--out", "out.jsonl")
+    engine = {"LEMO_CLICKHOUSE_URL": clickhouse_url, "LEMO_CLICKHOUSE_DATABASE": f"none_{uuid.uuid4().hex}"}
+    run = recommend(site, tmp_path, "--users", "users.txt", "-n", "7", "--out", "out.jsonl", **engine)
     assert run.returncode == 0, run.stderr
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["user_id"] for row in rows] == users
+    # Of users 0, 4, 8, 10 and 11 nothing is known.
+    assert "5 of 12 users have no event in" in run.stderr
+    assert "'export 0'" in run.stderr
     for row in rows:
         assert set(row) == {"user_id", "items"}
         params: dict[str, str | int] = {"user_id": row["user_id"], "n": 7}

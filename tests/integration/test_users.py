@@ -135,7 +135,7 @@ def test_a_user_by_command_line(stores: Stores, shop: tuple[Scope, str], monkeyp
         "KEY": key,
     }.items():
         monkeypatch.setenv(f"LEMO_{name}", value)
-    command = ["users", "show", "--scenario", scope.scenario_id, "--user", USER]
+    command = ["users", "show", "--scenario", scope.scenario_id, "--user", f" {USER} "]
     assert "update-user-profiles-2hours" in CliRunner().invoke(app, command).output
     profile(stores, scope, unattended())
     precompute(stores, scope, unattended())

@@ -78,7 +78,7 @@ def test_nothing_is_started_with_a_url_of_the_wrong_kind(name: str, tmp_path: Pa
 def test_what_the_log_says_goes_to_standard_error(tmp_path: Path) -> None:
     """An engine that is away is told of without a word between the data, and without what was being sent."""
     code = (
-        "import lemo.cli.retry as patience, lemo.cli.main\n"
+        "import lemo.intake.retry as patience, lemo.cli.main\n"
         "from lemo.domain.errors import EngineUnavailable\n"
         "calls = []\n"
         "def call(argument):\n"

@@ -1,10 +1,8 @@
 """What `lemo import` would read: how a file is understood, and its first rows, before anything is sent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,7 +10,7 @@ from lemo.cli.output import Format, messages, show, show_json
 
 if TYPE_CHECKING:
     from lemo.files.plan import Wishes
-    from lemo.files.reading import Reading
+    from lemo.intake.preview import Preview
 
 MapOption = Annotated[
     list[str] | None,
@@ -48,11 +46,6 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show how the files would be read, and their first rows; send nothing.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether guesses are right.")]
-
-SHOWN = 5
-"""Rows that a dry run shows."""
-READ = 1_000
-"""Rows that a dry run reads."""
 
 
 def wishes_of(
@@ -102,63 +95,11 @@ def _pairs(texts: Sequence[str] | None, hint: str, last: bool = False) -> dict[s
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """How one file is understood."""
-
-    path: Path
-    form: str
-    columns: list[dict[str, str]]
-    """For each field: where it comes from, and whether that was told, named so or guessed."""
-    attributes: list[str]
-    """Columns that become attributes."""
-    notes: list[str]
-    guessed: bool
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    read: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
-
-
-def understood(reading: "Reading[Any]", wishes: "Wishes") -> Preview:
-    """How a file that was opened is understood; nothing more of it is read."""
-    plan, table = reading.plan, reading.table
-    columns = []
-    if plan.layout is None:
-        for name, column in plan.fields.items():
-            how = "given" if name in wishes.fields else "guessed" if column != name else "named so"
-            columns.append({"field": name, "from": f"column {column}", "how": how})
-        for name, value in plan.constants.items():
-            how = "guessed" if name in plan.guessed else "given"
-            columns.append({"field": name, "from": f"always {value}", "how": how})
-        for word, known in plan.actions.items():
-            how = "given" if word in wishes.words else "guessed"
-            columns.append({"field": "action", "from": f"the word {word}", "how": f"{how}: {known}"})
-    taken = set(plan.fields.values()) | set(plan.fields)
-    return Preview(
-        path=table.path,
-        form=f"{table.form}: {table.dialect.text}" if table.dialect else str(table.form),
-        columns=columns,
-        attributes=[name for name in table.names if name and name not in taken],
-        notes=list(plan.notes),
-        guessed=bool(plan.guessed),
-    )
-
-
-def previewed(reading: "Reading[Any]", wishes: "Wishes") -> Preview:
-    """How a file is understood, with its first rows as they would be sent and why others would be rejected."""
-    preview = understood(reading, wishes)
-    for batch in islice(reading.batches(READ), 1):
-        for model in batch[:SHOWN]:
-            preview.rows.append(model.model_dump(mode="json", exclude_unset=True))
-    preview.rejected.update(reading.rejects.reasons)
-    return Preview(**{name: getattr(preview, name) for name in Preview.__slots__} | {"read": reading.read})
-
-
-def show_previews(previews: Sequence[Preview], format: Format) -> None:
+def show_previews(previews: "Sequence[Preview]", format: Format) -> None:
     """Prints what a dry run found."""
     if format is Format.json:
-        found = [{name: getattr(each, name) for name in Preview.__slots__} for each in previews]
-        show_json([each | {"path": str(each["path"])} for each in found])
+        found = [asdict(each) | {"path": str(each.path)} for each in previews]
+        show_json(found)
         return
     for each in previews:
         messages.print(f"{each.path} ({each.form})", markup=False, soft_wrap=True)
@@ -175,7 +116,7 @@ def show_previews(previews: Sequence[Preview], format: Format) -> None:
             messages.print(f"{count:,} of the first {each.read:,} rows rejected: {reason}", style="red", markup=False)
 
 
-def confirm(previews: Sequence[Preview], yes: bool, format: Format) -> None:
+def confirm(previews: "Sequence[Preview]", yes: bool, format: Format) -> None:
     """Shows what was guessed, and asks on a terminal whether it is right; raises Abort where it is not."""
     import sys
 

@@ -9,9 +9,11 @@ from lemo.cli.output import Format, FormatOption, ScenarioOption, console, messa
 from lemo.domain.ids import canonical_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lemo.domain.recommendation import Answer, ExplainedItem
+    from lemo.domain.scope import Scope
+    from lemo.settings import Settings
 
 
 def recommend(
@@ -75,6 +77,7 @@ def recommend(
             wanted = {user: user}
         elif users is not None:
             wanted = read_users(users)
+            _tell_unknown(settings, scope, wanted)
         else:
             # In one order, however active they are: two exports of the same answers are equal files.
             wanted = {known: known for known in sorted(stores.events.active_users(scope))}
@@ -116,6 +119,32 @@ def recommend(
     ]
     columns = ["rank", "item", "item_id", "score", "reason"]
     show(lines, format, f"Recommendations in {scenario}", columns if user is not None else ["user", *columns])
+
+
+def _tell_unknown(settings: "Settings", scope: "Scope", wanted: "Mapping[str, str]") -> None:
+    """Says on standard error how many users of a file nobody knows; `wanted` are ids by the ids of the file."""
+    from contextlib import closing
+
+    from lemo.domain.errors import EngineUnavailable
+    from lemo.serving.users import unknown_users
+    from lemo.stores.connect import Stores
+
+    try:
+        # Answers need no events: nobody waits long for their engine.
+        with closing(Stores(settings, interactive=True)) as stores:
+            unknown = set(unknown_users(stores, scope, list(wanted.values())))
+    except EngineUnavailable as error:
+        messages.print(f"Whether these users are known could not be told: {error.message}", markup=False)
+        return
+    if unknown:
+        example = next(written for written, user in wanted.items() if user in unknown)
+        messages.print(
+            f"{len(unknown):,} of {len(wanted):,} users have no event in {scope.scenario_id}, such as {example!r}: they"
+            " get what is popular. Are their ids written as in the events?",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _explain(items: "Sequence[ExplainedItem]", format: Format) -> None:

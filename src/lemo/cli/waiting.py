@@ -1,7 +1,7 @@
 """Waiting for runs with a progress bar for each."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,50 +14,12 @@ from lemo.cli.output import messages
 from lemo.domain.errors import EngineUnavailable, LemoError
 from lemo.domain.run import Progress as Step
 from lemo.domain.run import Run
+from lemo.intake.doubt import LOOK_SECONDS, QUIET_SECONDS, Doubt
 
 if TYPE_CHECKING:
     from lemo.jobs.report import Report
     from lemo.settings import Settings
     from lemo.stores.connect import Stores
-
-LOOK_SECONDS = 0.2
-QUIET_SECONDS = 60
-"""When nothing has moved for this long, the worker is probably not running, and the person should hear of it."""
-DOUBT_SECONDS = 8.0
-"""When nothing has moved for this long, it is asked whether anybody is there who would move it."""
-
-
-class Doubt:
-    """Decides when waiting has no sense: within seconds when nobody is there to do the work, else after a minute."""
-
-    def __init__(self, is_there: Callable[[], bool]) -> None:
-        self._is_there = is_there
-        self._absent = 0
-        self._seen: object = None
-        self._moved = time.monotonic()
-        self._asked = 0.0
-        self._pause = DOUBT_SECONDS
-
-    def nobody(self, seen: object) -> bool:
-        """Whether what is waited for looks as it did and nobody is there who would change that."""
-        now = time.monotonic()
-        if seen != self._seen:
-            self._seen, self._moved, self._asked, self._pause, self._absent = seen, now, now, DOUBT_SECONDS, 0
-        if now - self._asked < self._pause:
-            return False
-        if self._is_there():
-            # Asking costs those who work a little, and a long stage of a job shows nothing for minutes.
-            self._absent, self._pause = 0, min(self._pause * 2, 15.0)
-        else:
-            # Asked twice: an overloaded machine may miss one answer.
-            self._absent, self._pause = self._absent + 1, LOOK_SECONDS
-        self._asked = time.monotonic()
-        return self._absent > 1
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing has moved for a minute, whoever is there."""
-        return time.monotonic() - self._moved > QUIET_SECONDS
 
 
 def worker_is_there(settings: "Settings") -> bool:

@@ -52,6 +52,7 @@ MENU: tuple[tuple[tuple[str, str], tuple[PageEntry, ...]], ...] = (
         ("Operation", "运行"),
         (
             PageEntry("/jobs", "event_repeat", "Jobs", "任务"),
+            PageEntry("/import", "upload_file", "Import", "导入"),
             PageEntry("/ingest", "input", "Ingest", "数据接入"),
             PageEntry("/settings", "settings", "Settings", "设置", role="admin"),
             PageEntry("/audit", "history", "Audit", "审计", role="admin"),

@@ -21,6 +21,11 @@ from lemo.console.experiments.page import experiments_page
 from lemo.console.frame import LEMON
 from lemo.console.health import Health
 from lemo.console.home.page import home_page
+from lemo.console.imports.page import ImportPages
+from lemo.console.imports.receiving import Tickets
+from lemo.console.imports.receiving import add_route as add_upload_route
+from lemo.console.imports.uploads import Uploads
+from lemo.console.imports.work import Imports
 from lemo.console.ingest.page import ingest_page
 from lemo.console.jobs.page import jobs_page
 from lemo.console.login import LoginPage
@@ -92,6 +97,16 @@ def serve(settings: Settings) -> None:
     @ui.page("/ingest")
     async def ingest(scenario: str = "") -> None:
         await ingest_page(queries, access, scenario)
+
+    uploads = Uploads(settings)
+    uploads.recover()
+    tickets = Tickets()
+    add_upload_route(access, uploads, tickets)
+    pages = ImportPages(queries, access, uploads, Imports(settings, uploads), tickets)
+
+    @ui.page("/import")
+    async def import_files(scenario: str = "", file: str = "") -> None:
+        await pages.draw(scenario, file)
 
     @ui.page("/settings")
     async def settings_of_tenant() -> None:

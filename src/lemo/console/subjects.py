@@ -16,6 +16,7 @@ from lemo.console.queries import Queries
 from lemo.console.users.list_page import users_page
 from lemo.console.users.reads import UserReads
 from lemo.console.users.user_page import user_page
+from lemo.domain.ids import canonical_id
 from lemo.intake.changes import Changes
 from lemo.intake.publishing import Ingest
 
@@ -53,9 +54,9 @@ class Subjects:
         ) -> None:
             parameters = {
                 "scenario": scenario,
-                "user": user,
+                "user": canonical_id(user),
                 "n": n,
-                "item": item,
+                "item": canonical_id(item),
                 "filter": filter,
                 "diversity": diversity,
                 "repeat": repeat,
@@ -73,7 +74,7 @@ class Subjects:
 
         @ui.page("/item")
         async def item(scenario: str = "", item_id: str = "") -> None:
-            await item_page(self._catalogue, self._writes, access, scenario, item_id)
+            await item_page(self._catalogue, self._writes, access, scenario, canonical_id(item_id))
 
         @ui.page("/users")
         async def users(scenario: str = "", search: str = "") -> None:
@@ -81,7 +82,7 @@ class Subjects:
 
         @ui.page("/user")
         async def user(scenario: str = "", user_id: str = "") -> None:
-            await user_page(self._users, access, scenario, user_id)
+            await user_page(self._users, access, scenario, canonical_id(user_id))
 
     def close(self) -> None:
         """Lets go of connections."""

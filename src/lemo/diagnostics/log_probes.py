@@ -107,6 +107,16 @@ def consumers(settings: Settings, silent_seconds: float = SILENT_SECONDS) -> int
     return _stream_members(settings, silent_seconds)
 
 
+def consumer_is_there(settings: Settings) -> bool:
+    """Whether a consumer reads now; True also where the log is away, for who asks it for the lag waits for it."""
+    from redis.exceptions import RedisError
+
+    try:
+        return consumers(settings, silent_seconds=5) > 0
+    except (RedisError, OSError):
+        return True
+
+
 def probe_dead_letters(settings: Settings) -> Finding:
     """Counts the waiting dead letters. A warning while the newest is less than a day old."""
 

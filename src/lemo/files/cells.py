@@ -29,11 +29,22 @@ def without_null_words(value: Any) -> Any:
 
 
 def id_converter(values: Sequence[Any]) -> Convert:
-    """Trims ids; where all of a column are written as floats (`17850.0`), they are integers again."""
-    texts = [value.strip() for value in values if isinstance(value, str)]
+    """Trims ids; where all of a column are written as floats (`17850.0`), they are integers again.
+
+    Gaps are what makes a data frame turn integers into floats: its words for them, such as `nan`, tell nothing.
+    """
+    texts = [value.strip() for value in values if isinstance(value, str) and not is_null_word(value)]
     if texts and all(_FLOAT_ID.match(text) for text in texts):
-        return lambda cell: cell.strip().removesuffix(".0") if isinstance(cell, str) else cell
+        return _without_fraction
     return lambda cell: cell.strip() if isinstance(cell, str) else cell
+
+
+def _without_fraction(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    # What is no float further on, such as `v2.0`, stays as it is.
+    return text[:-2] if _FLOAT_ID.match(text) else text
 
 
 def has_decimal_commas(values: Sequence[Any]) -> bool:

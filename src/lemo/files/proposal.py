@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -76,6 +76,14 @@ def proposed(name: str, files: Sequence[Path], template: Template | None = None)
         notes.append(f"{len(refused):,} words are no actions, and their events will be rejected: {shown}.")
     scenario = scenario.model_copy(update={"actions": actions, "attribute_types": types})
     return Proposal(Scenario.model_validate(scenario.model_dump()), notes)
+
+
+def kind_of(path: Path) -> Literal["items", "events"]:
+    """What a file seems to hold; events where it cannot be read before more is said about it."""
+    try:
+        return "events" if _opened(path)[0] is Event else "items"
+    except InvalidInput:
+        return "events"
 
 
 def _opened(path: Path) -> tuple[type[BaseModel], Table, Plan]:

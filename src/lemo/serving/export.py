@@ -1,6 +1,7 @@
 """Batch export: users from a file, answers into a file."""
 
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lemo.files.cells import id_converter
 from lemo.files.containers import open_bytes
 from lemo.files.form import Form, form_of
 from lemo.files.rows import Unreadable, check_columns
-from lemo.files.table import open_table
+from lemo.files.table import SAMPLE_ROWS, open_table
 from lemo.files.writing import checked_form_to_write, write_rows
 
 SCHEMA = pa.schema(
@@ -53,7 +54,7 @@ def read_users(path: Path) -> dict[str, str]:
     written = [user.strip() for user in (_lines(path) if form_of(path) is None else _column(path))]
     if not written:
         raise InvalidInput(f"{path} names no user.", "Write one user id a line, or a file with a column user_id.")
-    convert = id_converter(written)
+    convert = id_converter(written[:SAMPLE_ROWS])
     return {user: canonical_id(convert(user)) for user in written}
 
 
@@ -65,6 +66,8 @@ def _column(path: Path) -> Iterator[str]:
         if isinstance(row, Unreadable):
             raise InvalidInput(f"{path}, line {line}: {row.reason}.", "Correct the line.")
         user_id = row.get("user_id")
+        if isinstance(user_id, float) and isfinite(user_id):  # as an event's
+            user_id = int(user_id) if user_id.is_integer() and abs(user_id) < 2**53 else str(user_id)
         if isinstance(user_id, bool) or not isinstance(user_id, str | int) or user_id == "":
             raise InvalidInput(f"{path}, line {line}: there is no user_id, or it is no text.", "Correct the line.")
         yield str(user_id)

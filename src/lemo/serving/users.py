@@ -17,6 +17,9 @@ from lemo.serving.user_state import read_users
 from lemo.stores.connect import Stores
 from lemo.stores.documents import PROFILES
 
+_AT_ONCE = 1_000
+"""Users that are looked for at once."""
+
 
 class UserInteraction(BaseModel):
     """One interaction of a user with an item."""
@@ -98,6 +101,21 @@ def user_profile(stores: Stores, scope: Scope, user_id: str) -> UserProfile | No
         return UserProfile.model_validate(body)
     except ValidationError:
         return None
+
+
+def unknown_users(stores: Stores, scope: Scope, user_ids: Sequence[str]) -> list[str]:
+    """Those of some users of whom no event is known; raises EngineUnavailable."""
+    unknown: list[str] = []
+    for begin in range(0, len(user_ids), _AT_ONCE):
+        batch = user_ids[begin : begin + _AT_ONCE]
+        kept = zip(stores.history.counts(scope, batch), stores.seen.counts(scope, batch), strict=True)
+        absent = [user for user, counts in zip(batch, kept, strict=True) if not any(counts)]
+        # Histories expire in Redis, and a scenario whose first event is not taken in has no tables.
+        if absent and stores.events.schema():
+            known = stores.events.known_users(scope, absent)
+            absent = [user for user in absent if user not in known]
+        unknown += absent
+    return unknown
 
 
 def _history_of_events(stores: Stores, scope: Scope, user_id: str, limit: int) -> Sequence[Interaction]:

@@ -74,6 +74,11 @@ def test_ids_are_read_as_an_import_reads_them_and_told_as_the_file_writes_them(t
     csv = tmp_path / "users.csv"
     csv.write_text("user_id\n17850.0\n12347.0\n")
     assert read_users(text) == read_users(csv) == floats
+    jsonl = tmp_path / "users.jsonl"
+    jsonl.write_text('{"user_id": 17850.0}\n{"user_id": 12347.0}\n')
+    assert list(read_users(jsonl).values()) == list(floats.values())
+    csv.write_text("user_id\n17850.0\nnan\n")  # a data frame with a gap
+    assert read_users(csv) == {"17850.0": "17850", "nan": "nan"}
     text.write_text("2.0\nbeta\n")  # not all are floats: 2.0 is a name
     assert read_users(text) == {"2.0": "2.0", "beta": "beta"}
 

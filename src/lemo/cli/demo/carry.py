@@ -13,13 +13,13 @@ from lemo.cli.demo.answers import answers_of, make_experiment, start_experiment
 from lemo.cli.demo.summary import Shown, ShownItem, Summary
 from lemo.cli.operator import operator
 from lemo.cli.output import messages
-from lemo.cli.retry import PATIENCE_SECONDS, patiently
 from lemo.cli.waiting import wait_for_runs
 from lemo.domain.dataset import Dataset
 from lemo.domain.errors import Conflict, LemoError
 from lemo.domain.recommendation import Answer
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
+from lemo.intake.retry import PATIENCE_SECONDS, patiently
 from lemo.scheduling.dispatch import dispatch, request_embedding
 from lemo.scheduling.jobs import JOBS
 from lemo.stores.connect import Stores

@@ -22,6 +22,7 @@ from lemo.console.queries import attempt
 from lemo.console.shown import ShownItem
 from lemo.console.theme import empty, nothing, section, trouble
 from lemo.domain.errors import LemoError
+from lemo.domain.ids import canonical_id
 from lemo.domain.scope import Scope
 
 SETTLED_MS = 250
@@ -172,7 +173,7 @@ class ExplorePage:
         if not user:
             self._input.props("error").props["error-message"] = t("Type or pick a user.", "请输入或选择用户。")
             return
-        self._state.user, self._before = user, None
+        self._state.user, self._before = canonical_id(user), None
         self._changed()
 
     def _toggle(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from lemo.console.explorer.wishes import Wishes
 from lemo.console.queries import Queries
 from lemo.console.shown import ShownItem, items_of, shown_answer
+from lemo.domain.ids import canonical_id
 from lemo.domain.interaction import Interaction
 from lemo.domain.recommendation import ExplainedItem
 from lemo.domain.scenario import ActionRule
@@ -92,7 +93,7 @@ class ExplorerReads:
 
     def users(self, scope: Scope, containing: str) -> list[str]:
         """Users with the newest events first, whose id holds the text in any case."""
-        return self._queries.stores.events.recent_users(scope, containing.strip(), OFFERED)
+        return self._queries.stores.events.recent_users(scope, canonical_id(containing), OFFERED)
 
     def history(self, scope: Scope, user_id: str) -> list[ShownInteraction]:
         """The user's newest interactions, newest first."""

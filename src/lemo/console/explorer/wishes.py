@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 
 from lemo.domain.errors import InvalidInput
+from lemo.domain.ids import canonical_id
 from lemo.domain.item import LONGEST_ID
 from lemo.domain.reasons import reason, shortened
 from lemo.domain.request import RecommendationRequest
@@ -119,7 +120,7 @@ def moves(before: Sequence[str], after: Sequence[str]) -> dict[str, int | None]:
 
 def checked_user(text: str) -> str:
     """The id that was typed; raises InvalidInput for one that no user can have."""
-    user = text.strip()
+    user: str = canonical_id(text)
     if len(user) > LONGEST_ID:
         raise InvalidInput(f"An id has up to {LONGEST_ID} characters; this one has {len(user):,}.", "Correct it.")
     return user

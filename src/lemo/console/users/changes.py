@@ -12,6 +12,7 @@ from lemo.console.theme import heading
 from lemo.console.users.reads import UserReads
 from lemo.console.users.receipt import receipt_card
 from lemo.domain.errors import LemoError
+from lemo.domain.ids import canonical_id
 from lemo.domain.scope import Scope
 
 
@@ -118,7 +119,7 @@ class MergeDialog:
         self._dialog.open()
 
     async def _do(self) -> None:
-        into, where, by = (self._into.value or "").strip(), self._where.value or "", self._actor.visitor.by
+        into, where, by = canonical_id(self._into.value or ""), self._where.value or "", self._actor.visitor.by
         if not into:
             self._into.props("error")
             return

@@ -16,6 +16,7 @@ from lemo.console.users.reads import FOUND, UserReads
 from lemo.console.users.receipt import receipt_card
 from lemo.console.visitor import Visitor
 from lemo.domain.errors import LemoError
+from lemo.domain.ids import canonical_id
 from lemo.domain.scope import Scope
 
 SETTLED_MS = 300
@@ -141,7 +142,7 @@ class UsersPage:
         self._checked = ui.column().classes("w-full")
 
     async def _check(self) -> None:
-        receipt, user = (self._receipt.value or "").strip(), (self._erased.value or "").strip()
+        receipt, user = (self._receipt.value or "").strip(), canonical_id(self._erased.value or "")
         if not receipt or not user:
             ui.notify(t("Give the receipt and the user's id.", "请填写回执编号和用户编号。"), type="warning")
             return

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lemo.console.queries import Queries
 from lemo.console.shown import ShownItem, items_of, shown_answer
+from lemo.domain.ids import canonical_id
 from lemo.domain.scope import Scope
 from lemo.domain.similar_users import SimilarUsers
 from lemo.recommenders.profiles import UserProfile
@@ -50,7 +51,7 @@ class UserReads:
 
     def find(self, scope: Scope, containing: str) -> list[str]:
         """Users with the newest events first, whose id holds the text in any case."""
-        return self._queries.stores.events.recent_users(scope, containing.strip(), FOUND)
+        return self._queries.stores.events.recent_users(scope, canonical_id(containing), FOUND)
 
     def known(self, scope: Scope, user_id: str) -> KnownUser:
         """What is known of a user, as GET `.../users`; raises NotFound for a user without events."""

@@ -41,6 +41,15 @@ class UserEvents(ClickHouse):
         )
         return [user_id for (user_id,) in rows]
 
+    def known_users(self, scope: Scope, user_ids: Sequence[str]) -> set[str]:
+        """Those of some users who have an event."""
+        rows = self._query(
+            f"SELECT DISTINCT user_id FROM {self._table} WHERE {_WHERE} AND user_id IN {{users:Array(String)}}",
+            scope,
+            users=list(user_ids),
+        )
+        return {user_id for (user_id,) in rows}
+
     def users_of_items(self, scope: Scope, item_ids: Sequence[str], limit: int) -> list[str]:
         """Up to `limit` users with an event of one of the items, those with the most of the items first."""
         rows = self._query(

@@ -108,6 +108,13 @@ class History:
                 self.queue_read(pipeline, scope, user_id)
             return [self.decode(raw) for raw in pipeline.execute()]
 
+    def counts(self, scope: Scope, user_ids: Sequence[str]) -> list[int]:
+        """How many items each user's history holds, in one round trip."""
+        with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for user_id in user_ids:
+                pipeline.zcard(self.key(scope, user_id))
+            return [int(count) for count in pipeline.execute()]
+
     def replace_missing(self, scope: Scope, histories: Mapping[str, Iterable[Interaction]]) -> int:
         """Writes the histories of which Redis holds less (emptied, or expired); returns how many those are.
 

@@ -2,11 +2,12 @@
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from lemo.domain.scope import Scope
-    from lemo.settings import Settings
+from lemo.domain.errors import EngineUnavailable
+from lemo.domain.scope import Scope
+from lemo.settings import Settings
+from lemo.stores.connect import Stores
 
 Kind = Literal["items", "events"]
 
@@ -19,11 +20,8 @@ class Held:
     users: int = 0
 
 
-def held(settings: "Settings", scope: "Scope", kind: Kind) -> Held | None:
+def held(settings: Settings, scope: Scope, kind: Kind) -> Held | None:
     """What the stores hold now; None where they do not answer, as an import needs the log alone."""
-    from lemo.domain.errors import EngineUnavailable
-    from lemo.stores.connect import Stores
-
     try:
         with closing(Stores(settings, interactive=True)) as stores:
             if kind == "items":
