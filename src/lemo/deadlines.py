@@ -1,4 +1,4 @@
-"""Deadlines for clients that send slowly: uvicorn has none for the head of a request, nor for its body."""
+"""Deadlines for clients that send slowly, and the longest head: uvicorn has neither for the head of a request."""
 
 import asyncio
 import time
@@ -11,9 +11,12 @@ PATIENCE_SECONDS = 30.0
 LEAST_RATE = 500
 """Bytes a second that a body must bring on average, after that time: the rule of Apache's mod_reqtimeout."""
 
+LONGEST_HEAD = 262_144
+"""Bytes that a head may have, about: parts are counted as they come. GET takes many ids in its query."""
+
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which closes a connection whose client does not finish a request.
+    """uvicorn's HTTP protocol, which closes a connection whose client finishes no request, or whose head has no end.
 
     It covers what the application does not see: a head that does not end, and a body that nobody reads any more.
     While the application reads the body, `BodyDeadline` is what ends it.
@@ -21,6 +24,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _head_begun = False
+    _head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the time of the first request."""
@@ -30,8 +34,22 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Starts the time of a request."""
         super().on_message_begin()
-        self._head_begun = True
+        self._head_begun, self._head_size = True, 0
         self._start_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Hands the bytes to the parser, which would keep a head of any size."""
+        begun = self._head_begun
+        super().data_received(data)
+        if begun and self._head_begun and not self.transport.is_closing():
+            self._head_size += len(data)
+            if self._head_size > LONGEST_HEAD:
+                self._close_with(431)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header; those behind a body are dropped: the application has its headers already."""
+        if self._head_begun:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Notes that the application has the request now."""
@@ -70,7 +88,11 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._start_deadline()
             return
         if self._head_begun:
-            self.transport.write(STATUS_LINE[408] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+            self._close_with(408)
+        self.transport.close()
+
+    def _close_with(self, status: int) -> None:
+        self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
 
 

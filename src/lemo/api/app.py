@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from lemo import __version__
 from lemo.api import problems
 from lemo.api.access import Access
-from lemo.api.dependencies import INGESTS_AT_ONCE, Services
+from lemo.api.dependencies import BODIES_AT_ONCE, INGESTS_AT_ONCE, BodyRoom, Services
 from lemo.api.documentation import document_errors
 from lemo.api.limits import Limits
 from lemo.api.parameters import known_parameters
@@ -123,6 +123,7 @@ def create_app(stores: Stores, counts: Path | None = None) -> FastAPI:
                 stores.settings.served_log_share,
                 stores.settings.served_log_per_second,
             ),
+            BodyRoom(BODIES_AT_ONCE * stores.settings.max_body_bytes),
         )
         app.state.services = services
         services.limits.start()

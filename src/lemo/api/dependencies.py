@@ -16,7 +16,7 @@ from lemo.api.origins import origin_of
 from lemo.api.problems import BrokenBody
 from lemo.api.roles import needed_role
 from lemo.domain.api_key import Role
-from lemo.domain.errors import InvalidInput, TooLarge
+from lemo.domain.errors import EngineUnavailable, InvalidInput, TooLarge
 from lemo.domain.reasons import did_you_mean, reason, shortened
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
@@ -31,6 +31,10 @@ Body = TypeVar("Body", bound=BaseModel)
 
 ANSWERED_SCOPE = "lemo.scope"
 """Where a request's ASGI scope says which scenario it was about, once its key was checked."""
+SMALL_BODY = 1_000_000
+"""Bytes that each request may bring at any time; all that is more shares one room."""
+BODIES_AT_ONCE = 8
+"""How many bodies of the largest size this room holds."""
 INGESTS_AT_ONCE = 16
 """Ingest requests worked on at once; the others wait outside the thread pool, which stays free for recommendations."""
 
@@ -46,6 +50,7 @@ class Services:
     ingest: Ingest
     ingest_turns: anyio.CapacityLimiter
     served_log: ServedLog
+    room: "BodyRoom"
 
     @property
     def changes(self) -> Changes:
@@ -64,6 +69,26 @@ class Services:
         self.ingest.close()
         self.served.close()
         self.stores.close()
+
+
+class BodyRoom:
+    """Memory for large bodies on their way in, and until they are answered: many slow senders fill no more than this.
+
+    Used in the event loop alone.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+
+    def take(self, size: int) -> None:
+        """Takes room; raises EngineUnavailable where there is none."""
+        if size > self.free:
+            raise EngineUnavailable("Too many large bodies are being sent at once.", "Send it again, or in parts.")
+        self.free -= size
+
+    def give_back(self, size: int) -> None:
+        """Gives room back."""
+        self.free += size
 
 
 @dataclass(frozen=True)
@@ -148,22 +173,31 @@ class Nothing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request) -> AsyncIterator[bytes]:
     """The body up to the limit. A longer one is read on for a while, so that the sender lives to read the answer."""
-    limit = services_of(request).stores.settings.max_body_bytes
+    services = services_of(request)
+    limit = services.stores.settings.max_body_bytes
     body = bytearray()
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > 4 * limit:
-            break
-        if size <= limit:
+    size = taken = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > 4 * limit:
+                break
+            if size > limit:
+                body.clear()
+                continue
+            if size > SMALL_BODY:
+                services.room.take(len(chunk))
+                taken += len(chunk)
             body += chunk
-        else:
-            body.clear()
-    if size > limit:
-        raise TooLarge(f"The body is larger than {limit:,} bytes.", "Send it in parts, or raise LEMO_MAX_BODY_BYTES.")
-    return bytes(body)
+        if size > limit:
+            raise TooLarge(
+                f"The body is larger than {limit:,} bytes.", "Send it in parts, or raise LEMO_MAX_BODY_BYTES."
+            )
+        yield bytes(body)
+    finally:
+        services.room.give_back(taken)
 
 
 RawBody = Annotated[bytes, Depends(_body)]
