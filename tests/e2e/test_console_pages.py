@@ -1,5 +1,6 @@
 """Every page of the console, full: the demo's experiment, axe's findings, and that Chinese pages are Chinese."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -114,10 +115,16 @@ RUN_AXE = """async (rules) => {
     ({id, nodes}) => nodes.map(({html, failureSummary}) => `${id}: ${html.slice(0, 200)} ${failureSummary}`)
   );
 }"""
-LOOKS = ((1400, "light", ()), (1400, "dark", ("color-contrast",)), (390, "dark", ()), (390, "light", ("color-contrast",)))
+LOOKS = (
+    (1400, "light", ()),
+    (1400, "dark", ("color-contrast",)),
+    (390, "dark", ()),
+    (390, "light", ("color-contrast",)),
+)
 """Width, colours, and the rules of axe (all without any): colours have nothing to do with the others."""
 
 
+@pytest.mark.timeout(300)
 def test_axe_finds_nothing_serious_on_any_page(console: Console, browser: Browser, stores: Stores) -> None:
     del stores  # the world must be there
     context = browser.new_context(reduced_motion="reduce")
@@ -130,7 +137,44 @@ def test_axe_finds_nothing_serious_on_any_page(console: Console, browser: Browse
         for width, theme, rules in LOOKS:
             page.set_viewport_size({"width": width, "height": 900})
             page.evaluate("theme => lemo.theme(theme)", theme)
-            if findings := page.evaluate(RUN_AXE, list(rules)):
+            if findings := page.evaluate(RUN_AXE, rules):
                 found[address, width, theme] = findings
+    context.close()
+    assert found == {}
+
+
+ENGLISH = """() => {
+  const found = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement;
+    // Icons are ligatures; what an engine or a person said is marked as English.
+    if (/[a-z]{2}/.test(text) && !/[\\u4e00-\\u9fff]/.test(text) && element.checkVisibility()
+        && !element.closest("script, style, .q-icon, .lemo-code, [lang=en]")) found.add(text);
+  }
+  return [...found];
+}"""
+NAMES = re.compile(
+    r"""(
+        default|Lemo|English|shop|news|ecommerce|UTC|ndcg\ at\ 10|recall\ at\ 10|coverage\ at\ 10
+        |(kitchen|garden)(/\d+|\ studio)?|steel|home|console|test|Garden\ shears\ \d+|Copper\ kettle\ \d+
+        |[\w./-]*[-_./:\d][\w./:-]*(,\ [\w-]+)*                       # ids, addresses, jobs, actions, versions
+        |[\w-]+:?\ [-+\d.e%]+( .*)?
+        |(view|order|click|impression|cart|purchase|like|share|dislike|favorite|rate|refund)
+    )""",
+    re.VERBOSE,
+)
+"""What has no other name in Chinese: names of this world, and words that users write in calls and files."""
+
+
+@pytest.mark.timeout(300)
+def test_chinese_pages_hold_no_english_but_names(console: Console, browser: Browser, stores: Stores) -> None:
+    del stores  # the world must be there
+    context = browser.new_context(locale="zh-CN", viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    found = {}
+    for address in PAGES:
+        opened(page, console.url + address)
+        if english := [text for text in page.evaluate(ENGLISH) if not NAMES.fullmatch(text)]:
+            found[address] = english
     context.close()
     assert found == {}

@@ -9,6 +9,7 @@ from nicegui import ui
 from lemo.console.access import Access
 from lemo.console.dialogs import confirmed
 from lemo.console.queries import attempt
+from lemo.console.sentences import told
 from lemo.console.visitor import Visitor
 from lemo.domain.account import AccountRole
 from lemo.domain.errors import LemoError
@@ -48,7 +49,7 @@ class Actor:
         result = await in_thread(lambda: attempt(allowed))
         with self.host:
             if isinstance(result, LemoError):
-                ui.notify(str(result), type="negative", multi_line=True, timeout=10_000)
+                ui.notify(told(result), type="negative", multi_line=True, timeout=10_000)
             elif text := done if isinstance(done, str) else done(result):
                 ui.notify(text, type="positive", multi_line=True)
         return result

@@ -5,7 +5,7 @@ import json
 from nicegui import run, ui
 
 from lemo.console.access import Access, framed
-from lemo.console.formats import ago, stamp
+from lemo.console.formats import ago, stamp, who
 from lemo.console.language import t
 from lemo.console.queries import Queries, attempt
 from lemo.console.tables import cell, table, td, tr
@@ -56,7 +56,7 @@ def _table(lines: list[AuditLine]) -> None:
             with tr().mark("line"):
                 cell(ago(line.at), stamp(line.at))
                 with td():
-                    ui.label(line.by).classes("break-words")
+                    ui.label(who(line.by)).classes("break-words")
                 cell(line.action)
                 with td():
                     ui.label(line.subject).classes("break-all")

@@ -26,6 +26,12 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     raise AssertionError("unreachable: the last limit is infinite")
 
 
+def who(by: str) -> str:
+    """Who did something: a person or a key as it is known, a job in the language of the page."""
+    jobs = {"guardrail": t("guardrail", "护栏任务"), "training": t("training", "训练任务")}
+    return jobs.get(by, by)
+
+
 def stamp(moment: datetime | None) -> str:
     """A moment to the minute, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""

@@ -1,5 +1,6 @@
 """The frame of every page: menu, header with language, appearance and account, and a column for the content."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,8 @@ _SCRIPT = """<script>
   addEventListener("keydown", ({ key }) => key === "Escape" && document.querySelector(".q-drawer__backdrop")?.click());
   system.addEventListener("change", show);
   addEventListener("load", () => setTimeout(show));
+  addEventListener("load", () => document.querySelectorAll(".nicegui-error-popup span").forEach(
+    (each, place) => { each.textContent = CONNECTION_WORDS[place] ?? each.textContent; }));
   show();
 })();
 </script>"""
@@ -78,7 +81,15 @@ def frame(path: str, visitor: Visitor | None, title: str = "") -> Iterator[None]
 
 def _head(name: str) -> None:
     tag = "zh-CN" if language() == "zh" else "en"
-    ui.add_head_html(_SCRIPT.replace("LANGUAGE_COOKIE", COOKIE).replace("LANGUAGE_TAG", tag))
+    # NiceGUI knows one language for all visitors; these words of its own stand in each page from the start.
+    connection = [
+        t("Connection lost.", "连接已断开。"),
+        t("Trying to reconnect …", "正在重新连接…"),
+        t("Message too long", "消息过长"),
+        t("What was entered is larger than one message may be.", "输入的内容超过单条消息的上限。"),
+    ]
+    script = _SCRIPT.replace("LANGUAGE_COOKIE", COOKIE).replace("LANGUAGE_TAG", tag)
+    ui.add_head_html(script.replace("CONNECTION_WORDS", json.dumps(connection)))
     ui.add_css(CSS)
     ui.page_title(name if name == "Lemo" else f"{name} · Lemo")
     ui.query(".nicegui-content").classes("p-0")

@@ -12,6 +12,7 @@ from lemo.console.frame import frame
 from lemo.console.language import Language, chosen, language, t
 from lemo.console.openid import BEGIN, PROBLEM
 from lemo.console.queries import Queries, attempt
+from lemo.console.sentences import told
 from lemo.console.theme import banner, heading, trouble
 from lemo.domain.account import Account
 from lemo.domain.api_key import ApiKey
@@ -103,7 +104,7 @@ class LoginPage:
     async def _enter(self, find: Callable[[], Account | ApiKey], field: ui.input) -> None:
         found = await run.io_bound(attempt, find)
         if isinstance(found, LemoError):
-            field.props("error").props["error-message"] = str(found)
+            field.props("error").props["error-message"] = told(found)
             return
         if found is not None:  # the console is not ending
             self._access.begin_session(found)

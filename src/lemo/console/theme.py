@@ -5,6 +5,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from lemo.console.language import t
+from lemo.console.sentences import error_words
 from lemo.domain.errors import LemoError
 
 GOOD, WEAK, BAD, QUIET, INFO = "var(--good)", "var(--weak)", "var(--bad)", "var(--quiet)", "var(--info)"
@@ -61,17 +62,20 @@ def dot(colour: str) -> None:
     ui.element("span").classes("lemo-dot").style(f"background:{colour}").props("aria-hidden=true")
 
 
-def banner(text: str, hint: str = "", colour: str = BAD) -> None:
-    """What is wrong, in words, and what to do about it."""
+def banner(text: str, hint: str = "", colour: str = BAD, english: str = "") -> None:
+    """What is wrong, in words, and what to do about it; `english` is what the product said, on pages in no English."""
     with ui.element("div").classes("lemo-card lemo-banner w-full").style(f"--tone:{colour}").props("role=status"):
         ui.label(text).classes("font-medium break-words")
         if hint:
             ui.label(hint).classes("lemo-muted text-sm break-words")
+        if english:
+            ui.label(english).classes("lemo-muted lemo-small break-words").props("lang=en")
 
 
 def trouble(error: LemoError) -> None:
     """The banner of an error."""
-    banner(error.message, error.hint)
+    words = error_words(error)
+    banner(words.what, words.hint, english=words.detail)
 
 
 def nothing(text: str) -> None:

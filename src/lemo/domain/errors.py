@@ -56,3 +56,10 @@ class TooMuch(LemoError):
 
 class EngineUnavailable(LemoError):
     """An engine did not answer; the same call may succeed later."""
+
+    def __init__(self, message: str, hint: str = "", *, engine: str = "", seconds: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.engine = engine
+        """Name and place of the engine, where they are known: for those who say it in another language."""
+        self.seconds = seconds
+        """How long its answer was waited for, where it accepted the call and was silent."""

@@ -9,6 +9,7 @@ from lemo.console.catalogue.form import Entry, changes_of, entries_of
 from lemo.console.catalogue.reads import WholeItem
 from lemo.console.catalogue.words import field_words, type_words
 from lemo.console.language import t
+from lemo.console.sentences import told
 from lemo.console.theme import heading
 from lemo.domain.errors import InvalidInput
 
@@ -79,7 +80,7 @@ class EditDialog:
         try:
             changes = changes_of(entries, texts)
         except InvalidInput as error:
-            self._fault.text = str(error)
+            self._fault.text = told(error)
             self._fault.set_visibility(True)
             return
         self._fault.set_visibility(False)

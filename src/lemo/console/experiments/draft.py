@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from lemo.console.acting import Actor
-from lemo.console.experiments.results import metric_words
+from lemo.console.experiments.words import metric_words
 from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel

@@ -10,8 +10,9 @@ from lemo.console.acting import Actor
 from lemo.console.choosing import no_scenario, scenario_choice
 from lemo.console.experiments.course import Look, course, draw_course
 from lemo.console.experiments.draft import DraftForm
-from lemo.console.experiments.results import Unfolded, draw_results, metric_words
-from lemo.console.formats import ago, stamp
+from lemo.console.experiments.results import Unfolded, draw_results
+from lemo.console.experiments.words import change_words, ended_words, metric_words, plan_words
+from lemo.console.formats import ago, stamp, who
 from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel, panel
@@ -157,7 +158,7 @@ class ExperimentView:
         if found.results is not None:
             draw_results(found.results, self._unfolded)
         elif found.plan is not None:
-            ui.label(found.plan.words).classes("text-sm break-words")
+            ui.label(plan_words(found.plan)).classes("text-sm break-words")
         else:
             nothing(t("The last two weeks tell nothing to plan with.", "过去两周没有可用于规划的数据。"))
 
@@ -176,7 +177,7 @@ class ExperimentView:
             t(f"{experiment.ramp:.0%} take part", f"{experiment.ramp:.0%} 参与"),
         ]
         if experiment.ended_why:
-            facts.append(experiment.ended_why)
+            facts.append(ended_words(experiment))
         ui.label(" · ".join(facts)).classes("lemo-muted lemo-small mt-1 break-words")
         with ui.row().classes("gap-2 mt-2"):
             for arm in experiment.arms:
@@ -269,10 +270,10 @@ def _draw_changes(changes: list[ExperimentChange]) -> None:
             with tr().mark("change"):
                 cell(ago(change.changed_at), stamp(change.changed_at))
                 with td():
-                    ui.label(change.changed_by).classes("break-words")
+                    ui.label(who(change.changed_by)).classes("break-words")
                 cell(words[change.action])
                 with td():
-                    ui.label(change.why or "–").classes("break-words")
+                    ui.label(change_words(change)).classes("break-words")
 
 
 def state_badge(experiment: Experiment) -> ui.label:

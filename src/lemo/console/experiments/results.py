@@ -4,13 +4,21 @@ from dataclasses import dataclass
 
 from nicegui import ui
 
+from lemo.console.experiments.words import (
+    guardrail_words,
+    interval,
+    meaning,
+    metric_words,
+    number,
+    per_cent,
+    verdict_words,
+)
 from lemo.console.formats import whole
 from lemo.console.language import t
 from lemo.console.stats import stat, stats
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, GOOD, QUIET, WEAK, badge, banner, subheading
-from lemo.domain.experiment_metrics import metric_of
-from lemo.experiments.results import ArmResult, MetricResult, Results
+from lemo.experiments.results import ArmResult, Results
 from lemo.statistics.verdict import RATIO_ALPHA
 
 _DECISIONS = {
@@ -85,17 +93,19 @@ def _arms(results: Results) -> None:
                 with td("number whitespace-nowrap"):
                     ui.label("–" if arm.control else interval(found))
                 with td(), ui.column().classes("gap-1 items-start"):
-                    _verdict(arm)
-    ui.label(results.definitions[results.metric]).classes("lemo-muted lemo-small mt-2")
+                    _verdict(results, arm)
+    ui.label(meaning(results, results.metric)).classes("lemo-muted lemo-small mt-2")
 
 
-def _verdict(arm: ArmResult) -> None:
+def _verdict(results: Results, arm: ArmResult) -> None:
     if arm.decision is None:
         ui.label("–").classes("lemo-muted")
         return
     english, chinese, colour = _DECISIONS[arm.decision]
-    badge(t(english, chinese), colour)
-    for words in arm.words:
+    # An arm that was stopped is compared no more: its sentence says why.
+    if not arm.stopped_at or arm.decision != "undecided":
+        badge(t(english, chinese), colour)
+    for words in verdict_words(results, arm):
         ui.label(words).classes("lemo-muted lemo-small break-words")
 
 
@@ -113,7 +123,7 @@ def _guardrails(results: Results) -> None:
                     with td():
                         badge(t("broken", "已触发"), BAD) if guardrail.broken else badge(t("holds", "正常"), GOOD)
                     with td():
-                        ui.label(guardrail.words).classes("lemo-muted break-words")
+                        ui.label(guardrail_words(results, arm, guardrail)).classes("lemo-muted break-words")
 
 
 def _others(results: Results, unfolded: Unfolded) -> None:
@@ -135,49 +145,9 @@ def _others(results: Results, unfolded: Unfolded) -> None:
                     found = arm.metrics[metric]
                     with tr():
                         with td():
-                            ui.label(metric_words(metric)).tooltip(results.definitions[metric])
+                            ui.label(metric_words(metric)).tooltip(meaning(results, metric))
                         cell(arm.name)
                         cell(number(found.value), number=True)
                         cell("–" if arm.control else per_cent(found.lift), number=True)
                         cell("–" if arm.control else interval(found), number=True)
                         cell("–" if found.p_value is None else f"{found.p_value:.3f}", number=True)
-
-
-def metric_words(name: str) -> str:
-    """A metric's name in the language of the page."""
-    words = {
-        "ctr": t("click rate", "点击率"),
-        "requests_clicked_share": t("answers clicked", "有点击的请求占比"),
-        "clicks_per_unit": t("clicks per user", "人均点击"),
-        "conversions_per_unit": t("conversions per user", "人均转化"),
-        "converted_share": t("users who convert", "转化用户占比"),
-        "value_per_unit": t("value per user", "人均价值"),
-        "requests_per_unit": t("answers per user", "人均请求"),
-        "empty_share": t("empty answers", "空结果占比"),
-        "degraded_share": t("degraded answers", "降级结果占比"),
-        "latency_ms": t("latency, ms", "延迟（毫秒）"),
-    }
-    action = metric_of(name).action
-    if action is not None:
-        return t(f"{action} per user", f"人均 {action}")
-    return words.get(name, name)
-
-
-def number(value: float | None) -> str:
-    """A value in four digits."""
-    return "–" if value is None else f"{value:.4g}"
-
-
-def per_cent(value: float | None) -> str:
-    """A lift with its sign."""
-    return "–" if value is None else f"{100 * value:+.1f} %"
-
-
-def interval(found: MetricResult) -> str:
-    """The interval of the lift; a dash while it has no end."""
-    if found.lift_low is None or found.lift_high is None:
-        return "–"
-    return t(
-        f"{per_cent(found.lift_low)} to {per_cent(found.lift_high)}",
-        f"{per_cent(found.lift_low)} 至 {per_cent(found.lift_high)}",
-    )

@@ -9,7 +9,7 @@ from lemo.console.explorer.reads import ShownAnswer
 from lemo.console.explorer.wishes import moves
 from lemo.console.item_rows import Choose, answered_row
 from lemo.console.language import t
-from lemo.console.theme import WEAK, banner, heading, nothing, section
+from lemo.console.theme import WEAK, banner, heading, nothing, section, trouble
 from lemo.domain.errors import LemoError
 
 
@@ -63,7 +63,7 @@ class AnswerLists:
                 if not isinstance(answer, LemoError):
                     _made_by(answer)
             if isinstance(answer, LemoError):
-                banner(answer.message, answer.hint)
+                trouble(answer)
                 return
             if answer.degraded:
                 banner(

@@ -19,6 +19,7 @@ from lemo.console.explorer.wishes import LENGTHS, Wishes, as_command, checked_us
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import attempt
+from lemo.console.sentences import told
 from lemo.console.shown import ShownItem
 from lemo.console.theme import empty, nothing, section, trouble
 from lemo.domain.errors import LemoError
@@ -167,7 +168,7 @@ class ExplorePage:
         try:
             user = checked_user(self._input.value or "")
         except LemoError as error:
-            ui.notify(str(error), type="negative")
+            ui.notify(told(error), type="negative")
             return
         self._input.props(remove="error error-message")
         if not user:

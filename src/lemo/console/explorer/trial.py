@@ -9,6 +9,7 @@ from lemo.console.explorer.reads import Versions
 from lemo.console.explorer.wishes import REPEATS, Boosting, Wishes
 from lemo.console.language import t
 from lemo.console.panels import Panel
+from lemo.console.sentences import told
 from lemo.console.theme import copyable, heading
 from lemo.domain.errors import LemoError
 from lemo.serving.trials import Variant
@@ -146,6 +147,6 @@ class TrialPanel:
         try:
             wishes.request("anybody", 1)
         except LemoError as error:
-            ui.notify(str(error), type="negative", multi_line=True)
+            ui.notify(told(error), type="negative", multi_line=True)
             return
         await self._apply(wishes)

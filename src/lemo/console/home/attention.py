@@ -8,8 +8,9 @@ from nicegui import ui
 
 from lemo.console.formats import ago, stamp
 from lemo.console.health import Health
-from lemo.console.home.reads import HomeReads, JobTrouble
-from lemo.console.language import t
+from lemo.console.home.problems import headline, stops
+from lemo.console.home.reads import DEGRADED_HOURS, DegradedAnswers, HomeReads, JobTrouble
+from lemo.console.language import language, t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel
 from lemo.console.theme import BAD, GOOD, WEAK, badge, copyable, dot, heading, section
@@ -19,6 +20,8 @@ from lemo.streams.lag import Lag
 
 SHOWN = 6
 """Lines of each kind; the rest is told as a number."""
+DEGRADED_BADLY = 0.1
+"""From this share of degraded answers on, it is no longer a few of them."""
 LATE_SECONDS = 60.0
 """From this age of the oldest unread message on, the log's reader is late."""
 
@@ -30,6 +33,7 @@ class Attention:
 
     def __init__(self, reads: HomeReads, health: Health, every: float) -> None:
         self._found: dict[str, int] = {}
+        self._parts = 0
         with section():
             with ui.row().classes("items-center gap-3"):
                 heading(t("Needs attention", "需要关注"))
@@ -39,8 +43,11 @@ class Attention:
                 self._part("jobs", reads.trouble, _job, every)
                 self._part("dead letters", lambda: sorted(reads.dead_letters().items()), _dead, every)
                 self._part("lag", lambda: _late(reads.lag()), _lag, every)
+                self._part("degraded", reads.degraded, _degraded, 6 * every)
 
     def _part(self, name: str, read: Callable[[], list[Value]], draw: Callable[[Value], None], every: float) -> None:
+        self._parts += 1
+
         def drawn(lines: list[Value]) -> None:
             self._found[name] = len(lines)
             for line in lines[:SHOWN]:
@@ -61,15 +68,17 @@ class Attention:
         with self._state:
             if count:
                 badge(str(count), BAD)
-            elif len(self._found) == 4:
+            elif len(self._found) == self._parts:
                 dot(GOOD)
                 ui.label(t("Nothing: all is well", "一切正常")).classes("lemo-muted")
 
 
 def _problem(problem: Problem) -> None:
-    with _line(BAD if problem.finding.state == "missing" else WEAK, problem.headline):
-        for service, stops in problem.stops():
-            ui.label(f"{service.value}: {stops}").classes("lemo-muted text-sm")
+    with _line(BAD if problem.finding.state == "missing" else WEAK, headline(problem)):
+        for words in stops(problem):
+            ui.label(words).classes("lemo-muted text-sm")
+        if language() != "en" and (cause := problem.finding.cause or problem.finding.detail):
+            ui.label(cause).classes("lemo-muted text-sm break-words").props("lang=en")
         if problem.finding.hint:
             copyable(problem.finding.hint)
 
@@ -121,6 +130,23 @@ def _lag(lag: Lag) -> None:
         copyable("lemo status")
         if there := address("/ingest"):
             ui.link(t("Open Ingest", "打开数据接入"), there).classes("lemo-link text-sm")
+
+
+def _degraded(found: DegradedAnswers) -> None:
+    share, scenario = f"{found.share:.1%}", found.scenario_id
+    words = t(
+        f"{share} of the answers of the last {DEGRADED_HOURS} hours are degraded · {scenario}",
+        f"最近 {DEGRADED_HOURS} 小时有 {share} 的结果降级 · {scenario}",
+    )
+    with _line(BAD if found.share >= DEGRADED_BADLY else WEAK, words):
+        ui.label(
+            t(
+                "Something was missing when they were made: a model, an engine, or the user's recent events.",
+                "生成结果时缺少内容：模型、引擎或用户的近期行为。",
+            )
+        ).classes("lemo-muted text-sm")
+        there = address("/analytics", scenario=scenario, metric="degraded_share")
+        ui.link(t("See when", "查看时间"), there).classes("lemo-link text-sm")
 
 
 def _line(colour: str, text: str) -> ui.column:

@@ -3,22 +3,25 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from lemo.console.queries import Queries, attempt
 from lemo.domain.errors import LemoError
 from lemo.domain.run import Run
 from lemo.domain.scope import Scope
-from lemo.domain.time import from_milliseconds
+from lemo.domain.time import from_milliseconds, milliseconds
 from lemo.scheduling.health import JobState, job_states
 from lemo.streams.lag import Lag, lag_of
 from lemo.streams.topics import Topics
 
 RUNS_READ = 60
 RUNS_SHOWN = 8
-ARRIVAL = "embed-items"
-"""The job that arriving items start: it runs far more often than all others, so its runs are one line."""
+FREQUENT = frozenset({"embed-items", "aggregate-realtime-minutely"})
+"""Jobs that run at every arrival or minute: among the others, their runs of one outcome are one line."""
+DEGRADED_HOURS = 24
+LEAST_DEGRADED, FEWEST_ANSWERS = 0.01, 100
+"""Share of degraded answers that somebody should look at, and of how many answers a share says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,14 @@ class JobTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class DegradedAnswers:
+    """The share of a scenario's answers that were degraded."""
+
+    scenario_id: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunLine:
     """A run, or the newest of several that are shown as one."""
 
@@ -72,6 +83,17 @@ class HomeReads:
     def dead_letters(self) -> dict[str, int]:
         """Waiting dead letters by scenario."""
         return dict(Counter(letter.scenario_id for letter in self._stores.dead_letters.waiting_of(self._tenant_id)))
+
+    def degraded(self) -> list[DegradedAnswers]:
+        """Scenarios of which a share of the last answers was degraded that somebody should look at, the worst first."""
+        since = milliseconds(datetime.now(UTC) - timedelta(hours=DEGRADED_HOURS))
+        found = []
+        for scenario in self._stores.scenarios.list(self._tenant_id):
+            scope = Scope(self._tenant_id, scenario.scenario_id)
+            answers, degraded = self._stores.served.degraded(scope, since)
+            if answers >= FEWEST_ANSWERS and degraded >= LEAST_DEGRADED * answers:
+                found.append(DegradedAnswers(scenario.scenario_id, degraded / answers))
+        return sorted(found, key=lambda each: -each.share)
 
     def lag(self) -> Lag:
         """How far the consumers are behind, with the messages of all tenants."""
@@ -139,9 +161,9 @@ def troubles(states: Iterable[JobState]) -> list[JobTrouble]:
 
 
 def run_lines(runs: Iterable[Run]) -> list[RunLine]:
-    """The runs, newest first; those of `embed-items` of one scenario with one outcome are one line."""
+    """The runs, newest first; those of a frequent job of one scenario with one outcome are one line."""
     lines: dict[object, list[Run]] = {}
     for run in runs:
-        key = (run.entry, run.scenario_id, run.outcome) if run.entry == ARRIVAL else run.run_id
+        key = (run.entry, run.scenario_id, run.outcome) if run.entry in FREQUENT else run.run_id
         lines.setdefault(key, []).append(run)
     return [RunLine(those[0], len(those), sum(run.rows_written for run in those)) for those in lines.values()]

@@ -12,6 +12,7 @@ from lemo.console.language import language, t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel, panel
 from lemo.console.queries import Queries, attempt
+from lemo.console.sentences import told
 from lemo.console.stats import sparkline
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, COLOURS, WEAK, badge, nothing, outcome_words
@@ -210,7 +211,7 @@ class ScheduleTable:
             moments = next_times(cron, zone, 3)
             self._words.text = in_words(cron, language())
         except LemoError as error:
-            self._words.text, self._next.text, colour = "", str(error), BAD
+            self._words.text, self._next.text, colour = "", told(error), BAD
         else:
             colour = "var(--muted)"
             self._next.text = t("Next: ", "下次：") + "\n".join(

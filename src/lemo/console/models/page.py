@@ -8,12 +8,12 @@ from nicegui import ui
 from lemo.console.access import Access, framed
 from lemo.console.acting import Actor
 from lemo.console.choosing import no_scenario, scenario_choice
-from lemo.console.formats import ago, stamp, whole
+from lemo.console.formats import ago, stamp, who, whole
 from lemo.console.jobs.runs import progress
 from lemo.console.language import t
 from lemo.console.models.chart import quality_chart
 from lemo.console.models.comparing import draw_comparison
-from lemo.console.models.words import score, segment_words
+from lemo.console.models.words import action_words, score, segment_words
 from lemo.console.navigation import address
 from lemo.console.panels import Panel, panel
 from lemo.console.queries import Queries
@@ -158,7 +158,7 @@ class ModelsPage:
                 number=True,
             )
             with td(), ui.column().classes("gap-0 items-start"):
-                ui.label(model.why).classes("break-words")
+                ui.label(model.why).classes("break-words").props("lang=en")
                 if segments := segment_words(model):
                     ui.label(segments).classes("lemo-muted lemo-small break-words")
             with td("number"):
@@ -250,13 +250,14 @@ def _draw_changes(changes: list[ModelChange]) -> None:
         for change in changes:
             with tr().mark("served"):
                 cell(ago(change.changed_at), stamp(change.changed_at))
-                cell(change.action)
+                cell(action_words(change.action))
                 for version in (change.version, change.previous or "–"):
                     with td():
                         ui.label(version).classes("font-mono text-xs break-all")
-                for text in (change.changed_by, change.why or "–"):
-                    with td():
-                        ui.label(text).classes("break-words")
+                with td():
+                    ui.label(who(change.changed_by)).classes("break-words")
+                with td():
+                    ui.label(change.why or "–").classes("break-words").props("lang=en")
 
 
 async def models_page(queries: Queries, access: Access, scenario: str, one: str, two: str) -> None:

@@ -23,3 +23,13 @@ def segment_words(model: RegisteredModel) -> str:
         for name, text in words.items()
         if name in found
     )
+
+
+def action_words(action: str) -> str:
+    """How a model came into service."""
+    words = {
+        "promote": t("promote", "上线"),
+        "refresh": t("refresh", "更新"),
+        "rollback": t("rollback", "回滚"),
+    }
+    return words.get(action, action)

@@ -13,7 +13,7 @@ from lemo.console.panels import Panel
 from lemo.console.queries import Queries, attempt
 from lemo.console.scenario.trial import Trial, Versions, checked, tried, versions
 from lemo.console.tables import cell, table, td, tr
-from lemo.console.theme import BAD, GOOD, QUIET, WEAK, badge, banner, heading, nothing, section, subheading, trouble
+from lemo.console.theme import GOOD, QUIET, WEAK, badge, heading, nothing, section, subheading, trouble
 from lemo.domain.errors import LemoError
 from lemo.domain.pipeline import Pipeline, PipelineVersion
 from lemo.domain.scope import Scope
@@ -156,10 +156,9 @@ class PipelineEditor:
                 badge(t("Valid, not in service yet", "有效，尚未上线"), GOOD)
 
     def _show_fault(self, error: LemoError, text: str) -> None:
+        trouble(error)
         if not isinstance(error, FaultyText):
-            trouble(error)
             return
-        banner(error.message, error.hint, BAD)
         lines = text.split("\n")
         if 0 < error.line <= len(lines):
             with ui.row().classes("items-center gap-2 mt-2 w-full"):

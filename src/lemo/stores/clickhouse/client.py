@@ -121,25 +121,29 @@ class ClickHouse:
         return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **options)
 
     def _unavailable(self, error: Exception) -> EngineUnavailable:
-        place = f"{self._connection['host']}:{self._connection['port']}"
+        engine = f"ClickHouse at {self._connection['host']}:{self._connection['port']}"
         if _caused_by(error, urllib3.exceptions.ReadTimeoutError):
             return EngineUnavailable(
-                f"ClickHouse at {place} did not answer within {self._deadlines.answer:g} s.",
+                f"{engine} did not answer within {self._deadlines.answer:g} s.",
                 "It hangs or has too much to do: `lemo status` and `lemo doctor` tell. Large questions of pages and"
                 " commands may take longer with a larger LEMO_ANSWER_SECONDS.",
+                engine=engine,
+                seconds=self._deadlines.answer,
             )
         if _caused_by(error, urllib3.exceptions.NewConnectionError):
             return EngineUnavailable(
-                f"ClickHouse at {place} cannot be reached: nothing listens there.",
+                f"{engine} cannot be reached: nothing listens there.",
                 "Start it (`lemo up` for the embedded one), or correct LEMO_CLICKHOUSE_URL.",
+                engine=engine,
             )
         lines = str(error).splitlines()
         detail = lines[0][:300] if lines and not isinstance(error, OperationalError) else type(error).__name__
         if self._connection["password"]:
             detail = detail.replace(self._connection["password"], "***")
         return EngineUnavailable(
-            f"ClickHouse at {place} did not do what it was asked: {detail}.",
+            f"{engine} did not do what it was asked: {detail}.",
             "Check that it runs (`lemo doctor`); the call may be repeated.",
+            engine=engine,
         )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lemo.domain.deadlines import FOR_JOBS, Deadlines
-from lemo.stores.clickhouse.client import ClickHouse
+from lemo.domain.scope import Scope
+from lemo.stores.clickhouse.client import WHERE_SCOPE, ClickHouse
 
 if TYPE_CHECKING:
     import pyarrow
@@ -89,6 +90,16 @@ class ServedAnswers(ClickHouse):
         """Appends answers of any scopes as one block; one that is there already counts once."""
         if rows:
             self._ask(lambda client: client.insert_arrow(self._table, _arrow(rows)))
+
+    def degraded(self, scope: Scope, since_ms: int) -> tuple[float, float]:
+        """How many answers there were since then, and how many of them degraded; each logged one stands for several."""
+        [[answers, degraded]] = self._query(
+            f"SELECT sum(1 / share), sumIf(1 / share, degraded) FROM {self._table} FINAL"  # noqa: S608 - our own name
+            f" WHERE {WHERE_SCOPE} AND at >= fromUnixTimestamp64Milli({{since:Int64}})",
+            scope,
+            since=since_ms,
+        )
+        return float(answers), float(degraded)
 
     def keep_days(self, days: int) -> None:
         """Has the engine drop weeks of answers that are all older than so many days."""

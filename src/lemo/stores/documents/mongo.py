@@ -296,14 +296,18 @@ class MongoDocuments:
                 raise EngineUnavailable(
                     f"{self._where} refused the user name or the password (code {error.code}).",
                     f"Check LEMO_MONGO_URL, and that the user may read and write the database {self._database!r}.",
+                    engine=self._where,
                 ) from None
             raise EngineUnavailable(
-                f"{self._where} could not do it (code {error.code}): {_text(error)}.", "Look into its log."
+                f"{self._where} could not do it (code {error.code}): {_text(error)}.",
+                "Look into its log.",
+                engine=self._where,
             ) from None
         except PyMongoError as error:
             raise EngineUnavailable(
                 f"{self._where} does not answer: {_text(error)}.",
                 "Start it, or check LEMO_MONGO_URL; without that setting documents are kept in SQLite.",
+                engine=self._where,
             ) from None
 
 

@@ -317,7 +317,9 @@ class SqliteDocuments:
             hint = _MENDS.get(_code(error))
             if hint is None:
                 raise
-            raise EngineUnavailable(f"The document store {self._path} failed: {error}.", hint) from error
+            raise EngineUnavailable(
+                f"The document store {self._path} failed: {error}.", hint, engine=f"SQLite {self._path}"
+            ) from error
 
 
 def _code(error: sqlite3.DatabaseError | OSError) -> int:

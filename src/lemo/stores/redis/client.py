@@ -40,13 +40,14 @@ def translate_errors() -> Iterator[None]:
         raise EngineUnavailable(
             f"Redis does not answer ({error}).",
             "Start it with `lemo up` or check LEMO_REDIS_URL; `lemo doctor` shows what is reachable.",
+            engine="Redis",
         ) from error
     except ResponseError as error:
         # A full disk, or too few replicas: it takes no writes until somebody fixes that.
         if "MISCONF" not in str(error) and "NOREPLICAS" not in str(error):
             raise
         raise EngineUnavailable(
-            f"Redis takes no writes ({error}).", "See its own log; often its disk is full."
+            f"Redis takes no writes ({error}).", "See its own log; often its disk is full.", engine="Redis"
         ) from error
 
 

@@ -143,4 +143,6 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
 
 
 def _unavailable(why: str) -> EngineUnavailable:
-    return EngineUnavailable(f"Redis does not answer ({why}).", "`lemo doctor` shows what is reachable.")
+    return EngineUnavailable(
+        f"Redis does not answer ({why}).", "`lemo doctor` shows what is reachable.", engine="Redis"
+    )

@@ -262,6 +262,7 @@ class Vectors:
             raise EngineUnavailable(
                 f"Milvus at {_shown(self._uri)} could not do it (code {code}): {text.rstrip('.')}.",
                 "Check that it runs (`lemo status` for the embedded one), and LEMO_MILVUS_URI and LEMO_MILVUS_TOKEN.",
+                engine=f"Milvus at {_shown(self._uri)}",
             ) from None
 
     def _loaded(self, client: MilvusClient, scope: Scope, version: str, read: Callable[[], Answer]) -> Answer:

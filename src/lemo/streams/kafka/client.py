@@ -113,4 +113,5 @@ def unavailable(error: KafkaException) -> EngineUnavailable:
     return EngineUnavailable(
         f"Kafka refused or did not finish the call ({detail[:200]}).",
         "Check LEMO_KAFKA_* and that the brokers are reachable (`lemo doctor`); the call may be repeated.",
+        engine="Kafka",
     )

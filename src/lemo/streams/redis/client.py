@@ -80,4 +80,5 @@ def unavailable(error: RedisError) -> EngineUnavailable:
     return EngineUnavailable(
         f"Redis, which holds the ingest log, did not answer{waited}: {detail}.",
         "Check that it runs and has memory and disk left (`lemo doctor`); the call may be repeated.",
+        engine="Redis",
     )
