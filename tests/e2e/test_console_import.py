@@ -106,6 +106,41 @@ def test_a_file_is_dropped_corrected_and_imported(
     page.get_by_role("row").filter(has_text="orders.csv").filter(has_text="imported").get_by_role("link").click()
     shown(page.get_by_text("Rows read"))
     narrow(page)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    # The next file of its kind needs the mapping alone, and counts once.
+    page.get_by_role("link", name="All files").click()
+    drop(page, ("november.csv", ORDERS))
+    page.get_by_role("button", name="Events", exact=True).click()
+    expect(page.get_by_role("combobox", name="As kept under")).to_be_visible(timeout=PATIENCE)
+    choose(page, "As kept under", "till")
+    shown(page.get_by_text("The word kauf is taken for order."))
+    page.get_by_role("button", name="Import", exact=True).click()
+    known = page.locator(".lemo-stat").filter(has_text="Of these known before or repeated")
+    expect(known).to_contain_text("300", timeout=PATIENCE)
+    _on_a_phone_in_chinese_and_dark(page, console)
+
+
+def _on_a_phone_in_chinese_and_dark(page: Page, console: Console) -> None:
+    assert page.context.browser is not None
+    context = page.context.browser.new_context(
+        viewport={"width": 390, "height": 800}, locale="zh-CN", color_scheme="dark", has_touch=True
+    )
+    phone = context.new_page()
+    phone.goto(f"{console.url}/import?scenario={SHOP}")
+    shown(phone.get_by_role("heading", name="拖入文件"))
+    drop(phone, ("ratings.csv", RATINGS))
+    shown(phone.get_by_role("heading", name="导入后的前几行"))
+    narrow(phone)
+    assert phone.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 18, 16)"
+    picture(phone, "import-look-390-dark-zh")
+    phone.get_by_role("link", name="全部文件").click()
+    shown(phone.get_by_role("row").filter(has_text="ratings.csv").filter(has_text="待确认"))
+    narrow(phone)
+    picture(phone, "import-390-dark-zh")
+    phone.get_by_role("button", name="丢弃 ratings.csv").click()
+    phone.get_by_role("button", name="丢弃", exact=True).click()
+    expect(phone.get_by_role("link", name="ratings.csv")).to_have_count(0, timeout=PATIENCE)
+    context.close()
 
 
 def test_two_files_become_a_scenario(console: Console, page: Page, stores: Stores) -> None:

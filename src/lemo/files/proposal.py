@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from lemo.domain.scenario import (
 from lemo.files.cells import without_null_words
 from lemo.files.guesses import action_words, columns_for
 from lemo.files.moments import is_moment
-from lemo.files.plan import REQUIRED, Plan
+from lemo.files.plan import REQUIRED, Plan, Wishes
 from lemo.files.planning import planned
 from lemo.files.table import Table, open_table
 
@@ -57,6 +58,8 @@ def proposed(name: str, files: Sequence[Path], template: Template | None = None)
     for path in files:
         model, table, plan = _opened(path)
         if model is Event:
+            if plan.timeless:
+                notes.append(f"{path} holds no times: import it with `--no-time`, which says what that costs.")
             words.update(_actions(table, plan))
         else:
             types |= _attribute_types(table, plan)
@@ -90,7 +93,13 @@ def _opened(path: Path) -> tuple[type[BaseModel], Table, Plan]:
     """A file with the plan for it: events where it is one of events, else items."""
     try:
         table = open_table(path, REQUIRED[Event])
-        return Event, table, planned(Event, table)
+        try:
+            return Event, table, planned(Event, table)
+        except InvalidInput:
+            # Events without times say as well what users do.
+            with suppress(InvalidInput):
+                return Event, table, planned(Event, table, Wishes(no_time=True))
+            raise
     except InvalidInput as error:
         table = open_table(path, REQUIRED[Item])
         try:

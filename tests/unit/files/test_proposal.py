@@ -71,6 +71,10 @@ def test_ratings_and_files_that_are_neither(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,4,1433221332\n")
     scenario = proposed("films", [tmp_path / "ratings.csv"]).scenario
     assert scenario.actions["rate"].scale == "auto"
+    (tmp_path / "timeless.csv").write_text("user_id,book_id,rating\n1,2,4\n")
+    proposal = proposed("books", [tmp_path / "timeless.csv"])
+    assert "holds no times: import it with `--no-time`" in proposal.notes[0]
+    assert "knows the actions of 1 of 1 events" in proposal.notes[1]
     (tmp_path / "tags.csv").write_text("userId,movieId,tag,timestamp\n1,2,fun,1433221332\n")
     with pytest.raises(InvalidInput, match="no column action") as caught:
         proposed("films", [tmp_path / "tags.csv"])

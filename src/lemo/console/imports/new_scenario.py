@@ -4,6 +4,7 @@ from nicegui import ui
 
 from lemo.console.acting import Actor
 from lemo.console.imports.uploads import ASKING, Uploads, without_folder
+from lemo.console.imports.words import on_the_page
 from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.queries import Queries
@@ -45,7 +46,10 @@ class NewScenario:
                 raise NotFound("No file waits to be imported.", "Drop files of items or events above.")
             paths = [self._uploads.path(each) for each in waiting]
             try:
-                return proposed(name, paths)
+                found = proposed(name, paths)
+                for path in paths:
+                    found.notes = [note.replace(str(path), path.name) for note in found.notes]
+                return found
             except LemoError as error:
                 for path in paths:
                     error = without_folder(error, path)
@@ -70,7 +74,7 @@ class NewScenario:
                 "text-lg font-semibold"
             )
             for note in [t(f"Template: {scenario.template}", f"模板：{scenario.template}"), *proposal.notes]:
-                ui.label(note).classes("text-sm break-words")
+                ui.label(on_the_page(note)).classes("text-sm break-words")
             actions = ", ".join(f"{action} {rule.weight:g}" for action, rule in scenario.actions.items())
             ui.label(t(f"Actions: {actions}", f"行为：{actions}")).classes("text-sm break-words")
             if types := ", ".join(f"{attribute} ({kind})" for attribute, kind in scenario.attribute_types.items()):
