@@ -21,7 +21,12 @@ VALUES = {
     "file": "out.jsonl",
     "pipeline": "pipeline.yaml",
 }
-FILES = {"import items": "items.csv", "import events": "events.csv"}
+OTHERS = {
+    ("import items", "files"): "items.csv",
+    ("import events", "files"): "events.csv",
+    ("accounts role", "role"): "viewer",
+}
+"""Values where a parameter of this name means something else."""
 MORE = {
     "recommend": ["--user", "u"],
     "pipeline edit": ["--set", "diversity.strength=0.5"],
@@ -54,7 +59,7 @@ def words(path: str, command: Any) -> list[str]:
     for parameter in command.params:
         if not parameter.required:
             continue
-        value = FILES.get(path, "") if parameter.name == "files" else VALUES.get(parameter.name, "nothing")
+        value = OTHERS.get((path, parameter.name), VALUES.get(parameter.name, "nothing"))
         given += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
     return given + MORE.get(path, [])
 
