@@ -33,6 +33,7 @@ _OTHERS = {
     Dependency.failing: ("Failing jobs", "失败任务"),
     Dependency.dead_letters: ("Dead letters", "死信"),
     Dependency.unknown_items: ("Unknown items", "未知物品"),
+    Dependency.identity: ("Identity provider", "身份提供方"),
 }
 NAMES = SHOWN | _OTHERS
 VERSIONED = frozenset(
@@ -111,6 +112,7 @@ WITHOUT = {
     (_S.console, _D.events): "控制台无法统计行为，也无法列出用户。",
     (_S.console, _D.log): "控制台无法统计死信。",
     (_S.console, _D.snapshots): "推荐探索没有可用的模型。",
+    (_S.console, _D.identity): "无法通过 OpenID Connect 登录控制台，使用密码的账号不受影响。",
     (_S.flink, _D.flink): "没有运行的 Flink 作业：任务执行进程每分钟计算一次，而不是几秒。",
     (_S.flink, _D.log): "Flink 作业没有可读取的内容。",
 }
