@@ -75,6 +75,9 @@ bench-similarity: install  ## Our similarity kernel beside implicit and sparse_d
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/similarity.py $(ARGS)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/incremental.py
 
+bench-tracing: install  ## What traces cost a request of the API, off and on (ARGS="--before FOLDER"; 2 minutes; wrk)
+	PYTHONPATH=tests:scripts:benchmarks $(BIN)/python benchmarks/tracing.py $(ARGS)
+
 bench-train: install  ## How long our models take to fit, beside implicit's and EASE (20 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/train.py $(ARGS)
 
