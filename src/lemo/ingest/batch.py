@@ -273,6 +273,7 @@ def _served_rows(record: Record, scenarios: ScenarioCache) -> list[ServedRow]:
                 took_us=each.took_us,
                 share=share,
                 session_id=each.session_id,
+                scores=[item.score for item in sent.items if item.score is not None],
             )
         )
     return rows

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.exposures import Exposures
     from lemo.stores.clickhouse.realtime import Realtime
     from lemo.stores.clickhouse.removal import Removal
+    from lemo.stores.clickhouse.score_counts import Scores
     from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.clickhouse.traffic import Traffic
     from lemo.stores.dead_letters import DeadLetters
@@ -328,6 +329,13 @@ class Stores:
         return AnswerLog(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
 
     @cached_property
+    def scores(self) -> "Scores":
+        """Scores of what was answered."""
+        from lemo.stores.clickhouse.score_counts import Scores
+
+        return Scores(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def exposures(self) -> "Exposures":
         """What became of the units of experiments."""
         from lemo.stores.clickhouse.exposures import Exposures
@@ -382,6 +390,7 @@ class Stores:
             "exposures",
             "realtime",
             "answer_log",
+            "scores",
             "removal",
             "vectors",
             "redis",
