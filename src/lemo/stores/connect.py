@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.runs import Runs
     from lemo.stores.documents.schedules import Schedules
     from lemo.stores.documents.user_changes import UserChanges
+    from lemo.stores.objects.archives import ArchiveFolder
     from lemo.stores.objects.snapshots import Snapshots
     from lemo.stores.objects.transfer import SnapshotTransfer
     from lemo.stores.redis.availability import AvailabilitySets
@@ -368,10 +369,16 @@ class Stores:
 
         return self._snapshots_as(SnapshotTransfer)
 
-    def _snapshots_as(self, kind: "type[_Snapshots]") -> "_Snapshots":
+    def archive_folder(self, url: str) -> "ArchiveFolder":
+        """A folder in S3 that archives lie in, with the keys of the snapshot store."""
+        from lemo.stores.objects.archives import ArchiveFolder
+
+        return self._snapshots_as(ArchiveFolder, url)
+
+    def _snapshots_as(self, kind: "type[_Snapshots]", url: str = "") -> "_Snapshots":
         secret = self.settings.s3_secret_access_key
         return kind(
-            self.settings.snapshots,
+            url or self.settings.snapshots,
             cache=self.settings.state / "snapshot-cache",
             endpoint=self.settings.s3_endpoint,
             access_key_id=self.settings.s3_access_key_id,
