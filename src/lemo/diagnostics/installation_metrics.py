@@ -10,16 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
-from datetime import timedelta
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 
+from lemo.diagnostics.drift_metrics import drift_gauges
 from lemo.domain.realtime import MinuteRow, minute_of
 from lemo.domain.scope import Scope
-from lemo.jobs.drift import CTR_CHANGE, SCORE_PSI
 from lemo.scheduling.broker import SENT_AT
 from lemo.scheduling.health import JobState, job_states
 from lemo.scheduling.jobs import JOBS, QUEUES
@@ -29,8 +28,6 @@ from lemo.streams.lag import age_seconds, waiting
 from lemo.streams.topics import Topics
 from lemo.threads import run_in_thread
 
-DRIFT_LIFE = timedelta(hours=3)
-"""What a run measured is told for so long: a job that runs no more is told of by its own metrics."""
 FRESH_SECONDS = 5.0
 """Lifetime of the cached values, so that frequent scrapes cause no load."""
 ANSWER_SECONDS = 4.0
@@ -48,7 +45,7 @@ class Installation(Collector):
         self._seen: list[Metric] = []
         self._until = 0.0
         self._sources: dict[str, Callable[[], Sequence[Metric]]] = {
-            "jobs": self._jobs,
+            "jobs": lambda: _jobs(job_states(stores)),
             "ingest": self._ingest,
             "dead_letters": self._dead_letters,
             "realtime": self._realtime,
@@ -76,10 +73,6 @@ class Installation(Collector):
             up.add_metric([name], float(found is not None))
             yield from found or ()
         yield up
-
-    def _jobs(self) -> Sequence[Metric]:
-        states = job_states(self._stores)
-        return [*_jobs(states), *_drift(states)]
 
     def _ingest(self) -> Sequence[Metric]:
         topics, log, group = Topics(self._stores.settings), self._stores.log, self._stores.settings.kafka_group
@@ -151,29 +144,7 @@ def _jobs(states: Sequence[JobState]) -> Sequence[Metric]:
         successes = [state.last_success for state in mine if state.last_success]
         if successes:
             oldest.add_metric([entry], min(successes).timestamp())
-    return [overdue, failing, oldest]
-
-
-def _drift(states: Sequence[JobState]) -> Sequence[Metric]:
-    """Of the scenarios whose last hours' runs could tell; nothing where none could."""
-    details = [
-        state.last_ended.detail
-        for state in states
-        if state.entry == "check-experiments-hourly"
-        and state.last_ended is not None
-        and state.last_success is not None
-        and state.checked_at - state.last_success < DRIFT_LIFE
-    ]
-    gauges: list[Metric] = []
-    if scores := [detail[SCORE_PSI] for detail in details if SCORE_PSI in detail]:
-        words = (
-            "PSI of the scores of the last day's recommendations against the week before, of the scenario with most."
-        )
-        gauges.append(GaugeMetricFamily("lemo_drift_score_psi", words, value=max(scores)))
-    if changes := [detail[CTR_CHANGE] for detail in details if CTR_CHANGE in detail]:
-        words = "Change of the CTR of the last day against the week before, of the scenario where it fell most."
-        gauges.append(GaugeMetricFamily("lemo_drift_ctr_change", words, value=min(changes)))
-    return gauges
+    return [overdue, failing, oldest, *drift_gauges(states)]
 
 
 def _realtime(rows: Iterable[MinuteRow], until: Iterable[int]) -> Sequence[Metric]:
