@@ -5,7 +5,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lemo.api.hot_path import PREFIX, ROUTES
-from lemo.telemetry.tracing import HEADERS, Traces, failed, traces
+from lemo.telemetry.tracing import HEADERS, Traces, failed, stop_traces, traces
 
 _NAMES = {name.encode(): name for name in HEADERS}
 _UNTRACED = ("/health/", "/metrics")
@@ -35,7 +35,7 @@ class Traced:
         if scope["type"] != "http" or scope["path"].startswith(_UNTRACED):
             await self._app(scope, receive, send)
             if scope["type"] == "lifespan":  # it has ended, and a signal may end the process without more words
-                self._traces.close()
+                stop_traces()
             return
         status = 0
 

@@ -4,6 +4,7 @@ OpenTelemetry is imported only where traces are on. Attributes hold no id of a u
 an error: what went wrong is told by its class, and its words stand in the log under the same `trace_id`.
 """
 
+import atexit
 import logging
 import os
 import time
@@ -16,6 +17,7 @@ import structlog
 
 from lemo import __version__
 from lemo.settings import Settings
+from lemo.threads import run_in_thread
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -29,6 +31,8 @@ HEADERS = ("traceparent", "tracestate")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _LOGGER = "opentelemetry"
 _QUIET_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
+"""How long a service that ends waits for the collector."""
 
 log = structlog.get_logger()
 
@@ -44,7 +48,8 @@ class Traces:
 
         # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say comes last, and wins.
         ours = Resource({"service.name": f"lemo-{service}", "service.version": __version__})
-        self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))
+        resource = ours.merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         # Not the global provider: libraries that bring spans of their own stay silent.
         self._tracer = self._provider.get_tracer("lemo", __version__)
@@ -108,8 +113,12 @@ class Traces:
         return context if sampled else None
 
     def close(self) -> None:
-        """Exports what is left; spans that end later are lost."""
-        self._provider.shutdown()
+        """Exports what is left, for a few seconds; spans that end later are lost."""
+        done = run_in_thread(self._provider.shutdown, "traces-end")
+        try:
+            done.result(_CLOSE_SECONDS)
+        except TimeoutError:
+            log.warning("the last spans are lost: the collector does not answer")
 
 
 def failed(span: "Span", kind: str) -> None:
@@ -135,6 +144,7 @@ def start_traces(service: str, settings: Settings) -> None:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     _traces = Traces(service, OTLPSpanExporter(endpoint=endpoint or None))
+    atexit.register(stop_traces)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_AtMostOnceAMinute(_LOGGER))
 
