@@ -1,7 +1,7 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
-	bench-similarity bench-train lint format lock services-up services-down clean
+	bench-similarity bench-tracing bench-train lint format lock services-up services-down clean
 .PHONY: test-deploy test-flink test-long rehearse-image dashboards screenshots
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
@@ -74,6 +74,9 @@ bench-serving: install  ## The API beside a bare route of its stack, and how soo
 bench-similarity: install  ## Our similarity kernel beside implicit and sparse_dot_topn, and the job after 1 % new events (5 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/similarity.py $(ARGS)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/incremental.py
+
+bench-tracing: install  ## What traces cost a request of the API, off and on (ARGS="--before FOLDER"; 2 minutes; wrk)
+	PYTHONPATH=tests:scripts:benchmarks $(BIN)/python benchmarks/tracing.py $(ARGS)
 
 bench-train: install  ## How long our models take to fit, beside implicit's and EASE (20 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/train.py $(ARGS)

@@ -88,11 +88,18 @@ TRAFFIC = Panel("What users did in five minutes", "In all scenarios, as real tim
 VALUE = Panel("Value of five minutes", "Of the events of the scenarios' goals.", "short", (
     ("max(lemo_realtime_value)", "value"),
 ))  # fmt: skip
+DRIFT_SCORES = Panel("Drift of scores", "PSI, last day to the week before. Above 0.25: LemoScoreDrift.", "short", (
+    ("max(lemo_drift_score_psi)", "largest of the scenarios"),
+))  # fmt: skip
+DRIFT_CTR = Panel("Drift of CTR", "Last day to the week before. Below -30 %: LemoCtrDrop.", "percentunit", (
+    ("min(lemo_drift_ctr_change)", "largest fall of the scenarios"),
+))  # fmt: skip
 
 DASHBOARDS = {
     "overview": (
         UP, ENGINES, STALE, REQUESTS, LATENCY, ANSWERS,
         LAG, QUEUE_AGE, DEAD_LETTERS, OVERDUE, FAILING, MODELS, QUEUES, ENDED, TRAFFIC, VALUE,
+        DRIFT_SCORES, DRIFT_CTR,
     ),
     "api": (
         REQUESTS,

@@ -299,6 +299,13 @@ class Settings(BaseSettings):
         "text", description="Form of log lines: text for people, or json for programs that collect logs."
     )
 
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Address of a collector that takes traces by OTLP over HTTP (http://host:4318); empty: no traces,"
+        " unless OTEL_EXPORTER_OTLP_ENDPOINT names one.",
+    )
+
     @field_validator("kafka_dead_letter_topic", "kafka_item_results_topic", "kafka_served_topic")
     @classmethod
     def _never_read(cls, topic: str, info: ValidationInfo) -> str:

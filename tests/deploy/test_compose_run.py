@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import yaml
 
 import compose_file
 import monitoring
+from lemo.domain.scope import Scope
+from lemo.jobs.drift import CTR_CHANGE, SCORE_PSI
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
 from lemo.streams import Message
+from lemo.streams.served_messages import SentAnswer, ServedAnswer, ServedItem, served_messages
 from servers import free_port, server
 from sites import wait_for
 
@@ -152,6 +157,39 @@ def send_events(client: httpx.Client, events: list[dict[str, str]]) -> None:
     assert ask(client, "POST", "/v1/scenarios/shop/events", json={"events": sent})["accepted"] == len(events)
 
 
+def answered(composed: Composed, hours_ago: int, shift: float, clicked: float) -> None:
+    """Answers of so long ago, each with an impression, whose scores are around `shift`."""
+    at, scope = int((time.time() - hours_ago * 3_600) * 1000), Scope("default", "shop")
+    draw = random.Random(hours_ago)
+    answers, events = [], []
+    for number in range(600):
+        request = f"{at}-{number}"
+        items = [ServedItem(f"i{place}", score=draw.gauss(shift, 1), source="popularity") for place in range(3)]
+        sent = SentAnswer(request, items)
+        answers.append(ServedAnswer(kind="recommendations", at=at, took_us=900, user_id="u", answer=sent))
+        about = {"tenant_id": "default", "scenario_id": "shop", "user_id": "u", "item_id": "i0", "request_id": request}
+        acts = ["impression", "click"] if number < 600 * clicked else ["impression"]
+        events += [{**about, "action": act, "timestamp": at + 1_000 + number} for act in acts]
+    with closing(composed.stores()) as stores, closing(stores.log.publisher()) as publisher:
+        messages = served_messages(scope, 1.0, map(msgspec.json.encode, answers))
+        publisher.publish(stores.settings.kafka_served_topic, messages)
+        publisher.publish(stores.settings.kafka_event_topic, [Message(json.dumps(each).encode()) for each in events])
+
+
+def measured_drift(client: httpx.Client) -> dict[str, float]:
+    """What the hourly job measures now."""
+    asked = {"entry": "check-experiments-hourly", "scenario": "shop"}
+    [run] = ask(client, "POST", "/v1/jobs/run", json=asked)["runs"]
+
+    def ended() -> bool:
+        run.update(ask(client, "GET", "/v1/runs/show", params={"run_id": run["run_id"]}))
+        return run["outcome"] in ("ok", "failed")
+
+    wait_for(ended, 60)
+    assert run["outcome"] == "ok", run
+    return {name: run["detail"].get(name, 0.0) for name in (SCORE_PSI, CTR_CHANGE)}
+
+
 @pytest.fixture(scope="module")
 def prometheus(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A Prometheus that scrapes these services each second, with the alerts, under the jobs of our configuration."""
@@ -200,7 +238,7 @@ def result(prometheus: httpx.Client, query: str) -> list[Any]:
 
 @pytest.mark.timeout(240)
 def test_every_panel_shows_data_and_no_alert_of_a_healthy_system_fires(
-    client: httpx.Client, prometheus: httpx.Client
+    composed: Composed, client: httpx.Client, prometheus: httpx.Client
 ) -> None:
     ask(client, "POST", "/v1/jobs/run", json={"entry": "cleanup-expired-cache-daily", "scenario": "shop"})
     send_events(client, [{"user_id": f"u{each % 7}", "item_id": f"i{each % 3}"} for each in range(50)])
@@ -209,6 +247,9 @@ def test_every_panel_shows_data_and_no_alert_of_a_healthy_system_fires(
         return sum(period["events"] for period in ask(client, "GET", "/v1/scenarios/shop/stats")["periods"])
 
     wait_for(lambda: counted() == 50, 60)
+    answered(composed, 100, 0.0, 0.5)
+    answered(composed, 5, 0.0, 0.49)  # as good as before, and not the same to the last digit
+    wait_for(lambda: 0 not in measured_drift(client).values(), 90)
     ask(client, "POST", "/v1/jobs/run", json={"entry": "train-model-daily", "scenario": "shop"})
     for _ in range(100):  # more than were asked for while there was nothing to answer
         ask(client, "GET", "/v1/scenarios/shop/latest")
@@ -251,6 +292,9 @@ def test_alerts_fire_when_what_they_watch_breaks(
         topic = stores.settings.kafka_event_topic
         publisher.publish(topic, [Message(json.dumps(each).encode(), b"u") for each in events])
     ask(client, "POST", "/v1/scenarios", json={"scenario_id": "bare", "template": "ecommerce"})
+    for hours_ago in (4, 6, 7):
+        answered(composed, hours_ago, 2.0, 0.0)
+    wait_for(lambda: (found := measured_drift(client))[SCORE_PSI] > 0.25 and found[CTR_CHANGE] < -0.3, 90)
     worker = composed.processes["worker"].pid
     os.kill(worker, signal.SIGSTOP)
     try:
@@ -259,6 +303,7 @@ def test_alerts_fire_when_what_they_watch_breaks(
         for _ in range(300):
             assert ask(client, "GET", "/v1/scenarios/bare/latest")["items"] == []
         expected = {"LemoMessagesRefused", "LemoEventIdsReused", "LemoServiceDown", "LemoQueueLong", "LemoAnswersPoor"}
+        expected |= {"LemoScoreDrift", "LemoCtrDrop"}
         wait_for(lambda: firing() == expected, 60)
     finally:
         os.kill(worker, signal.SIGCONT)

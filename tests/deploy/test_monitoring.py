@@ -16,6 +16,7 @@ import monitoring
 import servers
 from lemo.domain.run import Run
 from lemo.ingest.metrics import ConsumerMetrics
+from lemo.jobs.drift import CTR_CHANGE, SCORE_PSI
 from lemo.scheduling.run_metrics import create_series, run_metrics
 from lemo.stores.connect import Stores
 from lemo.stores.objects.versions import new_version
@@ -79,6 +80,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> dict[
         finished_at=moment,
     )
     stores.runs.save(scope.tenant_id, run)
+    about = {"run_id": "d", "entry": "check-experiments-hourly", "detail": {SCORE_PSI: 0.1, CTR_CHANGE: 0.1}}
+    stores.runs.save(scope.tenant_id, run.model_copy(update=about))
     stores.log.create_topics([*stores.settings.kafka_item_ingest_topics, stores.settings.kafka_event_topic])
     create_series()
     worker = CollectorRegistry()

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from consumers import Running, all_taken, connected, consume, letters, publish, wait
 from lemo.backup.contents import About
 from lemo.backup.make import make_backup
+from lemo.backup.remote import backup_to, restore_from
 from lemo.backup.restore import restore_backup
 from lemo.domain.errors import Conflict, Damaged, InvalidInput
 from lemo.domain.event import Event
@@ -349,11 +350,18 @@ def test_from_this_machine_to_a_cluster_and_back(
         consume(cluster, there)
         taken_in = state(there)
         assert len(taken_in["events"]) == 40
-        make_backup(there, tmp_path / "2.tar.gz")
+        archive = f"s3://{s3_bucket}/backups/of today.tar.gz"
+        backup_to(there, archive, True, print)
+        with pytest.raises(Conflict, match="exists"):
+            backup_to(there, archive, True, print)
     fresh = own_embedded("redis", tmp_path / "fresh-redis")
     fresh.start()
-    back = settings("back", fresh)
-    restore_backup(back, tmp_path / "2.tar.gz")
+    keys = {"s3_endpoint": s3_url, "s3_access_key_id": "any", "s3_secret_access_key": SecretStr("any")}
+    back = settings("back", fresh, **keys)
+    with pytest.raises(InvalidInput, match="There is no s3://"):
+        restore_from(back, f"{archive}-", print)
+    restore_from(back, archive, print)
+    assert not list(back.state.glob("archive-*"))
     with closing(Stores(back)) as again:
         returned = state(again)
         assert again.snapshots.open(scope, "model", "1").arrays

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from collectors import Collector, running_collector
 from lemo.domain.run import Progress
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.schedule import DEFAULT_CRONS
@@ -103,6 +104,12 @@ class Installation:
         self.redis.delete("lemo:installation")
         for key in self.redis.scan_iter(f"{PREFIX}*"):
             self.redis.delete(key)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with running_collector() as made:
+        yield made
 
 
 @pytest.fixture
@@ -307,7 +314,7 @@ def test_a_pause_survives_restarts_of_beat_and_an_emptied_redis(installation: In
             assert installation.held() == expected
 
 
-def test_beat_starts_what_is_due_and_nothing_that_is_paused(installation: Installation) -> None:
+def test_beat_starts_what_is_due_and_nothing_that_is_paused(installation: Installation, collector: Collector) -> None:
     """Both were due an hour ago; one was paused. Beat has sent the other to the queue within seconds, and it alone."""
     long_ago = datetime.now(UTC) - timedelta(days=2)
     run = installation.stores.runs.create("shop", DAILY, "a", "schedule")
@@ -321,12 +328,16 @@ def test_beat_starts_what_is_due_and_nothing_that_is_paused(installation: Instal
     installation.redis.hset(PREFIX + DAILY, "definition", json.dumps(definition))
     installation.redis.hset(PREFIX + DAILY, "meta", json.dumps({"last_run_at": long_ago}, cls=Encoder))
     installation.redis.zadd(f"{PREFIX}:schedule", {PREFIX + DAILY: long_ago.timestamp()})
+    installation.variables.update(LEMO_OTLP_ENDPOINT=collector.url)
     with installation.service("beat"):
         wait_for(lambda: bool(installation.broker.llen("lemo:default")), 30)
         wait_for(lambda: installation.held() == set(DEFAULT_CRONS) - {DAILY}, 10)
     messages = installation.broker.lrange("lemo:default", 0, -1)
     assert isinstance(messages, list)
-    assert [json.loads(message)["headers"]["task"] for message in messages] == [f"lemo.fan_out.{HOURLY}"]
+    [headers] = [json.loads(message)["headers"] for message in messages]
+    assert headers["task"] == f"lemo.fan_out.{HOURLY}"
+    [sent] = collector.named(f"send lemo.fan_out.{HOURLY}")
+    assert headers["traceparent"].startswith(f"00-{sent.trace}-{sent.id}-")
 
 
 def test_what_is_sent_twice_for_one_due_time_makes_the_same_runs(installation: Installation) -> None:
@@ -349,13 +360,18 @@ def test_what_is_sent_twice_for_one_due_time_makes_the_same_runs(installation: I
 
 
 def test_a_worker_given_a_due_time_twice_runs_each_scenario_once(
-    installation: Installation, clickhouse_url: str, tmp_path: Path
+    installation: Installation, clickhouse_url: str, tmp_path: Path, collector: Collector
 ) -> None:
+    """And a trace goes from what was due to each run."""
     installation.variables["LEMO_CLICKHOUSE_URL"] = clickhouse_url
     with closing(Stores(Settings(home=tmp_path, clickhouse_url=clickhouse_url))) as stores:
         stores.events.migrate()
     message = [DAILY, "", "", datetime.now(UTC).isoformat()]
-    code = "import sys; from lemo.tasks.perform import fan_out_due; fan_out_due(*sys.argv[1:])"
+    code = (
+        "import sys; from lemo.tasks.perform import fan_out_due, settings; from lemo.telemetry import tracing;"
+        " tracing.start_traces('beat', settings); fan_out_due(*sys.argv[1:])"
+    )
+    installation.variables.update(LEMO_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100")
     for _ in range(2):
         subprocess.run(
             [sys.executable, "-c", code, *message], env={**os.environ, **installation.variables}, check=True, timeout=60
@@ -365,3 +381,14 @@ def test_a_worker_given_a_due_time_twice_runs_each_scenario_once(
     # A worker starts other jobs by itself, such as the embedding of what Redis has lost.
     runs = [(t, run.scenario_id) for t in TENANTS for run in installation.stores.runs.list(t, DAILY)]
     assert sorted(runs) == [("default", "a"), ("default", "b"), ("shop", "a"), ("shop", "b")]
+    performed = collector.named(f"perform lemo.run.{DAILY}")
+    by_id = {span.id: span for span in collector.spans}
+    for span in performed:
+        sent = by_id[span.parent]
+        due = by_id[sent.parent]
+        assert (sent.name, due.name) == (f"send lemo.run.{DAILY}", f"perform lemo.fan_out.{DAILY}")
+        assert span.trace == sent.trace == due.trace
+        assert (span.service, sent.service) == ("lemo-worker", "lemo-beat")
+    assert {span.attributes["lemo.run"] for span in performed} == {
+        run.run_id for t in TENANTS for run in installation.stores.runs.list(t, DAILY)
+    }

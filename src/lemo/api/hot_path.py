@@ -109,7 +109,8 @@ class HotPath:
                     if messages:
                         if self._group is None:
                             self._group = GroupCommit(services.ingest.publish_events)
-                        await self._group.publish(messages)
+                        with services.ingest.carrying(messages) as carrying:
+                            await self._group.publish(carrying)
                     await _answer(send, accepted.model_dump_json(exclude_defaults=True).encode())
                     self._metrics.request(("POST", f"{ROUTES}events"), HTTPStatus.OK, started)
                     return

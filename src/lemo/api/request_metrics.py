@@ -89,6 +89,10 @@ class RequestMetrics:
         self._status_rows = {status: number for number, status in enumerate(_STATUSES)}
         self._offset = self._status_rows["200"]
 
+    def knows(self, method: str, route: str) -> bool:
+        """Whether there is such a route."""
+        return (method, route) in self._route_rows
+
     def ready(self, method: str, route: str, kind: Kind, started: int, body: bytes) -> None:
         """Counts an answer of the hot path, which has the status 200."""
         row, ok = self._route_rows[method, route]

@@ -12,10 +12,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from lemo.api.hot_path import HotPath
 from lemo.api.origins import Cors
+from lemo.api.traced import traced
 from lemo.deadlines import DeadlineProtocol
 from lemo.domain.errors import Conflict, InvalidInput
 from lemo.settings import Settings
@@ -40,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def server_of(app: FastAPI) -> uvicorn.Server:
     """The HTTP server of the application, in this process."""
-    return uvicorn.Server(_config(Cors(HotPath(app), app.state)))
+    return uvicorn.Server(_config(_layered(app)))
 
 
 def run_processes(settings: Settings, listener: socket.socket) -> None:
@@ -50,18 +52,25 @@ def run_processes(settings: Settings, listener: socket.socket) -> None:
     Multiprocess(config, sockets=[listener]).run()
 
 
-def application() -> Cors:
+def application() -> ASGIApp:
     """The application of one of several processes, which ends when its parent has died."""
     # Imported here, since the parent serves nothing.
     from lemo.api.app import create_app
     from lemo.stores.connect import Stores
     from lemo.telemetry.logging import configure
+    from lemo.telemetry.tracing import start_traces
 
     settings = Settings()
     configure("api", settings)
+    start_traces("api", settings)
     Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     app = create_app(Stores(settings, interactive=True), _counts(settings))
-    return Cors(HotPath(app), app.state)
+    return _layered(app)
+
+
+def _layered(app: FastAPI) -> ASGIApp:
+    """The application behind what must come before it."""
+    return traced(Cors(HotPath(app), app.state), app.state)
 
 
 def _counts(settings: Settings) -> Path:
@@ -76,7 +85,7 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _config(app: Cors | str, **more: Any) -> uvicorn.Config:
+def _config(app: ASGIApp | str, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=DeadlineProtocol,

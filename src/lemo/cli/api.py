@@ -14,9 +14,11 @@ def api() -> None:
     from lemo.stores.connect import Stores
     from lemo.stores.installation import claim_at_start
     from lemo.telemetry.logging import configure
+    from lemo.telemetry.tracing import start_traces
 
     settings = Settings()
     configure("api", settings)
+    start_traces("api", settings)
     claim_at_start(settings)
     listener = listen(settings.api_host, settings.api_port)
     structlog.get_logger().info("listening", address=f"http://{settings.api_host}:{settings.api_port}", docs="/docs")

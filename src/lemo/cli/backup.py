@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,9 @@ from lemo.settings import Settings
 if TYPE_CHECKING:
     from lemo.backup.contents import About
 
-ArchiveArgument = Annotated[Path, typer.Argument(help="The archive, such as lemo-2026-11-27.tar.gz.")]
+ArchiveArgument = Annotated[
+    str, typer.Argument(help="The archive: a file such as lemo-2026-11-27.tar.gz, or s3://bucket/folder/name.tar.gz.")
+]
 
 
 def backup(
@@ -28,13 +29,13 @@ def backup(
     It holds documents, events, answers, messages that wait, dead letters, models and the admin key, so keep it as
     secret as those. It can be restored into other engines: from this machine into a cluster, or back.
     """
-    from lemo.backup.make import make_backup
+    from lemo.backup.remote import backup_to
     from lemo.stores.connect import Stores
 
     stores = Stores(Settings())
     try:
         with messages.status("Copying ...") as status:
-            about = make_backup(stores, file, models, lambda part: status.update(f"Copying {part} ..."))
+            about = backup_to(stores, file, models, lambda part: status.update(f"Copying {part} ..."))
     finally:
         stores.close()
     _show(about, format)
@@ -46,12 +47,13 @@ def restore(file: ArchiveArgument, format: FormatOption = Format.table) -> None:
     The engines of this machine are started for it and stopped again; those with a URL must run and be empty. What was
     left out is made anew within minutes: sets in Redis, vectors and aggregates. It may be repeated if it was stopped.
     """
-    from lemo.backup.restore import check_target, restore_backup
+    from lemo.backup.remote import restore_from
+    from lemo.backup.restore import check_target
 
     settings = Settings()
     check_target(settings)
     with engines_of_this_machine(settings), messages.status("Restoring ...") as status:
-        about = restore_backup(settings, file, lambda part: status.update(f"Restoring {part} ..."))
+        about = restore_from(settings, file, lambda part: status.update(f"Restoring {part} ..."))
     _show(about, format)
 
 

@@ -17,8 +17,10 @@ def worker(
     from lemo.scheduling.jobs import QUEUES
     from lemo.tasks.celery_app import app, settings
     from lemo.telemetry.logging import configure
+    from lemo.telemetry.tracing import start_traces
 
     configure("worker", settings)  # the level too: told one of its own, Celery's children would log in its form
+    start_traces("worker", settings)
     chosen = queues or ",".join(QUEUES)
     app.worker_main(["worker", "--queues", chosen, "--hostname", f"{name}@%h"])
 
@@ -38,8 +40,10 @@ def beat(
         return
     from lemo.tasks.celery_app import app, settings
     from lemo.telemetry.logging import configure
+    from lemo.telemetry.tracing import start_traces
 
     configure("beat", settings)
+    start_traces("beat", settings)
     app.start(["beat"])
 
 

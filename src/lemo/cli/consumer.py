@@ -33,9 +33,11 @@ def consumer(
     from lemo.stores.installation import claim_at_start
     from lemo.telemetry.logging import configure
     from lemo.telemetry.scraping import serve_registry
+    from lemo.telemetry.tracing import start_traces, stop_traces
 
     settings = Settings()
     configure("consumer", settings)
+    start_traces("consumer", settings)
     claim_at_start(settings)
     stop = threading.Event()
 
@@ -59,3 +61,4 @@ def consumer(
         service.run()
     finally:
         stores.close()
+        stop_traces()

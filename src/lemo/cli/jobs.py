@@ -31,9 +31,11 @@ def run(
     from lemo.cli.waiting import wait_for_runs
     from lemo.scheduling.jobs import job_of
     from lemo.scheduling.service import run_now
+    from lemo.telemetry.tracing import start_traces
 
     job_of(entry)
     stores, tenant_id = connected()
+    start_traces("cli", stores.settings)
     runs = run_now(stores, tenant_id, entry, scenario, operator(tenant_id), full)
     if wait:
         runs = wait_for_runs(stores, tenant_id, runs)

@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 
+from lemo.diagnostics.drift_metrics import drift_gauges
 from lemo.diagnostics.realtime_metrics import realtime_gauges
 from lemo.scheduling.broker import SENT_AT
 from lemo.scheduling.health import JobState, job_states
@@ -131,7 +132,7 @@ def _jobs(states: Sequence[JobState]) -> Sequence[Metric]:
         successes = [state.last_success for state in mine if state.last_success]
         if successes:
             oldest.add_metric([entry], min(successes).timestamp())
-    return [overdue, failing, oldest]
+    return [overdue, failing, oldest, *drift_gauges(states)]
 
 
 def _queues(broker_url: str, keys: Keys) -> Sequence[Metric]:

@@ -1,4 +1,4 @@
-"""The job that watches running experiments, and stops arms that make worse what no arm may make worse."""
+"""The job that watches what is served: it measures drift, and stops arms that make worse what no arm may make worse."""
 
 import structlog
 
@@ -6,6 +6,7 @@ from lemo.domain.errors import Conflict
 from lemo.domain.scope import Scope
 from lemo.experiments.results import results_of
 from lemo.experiments.service import stop
+from lemo.jobs.drift import drift
 from lemo.jobs.report import Done, Report
 from lemo.stores.connect import Stores
 
@@ -14,10 +15,15 @@ BY = "guardrail"
 
 
 def check(stores: Stores, scope: Scope, report: Report) -> Done:
-    """Reads the results of every running experiment of a scenario and stops each arm whose guardrail is broken."""
+    """Reads the results of every running experiment of a scenario and stops each arm whose guardrail is broken.
+
+    The drift of the scenario stands in the detail of the run, where metrics read it.
+    """
+    report.stage("drift")
+    measured = drift(stores, scope)
     running = stores.experiments.running(scope)
     if not running:
-        return Done(detail={"why": "No experiment runs."})
+        return Done(detail={**measured, "why": "No experiment runs."})
     units, stopped = 0, []
     for experiment in running:
         report.stage(f"experiment {experiment.name}")
@@ -40,7 +46,7 @@ def check(stores: Stores, scope: Scope, report: Report) -> Done:
                 why=broken[0].words,
             )
             stopped.append(f"{experiment.name}/{arm.name}")
-    detail: dict[str, int | str] = {"experiments": len(running)}
+    detail: dict[str, float | str] = {**measured, "experiments": len(running)}
     if stopped:
         detail["stopped"] = ", ".join(stopped)
     return Done(rows_read=units, rows_written=len(stopped), detail=detail)

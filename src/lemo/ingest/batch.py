@@ -13,6 +13,7 @@ from lemo.domain.interaction import interaction_weight
 from lemo.domain.item import LONGEST_ID, Item
 from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
+from lemo.ingest.batch_trace import BatchTrace
 from lemo.ingest.scenario_cache import ScenarioCache
 from lemo.serving.assembly import source_of
 from lemo.stores.clickhouse.aggregates import hour_of
@@ -64,6 +65,8 @@ class Batch:
     """Number of records from the topic of what Flink computed."""
     served_records: int = 0
     """Number of records from the topic of answers."""
+    trace: BatchTrace | None = None
+    """Where traces are on and records of the batch belong to some."""
 
     @property
     def other_contents(self) -> int:
@@ -270,6 +273,7 @@ def _served_rows(record: Record, scenarios: ScenarioCache) -> list[ServedRow]:
                 took_us=each.took_us,
                 share=share,
                 session_id=each.session_id,
+                scores=[item.score for item in sent.items if item.score is not None],
             )
         )
     return rows

@@ -6,9 +6,9 @@ It is long because the order of all that is done with a batch stands in one plac
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TypeVar
 
 import structlog
@@ -17,8 +17,9 @@ from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.ingest.aggregation import Aggregation
 from lemo.ingest.batch import Batch, read_batch
+from lemo.ingest.batch_trace import BatchTrace
 from lemo.ingest.computed import write_computed
-from lemo.ingest.metrics import ConsumerMetrics
+from lemo.ingest.metrics import ConsumerMetrics, Stage
 from lemo.ingest.pending_write import PendingWrite
 from lemo.ingest.recent_ids import RecentIds
 from lemo.ingest.scenario_cache import ScenarioCache
@@ -156,6 +157,7 @@ class Consumer:
             batch = read_batch(records, self._topics, self._scenarios, self._stores.user_changes)
             batch.conflicts = self._recent.conflicts(batch.events)
         batch.revision = revision
+        batch.trace = BatchTrace.begun(self._settings, records, batch.dead)
         return batch
 
     def _finish(self) -> None:
@@ -220,10 +222,15 @@ class Consumer:
     def _write_until_done(self, batch: Batch) -> None:
         # An engine may be empty after a restart.
         self._retry("write", lambda: self._write(batch), before_retry=self._prepare, wait=self._stop.wait)
+        if batch.trace:
+            batch.trace.end()
 
     def _write(self, batch: Batch) -> None:
         stores = self._stores
-        stage = self.metrics.stage
+
+        def stage(name: Stage, work: Sized) -> AbstractContextManager[None]:
+            return self._stage(batch, name, work)
+
         accepted: dict[Scope, Sequence[bool]] = {}
         with stage("items", batch.items):
             for scope, writes in batch.items.items():
@@ -273,9 +280,15 @@ class Consumer:
                 remove_if_deleted(self._stores, scope)
 
     def _write_history(self, batch: Batch) -> None:
-        with self.metrics.stage("history", batch.in_history):
+        with self._stage(batch, "history", batch.in_history):
             self._stores.history.add(batch.in_history)
             self._stores.seen.add(batch.filtering)
+
+    @contextmanager
+    def _stage(self, batch: Batch, stage: Stage, work: Sized) -> Iterator[None]:
+        """A stage of writing, for metrics and traces."""
+        with self.metrics.stage(stage, work), batch.trace.write(stage, len(work)) if batch.trace else nullcontext():
+            yield
 
     def _retry(
         self,

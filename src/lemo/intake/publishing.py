@@ -1,6 +1,7 @@
 """Publishes items and events: each is checked by itself, and the good ones are durably in the log."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,7 @@ from lemo.serving.breaker import Breaker
 from lemo.stores.connect import Stores
 from lemo.streams import Message, Publisher
 from lemo.streams.messages import event_message, item_message, item_topic
+from lemo.streams.traced import published
 
 MOST = 10_000
 """Items or events that one request may carry."""
@@ -70,13 +72,15 @@ class Ingest:
             return item.item_id, None, item_message(scope, item)
 
         messages, accepted = _checked(raw, message)
-        self._publish(topic, messages)
+        with published(self._settings, topic, messages) as carrying:
+            self._publish(topic, carrying)
         return accepted
 
     def events(self, scope: Scope, scenario: Scenario, raw: Sequence[Any]) -> Accepted:
         """Publishes the good events and says which are not; raises TooLarge and EngineUnavailable."""
         messages, accepted = self.checked_events(scope, scenario, raw)
-        self.publish_events(messages)
+        with self.carrying(messages) as carrying:
+            self.publish_events(carrying)
         return accepted
 
     def checked_events(
@@ -92,6 +96,10 @@ class Ingest:
             return event.event_id, event.contents(), event_message(scope, event)
 
         return _checked(raw, message)
+
+    def carrying(self, events: Sequence[Message]) -> AbstractContextManager[Sequence[Message]]:
+        """Around the publishing of a request's events: they carry its trace, where traces are on."""
+        return published(self._settings, self._settings.kafka_event_topic, events)
 
     def publish_events(self, messages: Sequence[Message]) -> None:
         """Returns when the log has them; raises EngineUnavailable."""

@@ -16,6 +16,7 @@ from redis.retry import Retry
 from lemo.scheduling.jobs import JOBS, QUEUES
 from lemo.settings import Settings
 from lemo.stores.redis.client import Keys
+from lemo.telemetry.tracing import traces
 
 _FOREIGN_VARIABLES = (
     "CELERY_BROKER_URL",
@@ -76,5 +77,7 @@ app.conf.update(
 
 @before_task_publish.connect
 def _stamp(headers: dict[str, Any], **_: Any) -> None:
-    """Notes in a task when it is sent, so that the age of a queue can be told."""
+    """Notes in a task when it is sent, so that the age of a queue can be told, and its trace."""
     headers[SENT_AT] = time.time()
+    if found := traces():
+        headers.update(found.headers())

@@ -8,23 +8,26 @@ from lemo.domain.run import Run, Trigger
 from lemo.domain.scope import Scope
 from lemo.scheduling.broker import app
 from lemo.scheduling.jobs import JOBS, Job, job_of
+from lemo.scheduling.traced import sent
 from lemo.stores.connect import Stores
 from lemo.stores.documents.schedules import ALL_SCOPES
 
 
 def send(run: Run, tenant_id: str, countdown: float = 0) -> None:
     """Puts a run on its queue; raises EngineUnavailable when the broker does not answer."""
+    task = f"lemo.run.{run.entry}"
     try:
-        app.send_task(
-            f"lemo.run.{run.entry}",
-            args=[tenant_id, run.scenario_id, run.run_id],
-            queue=job_of(run.entry).queue,
-            countdown=countdown or None,
-            # Otherwise Celery waits for the result backend too.
-            ignore_result=True,
-            retry=True,
-            retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
-        )
+        with sent(task):
+            app.send_task(
+                task,
+                args=[tenant_id, run.scenario_id, run.run_id],
+                queue=job_of(run.entry).queue,
+                countdown=countdown or None,
+                # Otherwise Celery waits for the result backend too.
+                ignore_result=True,
+                retry=True,
+                retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
+            )
     except (OperationalError, RedisError) as error:
         raise EngineUnavailable(
             f"The broker did not take the run of {run.entry}.", "Is Redis running? `lemo doctor` tells."

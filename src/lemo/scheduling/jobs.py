@@ -79,7 +79,7 @@ JOBS = {
         ),
         Job(
             entry="check-experiments-hourly",
-            title="Guardrails of experiments",
+            title="Guardrails of experiments, and drift",
             module="lemo.experiments.guardrails",
             function="check",
             queue="default",

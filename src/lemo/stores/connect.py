@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.exposures import Exposures
     from lemo.stores.clickhouse.realtime import Realtime
     from lemo.stores.clickhouse.removal import Removal
+    from lemo.stores.clickhouse.score_counts import Scores
     from lemo.stores.clickhouse.served import ServedAnswers
     from lemo.stores.clickhouse.traffic import Traffic
     from lemo.stores.dead_letters import DeadLetters
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.runs import Runs
     from lemo.stores.documents.schedules import Schedules
     from lemo.stores.documents.user_changes import UserChanges
+    from lemo.stores.objects.archives import ArchiveFolder
     from lemo.stores.objects.snapshots import Snapshots
     from lemo.stores.objects.transfer import SnapshotTransfer
     from lemo.stores.redis.availability import AvailabilitySets
@@ -328,6 +330,13 @@ class Stores:
         return AnswerLog(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
 
     @cached_property
+    def scores(self) -> "Scores":
+        """Scores of what was answered."""
+        from lemo.stores.clickhouse.score_counts import Scores
+
+        return Scores(self.settings.clickhouse, self.settings.clickhouse_database, self.deadlines)
+
+    @cached_property
     def exposures(self) -> "Exposures":
         """What became of the units of experiments."""
         from lemo.stores.clickhouse.exposures import Exposures
@@ -360,10 +369,16 @@ class Stores:
 
         return self._snapshots_as(SnapshotTransfer)
 
-    def _snapshots_as(self, kind: "type[_Snapshots]") -> "_Snapshots":
+    def archive_folder(self, url: str) -> "ArchiveFolder":
+        """A folder in S3 that archives lie in, with the keys of the snapshot store."""
+        from lemo.stores.objects.archives import ArchiveFolder
+
+        return self._snapshots_as(ArchiveFolder, url)
+
+    def _snapshots_as(self, kind: "type[_Snapshots]", url: str = "") -> "_Snapshots":
         secret = self.settings.s3_secret_access_key
         return kind(
-            self.settings.snapshots,
+            url or self.settings.snapshots,
             cache=self.settings.state / "snapshot-cache",
             endpoint=self.settings.s3_endpoint,
             access_key_id=self.settings.s3_access_key_id,
@@ -382,6 +397,7 @@ class Stores:
             "exposures",
             "realtime",
             "answer_log",
+            "scores",
             "removal",
             "vectors",
             "redis",

@@ -9,7 +9,15 @@ from pydantic import SecretStr
 from lemo.settings import Settings
 
 _ALWAYS = ("localhost", "127.0.0.1", "::1")
-_URLS = ("clickhouse_url", "milvus_uri", "embedding_url", "s3_endpoint", "flink_url", "oidc_issuer")
+_URLS = (
+    "clickhouse_url",
+    "milvus_uri",
+    "embedding_url",
+    "s3_endpoint",
+    "flink_url",
+    "oidc_issuer",
+    "otlp_endpoint",
+)
 """Settings whose clients follow `http_proxy` and its kin; those of Redis, MongoDB and Kafka do not."""
 
 

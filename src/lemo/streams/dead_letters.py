@@ -81,6 +81,11 @@ def dead_letter(
     return Message(record.value if value is None else value, record.key, headers)
 
 
+def is_part(letter: Message) -> bool:
+    """Whether a dead letter holds one item of a message whose other items may be good."""
+    return _PART in letter.headers
+
+
 def fault_of(letter: Message) -> Fault:
     """The fault that a dead letter of ours was made for."""
     fault: Fault = letter.headers[_FAULT].decode()  # type: ignore[assignment]

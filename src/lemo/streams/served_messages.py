@@ -32,6 +32,7 @@ class ServedItem(Struct, gc=False, omit_defaults=True):
     """An item of an answer: answers by GET hold its reason in words, the others its source."""
 
     item_id: _Id
+    score: float | None = None
     source: _Text = ""
     reason: str = ""
     explored: bool = False

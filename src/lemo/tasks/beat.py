@@ -26,6 +26,7 @@ from lemo.scheduling.due_entries import DueEntries, DueEntry
 from lemo.scheduling.leadership import Leadership
 from lemo.scheduling.rounds import note_round
 from lemo.scheduling.sync import EntrySync
+from lemo.scheduling.traced import sent
 from lemo.stores.redis.beats import Beat, Beats
 from lemo.stores.redis.client import Keys
 from lemo.tasks.celery_app import settings
@@ -119,7 +120,8 @@ class LemoScheduler(RedBeatScheduler):  # type: ignore[misc]
         # Nobody waits for the result, and Celery would keep a subscription to it, which an outage of Redis blocks.
         entry.options = {"task_id": task_id, "retry_policy": _SHORT_RETRY, "ignore_result": True, **entry.options}
         try:
-            self.apply_async(entry, producer=self.producer, advance=False)
+            with sent(entry.task):
+                self.apply_async(entry, producer=self.producer, advance=False)
         except SchedulingError as error:
             if isinstance(error.__context__, _UNAVAILABLE):
                 raise error.__context__ from None

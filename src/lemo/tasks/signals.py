@@ -4,7 +4,7 @@ import logging
 import sys
 
 import structlog
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_shutdown, worker_ready
 
 from lemo.diagnostics.unknown_settings import report_unknown_settings
 from lemo.domain.errors import Conflict
@@ -12,6 +12,7 @@ from lemo.stores.installation import claim_at_start
 from lemo.tasks.celery_app import settings
 from lemo.tasks.metrics import serve_metrics, share_counts
 from lemo.telemetry.logging import configure
+from lemo.telemetry.tracing import start_traces, stop_traces
 
 log = structlog.get_logger()
 
@@ -19,8 +20,16 @@ log = structlog.get_logger()
 @setup_logging.connect
 def configure_logging(**_: object) -> None:
     """Replaces Celery's own log format, also in the worker's children, which are fresh interpreters."""
+    service = "beat" if "beat" in sys.argv else "worker"
     if not logging.getLogger().handlers:
-        configure("beat" if "beat" in sys.argv else "worker", settings)
+        configure(service, settings)
+    start_traces(service, settings)
+
+
+@worker_process_shutdown.connect
+def export_spans(**_: object) -> None:
+    """A child of the worker ends without what Python does at exit."""
+    stop_traces()
 
 
 @celeryd_init.connect

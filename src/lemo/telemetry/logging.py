@@ -19,6 +19,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from lemo.domain.schedule import WORKER_CHECK
 from lemo.settings import Settings
 from lemo.telemetry.secrets import MASK, mask, names_secret
+from lemo.telemetry.tracing import trace_id
 
 _CHATTY = ("httpx", "httpcore", "urllib3", "asyncio", "watchfiles", "kombu", "amqp", "redbeat.schedulers", "pymongo")
 """Libraries that log an INFO line for every request or heartbeat."""
@@ -43,8 +44,14 @@ def configure(service: str, settings: Settings, stream: TextIO | None = None, le
         event.setdefault("service", service)
         return event
 
+    def name_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if found := trace_id():
+            event.setdefault("trace_id", found)
+        return event
+
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
         name_service,

@@ -33,7 +33,7 @@ TITLES_ZH = {
     "cleanup-expired-cache-daily": "清理过期数据",
     "embed-items": "新物品的内容向量",
     "aggregate-realtime-minutely": "会话、分钟指标、热度",
-    "check-experiments-hourly": "实验的护栏",
+    "check-experiments-hourly": "实验的护栏与漂移",
 }
 
 

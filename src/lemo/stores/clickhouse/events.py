@@ -13,7 +13,7 @@ from lemo.stores.clickhouse.aggregate_tables import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
 from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
-from lemo.stores.clickhouse.served import ADD_SESSION_ID
+from lemo.stores.clickhouse.served import ADD_SCORES, ADD_SESSION_ID
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
 from lemo.stores.clickhouse.traffic_days import TABLES as DAYS_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
@@ -63,6 +63,7 @@ _MIGRATIONS = (
     REALTIME_TABLES,
     ONE_ID_FORM,
     DAYS_TABLES,
+    ADD_SCORES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""

@@ -50,6 +50,8 @@ TABLES = (
 
 ADD_SESSION_ID = ("ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS session_id String AFTER user_id",)
 
+ADD_SCORES = ("ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS scores Array(Float32) AFTER item_ids",)
+
 
 class ServedRow(NamedTuple):
     """An answer as a row; `item_ids`, `sources`, `explored` and `propensities` are by position, best item first."""
@@ -77,6 +79,8 @@ class ServedRow(NamedTuple):
     share: float
     """The share of answers that were logged when this one was."""
     session_id: str = ""
+    scores: Sequence[float] = ()
+    """Of the items that have one, by position; of answers that were logged before scores were kept there are none."""
 
 
 class ServedAnswers(ClickHouse):
@@ -131,6 +135,7 @@ def _arrow(rows: Sequence[ServedRow]) -> "pyarrow.Table":
         "degraded": pyarrow.bool_(),
         "took_us": pyarrow.uint32(),
         "share": pyarrow.float64(),
+        "scores": pyarrow.list_(pyarrow.float32()),
     }
     arrays = [
         pyarrow.array(column, types.get(name, pyarrow.string()))

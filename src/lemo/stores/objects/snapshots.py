@@ -64,6 +64,8 @@ class Snapshots:
     Every call raises EngineUnavailable when the store does not answer or its disk is full.
     """
 
+    _called = "snapshot store"
+
     def __init__(
         self,
         url: str,
@@ -302,14 +304,14 @@ class Snapshots:
             yield
         except (PermissionDeniedError, UnauthenticatedError):
             raise EngineUnavailable(
-                f"The snapshot store {self._where} refused access.",
+                f"The {self._called} {self._where} refused access.",
                 "Check LEMO_S3_ACCESS_KEY_ID, LEMO_S3_SECRET_ACCESS_KEY and the bucket's policy, or the folder's mode.",
             ) from None
         except (BaseError, OSError) as error:
             # Of obstore's messages only the first line: the rest is a dump of its internals, requests included.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
             raise EngineUnavailable(
-                f"The snapshot store {self._where} failed: {reason}.", _mend(reason, local=self._folder is not None)
+                f"The {self._called} {self._where} failed: {reason}.", _mend(reason, local=self._folder is not None)
             ) from None
 
 
