@@ -106,21 +106,20 @@ def test_a_file_is_dropped_corrected_and_imported(
     page.get_by_role("row").filter(has_text="orders.csv").filter(has_text="imported").get_by_role("link").click()
     shown(page.get_by_text("Rows read"))
     narrow(page)
-    page.set_viewport_size({"width": 1280, "height": 800})
-    # The next file of its kind needs the mapping alone, and counts once.
-    page.get_by_role("link", name="All files").click()
+
+
+def test_the_next_file_of_its_kind_needs_the_mapping_alone_and_counts_once(console: Console, page: Page) -> None:
+    page.goto(f"{console.url}/import?scenario={SHOP}")
     drop(page, ("november.csv", ORDERS))
     page.get_by_role("button", name="Events", exact=True).click()
-    expect(page.get_by_role("combobox", name="As kept under")).to_be_visible(timeout=PATIENCE)
     choose(page, "As kept under", "till")
     shown(page.get_by_text("The word kauf is taken for order."))
     page.get_by_role("button", name="Import", exact=True).click()
     known = page.locator(".lemo-stat").filter(has_text="Of these known before or repeated")
     expect(known).to_contain_text("300", timeout=PATIENCE)
-    _on_a_phone_in_chinese_and_dark(page, console)
 
 
-def _on_a_phone_in_chinese_and_dark(page: Page, console: Console) -> None:
+def test_on_a_phone_in_chinese_and_dark(console: Console, page: Page) -> None:
     assert page.context.browser is not None
     context = page.context.browser.new_context(
         viewport={"width": 390, "height": 800}, locale="zh-CN", color_scheme="dark", has_touch=True

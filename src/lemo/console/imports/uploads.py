@@ -120,7 +120,7 @@ class Uploads:
                 f"The file has more than {self._most // 1_000_000:,} MB, the most that this console takes.",
                 "Import it with `lemo import`, compress it (.gz, .zst), or raise LEMO_CONSOLE_UPLOAD_MB.",
             )
-        lying = sum(file.stat().st_size for file in self._folder.glob("*/*"))
+        lying = sum(_size(file) for file in self._folder.glob("*/*"))
         if lying + size > TOGETHER * self._most:
             raise TooLarge(
                 f"Files of {lying // 1_000_000:,} MB wait already; there is no room for more.",
@@ -208,6 +208,13 @@ class Uploads:
                 log.warning("a record of an upload cannot be read; it is removed", path=str(record))
                 shutil.rmtree(record.parent, ignore_errors=True)
         return sorted(found, key=lambda upload: upload.created_at, reverse=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # discarded meanwhile
 
 
 class Receiving:
