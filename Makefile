@@ -68,7 +68,7 @@ bench-pass: install  ## Seconds and memory of one whole offline pass on real dat
 bench-quality: install  ## What users get by CLI beside ALS, BPR, item-kNN, EASE and ridge on real data (ARGS='--data FOLDER'; 15 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/quality.py $(ARGS)
 
-bench-serving: install  ## The API beside a bare route of its stack, and how soon a change counts (ARGS='--sizes 1000000x1000000'; wrk)
+bench-serving: install  ## The API beside a bare route of its stack: ratios, p99 at half load, memory, freshness (ARGS='--sizes 10000x1000000 1000000x1000000'; wrk)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/serving.py $(ARGS)
 
 bench-similarity: install  ## Our similarity kernel beside implicit and sparse_dot_topn, and the job after 1 % new events (5 minutes)

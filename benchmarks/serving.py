@@ -1,7 +1,8 @@
 """Requests a second of the API beside a bare route of the same stack, at several sizes, and how soon a change counts.
 
 The floor is FastAPI on uvicorn that answers one GET of 1 KB from the same Redis. Both are asked by the same wrk on the
-same machine in turns, 16 connections; ratios are what counts. Models are synthetic: serving costs what it costs,
+same machine in turns, 16 connections; ratios are what counts. Then each is asked at half of the rate that it reached,
+at random moments: the 99th percentile of that is what users wait. Models are synthetic: serving costs what it costs,
 whatever the model is worth. Needs wrk (`apt-get install wrk`). The memory of a process is told twice: with its part of
 the pages that processes share (PSS), and what it has for itself alone.
 """
@@ -45,6 +46,7 @@ from sites import add_scenario, publish_model, settings_of, touch
 
 NEIGHBOURS = 30
 STORED = 60
+CONNECTIONS = 16
 FLOOR = """
 import redis.asyncio as redis
 from fastapi import FastAPI, Response
@@ -60,15 +62,16 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["10000x100000"], help="ITEMSxUSERS (default: 10000x100000)")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default: 5)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of the API (default: 1 2)")
+    parser.add_argument("--rounds", type=int, default=30, help="of changes that must count (default: 30)")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed: apt-get install wrk")
     for size in arguments.sizes:
         items, _, users = size.partition("x")
-        measure(int(items), int(users), arguments.seconds, arguments.workers)
+        measure(int(items), int(users), arguments.seconds, arguments.workers, arguments.rounds)
 
 
-def measure(items: int, users: int, seconds: int, workers: list[int]) -> None:
+def measure(items: int, users: int, seconds: int, workers: list[int], rounds: int) -> None:
     """Builds a site of the size, and asks it."""
     with tempfile.TemporaryDirectory() as folder:
         redis = own_embedded("redis", Path(folder) / "redis")
@@ -83,7 +86,7 @@ def measure(items: int, users: int, seconds: int, workers: list[int]) -> None:
                     ready(api, count)
                     table(api, floor_url, scope, key, items, users, seconds, count)
                     if count == max(workers):
-                        freshness(api, stores, scope, key)
+                        freshness(api, stores, scope, key, rounds)
             stores.close()
         finally:
             redis.stop()
@@ -185,18 +188,27 @@ def table(api: Api, floor_url: str, scope: Scope, key: str, items: int, users: i
         "filtered": f"local h={head}\nrequest=function() return {post.replace('BODY', body)} end\n",
     }
     rates: dict[str, tuple[float, str, str]] = {}
+    halves: dict[str, tuple[float, str, str]] = {}
     with tempfile.NamedTemporaryFile("w+", suffix=".lua") as file:
+
+        def asked(name: str, script: str, turn_seconds: int) -> tuple[float, str, str]:
+            file.seek(0)
+            file.truncate()
+            file.write(script)
+            file.flush()
+            return wrk(floor_url if name == "floor" else api.url, Path(file.name), turn_seconds)
+
         for turn_seconds in (2, seconds):
             for name, script in scripts.items():
-                file.seek(0)
-                file.truncate()
-                file.write(script)
-                file.flush()
-                rates[name] = wrk(floor_url if name == "floor" else api.url, Path(file.name), turn_seconds)
+                rates[name] = asked(name, script, turn_seconds)
+        for name, script in scripts.items():
+            halves[name] = asked(name, script + pauses(rates[name][0] / 2), seconds)
     print(f"  {workers} process{'es' if workers > 1 else ''}")
     for name, (rate, half, most) in rates.items():
+        reached, _, calm = halves[name]
         print(
-            f"    {name:9s} ratio {rate / rates['floor'][0]:5.2f}  ({rate:,.0f} req/s)  p50 {half}  p99 {most}",
+            f"    {name:9s} ratio {rate / rates['floor'][0]:5.2f}  ({rate:,.0f} req/s)  p50 {half}  p99 {most};"
+            f"  at {reached / rate:.2f} of it p99 {calm}",
             flush=True,
         )
     for pid in sorted(api.children) or [api.process.pid]:
@@ -204,13 +216,22 @@ def table(api: Api, floor_url: str, scope: Scope, key: str, items: int, users: i
         print(f"    memory of {pid}: {pss:,.0f} MB with its part of what is shared, {own:,.0f} MB its own", flush=True)
 
 
+def pauses(rate: float) -> str:
+    """Lua that has wrk ask about so many times a second, at random moments; it waits whole milliseconds alone."""
+    mean = CONNECTIONS / rate * 1000
+    return f"function delay() return math.floor(-math.log(1 - math.random()) * {mean} + math.random()) end\n"
+
+
 def wrk(url: str, script: Path, seconds: int) -> tuple[float, str, str]:
     """Requests a second, and the latencies at half and 99 %; ends the benchmark where an answer was no success."""
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "--latency", "-s", str(script), url]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if wrong := re.search(r"Non-2xx.*", out):
         sys.exit(f"{script.read_text()}: {wrong[0]}")
-    found = [re.search(pattern, out) for pattern in (r"Requests/sec:\s+([\d.]+)", r"50%\s+(\S+)", r"99%\s+(\S+)")]
+    found = [
+        re.search(pattern, out, re.MULTILINE)
+        for pattern in (r"Requests/sec:\s+([\d.]+)", r"^\s+50%\s+(\S+)", r"^\s+99%\s+(\S+)")
+    ]
     rate, half, most = (match[1] if match else "" for match in found)
     return float(rate), half, most
 
@@ -222,7 +243,7 @@ def memory(pid: int) -> tuple[float, float]:
     return size["Pss"] / 1024, (size["Private_Clean"] + size["Private_Dirty"]) / 1024
 
 
-def freshness(api: Api, stores: Stores, scope: Scope, key: str, rounds: int = 30) -> None:
+def freshness(api: Api, stores: Stores, scope: Scope, key: str, rounds: int) -> None:
     """How long, under load, until every process answers by a change: as many new connections in a row as tell."""
     path = f"{api.url}/v1/scenarios/{scope.scenario_id}/recommendations"
     headers = {"Authorization": f"Bearer {key}"}

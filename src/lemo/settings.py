@@ -232,7 +232,11 @@ class Settings(BaseSettings):
     events_per_second: int = Field(
         0, ge=0, description="Events a second that each tenant may send to the API, all processes together; 0: any."
     )
-    max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")
+    max_body_bytes: int = Field(
+        64_000_000,
+        ge=1000,
+        description="Largest request body that the API reads. Bodies beyond 1 MB share room for 8 of these in each process.",
+    )
 
     # OpenID Connect: people of an identity provider log in to the console
     oidc_issuer: str = Field(
