@@ -20,8 +20,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import servers
 from sites import wait_for
 
-PAGES = ("/", "/analytics", "/explore", "/items", "/users", "/scenario", "/experiments", "/models", "/jobs", "/ingest")
-PAGES += ("/settings", "/audit", "/login")
+PAGES = ["/", "/analytics", "/explore", "/items", "/users", "/scenario", "/experiments", "/models", "/jobs", "/ingest"]
+PAGES += ["/settings", "/audit", "/login"]
 MOST_MS = 1_000
 """What a page may take on a quiet machine."""
 BARE = """

@@ -8,13 +8,14 @@ from lemo.cli.demo.answers import answers_of, make_experiment, start_experiment
 from lemo.domain.dataset import Dataset
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.simulator.trial import NEWER_OR_VARIED as TRIAL
+from lemo.simulator.trial import NEWER_OR_VARIED
 from lemo.simulator.world import World
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.connect import Stores
 from lemo.streams.served_messages import SentAnswer, ServedAnswer
 from sites import begin_catalogue
 
+TRIAL = NEWER_OR_VARIED
 TRUE_LIFTS = {arm.draft.name: arm.clicks - 1 for arm in TRIAL.arms[1:]}
 """Of clicks per impression, by arm."""
 

@@ -11,6 +11,7 @@ from lemo.console.formats import ago, stamp
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import Queries, attempt
+from lemo.console.reasons import reason_words
 from lemo.console.scenario.trial import Trial, Versions, checked, tried, versions
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import GOOD, QUIET, WEAK, badge, heading, nothing, section, subheading, trouble
