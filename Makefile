@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
 	bench-similarity bench-tracing bench-train lint format lock services-up services-down clean
+.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-console bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
+	bench-similarity bench-train lint format lock services-up services-down clean
 .PHONY: test-deploy test-flink test-long rehearse-image dashboards screenshots
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
@@ -52,6 +54,9 @@ bench-analytics: install  ## Each panel of analytics over 10 M events and 1 M an
 bench-beat: install  ## How late are 1,000 entries due at one moment, and a fan-out to 1,000, beside stock RedBeat (4 minutes)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/beat.py $(ARGS)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/fan_out.py $(ARGS)
+
+bench-console: install  ## How soon pages of a running `lemo demo` paint, beside a bare page of NiceGUI (ARGS='--url ...'; 1 minute)
+	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/console.py $(ARGS)
 
 bench-consumer: install  ## The consumer beside bare loops, and how soon an event changes recommendations (5 minutes; Kafka must be up)
 	PYTHONPATH=tests:scripts $(BIN)/python benchmarks/consumer.py $(ARGS)

@@ -8,13 +8,14 @@ from lemo.cli.demo.answers import answers_of, make_experiment, start_experiment
 from lemo.domain.dataset import Dataset
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.simulator.trial import NEWER_OR_VARIED as TRIAL
+from lemo.simulator.trial import NEWER_OR_VARIED
 from lemo.simulator.world import World
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.connect import Stores
-from lemo.streams.served_messages import ServedAnswer
+from lemo.streams.served_messages import SentAnswer, ServedAnswer
 from sites import begin_catalogue
 
+TRIAL = NEWER_OR_VARIED
 TRUE_LIFTS = {arm.draft.name: arm.clicks - 1 for arm in TRIAL.arms[1:]}
 """Of clicks per impression, by arm."""
 
@@ -41,6 +42,17 @@ def take_in(stores: Stores, tenant_id: str, dataset: Dataset) -> Scope:
     stores.served.insert([_row(scope, answer) for answer in answers_of(stores, scope, dataset)])
     start_experiment(stores, scope, dataset, "test")
     return scope
+
+
+def degraded_answers(scope: Scope, count: int) -> list[ServedRow]:
+    """So many answers of the last minutes without an item, every second of them degraded."""
+    now = milliseconds(datetime.now(UTC))
+    answers = [
+        ServedAnswer(kind="popular", at=now - 1_000 * number, took_us=900, answer=SentAnswer(f"degraded-{number}", []))
+        for number in range(count)
+    ]
+    rows = [_row(scope, msgspec.json.encode(answer)) for answer in answers]
+    return [row._replace(degraded=number % 2 == 0) for number, row in enumerate(rows)]
 
 
 def _row(scope: Scope, answer: bytes) -> ServedRow:

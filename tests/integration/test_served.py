@@ -243,6 +243,26 @@ def test_answers_are_kept_for_some_days(settings: Settings, stores: Stores, scop
     client.close()
 
 
+def test_degraded_answers_count_once_each_for_those_that_were_not_logged(
+    settings: Settings, stores: Stores, scope: Scope
+) -> None:
+    assert settings.clickhouse_url is not None
+    stores.events.migrate()
+    assert stores.served.degraded(scope, 0) == (0, 0)
+    client = clickhouse_connect.get_client(dsn=settings.clickhouse_url.get_secret_value())
+    # Twenty minutes with one answer in each, of which the last four were degraded; written twice.
+    insert = (
+        f"INSERT INTO {settings.clickhouse_database}.served_answers (tenant_id, scenario_id, at, request_id, share,"
+        " degraded) SELECT {tenant:String}, {scenario:String}, toStartOfMinute(now()) - toIntervalMinute(number),"
+        " toString(number), if(number < 10, 0.5, 1), number < 4 FROM numbers(20)"
+    )
+    for _ in range(2):
+        client.command(insert, parameters={"tenant": scope.tenant_id, "scenario": scope.scenario_id})
+    client.close()
+    assert stores.served.degraded(scope, 0) == (2 * 10 + 10, 2 * 4)
+    assert stores.served.degraded(scope, now_ms() + 60_000) == (0, 0)
+
+
 def test_redis_keeps_a_bounded_number_of_messages(settings: Settings, stores: Stores, scope: Scope) -> None:
     short = Stores(settings.model_copy(update={"served_log_length": 10}))
     publisher = short.log.publisher()

@@ -63,4 +63,4 @@ def _table(lines: list[AuditLine]) -> None:
                 cell(line.scenario_id or "–")
                 with td():
                     detail = json.dumps(line.detail, ensure_ascii=False) if line.detail else ""
-                    ui.label(detail[:300]).classes("text-xs lemo-muted break-all")
+                    ui.label(detail[:300]).props("lang=en").classes("text-xs lemo-muted break-all")

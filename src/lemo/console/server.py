@@ -135,6 +135,8 @@ def serve(settings: Settings) -> None:
     def live() -> dict[str, str]:
         return {"status": "ok"}
 
+    # A bar over the page at each request is more motion than news; it has no name for those who hear the page, too.
+    app.config.quasar_config["loadingBar"]["skipHijack"] = True
     app.on_startup(_expect_departures)
     app.on_shutdown(subjects.close)
     app.on_shutdown(queries.close)

@@ -43,6 +43,12 @@ def test_runs_that_arriving_items_start_are_one_line_for_each_scenario_and_outco
     ]
 
 
+def test_runs_of_each_minute_are_one_line_too() -> None:
+    minutely = [run(number, "aggregate-realtime-minutely") for number in range(1, 6)]
+    lines = run_lines([*minutely, run(9, "train-model-daily")])
+    assert [(line.run.run_id, line.count) for line in lines] == [("1", 5), ("9", 1)]
+
+
 def state(entry: str, scenario: str, success: datetime | None, outcome: Outcome) -> JobState:
     return JobState(entry, Scope("t", scenario), NOW, success, run(1, entry, outcome, scenario), None, NOW)
 

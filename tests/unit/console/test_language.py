@@ -1,14 +1,22 @@
 """One language at a time: how it is chosen, and that each page has all of its words in both."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
+from itertools import combinations
 
 import pytest
 
 from lemo.analytics.metrics import definitions
 from lemo.console.analytics.words import MEASURES, TILES
+from lemo.console.experiments.words import MEANINGS
+from lemo.console.home.problems import NAMES, WITHOUT
 from lemo.console.language import language_of
+from lemo.console.sentences import KINDS
+from lemo.diagnostics.dependencies import NEEDS
+from lemo.domain import errors
+from lemo.domain.experiment_metrics import METRICS
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT
 from servers import ROOT
 
@@ -54,6 +62,18 @@ def test_all_words_of_the_pages_stand_in_both_languages_and_in_one_at_a_time() -
         if not CHINESE.search(ast.unparse(chinese)) and isinstance(chinese, ast.Constant | ast.JoinedStr)
     ]
     assert missing == []
+
+
+def test_what_the_console_says_of_kinds_and_codes_is_complete() -> None:
+    """Errors by kind, the doctor's rows by service and dependency, metrics of experiments by name."""
+    kinds = {each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.LemoError)}
+    assert set(KINDS) == kinds
+    assert all(not issubclass(later, each) for each, later in combinations(KINDS, 2)), "a kind hides one of its kinds"
+    assert set(WITHOUT) == {(need.service, need.dependency) for need in NEEDS}
+    assert set(NAMES) >= {need.dependency for need in NEEDS}
+    assert set(MEANINGS) == set(METRICS)
+    for words in [*KINDS.values(), *WITHOUT.values(), *MEANINGS.values()]:
+        assert CHINESE.search(words)
 
 
 def test_every_number_that_analytics_shows_has_a_name_and_a_meaning_in_both_languages() -> None:

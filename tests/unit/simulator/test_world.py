@@ -15,6 +15,7 @@ from lemo.domain.scenario import Scenario
 from lemo.domain.time import milliseconds
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.selection.hyperparameter_search import assess
+from lemo.simulator.trial import NEWER_OR_VARIED
 from lemo.simulator.world import END, World
 
 Loaded = dict[str, tuple[Scenario, list[Item], list[Event]]]
@@ -179,3 +180,32 @@ def test_lists_are_those_that_the_events_followed_from() -> None:
         assert shown.at_ms <= milliseconds(event.timestamp)
     impressions = sum(event.action == "impression" for event in events)
     assert impressions == sum(len(shown.item_ids) for shown in lists.values())
+
+
+def test_an_experiment_changes_lists_and_clicks_of_its_arms_as_it_says() -> None:
+    trial = NEWER_OR_VARIED
+    plain, tried = (World(seed=3, trial=each).datasets()[2] for each in (None, trial))
+    assert (plain.experiment, {each.arm for each in plain.shown}) == (None, {""})
+    assert tried.experiment is not None
+    started = milliseconds(tried.experiment.started_at)
+    lists = {each.request_id: each for each in tried.shown}
+    assert all(bool(each.arm) == (each.at_ms >= started) for each in lists.values())
+    published = {item.item_id: item.published_at for item in tried.items}
+    seen, clicked, new = Counter[str](), Counter[str](), Counter[str]()
+    for event in tried.events:
+        arm = lists[event.request_id or ""].arm
+        when = published[event.item_id]
+        assert when is not None
+        seen[arm] += event.action == "impression"
+        clicked[arm] += event.action == "click"
+        new[arm] += event.action == "impression" and (event.timestamp - when).days < 7
+    rates = {arm: clicked[arm] / seen[arm] for arm in seen}
+    for each in trial.arms:
+        assert rates[each.draft.name] / rates["control"] == pytest.approx(each.clicks, abs=0.1)
+    # The lists differ as the pipelines of the arms do.
+    assert new["newer"] / seen["newer"] > 2 * new["control"] / seen["control"]
+
+
+def test_an_experiment_must_fit_into_the_world() -> None:
+    with pytest.raises(InvalidInput, match="takes 14 days"):
+        World(days=10, trial=NEWER_OR_VARIED)

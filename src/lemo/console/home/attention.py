@@ -88,7 +88,7 @@ def _job(trouble: JobTrouble) -> None:
     word = t("fails", "失败") if trouble.failing else t("is overdue", "逾期")
     with _line(BAD if trouble.failing else WEAK, f"{trouble.entry} {word} · {where}"):
         if trouble.error:
-            ui.label(trouble.error).classes("text-sm break-words").style(f"color:{BAD}")
+            ui.label(trouble.error).props("lang=en").classes("text-sm break-words").style(f"color:{BAD}")
         last = ago(trouble.last_success)
         ui.label(t(f"Last success: {last}", f"上次成功：{last}")).classes("lemo-muted text-sm").tooltip(
             stamp(trouble.last_success) or t("never", "从未")

@@ -143,7 +143,7 @@ def _run(line: RunLine) -> None:
                     badge(f"×{line.count}", QUIET)
             ui.label(run.scenario_id).classes("lemo-muted lemo-small")
             if run.error:
-                ui.label(run.error).classes("lemo-small break-words").style(f"color:{BAD}")
+                ui.label(run.error).props("lang=en").classes("lemo-small break-words").style(f"color:{BAD}")
         with td():
             badge(outcome_words(run.outcome), COLOURS.get(run.outcome, QUIET))
             if run.outcome == "running" and run.progress.total:

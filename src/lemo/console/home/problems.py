@@ -123,7 +123,8 @@ def headline(problem: Problem) -> str:
     """What is unavailable; in English also why, which the finding's cause tells on Chinese pages."""
     away = dict.fromkeys(row.dependency for row in problem.rows)
     names = "、".join(NAMES[each][1] for each in away)
-    return t(problem.headline, f"{names}：{STATES[problem.finding.state][1]}")
+    chinese = f"{names}：{STATES[problem.finding.state][1]}"
+    return t(problem.headline, chinese)
 
 
 def stops(problem: Problem) -> Iterator[str]:

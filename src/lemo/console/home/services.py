@@ -28,4 +28,5 @@ def _mark(name: str, finding: Finding, versioned: bool) -> None:
         if finding.state == "ok":
             text = finding.version if versioned else t(finding.version, state)
         ui.label(text).classes("lemo-muted lemo-small")
-        ui.tooltip(t(f"{name}: {state}. {finding.detail}", f"{name}：{state}。{finding.cause}"))
+        chinese = f"{name}：{state}。{finding.cause}"
+        ui.tooltip(t(f"{name}: {state}. {finding.detail}", chinese))

@@ -100,7 +100,7 @@ class DeadLetterList:
     async def _look(self, letter: DeadLetter) -> None:
         with self._actor.host, ui.dialog() as dialog, ui.card().classes("w-full max-w-2xl gap-3"):
             ui.label(fault_words().get(letter.fault, letter.fault)).classes("text-lg font-semibold")
-            ui.label(letter.reason).classes("text-sm break-words")
+            ui.label(letter.reason).props("lang=en").classes("text-sm break-words")
             facts = f"{letter.id} · {letter.stage} · {stamp(from_milliseconds(letter.refused_at))}"
             ui.label(facts).classes("lemo-muted lemo-small break-all")
             if letter.truncated:

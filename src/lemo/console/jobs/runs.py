@@ -87,7 +87,7 @@ class RunList:
                     if group.count > 1:
                         ui.label(f"× {group.count}").classes("lemo-label")
                 if run.error:
-                    ui.label(run.error).classes("lemo-small break-words").style(f"color:{BAD}")
+                    ui.label(run.error).props("lang=en").classes("lemo-small break-words").style(f"color:{BAD}")
             cell(run.scenario_id)
             with td(), ui.column().classes("gap-1 items-start"):
                 badge(outcome_words(run.outcome), COLOURS[run.outcome])
@@ -142,7 +142,7 @@ def _draw_run(run: Run) -> None:
         )
         close.props["aria-label"] = t("Close", "关闭")
     if run.error:
-        ui.label(run.error).classes("text-sm break-words mt-1").style(f"color:{BAD}")
+        ui.label(run.error).props("lang=en").classes("text-sm break-words mt-1").style(f"color:{BAD}")
     if run.outcome == "running":
         progress(run)
     facts = {

@@ -11,6 +11,7 @@ from lemo.console.formats import ago, stamp
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import Queries, attempt
+from lemo.console.reasons import reason_words
 from lemo.console.scenario.trial import Trial, Versions, checked, tried, versions
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import GOOD, QUIET, WEAK, badge, heading, nothing, section, subheading, trouble
@@ -113,7 +114,7 @@ class PipelineEditor:
                     with td():
                         ui.label(version.changed_by).classes("break-words")
                     with td():
-                        ui.label(version.why or "–").classes("break-words")
+                        ui.label(version.why or "–").props("lang=en").classes("break-words")
                     with td():
                         ui.label(", ".join(version.pipeline.model_dump(exclude_defaults=True)) or "–")
                     with td("number"), ui.row().classes("gap-1 flex-nowrap justify-end"):
@@ -281,7 +282,7 @@ def _draw_trial(trial: Trial, user_id: str) -> None:
                     else:
                         ui.label("–").classes("lemo-muted")
                 with td():
-                    ui.label(place.reason).classes("lemo-muted break-words")
+                    ui.label(reason_words(place.reason)).classes("lemo-muted break-words")
 
 
 def _difference(before: str, after: str) -> str:
