@@ -1,9 +1,7 @@
 # Every target that people use has a line of help behind `##`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
-	bench-similarity bench-tracing bench-train lint format lock services-up services-down clean
 .PHONY: help install demo test chaos chaos-worker chaos-consumer fuzz-api bench-analytics bench-beat bench-console bench-consumer bench-experiments bench-import bench-pass bench-quality bench-serving \
-	bench-similarity bench-train lint format lock services-up services-down clean
+	bench-similarity bench-tracing bench-train lint format lock services-up services-down clean
 .PHONY: test-deploy test-flink test-long rehearse-image dashboards screenshots
 MAKEFLAGS += --no-print-directory
 # Some hundreds of processes start here; each would compile every module that it imports.
