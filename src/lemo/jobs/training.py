@@ -134,7 +134,7 @@ class _Fitted:
         return self.soundness.fault if self.soundness else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """What one training run fits, publishes and puts in service."""
 
