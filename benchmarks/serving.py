@@ -228,7 +228,10 @@ def wrk(url: str, script: Path, seconds: int) -> tuple[float, str, str]:
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if wrong := re.search(r"Non-2xx.*", out):
         sys.exit(f"{script.read_text()}: {wrong[0]}")
-    found = [re.search(pattern, out) for pattern in (r"Requests/sec:\s+([\d.]+)", r"50%\s+(\S+)", r"99%\s+(\S+)")]
+    found = [
+        re.search(pattern, out, re.MULTILINE)
+        for pattern in (r"Requests/sec:\s+([\d.]+)", r"^\s+50%\s+(\S+)", r"^\s+99%\s+(\S+)")
+    ]
     rate, half, most = (match[1] if match else "" for match in found)
     return float(rate), half, most
 

@@ -225,7 +225,11 @@ class Settings(BaseSettings):
     events_per_second: int = Field(
         0, ge=0, description="Events a second that each tenant may send to the API, all processes together; 0: any."
     )
-    max_body_bytes: int = Field(64_000_000, ge=1000, description="Largest request body that the API reads.")
+    max_body_bytes: int = Field(
+        64_000_000,
+        ge=1000,
+        description="Largest request body that the API reads; of bodies beyond 1 MB each process holds 8 times this.",
+    )
 
     # OpenID Connect: people of an identity provider log in to the console
     oidc_issuer: str = Field(
