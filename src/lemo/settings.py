@@ -235,8 +235,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         64_000_000,
         ge=1000,
-        description="Largest request body that the API reads. Bodies beyond 1 MB share room for 8 of these in each"
-        " process.",
+        description="Largest request body that the API reads; of bodies beyond 1 MB each process holds 8 times this.",
     )
 
     # OpenID Connect: people of an identity provider log in to the console
