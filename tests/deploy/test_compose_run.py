@@ -304,7 +304,11 @@ def test_alerts_fire_when_what_they_watch_breaks(
             assert ask(client, "GET", "/v1/scenarios/bare/latest")["items"] == []
         expected = {"LemoMessagesRefused", "LemoEventIdsReused", "LemoServiceDown", "LemoQueueLong", "LemoAnswersPoor"}
         expected |= {"LemoScoreDrift", "LemoCtrDrop"}
-        wait_for(lambda: firing() == expected, 60)
+        try:
+            wait_for(lambda: firing() == expected, 60)
+        except AssertionError:
+            found = firing()
+            pytest.fail(f"these do not fire: {expected - found}; these do, and should not: {found - expected}")
     finally:
         os.kill(worker, signal.SIGCONT)
     wait_for(lambda: not firing() & {"LemoServiceDown", "LemoQueueLong"}, 90)
