@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from consoles import SHOP, Console, Visit, narrow, picture
 from lemo.domain.scope import Scope
@@ -109,6 +109,7 @@ def test_a_file_is_dropped_corrected_and_imported(
 
 
 def test_the_next_file_of_its_kind_needs_the_mapping_alone_and_counts_once(console: Console, page: Page) -> None:
+    """It goes on where the test before ended."""
     page.goto(f"{console.url}/import?scenario={SHOP}")
     drop(page, ("november.csv", ORDERS))
     page.get_by_role("button", name="Events", exact=True).click()
@@ -119,12 +120,12 @@ def test_the_next_file_of_its_kind_needs_the_mapping_alone_and_counts_once(conso
     expect(known).to_contain_text("300", timeout=PATIENCE)
 
 
-def test_on_a_phone_in_chinese_and_dark(console: Console, page: Page) -> None:
-    assert page.context.browser is not None
-    context = page.context.browser.new_context(
+def test_on_a_phone_in_chinese_and_dark(console: Console, browser: Browser) -> None:
+    context = browser.new_context(
         viewport={"width": 390, "height": 800}, locale="zh-CN", color_scheme="dark", has_touch=True
     )
     phone = context.new_page()
+    phone.set_default_timeout(PATIENCE)
     phone.goto(f"{console.url}/import?scenario={SHOP}")
     shown(phone.get_by_role("heading", name="拖入文件"))
     drop(phone, ("ratings.csv", RATINGS))

@@ -120,10 +120,10 @@ class ImportPages:
                     ui.navigate.to(address(PAGE, scenario=scenario, file=str(found["id"])))
 
             def failed() -> None:
-                for why in self.tickets.refusals(ticket) or [
-                    t("The file did not come whole: drop it again.", "文件未完整到达，请重新拖入。")
-                ]:
-                    ui.notify(why, type="negative", multi_line=True, timeout=20_000)
+                why = self.tickets.refusal(ticket) or t(
+                    "The file did not come whole: drop it again.", "文件未完整到达，请重新拖入。"
+                )
+                ui.notify(why, type="negative", multi_line=True, timeout=20_000)
 
             def rejected() -> None:
                 ui.notify(

@@ -58,13 +58,11 @@ class Tickets:
         with self._lock:
             self._refusals.get(ticket, []).append(why)
 
-    def refusals(self, ticket: str) -> list[str]:
-        """Why files were not taken since this was asked last."""
+    def refusal(self, ticket: str) -> str:
+        """Why a file was not taken, each once; empty where that is not known."""
         with self._lock:
-            found = self._refusals.get(ticket, [])
-            told = list(found)
-            found.clear()
-        return told
+            found = self._refusals.get(ticket)
+            return found.pop(0) if found else ""
 
 
 def add_route(access: Access, uploads: Uploads, tickets: Tickets) -> None:
