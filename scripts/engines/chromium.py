@@ -6,7 +6,8 @@ from pathlib import Path
 
 from engines.engine import Engine, Lack, debian
 
-COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+COMMANDS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The shell without windows comes first: the tests of the console take two thirds of the processor time with it."""
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 
 
@@ -16,7 +17,7 @@ class Chromium(Engine):
     name = "chromium"
 
     def lacks(self) -> list[Lack]:
-        lacks = [] if self.url() else [debian("Chromium", "chromium", "fonts-noto-cjk")]
+        lacks = [] if self.url() else [debian("Chromium", "chromium-headless-shell", "fonts-noto-cjk")]
         if not self._has_chinese():
             lacks.append(debian("a font for Chinese", "fonts-noto-cjk"))
         return lacks

@@ -127,6 +127,7 @@ def answers(condition: Callable[[], bool]) -> Callable[[], bool]:
     return holds
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_source_of_another_package_is_trained_promoted_served_and_missed(environment: Environment) -> None:
     lemo = environment.lemo

@@ -53,7 +53,13 @@ def test_an_orderly_end_hands_the_lead_over_at_once(site: BeatSite) -> None:
         once_each(site.sent())
 
 
-@pytest.mark.parametrize("outage", [0.0, 3 * LOCK_SECONDS], ids=["restart", "outage longer than the lock lives"])
+@pytest.mark.parametrize(
+    "outage",
+    [
+        pytest.param(0.0, id="restart", marks=pytest.mark.long),
+        pytest.param(3 * LOCK_SECONDS, id="outage longer than the lock lives"),
+    ],
+)
 def test_beat_outlives_redis(site: BeatSite, outage: float) -> None:
     """The same process goes on, without a supervisor, and the schedule is as it was."""
     with site.beat() as beat:

@@ -166,7 +166,7 @@ def test_killed_at_each_step(traffic: Traffic, start: Callable[..., Process], tm
 @pytest.mark.parametrize(
     ("engine", "kills", "events"),
     [
-        ("redis", 4, 1_500),
+        pytest.param("redis", 4, 1_500, marks=pytest.mark.long),
         pytest.param("redis", KILLS, EVENTS_A_KILL, marks=LONG),
         pytest.param("kafka", KILLS, EVENTS_A_KILL, marks=LONG),
     ],

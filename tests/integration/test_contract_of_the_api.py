@@ -12,10 +12,11 @@ CHECKS = "status_code_conformance,content_type_conformance,response_schema_confo
 WITH_BROKER = ("/v1/jobs/run", "/v1/schedules/{entry}/run")
 """Operations that wait for a broker, which does not run here."""
 
+COVERAGE = pytest.param("coverage", marks=pytest.mark.long)
 FUZZING = pytest.param("fuzzing", marks=[pytest.mark.chaos, pytest.mark.timeout(1_200)])
 
 
-@pytest.mark.parametrize("phases", ["examples,coverage", FUZZING])
+@pytest.mark.parametrize("phases", ["examples", COVERAGE, FUZZING])
 def test_no_request_makes_an_undocumented_answer(tmp_path: Path, redis_url: str, phases: str) -> None:
     """Schemathesis sends what fits the document and what does not, to every operation, by a fixed seed."""
     with open_shop(tmp_path, redis_url) as shop:

@@ -100,7 +100,7 @@ def records(stores: Stores) -> list[Message]:
     return [Message(record.value) for record in stores.log.scan(stores.settings.kafka_served_topic)]
 
 
-@pytest.mark.parametrize("engine", ["redis", "kafka"])
+@pytest.mark.parametrize("engine", ["redis", pytest.param("kafka", marks=pytest.mark.long)])
 def test_every_answer_arrives_once_with_its_items_in_order(
     request: pytest.FixtureRequest, engine: str, tmp_path: Path, scope: Scope
 ) -> None:

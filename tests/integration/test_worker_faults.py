@@ -25,15 +25,15 @@ def site(
 
 CAUGHT = {1: 7, 2: 7, 3: 6, 4: 1, SWITCH: 3}
 """How many jobs have a gate of that number."""
-ALWAYS = [(SWITCH, True)]
-"""Which of these run in every run of the suite; `make chaos-worker` runs all."""
+SHORT = [(SWITCH, True)]
+"""Which of these `make test-long` runs; `make chaos-worker` runs all."""
 
 
 @pytest.mark.parametrize("site", [len(JOBS)], indirect=True, ids=["a child for each job"])
 @pytest.mark.parametrize(
     ("number", "whole"),
     [
-        pytest.param(number, whole, marks=[] if (number, whole) in ALWAYS else pytest.mark.chaos)
+        pytest.param(number, whole, marks=pytest.mark.long if (number, whole) in SHORT else pytest.mark.chaos)
         for number in CAUGHT
         for whole in (True, False)
     ],

@@ -3,9 +3,10 @@
 from pydantic import Field
 
 from lemo.domain.scope import Scope
+from lemo.jobs.champion import judged_of
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import Report
-from lemo.jobs.training import judged_of, read_interactions
+from lemo.jobs.training import read_interactions
 from lemo.recommenders.evaluation.cold_start import cold_start, cold_start_questions
 from lemo.recommenders.evaluation.metrics import Scorecard, evaluate
 from lemo.recommenders.evaluation.significance import Comparison, compare

@@ -15,11 +15,11 @@ import structlog
 
 from lemo.domain.errors import EngineUnavailable, NotFound
 from lemo.domain.scope import Scope
+from lemo.jobs.champion import config_of
 from lemo.jobs.incremental_state import KIND as STATE_KIND
 from lemo.jobs.incremental_state import State, activate_state, load_state, publish_state
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_ITEMS, Done, Report, idle
-from lemo.jobs.training import config_of
 from lemo.recommenders.data.increments import LatestInteractions
 from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.similar_items import similar_items

@@ -1,18 +1,18 @@
 """Training: tunes, fits and measures a challenger. The better of it and the champion is put in service."""
 
 import time
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import structlog
-from pydantic import ValidationError
 
 from lemo import __version__
-from lemo.domain.errors import NotFound, Outdated
 from lemo.domain.scenario import Scenario
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
+from lemo.jobs.champion import champion_of, judged_of
 from lemo.jobs.ratings import with_scales
 from lemo.jobs.report import NO_EVENTS, Done, Report, idle
 from lemo.jobs.soundness import Soundness, soundness
@@ -26,7 +26,6 @@ from lemo.recommenders.registry import MissingSource, source_class
 from lemo.recommenders.repeats import RepeatRates
 from lemo.recommenders.selection.hyperparameter_search import Assessment, assess
 from lemo.serving.restore import restore_for
-from lemo.serving.state import read_model
 from lemo.stores.connect import Stores
 from lemo.stores.documents.models import KIND, ModelRecord
 from lemo.stores.objects.versions import new_version
@@ -73,75 +72,155 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
     report.stage("choosing and measuring")
     assessment = assess(interactions, scenario.actions, report.at, sources=scenario.sources)
     config, metrics = challenger(assessment)
+    run = _Run(stores, scope, report, scenario, interactions, split(interactions), started)
     floor = assessment.decayed_popularity.ndcg_at_10 if assessment else 0.0
-    parts = split(interactions)
-    verdict = judge(stores, scope, metrics, floor, partial(_measure_version, stores, scope, scenario, parts))
-    champion = stores.snapshots.current(scope, KIND)
-    readable = champion is not None and _readable(stores, scope, champion)
-    fit = partial(_fit, report, scenario, interactions)
-    check = partial(_check_soundness, scenario, parts)
-    model = fit(config)
-    sound = check(model) if verdict.promoted else None
-    if readable and sound and sound.fault:
-        verdict = replace(verdict, promoted=False, why=f"refused: {sound.fault}")
-    kept = None if verdict.promoted or champion is None else config_of(stores, scope, champion)
-    if not verdict.promoted and kept is None:
-        verdict = Verdict(True, f"the champion {champion} cannot be read by this version of Lemo")
-    refresh_of = _outdated(stores, scope, scenario, champion, interactions) if champion and kept else ""
-    same = bool(refresh_of) and kept == config
-    if same and sound is None:
-        sound = check(model)
-    publish = partial(_publish, stores, scope, report, scenario, interactions, started)
-    version = publish(
-        model,
+    verdict = judge(stores, scope, metrics, floor, run.measure)
+    champion = champion_of(stores, scope, scenario, interactions)
+    fitted, better = run.fitted(config), verdict.promoted
+    if better and champion and champion.readable and (fault := fitted.fault):
+        verdict = replace(verdict, promoted=False, why=f"refused: {fault}")
+    if champion and champion.config is None and not verdict.promoted:
+        verdict = Verdict(True, f"the champion {champion.version} cannot be read by this version of Lemo")
+    refresh_of = champion.refresh_of if champion and not verdict.promoted else ""
+    same = bool(refresh_of) and champion is not None and champion.config == config
+    version = run.publish(
+        fitted,
+        checked=better or same,
         judged=assessment.config.model_dump(mode="json") if assessment else None,
         metrics=_recorded_metrics(assessment, metrics),
         champion_ndcg_at_10=verdict.champion.ndcg_at_10 if verdict.champion else None,
         comparison=verdict.comparison.model_dump() if verdict.comparison else None,
-        soundness=_dump(sound),
         promoted=verdict.promoted,
         refresh_of=refresh_of if same else "",
         why=verdict.why,
     )
-    serve = partial(stores.model_changes.put_in_service, scope, fence=report.fence, by="training")
-    serving, refused = champion, ""
+    serving, refused = champion.version if champion else version, ""
     if verdict.promoted:
         serving = version
-        report.check()
-        serve(version=version, action="promote", why=verdict.why)
-    elif kept and refresh_of:
+        run.serve(version, "promote", verdict.why)
+    elif champion and champion.config and refresh_of:
         if not same:
-            model = fit(kept)
-            sound = check(model)
-        if readable and sound and sound.fault:
-            refused = f"{champion} goes on serving: its parameters fitted on newer events were refused: {sound.fault}"
+            fitted = run.fitted(champion.config)
+        if champion.readable and (fault := fitted.fault):
+            refused = f"{serving} goes on serving: its parameters fitted on newer events were refused: {fault}"
             log.warning("a refresh is refused", scope=str(scope), why=refused)
         else:
-            # The champion's parameters were measured in this run: no old metrics are copied.
-            champion_metrics = {"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {}
             why = f"the parameters of {refresh_of} on newer events"
-            judged = judged_of(stores, scope, refresh_of)
-            about: dict[str, Any] = {
-                "metrics": champion_metrics,
-                "soundness": _dump(sound),
-                "refresh_of": refresh_of,
-                "why": why,
-            }
-            about["judged"] = judged and judged.model_dump(mode="json")
-            serving = version if same else publish(model, **about)
-            report.check()
-            serve(version=serving, action="refresh", why=why)
-    detail: dict[str, Any] = {
-        "version": version,
-        "promoted": verdict.promoted,
-        "why": verdict.why,
-        "serving": serving,
-        "config": config.model_dump(mode="json", exclude={"ranker"}) | {"ranked": config.ranker is not None},
-    }
+            serving = version if same else run.publish_refresh(fitted, refresh_of, verdict, why)
+            run.serve(serving, "refresh", why)
+    detail = {"version": version, "serving": serving, **_told(verdict, assessment)}
     if refused:
         detail["refused"] = refused
+    if "without" in detail:
+        log.warning("training without a part", scope=str(scope), why=detail["without"])
+    return Done(len(interactions), len(interactions.item_ids), detail)
+
+
+class _Fitted:
+    """A model fitted on all events, and its soundness, which costs one more fit and is found when it is asked for."""
+
+    def __init__(self, model: HybridRecommender, check: Callable[[HybridRecommender], Soundness | None]) -> None:
+        self.model = model
+        self._check = check
+
+    @cached_property
+    def soundness(self) -> Soundness | None:
+        """None where there are no users to judge by."""
+        return self._check(self.model)
+
+    @property
+    def fault(self) -> str:
+        """Why the model may not serve; empty for one that is sound."""
+        return self.soundness.fault if self.soundness else ""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one training run fits, publishes and puts in service."""
+
+    stores: Stores
+    scope: Scope
+    report: Report
+    scenario: Scenario
+    interactions: Interactions
+    parts: Split
+    started: float
+
+    def fitted(self, config: HybridConfig) -> _Fitted:
+        """A configuration fitted on all events."""
+        self.report.stage("fitting on all events")
+        model = HybridRecommender.fit(self.interactions, config, self.scenario.actions)
+        return _Fitted(model, self._soundness)
+
+    def measure(self, version: str) -> Metrics | None:
+        """Metrics of a version's judged configuration, fitted on the training data; None where it cannot be read."""
+        config = judged_of(self.stores, self.scope, version)
+        return None if config is None else evaluate(self._on_training_data(config), self.parts)
+
+    def publish_refresh(self, fitted: _Fitted, refresh_of: str, verdict: Verdict, why: str) -> str:
+        """Publishes the champion's parameters on newer events, with their metrics of this run: none are copied."""
+        judged = judged_of(self.stores, self.scope, refresh_of)
+        return self.publish(
+            fitted,
+            checked=True,
+            metrics={"model": verdict.champion.model_dump(mode="json")} if verdict.champion else {},
+            refresh_of=refresh_of,
+            why=why,
+            judged=judged and judged.model_dump(mode="json"),
+        )
+
+    def publish(self, fitted: _Fitted, checked: bool, **about: Any) -> str:
+        """Publishes and records a model, with its soundness where it is `checked`; returns the version."""
+        model = fitted.model
+        model.newness = self.scenario.newness
+        model.repeats = RepeatRates.fit(self.interactions)
+        sound = fitted.soundness if checked else None
+        arrays, manifest = model.to_arrays()
+        version = new_version()
+        restore_for(self.stores, self.scope, self.interactions.item_ids, self.report.check)
+        self.report.check()
+        self.stores.snapshots.publish(self.scope, KIND, version, arrays, manifest)
+        self.stores.models.record(
+            self.scope,
+            ModelRecord(
+                version=version,
+                kind="ranked" if model.config.ranker else "blend",
+                config=model.config.model_dump(mode="json"),
+                events=len(self.interactions),
+                first_event_at=from_milliseconds(self.interactions.oldest),
+                last_event_at=from_milliseconds(self.interactions.newest),
+                code_version=__version__,
+                seconds=round(time.monotonic() - self.started, 3),
+                soundness=sound.model_dump() if sound else None,
+                **about,
+            ),
+        )
+        return version
+
+    def serve(self, version: str, action: Literal["promote", "refresh"], why: str) -> None:
+        """Puts a version in service, unless a later run or a person did so meanwhile."""
+        self.report.check()
+        self.stores.model_changes.put_in_service(
+            self.scope, version=version, fence=self.report.fence, action=action, by="training", why=why
+        )
+
+    def _on_training_data(self, config: HybridConfig) -> HybridRecommender:
+        return HybridRecommender.fit(self.parts.train, config, self.scenario.actions)
+
+    def _soundness(self, model: HybridRecommender) -> Soundness | None:
+        """Compares a model to be served with the same configuration fitted on the training data."""
+        return soundness(self._on_training_data(model.config), model, self.parts) if len(self.parts.users) else None
+
+
+def _told(verdict: Verdict, assessment: Assessment | None) -> dict[str, Any]:
+    """What the history of runs tells of the choice."""
+    config, metrics = challenger(assessment)
+    detail: dict[str, Any] = {
+        "promoted": verdict.promoted,
+        "why": verdict.why,
+        "config": config.model_dump(mode="json", exclude={"ranker"}) | {"ranked": config.ranker is not None},
+    }
     if assessment and assessment.without:
-        log.warning("training without a part", scope=str(scope), why=assessment.without)
         detail["without"] = assessment.without
     if assessment and metrics:
         detail |= {
@@ -149,7 +228,7 @@ def train(stores: Stores, scope: Scope, report: Report) -> Done:
             "popularity_ndcg_at_10": assessment.popularity.ndcg_at_10,
             "test_users": metrics.users,
         }
-    return Done(len(interactions), len(interactions.item_ids), detail)
+    return detail
 
 
 def _nothing_to_learn(scenario: Scenario, count: int) -> str:
@@ -170,105 +249,3 @@ def _recorded_metrics(assessment: Assessment | None, metrics: Scorecard | None) 
     if assessment is None or metrics is None:
         return {}
     return assessment.model_dump(mode="json", exclude={"config", "served"})
-
-
-def _fit(report: Report, scenario: Scenario, interactions: Interactions, config: HybridConfig) -> HybridRecommender:
-    report.stage("fitting on all events")
-    return HybridRecommender.fit(interactions, config, scenario.actions)
-
-
-def _check_soundness(scenario: Scenario, parts: Split, model: HybridRecommender) -> Soundness | None:
-    """Compares a model to be served with the same configuration fitted on the training data."""
-    if not len(parts.users):
-        return None
-    return soundness(HybridRecommender.fit(parts.train, model.config, scenario.actions), model, parts)
-
-
-def _dump(sound: Soundness | None) -> dict[str, float] | None:
-    return sound.model_dump() if sound else None
-
-
-def _publish(
-    stores: Stores,
-    scope: Scope,
-    report: Report,
-    scenario: Scenario,
-    interactions: Interactions,
-    started: float,
-    model: HybridRecommender,
-    **about: Any,
-) -> str:
-    """Publishes and records a model that was fitted on all events; returns the version."""
-    model.newness = scenario.newness
-    model.repeats = RepeatRates.fit(interactions)
-    arrays, manifest = model.to_arrays()
-    version = new_version()
-    restore_for(stores, scope, interactions.item_ids, report.check)
-    report.check()
-    stores.snapshots.publish(scope, KIND, version, arrays, manifest)
-    stores.models.record(
-        scope,
-        ModelRecord(
-            version=version,
-            kind="ranked" if model.config.ranker else "blend",
-            config=model.config.model_dump(mode="json"),
-            events=len(interactions),
-            first_event_at=from_milliseconds(interactions.oldest),
-            last_event_at=from_milliseconds(interactions.newest),
-            code_version=__version__,
-            seconds=round(time.monotonic() - started, 3),
-            **about,
-        ),
-    )
-    return version
-
-
-def _measure_version(stores: Stores, scope: Scope, scenario: Scenario, parts: Split, version: str) -> Metrics | None:
-    """Metrics of a version's judged configuration, fitted on the training data; None where it cannot be read."""
-    config = judged_of(stores, scope, version)
-    return None if config is None else evaluate(HybridRecommender.fit(parts.train, config, scenario.actions), parts)
-
-
-def config_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None:
-    """The configuration of a version, from its snapshot or its record; None where this Lemo cannot read it."""
-    try:
-        try:
-            stored = stores.snapshots.open(scope, KIND, version).manifest["config"]
-        except NotFound:
-            stored = stores.models.get(scope, version).config
-        return HybridConfig.model_validate(stored)
-    except (NotFound, KeyError, ValidationError):
-        return None
-
-
-def judged_of(stores: Stores, scope: Scope, version: str) -> HybridConfig | None:
-    """The configuration to compare a version by: the one that was judged, which has not seen the test."""
-    try:
-        judged = stores.models.get(scope, version).judged
-        return config_of(stores, scope, version) if judged is None else HybridConfig.model_validate(judged)
-    except (NotFound, ValidationError):
-        return config_of(stores, scope, version)
-
-
-def _outdated(stores: Stores, scope: Scope, scenario: Scenario, champion: str, interactions: Interactions) -> str:
-    """The version whose parameters to fit again, where the champion cannot serve or its events or rules are old.
-
-    Empty where the champion is current.
-    """
-    try:
-        record = stores.models.get(scope, champion)
-        model = read_model(scope, stores.snapshots, champion)
-    except (NotFound, Outdated):
-        return champion
-    same_events = (record.events, record.last_event_at) == (len(interactions), from_milliseconds(interactions.newest))
-    same_rules = (model.rules, model.newness) == (scenario.actions, scenario.newness)
-    return "" if same_events and same_rules else record.refresh_of or champion
-
-
-def _readable(stores: Stores, scope: Scope, version: str) -> bool:
-    """Whether this version of Lemo can read the model."""
-    try:
-        read_model(scope, stores.snapshots, version)
-    except (NotFound, Outdated):
-        return False
-    return True
