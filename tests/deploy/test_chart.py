@@ -21,7 +21,7 @@ pytestmark = pytest.mark.deploy
 CHART = ROOT / "deploy" / "helm" / "lemo"
 EXAMPLES = sorted((ROOT / "deploy" / "helm" / "examples").glob("*.yaml"))
 OLDEST, NEWEST = "1.27.0", "1.34.0"
-OPERATORS = {"PodMonitor", "PrometheusRule", "ScaledObject"}
+OPERATORS = {"FlinkDeployment", "PodMonitor", "PrometheusRule", "ScaledObject"}
 """Kinds that operators bring: no schema of Kubernetes knows them."""
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 
@@ -251,6 +251,45 @@ def as_template(asked: str) -> Documents:
     found = template(*kept)
     assert found.returncode == 0, found.stderr
     return [document for document in yaml.safe_load_all(found.stdout) if document]
+
+
+def test_flink_is_a_cluster_that_its_operator_takes(tmp_path: Path) -> None:
+    documents = rendered(example("flink"))
+    (cluster,) = of_kind(documents, "FlinkDeployment")
+    file = tmp_path / "cluster.json"
+    file.write_text(json.dumps(cluster))
+    schema = Path(__file__).with_name("flink_deployment.schema.json")
+    command = [str(ROOT / ".venv" / "bin" / "check-jsonschema"), "--schemafile", str(schema), str(file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert found.returncode == 0, found.stdout + found.stderr
+    pod = cluster["spec"]["podTemplate"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["spec"]["containers"]
+    assert container["name"] == "flink-main-container"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    # The operator fills in the image; Kubernetes' schema holds the rest.
+    whole = {**pod, "spec": {**pod["spec"], "containers": [{**container, "image": cluster["spec"]["image"]}]}}
+    template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "flink"}, "template": whole}
+    kubernetes_validate.validate(template, NEWEST.removesuffix(".0"), strict=True)
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    written = [value for key, value in cluster["spec"]["flinkConfiguration"].items() if value.startswith("file://")]
+    assert written
+    assert all(any(value.removeprefix("file://").startswith(mount) for mount in mounts) for value in written)
+    address = f"http://{cluster['metadata']['name']}-rest:8081"
+    services = of_kind(documents, "Deployment", "StatefulSet")
+    assert {environment(each)["LEMO_FLINK_URL"] for each in services} == {address}
+
+
+def test_flink_without_what_it_needs_is_told_in_words() -> None:
+    for missing, words in (("flink.claimName", "ReadWriteMany"), ("kafkaBootstrapServers", "needs kafkaBootstrap")):
+        found = template("--values", example("flink"), "--set", f"{missing}=")
+        assert found.returncode != 0
+        assert words in found.stderr
+    secured = rendered(example("flink"), NEWEST, "--set", "flink.kafkaPropertiesSecret=sasl")
+    (job,) = [each for each in of_kind(secured, "Job") if each["metadata"]["name"] == "lemo-flink-jobs-1"]
+    kubernetes_validate.validate(job, NEWEST.removesuffix(".0"), strict=True)
+    (container,) = pod_of(job)["containers"]
+    assert container["args"][-2:] == ["--kafka-properties", "/etc/lemo/kafka/kafka.properties"]
 
 
 def test_a_script_deploys_all_services(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import compose_file
 from compose_file import FOLDER, LEMO_SERVICES
+from engines.flink import CONNECTOR
 from lemo.settings import Settings
 from servers import ROOT
 
@@ -48,7 +49,8 @@ def test_the_image_gets_what_the_tests_ran_with() -> None:
 
 def test_the_image_is_sent_each_file_that_its_build_copies() -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M)
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    copies = re.findall(r"^COPY (?!--from)(?:--chmod=\d+ )?(.+) \S+$", lines, re.M)
     copied = {word.removeprefix("./") for line in copies for word in line.split()}
     assert copied == sent
     assert all((ROOT / name).exists() for name in copied)
@@ -59,7 +61,7 @@ def test_every_service_is_pinned_limited_and_watched(name: str) -> None:
     service: dict[str, Any] = SERVICES[name]
     tag = compose_file.text_of(service["image"], {}).rpartition(":")[2]
     assert re.search(r"\d+\.\d+|\d{4}-\d\d-\d\d", tag), f"{name}: {service['image']} is no version"
-    if name != "upgrade":
+    if name not in ("upgrade", "flink-jobs"):  # these end
         assert service["healthcheck"]["test"]
         assert service["deploy"]["resources"]["limits"]["memory"]
         assert service["restart"] == "unless-stopped"
@@ -99,6 +101,30 @@ def test_services_of_ours_run_locked_down_and_after_what_they_need(name: str) ->
     assert unknown == set()
 
 
+@pytest.mark.parametrize("name", [name for name in SERVICES if name.startswith("flink-")])
+def test_flink_runs_locked_down_and_nobody_else_reaches_it(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["networks"] == ["engines"]
+    assert "ports" not in service
+    assert service["deploy"]["resources"]["limits"]["memory"]
+    assert set(service.get("environment", ())) <= set(SERVICES["api"]["environment"])
+    jobs = SERVICES["flink-jobs"]
+    assert jobs["depends_on"].keys() == {"consumer", "flink-jobmanager", "flink-taskmanager"}
+    assert all(gate["condition"] == "service_healthy" for gate in jobs["depends_on"].values())
+
+
+def test_the_image_of_flink_has_what_the_tests_run() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"flink-sql-connector-kafka:{CONNECTOR}" in dockerfile
+    version = re.search(r"^apache-flink==(\S+)", (ROOT / "deploy/flink/requirements.lock").read_text(), re.M)
+    assert version is not None
+    assert CONNECTOR.rpartition("-")[2] <= version[1]
+    assert {f"deploy/flink/{path.name}" for path in (ROOT / "deploy/flink").glob("*.py")} <= set(dockerfile.split())
+
+
 def test_engines_of_profiles_keep_nobody_from_starting() -> None:
     for service in SERVICES.values():
         if "profiles" not in service:
@@ -111,7 +137,7 @@ def test_passwords_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     folder.mkdir()
     script = folder / "init-env"
     script.write_bytes((FOLDER / "init-env").read_bytes())
-    made = run("sh", script, "milvus", "monitoring", folder=folder)
+    made = run("sh", script, "milvus", "flink", "monitoring", folder=folder)
     assert made.returncode == 0, made.stderr
     file = folder / ".env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -120,7 +146,8 @@ def test_passwords_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     passwords = [value for name, value in values.items() if name.endswith("_PASSWORD")]
     assert len(set(passwords)) == len(passwords) == len(compose_file.asked_for())
     assert all(re.fullmatch("[A-Za-z0-9]{32}", password) for password in passwords)
-    assert values["COMPOSE_PROFILES"] == "milvus,monitoring"
+    assert values["COMPOSE_PROFILES"] == "milvus,flink,monitoring"
+    assert values["LEMO_FLINK_URL"] == "http://flink-jobmanager:8081"
     assert not any(password in made.stdout + made.stderr for password in passwords)
     before = file.read_text()
     assert run("sh", script, "none", folder=folder).returncode == 0
@@ -132,7 +159,7 @@ def test_a_wrong_profile_is_told_and_nothing_written(tmp_path: Path) -> None:
     script.write_bytes((FOLDER / "init-env").read_bytes())
     found = run("sh", script, "milvsu", folder=tmp_path)
     assert found.returncode == 2
-    assert "there are milvus and monitoring" in found.stderr
+    assert "there are milvus, flink and monitoring" in found.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["init-env"]
 
 

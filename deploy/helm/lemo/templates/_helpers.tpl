@@ -10,6 +10,15 @@
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 
+{{- define "lemo.flinkImage" -}}
+{{- printf "%s:%s" .Values.flink.image.repository (default .Chart.AppVersion .Values.flink.image.tag) -}}
+{{- end -}}
+
+{{/* Flink takes names of up to 45 characters. Its operator adds `-rest` for the Service. */}}
+{{- define "lemo.flinkName" -}}
+{{- printf "%s-flink" (include "lemo.name" . | trunc 39 | trimSuffix "-") -}}
+{{- end -}}
+
 {{- define "lemo.serviceAccount" -}}
 {{- default (include "lemo.name" .) .Values.serviceAccount.name -}}
 {{- end -}}
@@ -47,6 +56,14 @@ app.kubernetes.io/component: {{ .component }}
 {{- if and .Values.consumer.enabled .Values.consumer.keda.enabled (not .Values.kafkaBootstrapServers) -}}
 {{- fail "consumer.keda.enabled needs kafkaBootstrapServers: KEDA reads the lag of a Kafka consumer group" -}}
 {{- end -}}
+{{- if .Values.flink.enabled -}}
+{{- if not .Values.kafkaBootstrapServers -}}
+{{- fail "flink.enabled needs kafkaBootstrapServers: Flink's jobs read from Kafka and write to it" -}}
+{{- end -}}
+{{- if not .Values.flink.claimName -}}
+{{- fail "flink.claimName is empty: name a PersistentVolumeClaim that several pods may mount (ReadWriteMany), for checkpoints" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -61,6 +78,9 @@ app.kubernetes.io/component: {{ .component }}
 {{- $_ := set $env "LEMO_KAFKA_BOOTSTRAP_SERVERS" $v.kafkaBootstrapServers -}}
 {{- $_ := set $env "LEMO_MILVUS_URI" $v.milvusUri -}}
 {{- $_ := set $env "LEMO_SNAPSHOTS_URL" $v.snapshotsUrl -}}
+{{- if $v.flink.enabled -}}
+{{- $_ := set $env "LEMO_FLINK_URL" (printf "http://%s-rest:8081" (include "lemo.flinkName" .root)) -}}
+{{- end -}}
 {{- end -}}
 {{- range $key, $value := merge (dict) .more $v.settings $env }}
 - name: {{ $key }}
