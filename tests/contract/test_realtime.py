@@ -9,10 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from lemo.diagnostics.realtime_metrics import Placements
 from lemo.domain.counting import goal_of
 from lemo.domain.event import Event
 from lemo.domain.interaction import interaction_weight
-from lemo.domain.realtime import HALF_LIVES, Act, MinuteRow, SessionRow, hot_levels, minutes, placement_of, sessionised
+from lemo.domain.realtime import (
+    HALF_LIVES,
+    Act,
+    MinuteRow,
+    SessionRow,
+    hot_levels,
+    minute_of,
+    minutes,
+    placement_of,
+    sessionised,
+)
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
@@ -148,6 +159,31 @@ def test_rows_of_fewer_events_change_nothing_whoever_writes_them(stores: Stores,
     assert stores.hot_scores.read(shop, "1h", 1).until_ms >= now
     (last,) = minutes(acts)[-1:]
     assert last in stores.minute_metrics.read([shop], [last.minute])[shop]
+
+
+def test_prometheus_is_told_of_each_placement_of_the_last_minutes(stores: Stores, shop: Scope) -> None:
+    last = minute_of(time.time_ns() // 1_000_000) - 60
+    # The minute that runs and one of an hour ago do not count.
+    rows = [
+        MinuteRow(minute, placement, 9, 5, 3, 1, 2.5)
+        for minute in (last + 60, last, last - 60, last - 120, last - 3600)
+        for placement in ("home", "")
+    ]
+    stores.minute_metrics.put(shop, rows)
+    found = {
+        (sample.name, sample.labels["placement"]): sample.value
+        for metric in Placements(stores).collect()
+        for sample in metric.samples
+        if sample.labels["tenant"] == shop.tenant_id and sample.labels["scenario"] == shop.scenario_id
+    }
+    minutes_seen = found["lemo_placement_impressions", "home"] / 5
+    assert minutes_seen in (3, 4)  # the running one is whole as soon as the next one begins
+    for placement in ("home", ""):
+        told = [
+            found[f"lemo_placement_{name}", placement] for name in ("impressions", "clicks", "conversions", "value")
+        ]
+        assert told == [each * minutes_seen for each in (5, 3, 1, 2.5)]
+    assert len(found) == 8
 
 
 def test_flinks_rows_alone_are_completed_by_the_next_run(stores: Stores, shop: Scope) -> None:

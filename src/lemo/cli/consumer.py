@@ -24,6 +24,7 @@ def consumer(
     import threading
     from types import FrameType
 
+    from lemo.diagnostics.realtime_metrics import Placements
     from lemo.domain.scope import Scope
     from lemo.ingest.service import Consumer
     from lemo.scheduling.dispatch import request_embedding
@@ -53,6 +54,7 @@ def consumer(
     gc.set_threshold(100_000)
     try:
         service = Consumer(stores, member or socket.gethostname(), embed, stop)
+        service.metrics.registry.register(Placements(stores))
         serve_registry(settings, "consumer", service.metrics.registry)
         service.run()
     finally:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 
@@ -16,8 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 
-from lemo.domain.realtime import MinuteRow, minute_of
-from lemo.domain.scope import Scope
+from lemo.diagnostics.realtime_metrics import realtime_gauges
 from lemo.scheduling.broker import SENT_AT
 from lemo.scheduling.health import JobState, job_states
 from lemo.scheduling.jobs import JOBS, QUEUES
@@ -47,7 +46,7 @@ class Installation(Collector):
             "jobs": lambda: _jobs(job_states(stores)),
             "ingest": self._ingest,
             "dead_letters": self._dead_letters,
-            "realtime": self._realtime,
+            "realtime": lambda: realtime_gauges(stores),
             "queues": lambda: _queues(stores.settings.redis(1), stores.keys),
         }
 
@@ -98,17 +97,6 @@ class Installation(Collector):
             age.add_metric([topic], seconds)
         return [count_gauge, age]
 
-    def _realtime(self) -> Sequence[Metric]:
-        stores = self._stores
-        scopes = [
-            Scope(tenant, scenario.scenario_id)
-            for tenant in stores.tenants.list()
-            for scenario in stores.scenarios.list(tenant)
-        ]
-        last = minute_of(time.time_ns() // 1_000_000) - 60
-        rows = stores.minute_metrics.read(scopes, range(last - 240, last + 1, 60))
-        return _realtime((row for found in rows.values() for row in found), stores.hot_scores.until(scopes).values())
-
     def _dead_letters(self) -> Sequence[Metric]:
         topic = self._stores.settings.kafka_dead_letter_topic
         # For a group that commits nothing, all messages of a topic wait.
@@ -144,27 +132,6 @@ def _jobs(states: Sequence[JobState]) -> Sequence[Metric]:
         if successes:
             oldest.add_metric([entry], min(successes).timestamp())
     return [overdue, failing, oldest]
-
-
-def _realtime(rows: Iterable[MinuteRow], until: Iterable[int]) -> Sequence[Metric]:
-    names = {
-        "impressions": "Impressions of the last five whole minutes.",
-        "clicks": "Clicks of the last five whole minutes.",
-        "conversions": "Events of the goals of scenarios in the last five whole minutes.",
-        "value": "Value of these events.",
-    }
-    sums = dict.fromkeys(names, 0.0)
-    for row in rows:
-        for name in names:
-            sums[name] += getattr(row, name)
-    gauges: list[Metric] = [
-        GaugeMetricFamily(f"lemo_realtime_{name}", words, value=sums[name]) for name, words in names.items()
-    ]
-    oldest = min(until, default=None)
-    if oldest is not None:
-        words = "Age of the hot scores of the scenario that has waited longest: events since then are not in them."
-        gauges.append(GaugeMetricFamily("lemo_hot_scores_age_seconds", words, value=age_seconds(oldest)))
-    return gauges
 
 
 def _queues(broker_url: str, keys: Keys) -> Sequence[Metric]:
