@@ -1,24 +1,23 @@
 """Probes of the services: whether each runs, and whether its packages are installed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
 from lemo.diagnostics.dependencies import EXTRAS, Service, packages
+from lemo.diagnostics.flink_jobs import JobHealth, job_health
 from lemo.diagnostics.probing import probe_at
 from lemo.diagnostics.reachability import Address
 from lemo.diagnostics.redis_probes import brief_redis, redis_address
 from lemo.diagnostics.report import Finding
 from lemo.domain.errors import EngineUnavailable
 from lemo.settings import Settings
-from lemo.stores.flink import Flink, FlinkJob, missing
+from lemo.stores.flink import Flink
 from lemo.stores.redis.beats import Beats
 from lemo.stores.redis.client import Keys
+from lemo.streams import Log
 from lemo.streams.connect import open_log
-
-LATE_SECONDS = 300
-"""A checkpoint of a job of Flink that is older than this is told as a warning."""
 
 
 def probe_packages(service: Service, settings: Settings) -> Finding:
@@ -138,44 +137,37 @@ def probe_flink(settings: Settings) -> Finding:
     def probe() -> Finding:
         cluster = Flink(base)
         try:
-            facts, jobs = cluster.overview(), cluster.jobs()
+            facts, jobs = cluster.overview(), job_health(settings, _log(settings), cluster)
         finally:
             cluster.close()
         version = f"Flink {facts['flink-version']}"
-        live = [job for job in jobs if job.live]
-        words = [f"{job.name} {job.state.lower()}, {_checkpoint(job)}{_lag(settings, job)}" for job in live]
-        lacking = missing(jobs)
+        words = "; ".join(_words(job) for job in jobs if job.state)
+        lacking = [job.name for job in jobs if not job.state]
         if lacking:
             slots = f"{facts['slots-available']} of {facts['slots-total']} slots free"
+            told = f"Flink: {', '.join(lacking)} not running ({slots}); the worker computes it every minute."
             return Finding(
                 state="warning",
                 version=version,
-                detail=f"Flink: {', '.join(lacking)} not running ({slots}); the worker computes it every minute. "
-                + "; ".join(words),
+                detail=f"{told} {words}".rstrip(),
                 hint=f"lemo flink submit (why it ended: {base}/#/job/completed)",
             )
-        late = [job for job in live if job.state != "RUNNING" or _age(job) > LATE_SECONDS]
+        late = any(job.late for job in jobs)
         hint = f"See the exceptions of the job: {base}/#/job/running" if late else ""
-        return Finding(state="warning" if late else "ok", version=version, detail="; ".join(words), hint=hint)
+        return Finding(state="warning" if late else "ok", version=version, detail=words, hint=hint)
 
     return probe_at(address, probe)
 
 
-def _age(job: FlinkJob) -> float:
-    """Seconds since the last checkpoint, else since the start."""
-    return (datetime.now(UTC) - (job.checkpoint_at or job.started_at)).total_seconds()
-
-
-def _checkpoint(job: FlinkJob) -> str:
-    return f"checkpoint {_age(job):.0f} s old" if job.checkpoint_at else "no checkpoint yet"
-
-
-def _lag(settings: Settings, job: FlinkJob) -> str:
-    """How many events wait for a job, in words; nothing where the log does not say."""
-    if not settings.with_flink:
-        return ""
-    topic = settings.kafka_accepted_topic
+def _log(settings: Settings) -> Log | None:
+    """The ingest log, for the lag of jobs; None where it does not answer, which has a row of its own."""
     try:
-        return f", {open_log(settings).lag([topic], settings.flink_group(job.name)).get(topic, 0):,} events behind"
+        return open_log(settings) if settings.with_flink else None
     except EngineUnavailable:
-        return ""
+        return None
+
+
+def _words(job: JobHealth) -> str:
+    age = "no checkpoint yet" if job.checkpoint_seconds is None else f"checkpoint {job.checkpoint_seconds:.0f} s old"
+    behind = "" if job.behind is None else f", {job.behind:,} events behind"
+    return f"{job.name} {job.state.lower()}, {age}{behind}"

@@ -1,7 +1,6 @@
 """Flink's REST interface: which of our jobs run, how old their checkpoints are, and how to stop them."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,9 +108,3 @@ class Flink:
                 f"Flink at {self._url} did not answer {method} {path} ({type(error).__name__}).",
                 "Check that its job manager runs, and LEMO_FLINK_URL; `lemo doctor` shows what is reachable.",
             ) from error
-
-
-def missing(jobs: Sequence[FlinkJob]) -> list[str]:
-    """Those of our jobs that do not run."""
-    live = {job.name for job in jobs if job.live}
-    return [name for name in JOBS if name not in live]

@@ -5,6 +5,7 @@ from nicegui import ui
 from lemo.console.access import Access, framed
 from lemo.console.acting import Actor
 from lemo.console.choosing import scenario_choice
+from lemo.console.ingest.flink import draw_flink
 from lemo.console.ingest.flow import draw_flow
 from lemo.console.ingest.letters import DeadLetterList
 from lemo.console.ingest.tail import EventTail
@@ -24,5 +25,6 @@ async def ingest_page(queries: Queries, access: Access, scenario: str) -> None:
         actor = Actor(access, visitor)
         with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-4 w-full items-start"):
             draw_flow(queries, Scope(visitor.tenant_id, scenario))
+        draw_flink(queries)
         DeadLetterList(queries, actor, scenario)
         EventTail(queries, actor, scenario)
