@@ -26,9 +26,9 @@ test:  ## Install, lint, start the servers that the machine can have, run the te
 test-long: install  ## The tests that take many seconds and have a shorter sibling in the suite (10 minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m long
 
-test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (8 minutes, the first time 10; the servers must be up)
-	@scripts/services up flink
-	$(BIN)/pytest -m flink tests/flink
+test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (8 minutes, the first time 10; LEMO_TEST_FLINK_EVENTS=1000000)
+	@scripts/services up flink redis kafka
+	$(BIN)/pytest -m flink tests/flink $(ARGS)
 
 test-deploy: install  ## Render the chart, start every service as Compose does (3 minutes, the first time 5; the servers must be up)
 	@scripts/services up helm

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import yaml
 
 import servers
 from engines.flink import CONNECTOR
@@ -66,6 +67,15 @@ class Cluster:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def newest_checkpoint(self, job_id: str) -> str:
+        """The newest checkpoint of a job that is complete, on the disk; empty without one.
+
+        What Flink told before it was killed may be gone: it keeps one, and may have made another since.
+        """
+        found = (self.folder / "checkpoints" / job_id).glob("chk-*/_metadata")
+        newest = max(found, key=lambda path: int(path.parent.name.removeprefix("chk-")), default=None)
+        return "" if newest is None else f"file://{newest.parent}"
+
     def _slots(self) -> int:
         try:
             return int(httpx.get(f"{self.url}/overview", timeout=5, trust_env=False).json()["slots-total"])
@@ -77,32 +87,27 @@ class Cluster:
         conf.mkdir()
         for file in (self.home / "conf").iterdir():
             (conf / file.name).write_bytes(file.read_bytes())
-        lines = (self.home / "conf" / "config.yaml").read_text().splitlines()
-        opens = next(line.strip() for line in lines if line.strip().startswith("all: "))
-        settings = {
+        # The configuration of the image, at addresses and in folders of this machine.
+        settings = yaml.safe_load((servers.ROOT / "deploy" / "flink" / "config.yaml").read_text())
+        settings["env"]["java"]["opts"]["all"] += f" {_FRUGAL}"
+        settings |= {
             "jobmanager.bind-host": LOOPBACK,
             "jobmanager.rpc.address": LOOPBACK,
             "jobmanager.rpc.port": servers.free_port(),
-            "jobmanager.memory.process.size": "900m",
             "taskmanager.bind-host": LOOPBACK,
             "taskmanager.host": LOOPBACK,
-            "taskmanager.numberOfTaskSlots": 4,
-            "taskmanager.memory.process.size": "1600m",
-            "taskmanager.memory.managed.size": "256m",
             "rest.address": LOOPBACK,
             "rest.bind-address": LOOPBACK,
             "rest.port": self.port,
-            "state.backend.type": "rocksdb",
             "execution.checkpointing.dir": f"file://{self.folder}/checkpoints",
             "execution.checkpointing.savepoint-dir": f"file://{self.folder}/savepoints",
             "io.tmp.dirs": str(self.folder / "scratch"),
             "heartbeat.interval": 2000,
             "heartbeat.timeout": 15000,
-            "python.executable": self.python,
-            "python.client.executable": self.python,
+            "python.executable": str(self.python),
+            "python.client.executable": str(self.python),
         }
-        text = "".join(f"{name}: {value}\n" for name, value in settings.items())
-        (conf / "config.yaml").write_text(f"env:\n  java:\n    opts:\n      {opens} {_FRUGAL}\n{text}")
+        (conf / "config.yaml").write_text(yaml.safe_dump(settings, width=10_000))
         (self.folder / "scratch").mkdir()
 
 
