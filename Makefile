@@ -26,7 +26,7 @@ test:  ## Install, lint, start the servers that the machine can have, run the te
 test-long: install  ## The tests that take many seconds and have a shorter sibling in the suite (10 minutes; the servers must be up)
 	$(BIN)/pytest -n 2 -m long
 
-test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (8 minutes, the first time 10; LEMO_TEST_FLINK_EVENTS=1000000)
+test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (10 minutes; LEMO_TEST_FLINK_EVENTS=1000000)
 	@scripts/services up flink redis kafka
 	$(BIN)/pytest -m flink tests/flink $(ARGS)
 

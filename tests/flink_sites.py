@@ -132,7 +132,7 @@ class Installation:
 
         with ThreadPoolExecutor(len(JOBS)) as pool:
             list(pool.map(one, JOBS))
-        eventually(lambda: {job.name for job in running(self)} == set(JOBS))
+        eventually(lambda: [(job.name, job.state) for job in live(self)] == [(name, "RUNNING") for name in JOBS])
 
     def stop(self, cluster: Cluster) -> dict[str, str]:
         """Stops all jobs; returns the savepoint of each."""
@@ -165,11 +165,11 @@ def eventually(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
         threading.Event().wait(max(0.5, time.monotonic() - began))
 
 
-def running(site: Installation) -> list[FlinkJob]:
-    """The jobs that run, by what Flink says."""
+def live(site: Installation) -> list[FlinkJob]:
+    """The jobs that run, or will again by themselves, by what Flink says."""
     flink = Flink(site.settings.flink_url, 30)
     try:
-        return [job for job in flink.jobs() if job.state == "RUNNING"]
+        return [job for job in flink.jobs() if job.live]
     finally:
         flink.close()
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from flink_clusters import Cluster
-from flink_sites import SECONDS, Installation, WorkersPath, all_in, check_equal, eventually, running
+from flink_sites import SECONDS, Installation, WorkersPath, all_in, check_equal, eventually, live
 from lemo.domain.event import Event
 from lemo.jobs.realtime import aggregate
 from lemo.jobs.report import unattended
@@ -50,7 +50,7 @@ def test_serving_goes_on_while_flink_is_stopped_and_says_how_old_hot_scores_are(
         put = http.put("/v1/scenarios/shop/pipeline", json={"pipeline": {"hot": {"weight": 1, "half_life": "10m"}}})
         assert put.status_code == 200, put.text
         eventually(lambda: "hot_until" in ask(http))
-        jobs = running(site)
+        jobs = live(site)
         cluster.kill()
         stopped = datetime.now(UTC)
         first, _ = answer(http)

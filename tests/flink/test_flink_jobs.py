@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from flink_clusters import Cluster
-from flink_sites import Installation, check_equal, running
+from flink_sites import Installation, check_equal, live
+from lemo.console.ingest.flink import read_jobs
+from lemo.console.queries import Queries
 from lemo.diagnostics.service_probes import probe_flink
 from lemo.domain.event import Event
 from lemo.stores.flink import JOBS
@@ -42,7 +44,7 @@ def test_flinks_rows_are_the_workers_though_its_processes_are_killed(site: Insta
 
     def kill(batch: int) -> None:
         for _, names in filter(lambda each: each[0] == batch, kills):
-            before = running(site)
+            before = live(site)
             print(f"batch {batch} after {time.monotonic() - began:.0f} s: {' and '.join(names)} killed")  # noqa: T201
             cluster.kill(*names)
             cluster.start(*names)
@@ -75,6 +77,10 @@ def test_a_savepoint_carries_the_state_into_the_next_version_of_a_job(
     told = probe_flink(site.settings)
     assert all(f"{name} running, checkpoint " in told.detail for name in JOBS)
     assert "events behind" in told.detail
+    queries = Queries(site.settings)
+    wait_for(lambda: [job.behind for job in read_jobs(queries)] == [0, 0, 0], 60)
+    assert [(job.name, job.late) for job in read_jobs(queries)] == [(name, False) for name in JOBS]
+    queries.close()
     listed = json.loads(site.lemo(cluster, "flink", "list", "--format", "json"))
     assert {each["job"] for each in listed if each["state"] == "RUNNING"} == set(JOBS)
 
