@@ -49,6 +49,10 @@ TABLES = (
 
 ADD_SESSION_ID = ("ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS session_id String AFTER user_id",)
 
+ADD_TEAMS = (
+    "ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS teams Array(LowCardinality(String)) AFTER arm",
+)
+
 
 class ServedRow(NamedTuple):
     """An answer as a row; `item_ids`, `sources`, `explored` and `propensities` are by position, best item first."""
@@ -76,6 +80,8 @@ class ServedRow(NamedTuple):
     share: float
     """The share of answers that were logged when this one was."""
     session_id: str = ""
+    teams: Sequence[str] = ()
+    """By position the arm that an item of an interleaved answer came from; empty in others."""
 
 
 class ServedAnswers(ClickHouse):
@@ -114,6 +120,7 @@ def _arrow(rows: Sequence[ServedRow]) -> "pyarrow.Table":
         "of_items": texts,
         "item_ids": texts,
         "sources": texts,
+        "teams": texts,
         "explored": pyarrow.list_(pyarrow.bool_()),
         "propensities": pyarrow.list_(pyarrow.float64()),
         "pipeline_version": pyarrow.uint32(),
