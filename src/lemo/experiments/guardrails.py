@@ -15,7 +15,7 @@ BY = "guardrail"
 
 def check(stores: Stores, scope: Scope, report: Report) -> Done:
     """Reads the results of every running experiment of a scenario and stops each arm whose guardrail is broken."""
-    running = stores.experiments.running(scope)
+    running = [each for each in stores.experiments.running(scope) if each.kind == "split"]
     if not running:
         return Done(detail={"why": "No experiment runs."})
     units, stopped = 0, []

@@ -270,6 +270,7 @@ def _served_rows(record: Record, scenarios: ScenarioCache) -> list[ServedRow]:
                 took_us=each.took_us,
                 share=share,
                 session_id=each.session_id,
+                teams=[item.team for item in sent.items] if any(item.team for item in sent.items) else [],
             )
         )
     return rows

@@ -11,7 +11,7 @@ from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, GOOD, QUIET, WEAK, badge, banner, subheading
 from lemo.domain.experiment_metrics import metric_of
 from lemo.experiments.results import ArmResult, MetricResult, Results
-from lemo.statistics.verdict import RATIO_ALPHA
+from lemo.statistics.verdict import RATIO_ALPHA, Decision
 
 _DECISIONS = {
     "better": ("better", "更好", GOOD),
@@ -93,10 +93,15 @@ def _verdict(arm: ArmResult) -> None:
     if arm.decision is None:
         ui.label("–").classes("lemo-muted")
         return
-    english, chinese, colour = _DECISIONS[arm.decision]
-    badge(t(english, chinese), colour)
+    verdict_badge(arm.decision)
     for words in arm.words:
         ui.label(words).classes("lemo-muted lemo-small break-words")
+
+
+def verdict_badge(decision: Decision) -> None:
+    """A decision in the language of the page."""
+    english, chinese, colour = _DECISIONS[decision]
+    badge(t(english, chinese), colour)
 
 
 def _guardrails(results: Results) -> None:
