@@ -13,7 +13,9 @@ from statistics import mean, median
 import numpy as np
 import polars as pl
 
+import interleaving_worlds
 from experiment_worlds import Outcome, World, share, variance_of_a_unit, watch
+from lemo.statistics.interleaving import units_for
 from lemo.statistics.off_policy import Log, cross_fitted, doubly_robust, ips, snips
 from lemo.statistics.sequential import POWER, plan
 
@@ -48,10 +50,26 @@ def main() -> None:
             f"    planned for power {POWER}: {planned.units:,} units, {planned.days} days (one look: "
             f"{planned.units_for_one_look:,} units); median day of the verdict {days:.0f}; variance kept {kept:.2f}"
         )
+    interleavings(arguments.experiments)
     if arguments.data.is_dir():
         open_bandit(arguments.data)
     else:
         print(f"\nNo open-bandit logs in {arguments.data}: left out.")
+
+
+def interleavings(experiments: int) -> None:
+    """False alarms where half of the users like each ranking, and power with a known preference."""
+    print(f"\nInterleaving, looked at every day\n{'':<44}{'decided':>16}{'covered, all looks':>20}")
+    for fans in (0.5, 0.56):
+        world = interleaving_worlds.World(fans=fans, days=14 if fans == 0.5 else 40, per_day=100)
+        planned = units_for(2 * world.true_share - 1) if fans != 0.5 else 1_400
+        random = np.random.default_rng(20)
+        rounds = experiments if fans == 0.5 else max(200, experiments // 4)
+        found = [interleaving_worlds.watch(world, random, planned) for _ in range(rounds)]
+        rate = mean(each.decision == "better" if fans != 0.5 else each.decision != "undecided" for each in found)
+        error = 1.96 * sqrt(rate * (1 - rate) / rounds)
+        name = f"true share {world.true_share:.3f}, planned {planned:,} units"
+        print(f"{name:<44}{rate:>9.3f} ±{error:.3f}{mean(each.always_covered for each in found):>20.3f}", flush=True)
 
 
 def simulate(world: World, experiments: int, tightest_at: int | None = None) -> list[Outcome]:

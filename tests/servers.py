@@ -146,7 +146,7 @@ class OwnEngine:
     def __init__(
         self, folder: Path, scheme: str, command: Callable[[int], Sequence[str | Path]], answers: Callable[[int], bool]
     ) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         self._daemon = Daemon(folder)
         self._port = free_port()
         self._command = command(self._port)

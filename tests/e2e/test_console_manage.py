@@ -385,6 +385,17 @@ def test_an_experiment_shows_its_true_effect_and_is_made_started_and_shipped(
         f"{TENANT}, console", timeout=PATIENCE
     )
     assert stores.experiments.get(scope, "newer").state == "stopped"
+    mixed = {"name": "mixed", "kind": "interleaving", "group": "mixed", "arms": [{"name": "a"}, {"name": "b"}]}
+    for sent in (
+        api.post(f"/v1/scenarios/{SHOP}/experiments", json=mixed),
+        api.patch(f"/v1/scenarios/{SHOP}/experiments", json={"name": "mixed", "state": "running"}),
+    ):
+        assert sent.is_success, sent.text
+    page.goto(f"{console.url}/experiments?scenario={SHOP}&name=mixed")
+    row = page.get_by_role("row").filter(has_text="too early")
+    expect(row).to_contain_text("0 so far", timeout=60_000)
+    expect(page.get_by_text("decided by preference (interleaving)")).to_be_visible()
+    picture(page, "experiment-mixed-1280")
 
 
 def test_every_page_holds_on_a_phone_in_chinese_and_in_the_dark(console: Console, visit: Visit, stores: Stores) -> None:

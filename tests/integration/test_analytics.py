@@ -150,7 +150,7 @@ answers = st.lists(
             "model_version": st.sampled_from(["", "7"]),
             "pipeline_version": st.sampled_from([None, 1, 2]),
             "experiment": st.sampled_from(["", "e"]),
-            "arm": st.sampled_from(["a", "b"]),
+            "arm": st.sampled_from(["a", "b", ""]),
             "degraded": st.booleans(),
             "took_us": st.integers(0, 90_000),
             "share": st.sampled_from([1.0, 0.5]),
@@ -387,7 +387,7 @@ class World:
             "kind": row.kind,
             "model": row.model_version,
             "pipeline": "" if row.pipeline_version is None else str(row.pipeline_version),
-            "arm": row.experiment and f"{row.experiment}/{row.arm}",
+            "arm": f"{row.experiment}/{row.arm}" if row.experiment and row.arm else row.experiment,
             "device": device_of(self.after[row.request_id]),
         }[group]
 
@@ -491,7 +491,7 @@ def write_and_compare(settings: Settings, stores: Stores, data: st.DataObject, s
     for epoch in stores.aggregates.abandoned(0):
         stores.aggregates.refresh(epoch)
     compare(world, 2)
-    assert stores.removal.count_scope(Table("analytics_days"), scope)
+    assert stores.removal.count_scope(Table("analytics_numbers"), scope)
     elsewhere = data.draw(st.sampled_from(ZONES))
     check(
         World(rows, once, hours, elsewhere, items), report(stores, scope, SINCE, UNTIL, timezone=elsewhere), "day", None
@@ -600,7 +600,7 @@ def test_days_that_an_older_program_wrote_or_that_were_lost_are_read_from_the_ro
     assert told() == (1, 1, 1, [[], []])
     write(stores, scope, [answer(scope, "later", UNTIL, ["a"])], [])
     assert told() == (1, 1, 1, [[day.date()]] * 2)
-    stores.removal.delete_scope(Table("analytics_days"), scope)
+    stores.removal.delete_scope(Table("analytics_numbers"), scope)
     assert told() == (1, 1, 1, [[], []])
     write(stores, scope, [answer(scope, "later", UNTIL, ["a"])], [])
     assert told() == (1, 1, 1, [[day.date()]] * 2)

@@ -201,7 +201,7 @@ def test_every_table_is_copied_or_counted_anew() -> None:
     counted = {
         "events_hourly",
         "events_marks",
-        "analytics_days",
+        "analytics_numbers",
         "event_sessions",
         "realtime_minutes",
         "realtime_positions",

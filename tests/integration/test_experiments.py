@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,6 +237,119 @@ def test_an_arm_answers_on_every_path_and_never_for_another(world: World) -> Non
     wait_for(lambda: world.recommend("u0", session_id="visit").get("experiment") == "visits")
     again = {world.recommend("u0", session_id="visit")["arm"] for _ in range(5)}
     assert len(again) == 1
+
+
+def test_arms_of_similar_and_popular_items_have_the_same_users_and_results_of_their_own(world: World) -> None:
+    arms = [{"name": "all"}, {"name": "even", "pipeline": {"filter": 'item.brand == "even"'}}]
+    world.create(name="lists", answers=["similar", "popular"], metric="ctr", guardrails=[], salt="s", arms=arms)
+    world.order("lists", state="running")
+
+    def asked(what: str, **query: Any) -> Any:
+        response = world.http.get(f"{world.path}/{what}", params={"n": N, **query})
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    wait_for(lambda: "arm" in asked("popular", user_id="u0"))
+    users = [f"u{number}" for number in range(12)]
+    expected = {user: made_arm(world, "lists", user) for user in users}
+    assert set(expected.values()) == {"all", "even"}
+    events: list[dict[str, Any]] = []
+    for user in users:
+        for placement in ("home", "detail"):
+            answer = asked("popular", user_id=user, placement=placement)
+            assert (answer["experiment"], answer["arm"]) == ("lists", expected[user])
+            brands = {brand(item["item_id"]) for item in answer["items"]}
+            assert brands == ({"even"} if expected[user] == "even" else {"even", "odd"})
+            about = {"user_id": user, "request_id": answer["request_id"], "item_id": answer["items"][0]["item_id"]}
+            events.append(about | {"action": "impression"})
+            if placement == "home":
+                events.append(about | {"action": "click"})
+        similar = [
+            asked("similar", item_id=ITEMS[0], user_id=user),
+            world.ask("similar", item_ids=[ITEMS[0]], n=N, user_id=user),
+        ]
+        assert {(each["experiment"], each["arm"]) for each in similar} == {("lists", expected[user])}
+        assert "arm" not in world.recommend(user), "the experiment is on other answers"
+    for what in ("popular", "latest"):
+        assert "arm" not in asked(what), "nobody says who asks"
+    assert "arm" not in asked("popular", session_id="visit"), "the unit is the user"
+    world.send([event | {"timestamp": time.time()} for event in events])
+    world.taken_in(5 * len(users) + 4)
+
+    def shown(arm: int, **query: str) -> tuple[int, float | None, float | None]:
+        response = world.call("GET", "/show", params={"name": "lists", **query})["results"]["arms"][arm]
+        metrics = response["metrics"]
+        return response["units"], metrics["ctr"]["value"], metrics["requests_per_unit"]["value"]
+
+    of_even = list(expected.values()).count("even")
+    assert shown(1)[:2] == (of_even, 0.5)
+    assert shown(1, kind="popular", placement="home")[1] == 1
+    assert shown(1, placement="detail")[1] == 0
+    assert shown(1, kind="similar") == (of_even, None, 2)
+    assert world.call("GET", "/show", params={"name": "lists", "kind": "newest"}, status=422)
+
+
+def test_an_interleaving_tells_which_arm_users_prefer(world: World) -> None:
+    arms = [{"name": "odd", "pipeline": {"filter": 'item.brand == "odd"'}},
+            {"name": "even", "pipeline": {"filter": 'item.brand == "even"'}}]  # fmt: skip
+    made = world.create(name="mixed", kind="interleaving", effect=0.3, salt="seeded", arms=arms)
+    assert (made["kind"], made["guardrails"]) == ("interleaving", [])
+    for wrong, word in (
+        ({"arms": [*arms, {"name": "c"}]}, "two lists"),
+        ({"arms": arms, "guardrails": [{"metric": "empty_share"}]}, "none can be blamed"),
+        ({"arms": arms, "metric": "ctr"}, "clicks"),
+        ({"arms": arms, "answers": ["popular"]}, "only recommendations"),
+        ({"arms": [{**arms[0], "weight": 2}, arms[1]]}, "equal"),
+    ):
+        refused = world.call("POST", status=422, json={"name": "x", "kind": "interleaving", **wrong})
+        assert word in refused["detail"], wrong
+    assert world.show("mixed")["preference"] is None
+    world.order("mixed", state="running")
+    wait_for(lambda: "experiment" in world.recommend("u0"))
+    draw = random.Random(7)
+    events: list[dict[str, Any]] = []
+    users = [f"user {number}" for number in range(150)]
+    for number, user in enumerate(users):
+        answer = world.recommend(user) if number % 2 else world.ask(user_id=user, n=N)
+        assert answer["experiment"] == "mixed"
+        assert "arm" not in answer, "it is of both"
+        teams = [item["team"] for item in answer["items"]]
+        assert sorted(teams) == ["even"] * (N // 2) + ["odd"] * (N // 2)
+        assert teams == [brand(item["item_id"]) for item in answer["items"]]
+        about = {"user_id": user, "request_id": answer["request_id"], "action": "click"}
+        for item in answer["items"]:
+            if draw.random() < CLICKS[brand(item["item_id"])]:
+                events += [about | {"item_id": item["item_id"]}] * draw.randint(1, 2)
+    stamp = time.time()
+    world.send([{**event, "timestamp": stamp, "event_id": str(at)} for at, event in enumerate(events)])
+    world.taken_in(len(users) + 1)
+
+    clicked: dict[str, set[tuple[str, str]]] = {"odd": set(), "even": set()}
+    for event in events:
+        clicked[brand(event["item_id"])].add((event["request_id"], event["item_id"]))
+    of = {name: Counter(request for request, _ in pairs) for name, pairs in clicked.items()}
+    requests = {request for pairs in clicked.values() for request, _ in pairs}
+    won = {
+        name: sum(of[name][request] > of[other][request] for request in requests)
+        for name, other in (("odd", "even"), ("even", "odd"))
+    }
+    found = world.show("mixed")["preference"]
+    assert world.show("mixed")["results"] is None
+    assert {arm["name"]: (arm["clicks"], arm["won"]) for arm in found["arms"]} == {
+        name: (len(clicked[name]), won[name]) for name in won
+    }
+    assert (found["answers"], found["units"]) == (len(users) + 1, len(users) + 1)
+    assert (found["deciding"], found["ties"]) == (sum(won.values()), len(requests) - sum(won.values()))
+    assert found["share"] == pytest.approx(won["even"] / sum(won.values()))
+    two = [(1 - p) ** 2 * q**2 + 2 * (1 - p) ** 2 * q * (1 - q) + 2 * p * (1 - p) * q**2 for p, q in
+           ((CLICKS["odd"], CLICKS["even"]), (CLICKS["even"], CLICKS["odd"]))]  # fmt: skip
+    assert found["low"] <= two[0] / sum(two) <= found["high"]
+    assert found["decision"] == "better", found["words"]
+    assert "Users prefer even to odd" in found["words"][1]
+    groups = world.http.get(f"{world.path}/analytics", params={"group": "arm"}).json()["groups"]
+    assert [(each["key"], each["values"]["requests"]) for each in groups] == [("mixed", len(users) + 1)]
+    assert not world.stores.answer_log.answers(world.scope, 0, 2**42, 9), "no pipeline alone gave them"
+    assert world.order("mixed", state="shipped", arm="even")["shipped_pipeline_version"] == 3
 
 
 def test_what_its_state_does_not_allow_is_refused_and_groups_have_room_for_so_much(world: World) -> None:

@@ -39,12 +39,12 @@ def detail(response: httpx.Response) -> str:
         ("recommendations?user_id=u&offset=10", ["'offset'"]),
         ("recommendations?user_id=u&N=3", ["'N'", "Did you mean n?"]),
         ("recommendations?user=u", ["'user'", "Did you mean user_id?"]),
-        ("similar?item_id=i&Item_Id=j", ["'Item_Id'", "Did you mean item_id?"]),
-        ("popular?categories=food", ["'categories'", "It takes n, placement."]),
+        ("similar?item_id=i&Item_Id=j", ["'Item_Id'", "Did you mean item_id or user_id?"]),
+        ("popular?categories=food", ["'categories'", "It takes n, placement, user_id, session_id."]),
         ("latest?n=3&n=5", ["'n' stands there 2 times"]),
         ("models?limt=3", ["Did you mean limit?"]),
         ("stats?by=day&from=2026-01-01", ["'from'"]),
-        (f"popular?{'x' * 5000}=1", ["It takes n, placement."]),
+        (f"popular?{'x' * 5000}=1", ["It takes n, placement, user_id, session_id."]),
     ],
 )
 def test_an_unknown_query_parameter_is_refused_and_named(api: httpx.Client, asked: str, words: list[str]) -> None:

@@ -12,8 +12,6 @@ from lemo.stores.connect import Stores
 if TYPE_CHECKING:
     import pyarrow
 
-_AT_ONCE = 5_000
-
 
 def by_category(stores: Stores, scope: Scope, items: "pyarrow.Table | None") -> Mapping[Asked, dict[str, Counted]]:
     """The sums of each category, from those of `Traffic.items`.
@@ -21,28 +19,30 @@ def by_category(stores: Stores, scope: Scope, items: "pyarrow.Table | None") -> 
     An item of several categories counts in each, one of none under the empty name.
     """
     found: dict[Asked, dict[str, Counted]] = {asked: {} for asked in EACH}
-    if items is None:
+    if items is None or not items.num_rows:
         return found
-    ids = items["key"].to_pylist()
-    categories = _categories(stores, scope, sorted(set(ids)))
-    names = sorted({name for each in categories.values() for name in each})
+    keys = items["key"].combine_chunks().dictionary_encode()
+    ids = keys.dictionary.to_pylist()
+    item_of_row = keys.indices.to_numpy()
+    parts, befores = (items[column].to_numpy() for column in ("part", "before"))
+    known = stores.item_categories.of(scope, ids)
+    categories = [known[each] or ("",) for each in ids]
+    names = sorted({name for each in categories for name in each})
     places = {name: place for place, name in enumerate(names)}
-    parts, befores = (np.array(items[column].to_pylist()) for column in ("part", "before"))
-    sums = items["added"].to_pylist()
+    # Pairs of an item and one of its categories.
+    of_item = np.repeat(np.arange(len(ids)), [len(each) for each in categories])
+    of_category = np.array([places[name] for each in categories for name in each])
     for asked in EACH:
         rows = np.flatnonzero((parts == asked.part) & (befores == asked.before))
         if not rows.size:
             continue
-        pairs = [(row, places[name]) for row in rows for name in categories[ids[row]]]
-        own, to = np.array(pairs).T
-        added = np.zeros((len(names), len(sums[rows[0]])))
-        np.add.at(added, to, np.array([sums[row] for row in own]))
-        found[asked] = {names[place]: Counted(added[place].tolist(), ()) for place in np.unique(to)}
+        sums = items["added"].take(rows).combine_chunks().flatten().to_numpy().reshape(rows.size, -1)
+        own = np.zeros((len(ids), sums.shape[1]))
+        own[item_of_row[rows]] = sums
+        there = np.zeros(len(ids), dtype=bool)
+        there[item_of_row[rows]] = True
+        pairs = there[of_item]
+        added = np.zeros((len(names), sums.shape[1]))
+        np.add.at(added, of_category[pairs], own[of_item[pairs]])
+        found[asked] = {names[place]: Counted(added[place].tolist(), ()) for place in np.unique(of_category[pairs])}
     return found
-
-
-def _categories(stores: Stores, scope: Scope, ids: list[str]) -> dict[str, set[str]]:
-    known: dict[str, set[str]] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        known |= stores.items.categories(scope, ids[start : start + _AT_ONCE])
-    return {each: known.get(each) or {""} for each in ids}

@@ -130,14 +130,17 @@ class HotPath:
         if placement is not None and not 1 <= len(placement) <= 100:
             return None
         session_id = single.pop("session_id", None)
-        if session_id is not None and not (kind == "recommendations" and 1 <= len(session_id) <= LONGEST_ID):
+        if session_id is not None and not (kind != "latest" and 1 <= len(session_id) <= LONGEST_ID):
+            return None
+        asker = single.pop("user_id", None) if kind in ("similar", "popular") else None
+        if asker is not None and not 1 <= len(asker) <= LONGEST_ID:
             return None
         known = self._known(services, scope)
         if known is None:
             return None
         place, scenario = known
         ready, types = services.served.ready, scenario.attribute_types
-        user_id, of_items = "", []
+        user_id, of_items = canonical_id(asker) if asker is not None else "", []
         body: bytes | None = None
         if kind == "recommendations" and single.keys() == {"user_id"}:
             user_id = canonical_id(single["user_id"])
@@ -148,9 +151,9 @@ class HotPath:
             return None
         elif kind == "similar" and single.keys() == {"item_id"}:
             of_items = [canonical_id(single["item_id"])]
-            body = ready.similar(place, of_items[0], int(n), types)
+            body = ready.similar(place, of_items[0], int(n), types, user_id or None, session_id)
         elif kind == "popular" and not single:
-            body = ready.popular(place, int(n), types)
+            body = ready.popular(place, int(n), types, user_id or None, session_id)
         elif kind == "latest" and not single:
             body = ready.latest(place, int(n), types)
         if body is None:

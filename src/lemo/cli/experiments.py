@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lemo.domain.pipeline import Pipeline
     from lemo.domain.scope import Scope
     from lemo.experiments.plan import Plan
+    from lemo.experiments.preference import PreferenceResults
     from lemo.experiments.results import Results
     from lemo.stores.connect import Stores
 
@@ -47,8 +48,9 @@ def create(
 
     [bold]lemo experiments create fresher -s shop --arm control --arm fresh=fresh.yaml --set metric=ctr --start[/]
 
-    Fields: `why`, `metric`, `effect` (the lift that is to be found), `guardrails` (list of `metric`, `most_worse`),
-    `unit` (user or session), `ramp`, `group`, `share`, `holdout`, `salt`.
+    Fields: `why`, `kind` (split or interleaving), `answers` (recommendations, similar, popular), `metric`, `effect`
+    (the lift that is to be found), `guardrails` (list of `metric`, `most_worse`), `unit` (user or session), `ramp`,
+    `group`, `share`, `holdout`, `salt`.
     """
     from lemo.experiments import service
     from lemo.files.yaml_file import read_yaml
@@ -95,20 +97,34 @@ def list_experiments(scenario: ScenarioOption, format: FormatOption = Format.tab
 
 
 @app.command("show")
-def show_experiment(name: NameArgument, scenario: ScenarioOption, format: FormatOption = Format.table) -> None:
+def show_experiment(
+    name: NameArgument,
+    scenario: ScenarioOption,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Only by answers of this kind: recommendations, similar, popular.", show_default=False),
+    ] = None,
+    placement: Annotated[str | None, typer.Option(help="Only by answers at this place.", show_default=False)] = None,
+    format: FormatOption = Format.table,
+) -> None:
     """Show what a draft needs, or what an experiment has shown. Looking often makes it no less right."""
+    from lemo.domain.experiment import answer_kind
     from lemo.experiments.plan import plan_of
+    from lemo.experiments.preference import preference_of
     from lemo.experiments.results import results_of
 
     stores, scope = open_scenario(scenario, "events")
     experiment = stores.experiments.get(scope, name)
     plan = plan_of(stores, scope, experiment) if experiment.state == "draft" else None
-    results = results_of(stores, scope, experiment)
+    of_kind = answer_kind(kind) if kind is not None else None
+    results = results_of(stores, scope, experiment, kind=of_kind, placement=placement)
+    preference = preference_of(stores, scope, experiment)
     if format is Format.json:
         found = {
             "experiment": experiment.model_dump(mode="json"),
             "plan": plan.model_dump(mode="json") if plan is not None else None,
             "results": results.model_dump(mode="json") if results is not None else None,
+            "preference": preference.model_dump(mode="json") if preference is not None else None,
             "changes": [each.model_dump(mode="json") for each in stores.experiments.changes(scope, name)],
         }
         show_json(found)
@@ -116,6 +132,8 @@ def show_experiment(name: NameArgument, scenario: ScenarioOption, format: Format
     _tell(experiment, format)
     if results is not None:
         _show_results(results)
+    elif preference is not None:
+        _show_preference(preference)
     elif experiment.state == "draft":
         _show_plan(plan)
 
@@ -268,6 +286,16 @@ def _show_results(results: "Results") -> None:
         console.print(f"{results.crossed:,} were in several arms and are left out.", highlight=False)
     if results.days_left:
         console.print(f"About {results.days_left:,.0f} days until the planned units are exposed.", highlight=False)
+
+
+def _show_preference(found: "PreferenceResults") -> None:
+    rows: list[Row] = [{"arm": arm.name, "answers_won": arm.won, "items_clicked": arm.clicks} for arm in found.arms]
+    until = f"{found.until:%Y-%m-%d %H:%M} UTC"
+    show(rows, Format.table, f"{found.answers:,} interleaved answers up to {until} (the interval holds at every look)")
+    for line in found.words:
+        console.print(line, markup=False, highlight=False)
+    if found.days_left:
+        console.print(f"About {found.days_left:,.0f} days until the planned units have clicked.", highlight=False)
 
 
 def _share(value: float | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_OWN = ("item_id", "score", "source", "because", "reason", "explored", "propensity")
+_OWN = ("item_id", "score", "source", "because", "reason", "explored", "propensity", "team")
 
 
 class LemoRefused(Exception):
@@ -35,6 +35,8 @@ class Recommended:
     """Whether chance put a new item here, to learn of it."""
     propensity: float | None = None
     """Of an explored item the probability with which it was put here, where it is known."""
+    team: str | None = None
+    """In an interleaved answer the arm of the experiment that the item came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Answer:
                 {name: value for name, value in each.items() if name not in _OWN},
                 each.get("explored", False),
                 each.get("propensity"),
+                each.get("team"),
             )
             for each in body["items"]
         )
@@ -114,9 +117,10 @@ def similar(scenario: str, item_ids: Sequence[str], n: int, wishes: Mapping[str,
     return Call("POST", path, json={"item_ids": list(item_ids), "n": n, **wishes})
 
 
-def listed(scenario: str, what: str, n: int) -> Call:
-    """`popular` or `latest`."""
-    return Call("GET", f"/v1/scenarios/{scenario}/{what}", {"n": n})
+def listed(scenario: str, what: str, n: int, **who: str | None) -> Call:
+    """`popular` or `latest`; `who` asks, by `user_id` or `session_id`."""
+    query = {name: value for name, value in who.items() if value is not None}
+    return Call("GET", f"/v1/scenarios/{scenario}/{what}", {"n": n, **query})
 
 
 def sent(scenario: str, what: str, rows: Sequence[Mapping[str, Any]]) -> Call:

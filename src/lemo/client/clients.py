@@ -73,9 +73,10 @@ class Client(_Settings):
         """The n items most similar to one item, or to several together."""
         return Answer.of(self._call(calls.similar(self._scenario, item_ids, n, wishes)))
 
-    def popular(self, n: int = 10) -> Answer:
-        """The n items with the largest sum of decayed weights of their interactions."""
-        return Answer.of(self._call(calls.listed(self._scenario, "popular", n)))
+    def popular(self, n: int = 10, user_id: str | None = None, session_id: str | None = None) -> Answer:
+        """The n items with the largest sum of decayed weights of their interactions; who asks is for experiments."""
+        call = calls.listed(self._scenario, "popular", n, user_id=user_id, session_id=session_id)
+        return Answer.of(self._call(call))
 
     def latest(self, n: int = 10) -> Answer:
         """The n newest items."""
@@ -135,9 +136,10 @@ class AsyncClient(_Settings):
         """The n items most similar to one item, or to several together."""
         return Answer.of(await self._call(calls.similar(self._scenario, item_ids, n, wishes)))
 
-    async def popular(self, n: int = 10) -> Answer:
-        """The n items with the largest sum of decayed weights of their interactions."""
-        return Answer.of(await self._call(calls.listed(self._scenario, "popular", n)))
+    async def popular(self, n: int = 10, user_id: str | None = None, session_id: str | None = None) -> Answer:
+        """The n items with the largest sum of decayed weights of their interactions; who asks is for experiments."""
+        call = calls.listed(self._scenario, "popular", n, user_id=user_id, session_id=session_id)
+        return Answer.of(await self._call(call))
 
     async def latest(self, n: int = 10) -> Answer:
         """The n newest items."""

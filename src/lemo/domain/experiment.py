@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -13,7 +13,10 @@ from lemo.domain.reasons import did_you_mean, reason
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 State = Literal["draft", "running", "stopped", "shipped"]
+Kind = Literal["split", "interleaving"]
+AnswerKind = Literal["recommendations", "similar", "popular"]
 MOST_ARMS = 10
+_INTERLEAVING_METRIC = "requests_clicked_share"
 HELD_OUT_SALT = "lemo"
 """Of the holdout, one for all experiments: whom the smallest of their holdouts keeps out is in none of them."""
 
@@ -85,6 +88,11 @@ class _Settings(_Frozen):
     name: Name
     why: Annotated[str, StringConstraints(max_length=1_000)] = ""
     """What it is to find out."""
+    kind: Kind = "split"
+    """`split` gives each unit one arm. `interleaving` mixes the lists of its two arms in each answer: what is clicked
+    tells which of them users prefer, with far fewer users."""
+    answers: Annotated[tuple[AnswerKind, ...], Field(min_length=1, max_length=3)] = ("recommendations",)
+    """The answers that have arms. Similar and popular items have one where the request says the user or session."""
     unit: Literal["user", "session"] = "user"
     """Who has an arm: the `user_id` or the `session_id` of requests. Requests without one have none."""
     ramp: Share = 1.0
@@ -98,8 +106,30 @@ class _Settings(_Frozen):
     metric: MetricName = "requests_clicked_share"
     """What decides."""
     effect: Annotated[float, Field(gt=0, le=10)] = 0.05
-    """The smallest lift that is worth finding, as a share of the metric: .05 finds 5 %. The plan is made for it."""
+    """The smallest lift that is worth finding, as a share of the metric: .05 finds 5 %. The plan is made for it. Of an
+    interleaving by how much more one arm's share of the answers must be: .05 finds 52.5 against 47.5 %."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=10)] = Field(default_factory=_default_guardrails)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_guardrails(cls, content: Any) -> Any:
+        """An interleaving has none by default: an answer is of both arms."""
+        if isinstance(content, Mapping) and content.get("kind") == "interleaving":
+            return {"guardrails": (), **content}
+        return content
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> "_Settings":
+        if self.kind == "interleaving":
+            if self.guardrails:
+                raise ValueError("guardrails: an interleaved answer is of both arms, so none can be blamed")
+            if self.metric != _INTERLEAVING_METRIC:
+                raise ValueError("metric: an interleaving is decided by the clicks on the items of each arm alone")
+            if self.answers != ("recommendations",):
+                raise ValueError("answers: only recommendations are interleaved")
+        if len(set(self.answers)) < len(self.answers):
+            raise ValueError("answers: name a kind twice")
+        return self
 
     @model_validator(mode="after")
     def _check_metrics(self) -> "_Settings":
@@ -122,8 +152,8 @@ class ExperimentDraft(_Settings):
     """Decides who gets which arm; a new one by default, so that an experiment is independent of all before it."""
 
     @model_validator(mode="after")
-    def _names_differ(self) -> "ExperimentDraft":
-        _check_names([arm.name for arm in self.arms])
+    def _check_arms(self) -> "ExperimentDraft":
+        _check_arms(self.kind, self.arms)
         return self
 
 
@@ -150,8 +180,8 @@ class Experiment(_Settings):
     shipped_model_version: str | None = None
 
     @model_validator(mode="after")
-    def _names_differ(self) -> "Experiment":
-        _check_names([arm.name for arm in self.arms])
+    def _check_arms(self) -> "Experiment":
+        _check_arms(self.kind, self.arms)
         return self
 
     @property
@@ -218,6 +248,15 @@ def draft_of(content: Any) -> ExperimentDraft:
         raise InvalidInput(f"{reason(error)}.", f"{what} takes {', '.join(fields)}.") from error
 
 
+def answer_kind(name: str) -> AnswerKind:
+    """A kind of answers by its name; raises InvalidInput."""
+    for each in get_args(AnswerKind):
+        if each == name:
+            return cast(AnswerKind, each)
+    kinds = ", ".join(get_args(AnswerKind))
+    raise InvalidInput(f"There are no answers of the kind {name[:100]!r}.", f"Kinds with arms are {kinds}.")
+
+
 def free_slice(group: str, share: float, taken: Mapping[str, Slice]) -> Slice:
     """The first free part of a group that is large enough; `taken` are those of running experiments, by name.
 
@@ -240,6 +279,11 @@ def free_slice(group: str, share: float, taken: Mapping[str, Slice]) -> Slice:
     return Slice(group=group, start=start, end=end)
 
 
-def _check_names(names: list[str]) -> None:
+def _check_arms(kind: Kind, arms: tuple[ArmDraft, ...]) -> None:
+    names = [arm.name for arm in arms]
     if len(set(names)) < len(names):
         raise ValueError(f"arms: two have one name: {', '.join(names)}")
+    if kind == "interleaving" and len(arms) != 2:
+        raise ValueError(f"arms: an interleaving mixes two lists, not {len(arms)}")
+    if kind == "interleaving" and arms[0].weight != arms[1].weight:
+        raise ValueError("arms: an interleaving takes as many items of each, so weights must be equal")

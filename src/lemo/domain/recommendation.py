@@ -25,6 +25,8 @@ class RecommendedItem(BaseModel):
     """True where chance put a new item here, to learn of it (the scenario's `exploration`); absent elsewhere."""
     propensity: float | None = Field(default=None, exclude_if=lambda value: value is None, examples=[0.05])
     """Of an explored item the probability with which it was put into the answer; absent where a cap decided too."""
+    team: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresh"])
+    """In the answer of an interleaving experiment the arm that the item came from; absent elsewhere."""
 
     @property
     def because(self) -> str | None:
@@ -56,6 +58,8 @@ class ChosenItem(BaseModel):
     """True where chance put a new item here, to learn of it (the scenario's `exploration`); absent elsewhere."""
     propensity: float | None = Field(default=None, exclude_if=lambda value: value is None, examples=[0.05])
     """Of an explored item the probability with which it was put into the answer; absent where a cap decided too."""
+    team: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresh"])
+    """In the answer of an interleaving experiment the arm that the item came from; absent elsewhere."""
 
 
 class ExplainedStep(BaseModel):
@@ -94,7 +98,7 @@ class ChosenAnswer(BaseModel):
     experiment: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresher"])
     """The experiment that the user or session takes part in; absent without one."""
     arm: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["control"])
-    """Its arm, which answered."""
+    """Its arm, which answered; absent where the experiment interleaves, and each item tells its `team`."""
     hot_until: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
     """Where the pipeline has the stage `hot`: events that came in before this moment are counted in what is hot. Absent
     while nothing is known of it."""
@@ -126,7 +130,7 @@ class Answer(BaseModel):
     experiment: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["fresher"])
     """The experiment that the user or session takes part in; absent without one."""
     arm: str | None = Field(default=None, exclude_if=lambda value: value is None, examples=["control"])
-    """Its arm, which answered."""
+    """Its arm, which answered; absent where the experiment interleaves, and each item tells its `team`."""
     pipeline_version: int | None = Field(default=None, exclude_if=lambda value: value is None, examples=[3])
     """The version of the pipeline that answered; told with an arm."""
     items: list[RecommendedItem]

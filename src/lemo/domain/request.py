@@ -126,6 +126,10 @@ class SimilarRequest(Choice):
     """Items similar to one item, or to several together."""
 
     item_ids: Annotated[list[Id], Field(min_length=1, max_length=20)]
+    user_id: Id | None = None
+    """Who asks, for experiments on similar items; the answer is the same for all otherwise."""
+    session_id: Id | None = None
+    """The visit that asks, for experiments that give an arm to sessions."""
 
 
 def shown_fields(item: Item, names: list[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def check(stores: Stores, scope: Scope, report: Report) -> Done:
     """
     report.stage("drift")
     measured = drift(stores, scope)
-    running = stores.experiments.running(scope)
+    running = [each for each in stores.experiments.running(scope) if each.kind == "split"]
     if not running:
         return Done(detail={**measured, "why": "No experiment runs."})
     units, stopped = 0, []

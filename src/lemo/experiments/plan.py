@@ -12,6 +12,9 @@ from lemo.domain.experiment_metrics import metric_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
 from lemo.statistics import sequential
+from lemo.statistics.estimates import Sample
+from lemo.statistics.interleaving import units_for, units_for_one_look
+from lemo.statistics.sequential import POWER
 from lemo.stores.connect import Stores
 
 DAYS = 14
@@ -31,7 +34,7 @@ class Plan(BaseModel):
     units: int
     """Exposed units of all arms."""
     units_of_two: int
-    """Of them those of the smallest arm and the control."""
+    """Of them those of the smallest arm and the control; of an interleaving all, as both arms are in each answer."""
     units_for_one_look: int
     """What the two would need if nobody looked before the end."""
     units_per_day: float
@@ -46,7 +49,13 @@ def plan_of(stores: Stores, scope: Scope, experiment: Experiment, now: datetime 
     metric, goal = metric_of(experiment.metric), goal_of(stores.scenarios.get(scope))
     stores.events.ping()  # an engine that is away is told at once; a large question may take a minute
     found = stores.exposures.of_everybody(
-        scope, experiment.unit, milliseconds(end - timedelta(days=DAYS)), milliseconds(end), [metric], goal
+        scope,
+        experiment.unit,
+        milliseconds(end - timedelta(days=DAYS)),
+        milliseconds(end),
+        [metric],
+        goal,
+        experiment.answers,
     )
     sample = found.samples[metric.name]
     shares = {name: share for name, share in experiment.allocation.shares.items() if name != experiment.control.name}
@@ -55,6 +64,8 @@ def plan_of(stores: Stores, scope: Scope, experiment: Experiment, now: datetime 
     two = control + smallest
     taking_part = experiment.share * (1 - experiment.holdout) * experiment.ramp
     per_day = found.units / DAYS * taking_part
+    if experiment.kind == "interleaving":
+        return _of_interleaving(experiment, sample, taking_part)
     try:
         needed = sequential.plan(
             sample.variance,
@@ -81,5 +92,33 @@ def plan_of(stores: Stores, scope: Scope, experiment: Experiment, now: datetime 
         units_for_one_look=needed.units_for_one_look,
         units_per_day=per_day,
         days=needed.days,
+        words=words,
+    )
+
+
+def _of_interleaving(experiment: Experiment, sample: Sample, taking_part: float) -> Plan | None:
+    """Units that click, as only these decide anything; None where nobody clicked in the last two weeks."""
+    per_day = sample.acting / DAYS * taking_part
+    if not per_day:
+        return None
+    units = units_for(experiment.effect)
+    days = ceil(units / per_day)
+    half = experiment.effect / 2
+    words = (
+        f"{units:,} {experiment.unit}s who click find with a probability of {POWER:.0%} that one arm wins"
+        f" {0.5 + half:.1%} of the answers and the other {0.5 - half:.1%}: about {days:,} days at {per_day:,.0f}"
+        f" {experiment.unit}s who click a day."
+    )
+    return Plan(
+        metric=experiment.metric,
+        now=sample.metric,
+        effect=experiment.effect,
+        difference=experiment.effect,
+        power=POWER,
+        units=units,
+        units_of_two=units,
+        units_for_one_look=units_for_one_look(experiment.effect),
+        units_per_day=per_day,
+        days=days,
         words=words,
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from lemo.domain.counting import goal_of
-from lemo.domain.experiment import Experiment, ExperimentArm, Guardrail
+from lemo.domain.experiment import AnswerKind, Experiment, ExperimentArm, Guardrail
 from lemo.domain.experiment_metrics import METRICS, Metric, metric_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
@@ -86,9 +86,19 @@ class Results(BaseModel):
     """What each metric means."""
 
 
-def results_of(stores: Stores, scope: Scope, experiment: Experiment, now: datetime | None = None) -> Results | None:
-    """The results of an experiment up to now or to its end; None before its start. Raises EngineUnavailable."""
-    if experiment.started_at is None:
+def results_of(
+    stores: Stores,
+    scope: Scope,
+    experiment: Experiment,
+    now: datetime | None = None,
+    kind: AnswerKind | None = None,
+    placement: str | None = None,
+) -> Results | None:
+    """The results of an experiment up to now or to its end; None before its start, and of an interleaving.
+
+    With `kind` or `placement` by those of its answers alone. Raises EngineUnavailable.
+    """
+    if experiment.started_at is None or experiment.kind == "interleaving":
         return None
     until = experiment.ended_at or now or datetime.now(UTC)
     metrics = _metrics(experiment)
@@ -101,6 +111,8 @@ def results_of(stores: Stores, scope: Scope, experiment: Experiment, now: dateti
         milliseconds(until),
         metrics,
         goal_of(stores.scenarios.get(scope)),
+        kind,
+        placement,
     )
     return evaluated(experiment, exposed, until)
 

@@ -274,6 +274,7 @@ def _served_rows(record: Record, scenarios: ScenarioCache) -> list[ServedRow]:
                 share=share,
                 session_id=each.session_id,
                 scores=[item.score for item in sent.items if item.score is not None],
+                teams=[item.team for item in sent.items] if any(item.team for item in sent.items) else [],
             )
         )
     return rows

@@ -17,3 +17,5 @@ class Scored(NamedTuple):
     """Whether chance put it into the answer, to learn of it."""
     propensity: float | None = None
     """Of what was explored, the probability with which it was; None where caps decide too."""
+    team: str | None = None
+    """In an interleaved answer the arm that the item came from, which its clicks count for."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from lemo.domain.errors import NotFound, Outdated
-from lemo.domain.experiment import Assigner, ExperimentArm
+from lemo.domain.experiment import AnswerKind, Assigner, Experiment, ExperimentArm
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
 from lemo.recommenders.hybrid.hybrid import HybridRecommender
@@ -29,13 +29,21 @@ class ServingArm:
         pipeline: PipelineVersion | None,
         model: HybridRecommender | None,
         model_version: str | None,
+        against: "ServingArm | None" = None,
     ) -> None:
         self.experiment = experiment
         self.arm = arm
         self.pipeline = pipeline
         self.model = model
         self.model_version = model_version
+        self.against = against
+        """Of the control of an interleaving the other arm, whose list is mixed in; None elsewhere."""
         self._made: tuple[ServingState, ServingState] | None = None
+
+    @property
+    def named(self) -> str | None:
+        """What an answer names as its arm; None for one of both arms of an interleaving."""
+        return self.arm if self.against is None else None
 
     def state(self, serving: ServingState) -> ServingState:
         """What is in service with the arm's model in place of the champion."""
@@ -52,6 +60,7 @@ class _Running(NamedTuple):
 
     assign: Assigner
     arms: dict[str, ServingArm]
+    answers: tuple[AnswerKind, ...]
 
 
 class RunningExperiments:
@@ -69,9 +78,14 @@ class RunningExperiments:
         """The mapped models of arms by version."""
         self._running = running
 
-    def arm_of(self, user_id: str | None, session_id: str | None) -> ServingArm | None:
-        """The arm of a request: that of the experiment that started first, of those that have the unit."""
+    def arm_of(self, answer: AnswerKind, user_id: str | None, session_id: str | None) -> ServingArm | None:
+        """The arm of a request: that of the experiment that started first, of those that have the unit.
+
+        Of an interleaving it is the control, which names the other arm.
+        """
         for running in self._running:
+            if answer not in running.answers:
+                continue
             name = running.assign(user_id, session_id)
             if name is not None:
                 return running.arms.get(name)
@@ -106,12 +120,27 @@ class ArmLoader:
         running = []
         for experiment in self._experiments.running(scope) if newest is not None else ():
             try:
-                arms = {arm.name: self._arm(scope, experiment.name, arm, before, models) for arm in experiment.active}
+                arms = self._arms(scope, experiment, before, models)
             except (NotFound, Outdated) as error:
                 log.error("an experiment is not served", scope=str(scope), experiment=experiment.name, error=str(error))
                 continue
-            running.append(_Running(Assigner(experiment), arms))
+            running.append(_Running(Assigner(experiment), arms, experiment.answers))
         return RunningExperiments(read, tuple(running), models)
+
+    def _arms(
+        self,
+        scope: Scope,
+        experiment: Experiment,
+        before: RunningExperiments,
+        models: dict[str, HybridRecommender],
+    ) -> dict[str, ServingArm]:
+        """The arms that answer, by name; of an interleaving both names stand for the control with the other arm."""
+        arms = {arm.name: self._arm(scope, experiment.name, arm, before, models) for arm in experiment.active}
+        if experiment.kind == "interleaving":
+            control, other = arms.values()
+            control.against = other
+            return dict.fromkeys(arms, control)
+        return arms
 
     def _arm(
         self,

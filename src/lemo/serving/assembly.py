@@ -58,6 +58,7 @@ def recommended_items(items: Iterable[Scored]) -> list[RecommendedItem]:
             reason=reason(each),
             explored=each.explored,
             propensity=each.propensity,
+            team=each.team,
         )
         for each in items
     ]

@@ -7,6 +7,7 @@ from functools import cached_property
 from uuid import uuid4
 
 from lemo.domain.errors import EngineUnavailable, InvalidInput
+from lemo.domain.experiment import AnswerKind
 from lemo.domain.item import Item
 from lemo.domain.pipeline import Pipeline, PipelineVersion
 from lemo.domain.reasons import did_you_mean, shortened
@@ -16,11 +17,12 @@ from lemo.domain.scenario import ActionRule
 from lemo.domain.scope import Scope
 from lemo.domain.time import from_milliseconds
 from lemo.recommenders.scored import Scored
+from lemo.serving.arms import ServingArm
 from lemo.serving.assembly import reason
 from lemo.serving.catalogue.cache import AttributeTypes, CatalogueCache
 from lemo.serving.catalogue.columns import Columns
 from lemo.serving.catalogue.values import Value
-from lemo.serving.found import Found, explained_items
+from lemo.serving.found import Found, explained_items, interleaved
 from lemo.serving.hot import HotCache
 from lemo.serving.matching import Matching, Matchings
 from lemo.serving.model_cache import ModelCache
@@ -106,22 +108,43 @@ class Choices:
     ) -> Found:
         """The items for a user or a session, by the arm where an experiment has one for them; raises as `recommend`."""
         tried = pipeline is not None or model is not None
-        arm = None if tried else self._pipelines.arm_of(scope, request.user_id, request.session_id)
+        arm = None if tried else self._pipelines.arm_of(scope, "recommendations", request.user_id, request.session_id)
         state = self._cache.state(scope)
         if model is not None:
             state = replace(state, mapped=model)
         _check_actions(request, state.rules)
-        serving = self._serving(scope, pipeline)
+        user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
+        if arm is None or arm.against is None:
+            return self._found(scope, request, types, state, self._serving(scope, pipeline), user, arm)
+        # Nothing is explored: chance would put other items into the two lists.
+        serving = self._serving(scope, None)
+        control, other = (
+            self._found(scope, request, types, state, serving, user, each, exploration=0) for each in (arm, arm.against)
+        )
+        return interleaved(control, other, request.n)
+
+    def _found(
+        self,
+        scope: Scope,
+        request: RecommendationRequest,
+        types: AttributeTypes,
+        state: ServingState,
+        serving: PipelineVersion,
+        user: UserState,
+        arm: ServingArm | None,
+        exploration: float | None = None,
+    ) -> Found:
+        """The items by what is in service or, with an arm, by what that has in its place."""
         if arm is not None:
             state, serving = arm.state(state), arm.pipeline or serving
         trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline, request, types)
         plan = self._at_this_moment(scope, serving.pipeline, plan, state)
         trace.ended("plan")
-        user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
-        trace.ended("user")
         asker = Asker.of(user, state, request, self._stored_items)
-        items = recommended([asker], state, plan, state.exploration, {0: trace})[0]
+        items = recommended(
+            [asker], state, plan, state.exploration if exploration is None else exploration, {0: trace}
+        )[0]
         degraded = user.history is None or state.mapped.model is None or bool(plan.faults)
         degraded = degraded or self._cache.is_stale(state, "model", "newest items") or self._pipelines.is_stale(scope)
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
@@ -149,6 +172,9 @@ class Choices:
         """The n items most similar to some items together, by the wishes of a request; raises as `recommend`."""
         state = self._cache.state(scope)
         serving = self._serving(scope, None)
+        arm = self.list_arm(scope, "similar", request.user_id, request.session_id)
+        if arm is not None:
+            state, serving = arm.state(state), arm.pipeline or serving
         trace = Trace(on=request.explain is not False, timed=self._timed)
         plan = self.plan(scope, serving.pipeline.for_lists(), request, types, request.item_ids[0])
         plan = replace(plan, pins=self._known_pins(scope, plan.pins, state))
@@ -160,15 +186,31 @@ class Choices:
         degraded = degraded or self._pipelines.is_stale(scope)
         degraded = degraded or (plan.columns is not None and self._catalogue.is_stale(scope))
         return self._chosen(
-            scope, request, Found(items, state.mapped.similar_version, state, plan, serving, degraded, trace)
+            scope, request, Found(items, state.mapped.similar_version, state, plan, serving, degraded, trace, arm=arm)
         )
 
-    def hidden(self, scope: Scope, state: ServingState, types: AttributeTypes) -> Exclusions:
-        """What lists that are the same for all (popular, newest, similar to one item) must not hold.
+    def list_arm(
+        self, scope: Scope, answer: AnswerKind, user_id: str | None, session_id: str | None
+    ) -> ServingArm | None:
+        """The arm of a request for a list that is the same for all, where it says who asks."""
+        return (
+            None
+            if user_id is None and session_id is None
+            else self._pipelines.arm_of(scope, answer, user_id, session_id)
+        )
+
+    def version(self, scope: Scope, arm: ServingArm | None) -> int:
+        """The version of the pipeline that answers an arm."""
+        return (arm.pipeline if arm is not None and arm.pipeline else self._serving(scope, None)).version
+
+    def hidden(
+        self, scope: Scope, state: ServingState, types: AttributeTypes, arm: ServingArm | None = None
+    ) -> Exclusions:
+        """What lists of no user (popular, newest, similar to one item) must not hold.
 
         Raises EngineUnavailable where the pipeline has a filter and the catalogue cannot be read.
         """
-        pipeline = self._serving(scope, None).pipeline
+        pipeline = (arm.pipeline if arm is not None and arm.pipeline else self._serving(scope, None)).pipeline
         return Exclusions(state.unavailable, filters=self.plan(scope, pipeline.for_lists(), Choice(), types).filters)
 
     def plan(
@@ -232,7 +274,7 @@ class Choices:
             degraded=degraded,
             pipeline_version=found.pipeline.version,
             experiment=found.arm.experiment if found.arm is not None else None,
-            arm=found.arm.arm if found.arm is not None else None,
+            arm=found.arm.named if found.arm is not None else None,
             hot_until=from_milliseconds(hot.until_ms) if hot and hot.until_ms else None,
             items=[
                 ChosenItem(
@@ -243,6 +285,7 @@ class Choices:
                     reason=reason(each),
                     explored=each.explored,
                     propensity=each.propensity,
+                    team=each.team,
                     **(shown_fields(stored[each.item_id], choice.fields) if each.item_id in stored else {}),
                 )
                 for each in found.items

@@ -7,10 +7,12 @@ from lemo.domain.recommendation import ExplainedItem
 from lemo.domain.request import Choice
 from lemo.recommenders.scored import Scored
 from lemo.serving.arms import ServingArm
+from lemo.serving.assembly import RANDOM
 from lemo.serving.pipeline.explain import Trace, explained
 from lemo.serving.pipeline.plan import Exclusions, Plan
 from lemo.serving.pipeline.recall import Asker, exclusions, scored
 from lemo.serving.state import ServingState
+from lemo.statistics.interleaving import team_draft
 
 
 class Found(NamedTuple):
@@ -27,6 +29,19 @@ class Found(NamedTuple):
     asker: Asker | None = None
     arm: ServingArm | None = None
     """The arm of an experiment that answered."""
+
+
+def interleaved(control: Found, other: Found, n: int) -> Found:
+    """The answer of both arms of an interleaving: each item with its team, and what is known of the control's."""
+    assert control.arm is not None and other.arm is not None  # noqa: S101, PT018 - both are of arms
+    names = control.arm.arm, other.arm.arm
+    of = [{each.item_id: each for each in found.items} for found in (control, other)]
+    drafted = team_draft(list(of[0]), list(of[1]), n, RANDOM)
+    items = [
+        (of[0] | of[1])[item_id] if team is None else of[team][item_id]._replace(team=names[team])
+        for item_id, team in drafted
+    ]
+    return control._replace(items=items, degraded=control.degraded or other.degraded)
 
 
 def explained_items(choice: Choice, found: Found) -> list[ExplainedItem]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import orjson
 
+from lemo.domain.experiment import AnswerKind
 from lemo.domain.request import RecommendationRequest
 from lemo.domain.scope import Scope
 from lemo.recommenders.scored import Scored
@@ -51,7 +52,9 @@ class ReadyAnswers:
 
         The user's arm decides on them where an experiment has one: an arm with a model of its own finds none.
         """
-        arm = self._pipelines.known_arm_of(scope, user_id, session_id)
+        arm = self._pipelines.known_arm_of(scope, "recommendations", user_id, session_id)
+        if arm is not None and arm.against is not None:
+            return None
         basis = self._basis(scope, types, arm)
         top = None if basis is None or not basis.plain else _top(basis, reply, n, exclude, basis.matchings)
         if basis is None or top is None:
@@ -69,7 +72,9 @@ class ReadyAnswers:
         self, scope: Scope, reply: Sequence[bytes | None], request: RecommendationRequest, types: AttributeTypes
     ) -> bytes | None:
         """The same by the wishes of a request, where it asks for nothing but a filter and exclusions."""
-        arm = self._pipelines.known_arm_of(scope, request.user_id, request.session_id)
+        arm = self._pipelines.known_arm_of(scope, "recommendations", request.user_id, request.session_id)
+        if arm is not None and arm.against is not None:
+            return None
         basis = self._basis(scope, types, arm)
         if basis is None or not basis.plain:
             return None
@@ -96,9 +101,18 @@ class ReadyAnswers:
         version = basis.state.mapped.model_version
         return _spliced(version, self._is_stale(basis, "model"), orjson.dumps(items), basis.version, arm)
 
-    def similar(self, scope: Scope, item_id: str, n: int, types: AttributeTypes) -> bytes | None:
-        """The n items most similar to an item."""
-        basis = self._basis(scope, types)
+    def similar(
+        self,
+        scope: Scope,
+        item_id: str,
+        n: int,
+        types: AttributeTypes,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> bytes | None:
+        """The n items most similar to an item, by the arm of the user or session where one is named."""
+        arm = self._list_arm(scope, "similar", user_id, session_id)
+        basis = self._basis(scope, types, arm)
         if basis is None or basis.state.mapped.similar is None:
             return None
         similar = basis.state.mapped.similar
@@ -109,11 +123,15 @@ class ReadyAnswers:
             if not shown:
                 return None
             items = self._keep(lists, (item_id, n), shown)
-        return _spliced(basis.state.mapped.similar_version, self._is_stale(basis, "similar items"), items)
+        told = () if arm is None else (basis.version, arm)
+        return _spliced(basis.state.mapped.similar_version, self._is_stale(basis, "similar items"), items, *told)
 
-    def popular(self, scope: Scope, n: int, types: AttributeTypes) -> bytes | None:
-        """The n most popular items."""
-        basis = self._basis(scope, types)
+    def popular(
+        self, scope: Scope, n: int, types: AttributeTypes, user_id: str | None = None, session_id: str | None = None
+    ) -> bytes | None:
+        """The n most popular items, by the arm of the user or session where one is named."""
+        arm = self._list_arm(scope, "popular", user_id, session_id)
+        basis = self._basis(scope, types, arm)
         if basis is None or basis.state.mapped.model is None or basis.matchings:
             return None
         model = basis.state.mapped.model
@@ -121,7 +139,8 @@ class ReadyAnswers:
         items = lists.get(n)
         if items is None:
             items = self._keep(lists, n, model.popular(n, basis.unavailable))
-        return _spliced(basis.state.mapped.model_version, self._is_stale(basis, "model"), items)
+        told = () if arm is None else (basis.version, arm)
+        return _spliced(basis.state.mapped.model_version, self._is_stale(basis, "model"), items, *told)
 
     def latest(self, scope: Scope, n: int, types: AttributeTypes) -> bytes | None:
         """The n newest items."""
@@ -135,6 +154,13 @@ class ReadyAnswers:
                 lists, n, newest(chain(basis.state.latest, basis.hidden.matching_ids()), n, basis.hidden)
             )
         return _spliced(None, not basis.state.complete, items)
+
+    def _list_arm(
+        self, scope: Scope, answer: AnswerKind, user_id: str | None, session_id: str | None
+    ) -> ServingArm | None:
+        if user_id is None and session_id is None:
+            return None
+        return self._pipelines.known_arm_of(scope, answer, user_id, session_id)
 
     def _basis(self, scope: Scope, types: AttributeTypes, arm: ServingArm | None = None) -> "_Basis | None":
         """What answers are made of now, where all of it is in memory."""

@@ -22,7 +22,7 @@ from lemo.domain.request import Choice, RecommendationRequest
 from lemo.domain.scope import Scope
 from lemo.domain.similar_users import SimilarUsers
 from lemo.recommenders.scored import Scored
-from lemo.serving.arms import ArmLoader
+from lemo.serving.arms import ArmLoader, ServingArm
 from lemo.serving.assembly import answer, newest, shown_of
 from lemo.serving.audience import audience
 from lemo.serving.breaker import Breaker
@@ -120,10 +120,7 @@ class RecommendationService:
         )
         found = self.choices.find(scope, request, types)
         answered = answer(found.items, found.version, found.degraded)
-        if found.arm is not None:
-            answered.experiment, answered.arm = found.arm.experiment, found.arm.arm
-            answered.pipeline_version = found.pipeline.version
-        return answered
+        return _told(answered, found.arm, found.pipeline.version)
 
     def explain(
         self, scope: Scope, user_id: str, n: int, item_ids: Sequence[str], filter: str, types: AttributeTypes
@@ -184,10 +181,26 @@ class RecommendationService:
             while under_way:
                 yield under_way.popleft().result()
 
-    def similar(self, scope: Scope, item_id: str, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
-        """The n items most similar to the item; popular items, degraded, where it has no similar items."""
+    def similar(
+        self,
+        scope: Scope,
+        item_id: str,
+        n: int,
+        types: AttributeTypes = NO_TYPES,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> Answer:
+        """The n items most similar to the item; popular items, degraded, where it has no similar items.
+
+        By the arm of the user or session where one is named and an experiment on similar items has one for it.
+        """
+        arm = self.choices.list_arm(scope, "similar", user_id, session_id)
+        return _told(self._similar(scope, item_id, n, types, arm), arm, self.choices.version(scope, arm))
+
+    def _similar(self, scope: Scope, item_id: str, n: int, types: AttributeTypes, arm: ServingArm | None) -> Answer:
         state = self._cache.state(scope)
-        hidden = self.choices.hidden(scope, state, types)
+        state = state if arm is None else arm.state(state)
+        hidden = self.choices.hidden(scope, state, types, arm)
         if state.mapped.similar is not None:
             shown = shown_of(state.mapped.similar.of(item_id), n, hidden)
             if shown:
@@ -205,13 +218,23 @@ class RecommendationService:
             return True
         return len(model.rows([item_id])) > 0 or item_id in state.latest
 
-    def popular(self, scope: Scope, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
-        """The n most popular items now; the newest items, degraded, without a model."""
+    def popular(
+        self,
+        scope: Scope,
+        n: int,
+        types: AttributeTypes = NO_TYPES,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> Answer:
+        """The n most popular items now; the newest items, degraded, without a model. By an arm as `similar`."""
+        arm = self.choices.list_arm(scope, "popular", user_id, session_id)
         state = self._cache.state(scope)
+        state = state if arm is None else arm.state(state)
         degraded = state.mapped.model is None or self._cache.is_stale(state, "model", "newest items")
         degraded = degraded or self.choices.is_stale(scope)
-        hidden = self.choices.hidden(scope, state, types)
-        return answer(_popular(state, n, hidden), state.mapped.model_version, degraded=degraded)
+        hidden = self.choices.hidden(scope, state, types, arm)
+        answered = answer(_popular(state, n, hidden), state.mapped.model_version, degraded=degraded)
+        return _told(answered, arm, self.choices.version(scope, arm))
 
     def latest(self, scope: Scope, n: int, types: AttributeTypes = NO_TYPES) -> Answer:
         """The n newest items, as of about half a second ago, without a model."""
@@ -288,6 +311,14 @@ class RecommendationService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _told(answered: Answer, arm: ServingArm | None, pipeline_version: int) -> Answer:
+    """The answer with the experiment and the arm that it is of."""
+    if arm is not None:
+        answered.experiment, answered.arm = arm.experiment, arm.named
+        answered.pipeline_version = pipeline_version
+    return answered
 
 
 def _popular(state: ServingState, n: int, hidden: Exclusions) -> list[Scored]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lemo.stores.clickhouse.answer_log import AnswerLog
     from lemo.stores.clickhouse.events import Events
     from lemo.stores.clickhouse.exposures import Exposures
+    from lemo.stores.clickhouse.interleaved import Interleaved
     from lemo.stores.clickhouse.realtime import Realtime
     from lemo.stores.clickhouse.removal import Removal
     from lemo.stores.clickhouse.score_counts import Scores
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from lemo.stores.documents.runs import Runs
     from lemo.stores.documents.schedules import Schedules
     from lemo.stores.documents.user_changes import UserChanges
+    from lemo.stores.item_categories import ItemCategories
     from lemo.stores.objects.archives import ArchiveFolder
     from lemo.stores.objects.snapshots import Snapshots
     from lemo.stores.objects.transfer import SnapshotTransfer
@@ -140,6 +142,13 @@ class Stores:
         from lemo.stores.documents.catalogue import Items
 
         return Items(self.documents)
+
+    @cached_property
+    def item_categories(self) -> "ItemCategories":
+        """The categories of items, kept in memory."""
+        from lemo.stores.item_categories import ItemCategories
+
+        return ItemCategories(self.items, self.item_feed)
 
     @cached_property
     def user_changes(self) -> "UserChanges":
@@ -342,6 +351,13 @@ class Stores:
         from lemo.stores.clickhouse.exposures import Exposures
 
         return Exposures(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
+
+    @cached_property
+    def interleaved(self) -> "Interleaved":
+        """What was clicked in the interleaved answers of experiments."""
+        from lemo.stores.clickhouse.interleaved import Interleaved
+
+        return Interleaved(self.settings.clickhouse, self.settings.clickhouse_database, self._large)
 
     @cached_property
     def vectors(self) -> "Vectors":

@@ -37,6 +37,8 @@ class ServedItem(Struct, gc=False, omit_defaults=True):
     reason: str = ""
     explored: bool = False
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
+    team: _Text = ""
+    """In an interleaved answer the arm that the item came from."""
 
 
 class SentAnswer(Struct, gc=False, omit_defaults=True):

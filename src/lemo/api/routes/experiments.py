@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from lemo.api.dependencies import Api, Here, Operator, RawBody, json_of, model_of
 from lemo.api.problems import DOCUMENTED
 from lemo.domain.errors import InvalidInput
-from lemo.domain.experiment import Experiment, ExperimentDraft, State
+from lemo.domain.experiment import AnswerKind, Experiment, ExperimentDraft, State
 from lemo.domain.pipeline import Pipeline
 from lemo.experiments import service
 from lemo.experiments.plan import Plan, plan_of
+from lemo.experiments.preference import PreferenceResults, preference_of
 from lemo.experiments.results import Results, results_of
 from lemo.serving.pipeline.check import check_fits
 from lemo.stores.documents.experiments import ExperimentChange
@@ -44,7 +45,9 @@ class ExperimentDetails(BaseModel):
     plan: Plan | None
     """Of a draft: how many units and days it needs; null where the last two weeks tell nothing."""
     results: Results | None
-    """Of one that was started."""
+    """Of one that was started and splits its units."""
+    preference: PreferenceResults | None = None
+    """Of an interleaving that was started: which arm users prefer."""
     changes: list[ExperimentChange]
     """Newest first."""
 
@@ -84,8 +87,21 @@ def list_experiments(
 
 
 @router.get("/show")
-def show_experiment(services: Api, here: Here, name: NameQuery) -> ExperimentDetails:
+def show_experiment(
+    services: Api,
+    here: Here,
+    name: NameQuery,
+    kind: Annotated[
+        AnswerKind | None, Query(description="Results by answers of this kind alone.", examples=["similar"])
+    ] = None,
+    placement: Annotated[
+        str | None,
+        Query(min_length=1, max_length=100, description="Results by answers at this place alone.", examples=["home"]),
+    ] = None,
+) -> ExperimentDetails:
     """One experiment: its plan before the start, its results afterwards, and who did what with it.
+
+    Of results by `kind` or `placement` exposure is the first such answer.
 
     Intervals and p-values stay valid however often they are looked at.
     """
@@ -94,7 +110,8 @@ def show_experiment(services: Api, here: Here, name: NameQuery) -> ExperimentDet
     return ExperimentDetails(
         experiment=experiment,
         plan=plan_of(stores, here.scope, experiment) if experiment.state == "draft" else None,
-        results=results_of(stores, here.scope, experiment),
+        results=results_of(stores, here.scope, experiment, kind=kind, placement=placement),
+        preference=preference_of(stores, here.scope, experiment),
         changes=stores.experiments.changes(here.scope, name),
     )
 

@@ -25,6 +25,19 @@ Placement = Annotated[
     Query(min_length=1, max_length=100, description="The place on a page that asks, for analytics.", examples=["home"]),
 ]
 """Read by the log of what was served."""
+Visit = Annotated[
+    str | None,
+    Query(min_length=1, max_length=256, description="The visit, for experiments that give an arm to sessions."),
+]
+Asker = Annotated[
+    Annotated[str, Canonical] | None,
+    Query(
+        min_length=1,
+        max_length=256,
+        description="Who asks, for experiments on these answers; they are the same for all otherwise.",
+        examples=["user 7"],
+    ),
+]
 _ANSWER = {
     "request_id": "8f14e45fceea467a9538e4f6a1b2c3d4",
     "model_version": "20260502T030000Z",
@@ -47,10 +60,7 @@ def recommendations(
         list[str], Query(max_length=1000, description="Items not to answer, such as those on the page.")
     ] = [],  # noqa: B006 - FastAPI copies it
     placement: Placement = None,  # noqa: ARG001
-    session_id: Annotated[
-        str | None,
-        Query(min_length=1, max_length=256, description="The visit, for experiments that give an arm to sessions."),
-    ] = None,
+    session_id: Visit = None,
 ) -> Answer:
     """The best items for a user, best first, each with its reason. A click of a second ago counts already.
 
@@ -69,12 +79,15 @@ def similar(
     item_id: Annotated[str, IdQuery, Query(description="The item.", examples=["video/42"]), Canonical],
     n: Count = 10,
     placement: Placement = None,  # noqa: ARG001
+    user_id: Asker = None,
+    session_id: Visit = None,
 ) -> Answer:
     """The items most similar to an item; popular ones, `degraded`, for an item that nothing is similar to yet.
 
     404 for an item that neither the catalogue nor the events that models were made of know.
     """
-    answer = services.served.similar(here.scope, item_id, n, here.scenario.attribute_types)
+    types = here.scenario.attribute_types
+    answer = services.served.similar(here.scope, item_id, n, types, user_id, session_id)
     if answer.degraded and not services.served.knows(here.scope, item_id):
         check_any_exists(services.stores, here.scope, [item_id])
     return answer
@@ -99,9 +112,11 @@ def popular(
     here: Here,
     n: Count = 10,
     placement: Placement = None,  # noqa: ARG001
+    user_id: Asker = None,
+    session_id: Visit = None,
 ) -> Answer:
     """The most popular items: those with the largest sum of the weights of their interactions, older ones decayed."""
-    return services.served.popular(here.scope, n, here.scenario.attribute_types)
+    return services.served.popular(here.scope, n, here.scenario.attribute_types, user_id, session_id)
 
 
 @router.get("/latest", responses=_EXAMPLE)

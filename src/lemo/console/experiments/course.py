@@ -36,7 +36,7 @@ def course(stores: Stores, scope: Scope, experiment: Experiment) -> list[Look]:
 
     Each is what the results said then: they count what happened before, and intervals are valid at every look.
     """
-    if experiment.started_at is None:
+    if experiment.started_at is None or experiment.kind == "interleaving":
         return []
     metric, goal = metric_of(experiment.metric), goal_of(stores.scenarios.get(scope))
     end = experiment.ended_at or datetime.now(UTC)

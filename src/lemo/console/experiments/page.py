@@ -10,6 +10,7 @@ from lemo.console.acting import Actor
 from lemo.console.choosing import no_scenario, scenario_choice
 from lemo.console.experiments.course import Look, course, draw_course
 from lemo.console.experiments.draft import DraftForm
+from lemo.console.experiments.preference import draw_preference
 from lemo.console.experiments.results import Unfolded, draw_results
 from lemo.console.experiments.words import change_words, ended_words, metric_words, plan_words
 from lemo.console.formats import ago, stamp, who
@@ -23,6 +24,7 @@ from lemo.domain.experiment import Experiment
 from lemo.domain.scope import Scope
 from lemo.experiments import service
 from lemo.experiments.plan import Plan, plan_of
+from lemo.experiments.preference import PreferenceResults, preference_of
 from lemo.experiments.results import Results, results_of
 from lemo.stores.documents.experiments import ExperimentChange
 
@@ -36,6 +38,7 @@ class Found:
     """What an experiment has shown, or what it needs."""
 
     results: Results | None
+    preference: PreferenceResults | None
     plan: Plan | None
 
 
@@ -108,7 +111,7 @@ def _draw_list(experiments: list[Experiment], scope: Scope) -> None:
                     state_badge(each)
                 with td():
                     ui.label(", ".join(arm.name for arm in each.arms)).classes("break-words")
-                cell(metric_words(each.metric))
+                cell(decided_by(each))
                 cell(ago(each.started_at) if each.started_at else "–", stamp(each.started_at))
                 cell(ago(each.ended_at) if each.ended_at else "–", stamp(each.ended_at))
 
@@ -147,7 +150,7 @@ class ExperimentView:
         stores, scope = self._queries.stores, self._scope
         experiment = stores.experiments.get(scope, self._name)
         plan = plan_of(stores, scope, experiment) if experiment.state == "draft" else None
-        return Found(results_of(stores, scope, experiment), plan)
+        return Found(results_of(stores, scope, experiment), preference_of(stores, scope, experiment), plan)
 
     def _read_course(self) -> tuple[list[Look], Experiment]:
         stores = self._queries.stores
@@ -157,6 +160,8 @@ class ExperimentView:
     def _draw_found(self, found: Found) -> None:
         if found.results is not None:
             draw_results(found.results, self._unfolded)
+        elif found.preference is not None:
+            draw_preference(found.preference)
         elif found.plan is not None:
             ui.label(plan_words(found.plan)).classes("text-sm break-words")
         else:
@@ -172,7 +177,7 @@ class ExperimentView:
         if experiment.why:
             ui.label(experiment.why).classes("text-sm mt-1 break-words")
         facts = [
-            t(f"decided by {metric_words(experiment.metric)}", f"判定指标：{metric_words(experiment.metric)}"),
+            t(f"decided by {decided_by(experiment)}", f"判定指标：{decided_by(experiment)}"),
             t(f"finds a lift of {experiment.effect:.0%}", f"最小提升 {experiment.effect:.0%}"),
             t(f"{experiment.ramp:.0%} take part", f"{experiment.ramp:.0%} 参与"),
         ]
@@ -249,6 +254,9 @@ def _button(text: str, main: bool = False) -> ui.button:
 
 
 def _draw_course(looks: list[Look], experiment: Experiment) -> None:
+    if experiment.kind == "interleaving":
+        nothing(t("An interleaving has one preference, told above.", "混排实验只有一个偏好结果，见上方。"))
+        return
     if not any(look.arms for look in looks):
         nothing(t("Nothing to draw yet.", "尚无数据。"))
         return
@@ -274,6 +282,13 @@ def _draw_changes(changes: list[ExperimentChange]) -> None:
                 cell(words[change.action])
                 with td():
                     ui.label(change_words(change)).classes("break-words")
+
+
+def decided_by(experiment: Experiment) -> str:
+    """What an experiment is decided by, in the language of the page."""
+    if experiment.kind == "interleaving":
+        return t("preference (interleaving)", "偏好（混排）")
+    return metric_words(experiment.metric)
 
 
 def state_badge(experiment: Experiment) -> ui.label:

@@ -19,7 +19,7 @@ from lemo.console.stats import stat, stats
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, GOOD, QUIET, WEAK, badge, banner, subheading
 from lemo.experiments.results import ArmResult, Results
-from lemo.statistics.verdict import RATIO_ALPHA
+from lemo.statistics.verdict import RATIO_ALPHA, Decision
 
 _DECISIONS = {
     "better": ("better", "更好", GOOD),
@@ -101,12 +101,17 @@ def _verdict(results: Results, arm: ArmResult) -> None:
     if arm.decision is None:
         ui.label("–").classes("lemo-muted")
         return
-    english, chinese, colour = _DECISIONS[arm.decision]
     # An arm that was stopped is compared no more: its sentence says why.
     if not arm.stopped_at or arm.decision != "undecided":
-        badge(t(english, chinese), colour)
+        verdict_badge(arm.decision)
     for words in verdict_words(results, arm):
         ui.label(words).classes("lemo-muted lemo-small break-words")
+
+
+def verdict_badge(decision: Decision) -> None:
+    """A decision in the language of the page."""
+    english, chinese, colour = _DECISIONS[decision]
+    badge(t(english, chinese), colour)
 
 
 def _guardrails(results: Results) -> None:

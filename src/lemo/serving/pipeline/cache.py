@@ -7,6 +7,7 @@ from threading import Event, Lock, Thread
 import structlog
 
 from lemo.domain.errors import LemoError
+from lemo.domain.experiment import AnswerKind
 from lemo.domain.pipeline import PipelineVersion
 from lemo.domain.scope import Scope
 from lemo.serving.arms import NO_EXPERIMENTS, ArmLoader, ServingArm
@@ -51,15 +52,19 @@ class PipelineCache:
         """The pipeline in service; the last known one (at first the default) while the documents are away."""
         return self._read_slot(scope).serving
 
-    def arm_of(self, scope: Scope, user_id: str | None, session_id: str | None) -> ServingArm | None:
+    def arm_of(
+        self, scope: Scope, answer: AnswerKind, user_id: str | None, session_id: str | None
+    ) -> ServingArm | None:
         """The arm that a request belongs to; None where no experiment has its unit, or none is known."""
         running = self._read_slot(scope).running
-        return running.arm_of(user_id, session_id) if running else None
+        return running.arm_of(answer, user_id, session_id) if running else None
 
-    def known_arm_of(self, scope: Scope, user_id: str | None, session_id: str | None) -> ServingArm | None:
+    def known_arm_of(
+        self, scope: Scope, answer: AnswerKind, user_id: str | None, session_id: str | None
+    ) -> ServingArm | None:
         """The same by what is known; never waits. `known` says whether anything is."""
         slot = self._slots.known(scope)
-        return slot.running.arm_of(user_id, session_id) if slot is not None and slot.running else None
+        return slot.running.arm_of(answer, user_id, session_id) if slot is not None and slot.running else None
 
     def known(self, scope: Scope) -> PipelineVersion | None:
         """The pipeline in service where it is known; never waits."""

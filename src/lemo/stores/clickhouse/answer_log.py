@@ -45,12 +45,15 @@ class AnswerLog(ClickHouse):
             FROM {self._database}.served_answers FINAL
             WHERE {WHERE_SCOPE} AND at >= fromUnixTimestamp64Milli({{since:Int64}})
                 AND at < fromUnixTimestamp64Milli({{until:Int64}}) AND kind IN ('recommendations', 'batch')
-                AND user_id != '' AND empty(session) AND notEmpty(item_ids)
+                AND user_id != '' AND empty(session) AND notEmpty(item_ids) AND empty(teams)
             ORDER BY at DESC, request_id LIMIT {{limit:UInt32}}
         """
 
     def answers(self, scope: Scope, since_ms: int, until_ms: int, limit: int) -> list[LoggedAnswer]:
-        """The newest recommendations to users that held an item, newest first; sessions without a user are left out."""
+        """The newest recommendations to users that held an item, newest first.
+
+        Sessions without a user are left out, and interleaved answers, which no pipeline alone gave.
+        """
         rows = self._query(self._served, scope, since=since_ms, until=until_ms, limit=limit)
         return [
             LoggedAnswer(at, request, user, list(items), list(p), list(e)) for at, request, user, items, p, e in rows

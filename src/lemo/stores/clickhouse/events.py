@@ -13,8 +13,9 @@ from lemo.stores.clickhouse.aggregate_tables import TABLES as AGGREGATE_TABLES
 from lemo.stores.clickhouse.client import WHERE_SCOPE as _WHERE
 from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
-from lemo.stores.clickhouse.served import ADD_SCORES, ADD_SESSION_ID
+from lemo.stores.clickhouse.served import ADD_SCORES, ADD_SESSION_ID, ADD_TEAMS
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
+from lemo.stores.clickhouse.traffic_days import NUMBERS_TABLES
 from lemo.stores.clickhouse.traffic_days import TABLES as DAYS_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
 
@@ -64,6 +65,11 @@ _MIGRATIONS = (
     ONE_ID_FORM,
     DAYS_TABLES,
     ADD_SCORES,
+    ADD_TEAMS,
+    # Reports look for the other rows of an id in all of the table, whose order tells nothing of the time. Of rows that
+    # were there before, the engine computes it until it merges them.
+    ("ALTER TABLE {database}.events ADD COLUMN IF NOT EXISTS id_hash UInt64 MATERIALIZED cityHash64(event_id)",),
+    NUMBERS_TABLES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""

@@ -57,10 +57,23 @@ class Exposures(ClickHouse):
         until_ms: int,
         metrics: Sequence[Metric],
         goal: Mapping[str, float],
+        kind: str | None = None,
+        placement: str | None = None,
     ) -> Exposed:
-        """Of each arm of an experiment the sums of the metrics."""
-        served = "toString(arm) AS arm", "experiment = {experiment:String} AND arm != ''"
-        return self._sums(scope, unit, since_ms, until_ms, metrics, goal, served, experiment=experiment)
+        """Of each arm of an experiment the sums of the metrics.
+
+        With `kind` or `placement` as if the experiment had been on those answers alone: exposure is the first of them.
+        """
+        where = "experiment = {experiment:String} AND arm != ''"
+        parameters: dict[str, Parameter] = {"experiment": experiment}
+        if kind is not None:
+            where += " AND kind IN {kinds:Array(String)}"
+            parameters["kinds"] = _logged(kind)
+        if placement is not None:
+            where += " AND placement = {placement:String}"
+            parameters["placement"] = placement
+        served = "toString(arm) AS arm", where
+        return self._sums(scope, unit, since_ms, until_ms, metrics, goal, served, **parameters)
 
     def of_everybody(
         self,
@@ -70,10 +83,12 @@ class Exposures(ClickHouse):
         until_ms: int,
         metrics: Sequence[Metric],
         goal: Mapping[str, float],
+        answers: Sequence[str] = ("recommendations",),
     ) -> ArmSums:
-        """The same as if all who were recommended something in the period had been one arm."""
-        served = "'all' AS arm", "kind IN ('recommendations', 'batch')"
-        found = self._sums(scope, unit, since_ms, until_ms, metrics, goal, served)
+        """The same as if all who got such answers in the period had been one arm."""
+        served = "'all' AS arm", "kind IN {kinds:Array(String)}"
+        kinds = [each for answer in answers for each in _logged(answer)]
+        found = self._sums(scope, unit, since_ms, until_ms, metrics, goal, served, kinds=kinds)
         return found.arms.get("all", ArmSums(0, {metric.name: Sample() for metric in metrics}))
 
     def _sums(
@@ -178,6 +193,11 @@ class Exposures(ClickHouse):
             SELECT unit, {_outcomes("1", "", actions)}, {_outcomes("0", "_before", actions)}
             FROM ({self._attributed(answers)}) GROUP BY unit
         """
+
+
+def _logged(answer: str) -> list[str]:
+    """The kinds under which answers are logged."""
+    return ["recommendations", "batch"] if answer == "recommendations" else [answer]
 
 
 def _outcomes(when: str, suffix: str, actions: int) -> str:

@@ -27,7 +27,7 @@ TABLES = (
     Table("event_sessions", user="user_id", moment="at"),
     Table("realtime_minutes"),
     Table("realtime_positions"),
-    Table("analytics_days"),
+    Table("analytics_numbers"),
 )
 """All tables with data of scenarios. Erasure and deletion follow this list."""
 USER_TABLES = tuple(table for table in TABLES if table.user)

@@ -51,6 +51,9 @@ TABLES = (
 ADD_SESSION_ID = ("ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS session_id String AFTER user_id",)
 
 ADD_SCORES = ("ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS scores Array(Float32) AFTER item_ids",)
+ADD_TEAMS = (
+    "ALTER TABLE {database}.served_answers ADD COLUMN IF NOT EXISTS teams Array(LowCardinality(String)) AFTER arm",
+)
 
 
 class ServedRow(NamedTuple):
@@ -81,6 +84,8 @@ class ServedRow(NamedTuple):
     session_id: str = ""
     scores: Sequence[float] = ()
     """Of the items that have one, by position; of answers that were logged before scores were kept there are none."""
+    teams: Sequence[str] = ()
+    """By position the arm that an item of an interleaved answer came from; empty in others."""
 
 
 class ServedAnswers(ClickHouse):
@@ -129,6 +134,7 @@ def _arrow(rows: Sequence[ServedRow]) -> "pyarrow.Table":
         "of_items": texts,
         "item_ids": texts,
         "sources": texts,
+        "teams": texts,
         "explored": pyarrow.list_(pyarrow.bool_()),
         "propensities": pyarrow.list_(pyarrow.float64()),
         "pipeline_version": pyarrow.uint32(),

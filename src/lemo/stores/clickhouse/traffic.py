@@ -57,35 +57,50 @@ class Traffic(TrafficDays):
         self, plans: Plans, scope: Scope, rules: CountingRules, series: Time, group: By | None, zone: str
     ) -> dict[Asked, Numbers]:
         """The numbers of answers and of events; those of the period before have no series."""
-        sources: list[str] = []
-        parameters: dict[str, Any] = {"groups": MOST_GROUPS}
+        whole: list[str] = []
+        courses: list[str] = []
+        parameters: dict[str, Any] = {"groups": MOST_GROUPS, "series": series}
         for asked in EACH:
+            plan = plans[asked]
             by: list[By] = ["day"]
-            if series == "hour" and not asked.before:
-                by.append("hour")
             if group is not None and group in KEPT[asked.part]:
                 by.append(group)
-            sources += self._read(asked, plans[asked], scope, rules, by, zone, parameters)
-        rows: list[Any] = []
-        if sources:
-            # A day's row counts in the total and in the series, which needs no states.
-            rows = self._query(
-                f"""
+            whole += self._read(asked, Days(plan.counted, []), scope, rules, by, zone, parameters)
+            if not asked.before:
+                courses += self._read(asked, Days(plan.counted, []), scope, rules, [series], zone, parameters, False)
+            if series == "hour" and not asked.before:
+                by.append("hour")
+            whole += self._read(asked, Days([], plan.raw), scope, rules, by, zone, parameters)
+        queries = []
+        if whole:
+            # A day's row of the raw rows counts in the total and in the series, for which those are read once.
+            queries.append(f"""
                 SELECT part, before, what.1 AS kind, what.2 AS name, sumForEach(sums) AS added,
                        if(kind IN ('day', 'hour'), sumForEach(distinct), arrayConcat(
-                           [toFloat64(uniqExactMergeIf(users, what.1 NOT IN ('day', 'hour'))),
-                            toFloat64(uniqExactArrayMergeIf(items, what.1 NOT IN ('day', 'hour')))],
+                           [toFloat64(uniqExactArrayIf(users, what.1 NOT IN ('day', 'hour'))),
+                            toFloat64(uniqExactArrayIf(items, what.1 NOT IN ('day', 'hour')))],
                            arrayMap(each -> toFloat64(each),
-                                    quantilesExactMergeIf(0.5, 0.99)(took, what.1 NOT IN ('day', 'hour')))
+                                    quantilesExactArrayIf(0.5, 0.99)(took, what.1 NOT IN ('day', 'hour')))
                        )) AS states
-                FROM ({" UNION ALL ".join(sources)})
-                ARRAY JOIN multiIf(by != 'day', [(by, key)], before = 0 AND {{series:String}} = 'day',
+                FROM ({" UNION ALL ".join(whole)})
+                ARRAY JOIN multiIf(by != 'day', [(by, key)], raw AND before = 0 AND {{series:String}} = 'day',
                                    [('total', ''), ('day', key)], [('total', '')]) AS what
-                GROUP BY part, before, kind, name ORDER BY part, before, kind, name
-                LIMIT {{groups:UInt32}} BY part, before, kind
+                GROUP BY part, before, kind, name
+            """)
+        if courses:
+            # Kept days of a series need no states, which are the most of their rows.
+            queries.append(f"""
+                SELECT part, before, by AS kind, key AS name, sumForEach(sums) AS added, sumForEach(distinct) AS states
+                FROM ({" UNION ALL ".join(courses)}) GROUP BY part, before, kind, name
+            """)
+        rows: list[Any] = []
+        if queries:
+            rows = self._query(
+                f"""
+                SELECT part, before, kind, name, added, states FROM ({" UNION ALL ".join(queries)})
+                ORDER BY part, before, kind, name LIMIT {{groups:UInt32}} BY part, before, kind
                 """,
                 scope,
-                series=series,
                 **parameters,
             )
         found: dict[Asked, Numbers] = {asked: Numbers(None, {}, {}) for asked in EACH}
@@ -107,15 +122,18 @@ class Traffic(TrafficDays):
         Columns: part, before (0 or 1), key (the item), added (list of float64, as `traffic_metrics.sums`).
         """
         parameters: dict[str, Any] = {}
-        sources = [
-            source
-            for asked in EACH
-            for source in self._read(asked, plans[asked], scope, rules, ["item"], zone, parameters)
-        ]
-        if not sources:
+        queries = []
+        for asked in EACH:
+            sources = self._read(asked, plans[asked], scope, rules, ["item"], zone, parameters)
+            if sources:
+                # One column to group by is far faster than three.
+                queries.append(
+                    f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, key, sumForEach(sums) AS added "
+                    f"FROM ({' UNION ALL '.join(sources)}) GROUP BY key"
+                )
+        if not queries:
             return None
-        query = "SELECT part, before, key, sumForEach(sums) AS added FROM ({}) GROUP BY part, before, key"
-        return self._table_of(query.format(" UNION ALL ".join(sources)), scope, **parameters)
+        return self._table_of(" UNION ALL ".join(queries), scope, **parameters)
 
     def novelty(self, plans: Plans, scope: Scope, rules: CountingRules, zone: str) -> dict[bool, float]:
         """Mean bits of surprise of the items in the answers, of the period (False) and of the one before (True).
@@ -132,14 +150,18 @@ class Traffic(TrafficDays):
             return {}
         rows = self._query(
             f"""
-            SELECT before, sum(places), sum(acts), sum(places * log2(greatest(acts, 1)))
+            SELECT period.1, sum(period.2), sum(period.3), sum(period.2 * log2(greatest(period.3, 1)))
             FROM (
-                SELECT before, item, toFloat64(sumIf(times, part = 'attributed')) AS places,
-                       toFloat64(sumIf(times, part = 'direct')) AS acts
-                FROM ({" UNION ALL ".join(sources)})
-                ARRAY JOIN item_hashes AS item, item_counts AS times GROUP BY before, item
+                SELECT arrayJoin([(0, toFloat64(sumIf(times, answered = 1)), toFloat64(sumIf(times, answered = 0))),
+                                  (1, toFloat64(sumIf(times, answered = 3)), toFloat64(sumIf(times, answered = 2)))
+                                 ]) AS period
+                FROM (
+                    SELECT toUInt8((part = 'attributed') + 2 * before) AS answered, item_hashes, item_counts
+                    FROM ({" UNION ALL ".join(sources)})
+                )
+                ARRAY JOIN item_hashes AS item, item_counts AS times GROUP BY item
             )
-            GROUP BY before
+            GROUP BY period.1
             """,
             scope,
             **parameters,
@@ -163,21 +185,23 @@ class Traffic(TrafficDays):
         by: Sequence[By],
         zone: str,
         parameters: dict[str, Any],
+        states: bool = True,
     ) -> list[str]:
-        """Queries of the rows of a period, to which it adds parameters under names of their own."""
-        sources: list[tuple[str, Mapping[str, Any]]] = []
+        """Queries of the rows of a period, with their `states` or without, to which it adds parameters of their own."""
+        sources: list[tuple[str, Mapping[str, Any], bool]] = []
         if plan.counted:
-            sources.append(self._stored(asked.part, by, plan.counted))
+            sources.append((*self._stored(asked.part, by, plan.counted), False))
         if plan.raw:
-            sources.append(self._rolled(asked.part, scope, plan.raw, rules._replace(zone=zone), by))
+            sources.append((*self._rolled(asked.part, scope, plan.raw, rules._replace(zone=zone), by), True))
         queries = []
-        for query, more in sources:
+        columns = "sums, distinct" + (", users, items, took, item_hashes, item_counts" if states else "")
+        for query, more, raw in sources:
             prefix = f"p{len(parameters)}_"
             for name, value in more.items():
                 query = query.replace(f"{{{name}:", f"{{{prefix}{name}:")
                 parameters[f"{prefix}{name}"] = value
             queries.append(
-                f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, by, key, sums, users, items, took, "
-                f"distinct, item_hashes, item_counts FROM ({query})"
+                f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, {int(raw)} AS raw, by, key, {columns} "
+                f"FROM ({query})"
             )
         return queries

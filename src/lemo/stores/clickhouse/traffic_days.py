@@ -2,7 +2,7 @@
 # ruff: noqa: S608 - names of our own tables and expressions of our own are put into queries; values travel as parameters
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,19 +23,25 @@ from lemo.stores.clickhouse.traffic_plan import (
     stretch_of,
     stretches_of,
 )
-from lemo.stores.clickhouse.traffic_rows import KEPT, STATES, Part, Period, TrafficRows
+from lemo.stores.clickhouse.traffic_rows import KEPT, Part, Period, TrafficRows
 
 PARTS: tuple[Part, ...] = ("attributed", "direct")
-_ROWS_AT_ONCE = 400_000
-"""Answers that are counted in one query, about: it holds what followed from them in memory."""
+_ROWS_AT_ONCE: Mapping[Part, int] = {"attributed": 200_000, "direct": 1_500_000}
+"""Answers or events that are counted in one query, about: it holds what followed from answers in memory, and ends long
+before a client gives up waiting, on a busy machine too."""
 _DAYS_AT_ONCE = 1_000
 _LAST_DAY = 65_535
 """The last day that ClickHouse's type of days knows, in 2149."""
 _COMMITTED = "counted"
 """What the row of a day that says that all its others are written is grouped `by`."""
 
-# The engine reads rows by whole granules. The states of a row are large, so a granule holds few.
+_STATES = (
+    "AggregateFunction(uniqExact, UInt64)",
+    "AggregateFunction(uniqExactArray, Array(UInt64))",
+    "AggregateFunction(quantilesExact(0.5, 0.99), UInt32)",
+)
 TABLES = (
+    # Replaced by NUMBERS_TABLES: states are read by one insertion into a hash table for each user of each day.
     f"""
     CREATE TABLE IF NOT EXISTS {{database}}.analytics_days (
         tenant_id LowCardinality(String),
@@ -45,9 +51,9 @@ TABLES = (
         day Date,
         key String,
         sums Array(Float64),
-        users {STATES[0]},
-        items {STATES[1]},
-        took {STATES[2]},
+        users {_STATES[0]},
+        items {_STATES[1]},
+        took {_STATES[2]},
         distinct Array(Float64),
         item_hashes Array(UInt64),
         item_counts Array(UInt64),
@@ -69,6 +75,43 @@ TABLES = (
     )
     """,
 )
+# The engine reads rows by whole granules: few where arrays are long, many of the small rows of items. Hashes do not
+# compress.
+NUMBERS_TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS {database}.analytics_numbers (
+        tenant_id LowCardinality(String),
+        scenario_id LowCardinality(String),
+        part LowCardinality(String),
+        by LowCardinality(String),
+        day Date,
+        key String,
+        sums Array(Float64),
+        users Array(UInt64) CODEC(NONE),
+        items Array(UInt64) CODEC(NONE),
+        took Array(UInt32),
+        distinct Array(Float64),
+        item_hashes Array(UInt64) CODEC(NONE),
+        item_counts Array(UInt64),
+        first DateTime64(3, 'UTC'),
+        last DateTime64(3, 'UTC'),
+        rules UInt64,
+        version UInt64
+    )
+    ENGINE = ReplacingMergeTree(version)
+    ORDER BY (tenant_id, scenario_id, part, by, day, key)
+    SETTINGS index_granularity = 8192, index_granularity_bytes = 262144
+    """,
+    # A consumer of the version before may still write there: what it keeps is read by none of this one.
+    "TRUNCATE TABLE IF EXISTS {database}.analytics_days",
+    """
+    INSERT INTO {database}.events_marks (epoch, tenant_id, scenario_id, hour, marked_at)
+    SELECT 'bef2', tenant_id, scenario_id, toDateTime(0, 'UTC'), toDateTime64(0, 3, 'UTC') FROM (
+        SELECT DISTINCT tenant_id, scenario_id FROM {database}.events
+        UNION DISTINCT SELECT DISTINCT tenant_id, scenario_id FROM {database}.served_answers
+    )
+    """,
+)
 
 
 class TrafficDays(TrafficRows):
@@ -80,7 +123,7 @@ class TrafficDays(TrafficRows):
 
     def __init__(self, url: str, database: str, deadlines: Deadlines = FOR_JOBS) -> None:
         super().__init__(url, database, deadlines)
-        self._days = f"{self._database}.analytics_days"
+        self._days = f"{self._database}.analytics_numbers"
         self._marks = f"{self._database}.events_marks"
 
     def recount(self, scope: Scope, rules: CountingRules, hours: Collection[int]) -> None:
@@ -222,16 +265,15 @@ class TrafficDays(TrafficRows):
         return [day_numbered(each) for each in range(number_of(day_of(first, zone)), number_of(day_of(last, zone)) + 1)]
 
     def _chunks(self, part: Part, scope: Scope, days: Sequence[date], zone: ZoneInfo) -> list[list[date]]:
-        """The days in groups that have about so many answers as a query may hold; events are not held."""
-        if part == "direct":
-            return [list(days[start : start + _DAYS_AT_ONCE]) for start in range(0, len(days), _DAYS_AT_ONCE)]
+        """The days in groups that have about so many rows as a query may take."""
         if not days:
             return []
+        table, column = (self._answers, "at") if part == "attributed" else (self._events, "timestamp")
         counts: dict[int, int] = dict(
             self._query(
-                f"SELECT toRelativeDayNum(toDate(at, {{zone:String}})) AS day, count() FROM {self._answers} "
-                f"WHERE {WHERE_SCOPE} AND at >= fromUnixTimestamp64Milli({{since:Int64}}) "
-                "AND at < fromUnixTimestamp64Milli({until:Int64}) GROUP BY day",
+                f"SELECT toRelativeDayNum(toDate({column}, {{zone:String}})) AS day, count() FROM {table} "
+                f"WHERE {WHERE_SCOPE} AND {column} >= fromUnixTimestamp64Milli({{since:Int64}}) "
+                f"AND {column} < fromUnixTimestamp64Milli({{until:Int64}}) GROUP BY day",
                 scope,
                 zone=zone.key,
                 since=stretch_of(days[0], zone).since_ms,
@@ -242,7 +284,7 @@ class TrafficDays(TrafficRows):
         held = 0
         for day in days:
             rows = counts.get(number_of(day), 0)
-            if chunks[-1] and (held + rows > _ROWS_AT_ONCE or len(chunks[-1]) == _DAYS_AT_ONCE):
+            if chunks[-1] and (held + rows > _ROWS_AT_ONCE[part] or len(chunks[-1]) == _DAYS_AT_ONCE):
                 chunks.append([])
                 held = 0
             chunks[-1].append(day)

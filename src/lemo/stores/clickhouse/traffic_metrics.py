@@ -24,7 +24,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A number that is more than a sum: of different users or items, or a quantile. `at` is its place in `STATES`."""
+    """A number that is more than a sum: of different users or items, or a quantile. `at` is its place."""
 
     name: str
     means: str

@@ -5,9 +5,9 @@ Their columns are those of `TrafficRows._rolled`.
 
 ROLLED_ANSWERS = """
     SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           uniqExactStateIf(cityHash64(user_id), user_id != '' AND by != 'hour') AS users,
-           uniqExactArrayStateIf(arrayMap(each -> cityHash64(each), item_ids), by != 'hour') AS items,
-           quantilesExactStateIf(0.5, 0.99)(took_us, by != 'hour') AS took,
+           groupUniqArrayIf(cityHash64(user_id), user_id != '' AND by != 'hour') AS users,
+           groupUniqArrayArrayIf(arrayMap(each -> cityHash64(each), item_ids), by != 'hour') AS items,
+           groupArrayIf(took_us, by != 'hour') AS took,
            arrayConcat(
                [toFloat64(uniqExactIf(user_id, user_id != '' AND by IN ('day', 'hour'))),
                 toFloat64(uniqExactArrayIf(item_ids, by IN ('day', 'hour')))],
@@ -19,9 +19,8 @@ ROLLED_ANSWERS = """
 """
 ROLLED_PLACES = """
     SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           uniqExactStateIf(toUInt64(0), 0) AS users,
-           uniqExactArrayStateIf([cityHash64(item_id)], by = 'source') AS items,
-           quantilesExactStateIf(0.5, 0.99)(toUInt32(0), 0) AS took, [0., 0., 0., 0.] AS distinct,
+           emptyArrayUInt64() AS users, groupUniqArrayIf(cityHash64(item_id), by = 'source') AS items,
+           emptyArrayUInt32() AS took, [0., 0., 0., 0.] AS distinct,
            emptyArrayUInt64() AS item_hashes, emptyArrayUInt64() AS item_counts, min(at) AS first, max(at) AS last
     FROM (
         SELECT at, share, item_id, seen, clicked, carted, converted, worth, was_explored, group,
@@ -41,18 +40,17 @@ ROLLED_PLACES = """
 """
 ROLLED_EVENTS = """
     SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           uniqExactStateIf(cityHash64(user_id), by NOT IN ('hour', 'item')) AS users,
-           uniqExactArrayStateIf([toUInt64(0)], 0) AS items, quantilesExactStateIf(0.5, 0.99)(toUInt32(0), 0) AS took,
+           groupUniqArrayIf(cityHash64(user_id), by NOT IN ('hour', 'item')) AS users,
+           emptyArrayUInt64() AS items, emptyArrayUInt32() AS took,
            [toFloat64(uniqExactIf(user_id, by IN ('day', 'hour'))), 0., 0., 0.] AS distinct,
            emptyArrayUInt64() AS item_hashes, emptyArrayUInt64() AS item_counts, min(at) AS first, max(at) AS last
     FROM ({events}) ARRAY JOIN [{groups}] AS group
     GROUP BY day, by, key
 """
 ROLLED_ITEMS = """
-    SELECT day, 'items' AS by, '' AS key, [0.] AS sums, uniqExactStateIf(toUInt64(0), 0) AS users,
-           uniqExactArrayStateIf([toUInt64(0)], 0) AS items, quantilesExactStateIf(0.5, 0.99)(toUInt32(0), 0) AS took,
-           [0., 0., 0., 0.] AS distinct, groupArray(item) AS item_hashes, groupArray(times) AS item_counts,
-           min(first_at) AS first, max(last_at) AS last
+    SELECT day, 'items' AS by, '' AS key, [0.] AS sums, emptyArrayUInt64() AS users, emptyArrayUInt64() AS items,
+           emptyArrayUInt32() AS took, [0., 0., 0., 0.] AS distinct, groupArray(item) AS item_hashes,
+           groupArray(times) AS item_counts, min(first_at) AS first, max(last_at) AS last
     FROM (
         SELECT toDate(at, {{zone:String}}) AS day, cityHash64(item_id) AS item, count() AS times, min(at) AS first_at,
                max(at) AS last_at

@@ -15,6 +15,9 @@ HOUR_MS = 3_600_000
 AHEAD_MS = HOUR_MS
 """An event that names its answer follows from it even if it seems to be so much older: clocks differ."""
 
+_FINAL_FROM = 10
+"""Where more than one in so many events is read, merging all rows (FINAL) takes less time than finding those."""
+
 Part = Literal["attributed", "direct"]
 By = Literal[
     "day",
@@ -41,7 +44,7 @@ _OF_ANSWERS: Mapping[By, str] = {
     "kind": "kind",
     "model": "model_version",
     "pipeline": "ifNull(toString(pipeline_version), '')",
-    "arm": "if(experiment = '', '', concat(experiment, '/', arm))",
+    "arm": "if(experiment = '' OR arm = '', experiment, concat(experiment, '/', arm))",
 }
 _OF_PLACES: Mapping[By, str] = {"position": "toString(place)", "source": "source", "item": "item_id"}
 _OF_EVENTS: Mapping[By, str] = {
@@ -55,14 +58,6 @@ KEPT: Mapping[Part, tuple[By, ...]] = {
     "direct": (*_OF_EVENTS, "items"),
 }
 """What the numbers of each part are grouped by."""
-
-STATES = (
-    "AggregateFunction(uniqExact, UInt64)",
-    "AggregateFunction(uniqExactArray, Array(UInt64))",
-    "AggregateFunction(quantilesExact(0.5, 0.99), UInt32)",
-)
-"""Types of the columns `users`, `items` and `took`. Users and items are known by 64 bits of a hash: a million of them
-are counted one too few at most once in ten million times."""
 
 _EVENT_COLUMNS = ", ".join(
     f"events.{name} AS {name}" for name in ("at", "event_id", "user_id", "item_id", "act", "amount", "device", "goal")
@@ -96,11 +91,12 @@ class TrafficRows(ClickHouse):
     ) -> tuple[str, dict[str, Parameter]]:
         """A query of the numbers of periods, and its parameters. There is at least one period, and they are in order.
 
-        Columns: day (a Date, in the rules' zone), by, key; `sums` as in `traffic_metrics`, `users`, `items` and `took`
-        (states); `distinct`, the numbers of different users and items and the quantiles; `item_hashes` and
-        `item_counts`, in the row `items` how often each item was in an answer, or in an event other than impressions;
-        first and last, when that was. Of hours there are no states, of places no users and times, of positions and
-        items no different items.
+        Columns: day (a Date, in the rules' zone), by, key; `sums` as in `traffic_metrics`; `users` and `items`, 64 bits
+        of the hash of each, once (a million of them are counted one too few at most once in ten million times), and
+        `took`, the microseconds of each answer; `distinct`, the numbers of different users and items and the quantiles;
+        `item_hashes` and `item_counts`, in the row `items` how often each item was in an answer, or in an event other
+        than impressions; first and last, when that was. Of hours there are no users, items and times, of places no
+        users and times, of positions and items no different items.
         """
         parameters: dict[str, Parameter] = {
             "zone": rules.zone,
@@ -112,7 +108,11 @@ class TrafficRows(ClickHouse):
             parameters |= {f"since{number}": period.since_ms, f"until{number}": period.until_ms}
         if part == "direct":
             return self._rolled_events(scope, periods, by, parameters), parameters
-        answers = self._answers_with_outcomes(scope, periods, rules, parameters)
+        if list(by) == ["items"]:
+            # What followed from the answers, which takes the most of the time, is not asked for.
+            answers = f"SELECT at, item_ids FROM {self._answers} FINAL WHERE {WHERE_SCOPE} AND {_within('at', periods)}"
+        else:
+            answers = self._answers_with_outcomes(scope, periods, rules, parameters)
         parts = []
         if of_answers := _groups(_OF_ANSWERS, by):
             parts.append(ROLLED_ANSWERS.format(sums=_added(each.sql for each in sums(ATTRIBUTED)), groups=of_answers))
@@ -218,16 +218,17 @@ class TrafficRows(ClickHouse):
             scope,
             **{name: parameters[name] for name in ("from", "to")},
         )[0]
-        if inside * 3 > all_rows:
+        if inside * _FINAL_FROM > all_rows:
             rows = f"SELECT tuple({columns}) AS row FROM {self._events} AS events FINAL WHERE {within}"
         else:
-            # The primary key finds the other rows of these ids, without merging those of all.
+            # All rows of these ids are found by a hash, which is a quarter of the id, without merging those of all.
             rows = f"""
-                SELECT argMax(tuple({columns}), precedence) AS row FROM {self._events} AS events
-                WHERE {WHERE_SCOPE} AND event_id IN (SELECT event_id FROM {self._events} WHERE {within})
-                GROUP BY event_id
-                HAVING row.1 >= fromUnixTimestamp64Milli({{from:Int64}})
-                    AND row.1 < fromUnixTimestamp64Milli({{to:Int64}})
+                SELECT tuple({columns}) AS row FROM (
+                    SELECT timestamp, event_id, user_id, item_id, action, value, request_id, device
+                    FROM {self._events}
+                    WHERE {WHERE_SCOPE} AND id_hash IN (SELECT id_hash FROM {self._events} WHERE {within})
+                    ORDER BY precedence DESC LIMIT 1 BY event_id
+                ) WHERE {within.removeprefix(WHERE_SCOPE + " AND ")}
             """
         return f"""
             SELECT row.1 AS at, row.2 AS event_id, row.3 AS user_id, row.4 AS item_id, row.5 AS act,
