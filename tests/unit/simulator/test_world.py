@@ -203,7 +203,7 @@ def test_an_experiment_changes_lists_and_clicks_of_its_arms_as_it_says() -> None
     for each in trial.arms:
         assert rates[each.draft.name] / rates["control"] == pytest.approx(each.clicks, abs=0.1)
     # The lists differ as the pipelines of the arms do.
-    assert new["newer"] / seen["newer"] > 2 * new["control"] / seen["control"]
+    assert new["newer"] / seen["newer"] > 1.5 * new["control"] / seen["control"]
 
 
 def test_an_experiment_must_fit_into_the_world() -> None:
