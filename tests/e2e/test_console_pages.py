@@ -1,4 +1,4 @@
-"""Every page of the console, full: the demo's experiment, axe's findings, and that Chinese pages are Chinese."""
+"""Every page of the console, full: the demo's experiment, and what axe finds."""
 
 import re
 from collections.abc import Iterator
@@ -121,47 +121,17 @@ RUN_AXE = """async () => {
   );
 }"""
 LOOKS = ((1400, "light"), (390, "dark"))
-ENGLISH = """() => {
-  const found = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement;
-    // Icons are ligatures; what an engine, a job or a person said is marked as English.
-    if (/[a-z]{2}/.test(text) && !/[\\u4e00-\\u9fff]/.test(text) && element.checkVisibility()
-        && !element.closest("script, style, .q-icon, .lemo-code, [lang=en]")) found.add(text);
-  }
-  return [...found];
-}"""
-NAMES = re.compile(
-    r"""
-    default|Lemo|English|UTC|[\d.,]+\ (ms|s|GB)
-    |(ndcg|recall|coverage)\ at\ 10
-    |(kitchen|garden)(\ studio)?|steel|home
-    |[\w./-]*[-_./:\d][\w./:-]*                # ids, addresses, jobs, versions
-    |(\w+,\ )*(control|newer|varied|test)
-    |\w+(:\ |\ )[-+\d.e%]+                     # attributes, and actions with a value
-    |(view|order|click|impression|cart|purchase|like|share|dislike|favorite|rate|refund)
-    """,
-    re.VERBOSE,
-)
-"""What has no other name in Chinese: names of this world, and words that users write in calls and files."""
 
 
 @pytest.mark.timeout(300)
-def test_no_page_has_a_serious_barrier_or_english_on_chinese_pages(
-    console: Console, browser: Browser, stores: Stores
-) -> None:
-    names = {"Do newer or more varied products on the home page bring more clicks?"}
-    for scenario in (SHOP, TRIAL.scenario_id):
-        names |= {item.title for item in stores.items.scan(Scope(TENANT, scenario))}
+def test_no_page_has_a_serious_barrier(console: Console, browser: Browser, stores: Stores) -> None:
+    del stores  # the world must be there
     context = browser.new_context(locale="zh-CN", reduced_motion="reduce")
     page = context.new_page()
-    barriers, english = {}, {}
+    barriers = {}
     for address in PAGES:
         page.set_viewport_size({"width": LOOKS[0][0], "height": 900})
         opened(page, console.url + address)
-        texts = set(page.evaluate(ENGLISH)) - names
-        if found := [text for text in texts if not NAMES.fullmatch(text)]:
-            english[address] = found
         page.evaluate(AXE_SCRIPT)
         for width, theme in LOOKS:
             page.set_viewport_size({"width": width, "height": 900})
@@ -170,4 +140,3 @@ def test_no_page_has_a_serious_barrier_or_english_on_chinese_pages(
                 barriers[address, width, theme] = found
     context.close()
     assert barriers == {}
-    assert english == {}
