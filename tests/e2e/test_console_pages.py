@@ -34,6 +34,7 @@ PAGES = (
     f"/experiments?{HERE}&new=yes",
     f"/models?scenario={SHOP}&one={MODELS[-2]}&two={MODELS[-1]}",
     f"/jobs?scenario={SHOP}",
+    f"/import?scenario={SHOP}",
     f"/ingest?scenario={SHOP}",
     "/settings",
     "/audit",
