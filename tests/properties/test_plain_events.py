@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,12 @@ def test_a_plain_row_gives_the_message_that_validation_gives(row: dict[str, Any]
     event_id, contents, message = found
     assert (event_id, contents, message.key, json.loads(message.value)) == validated(row)
     assert items == {row["item_id"]}
+
+
+@pytest.mark.parametrize("field", ["user_id", "item_id", "request_id", "colour"])
+def test_half_a_character_is_left_to_validation(field: str) -> None:
+    row = {"user_id": "u", "item_id": "i", "action": ACTIONS[0], "timestamp": 1_700_000_000}
+    assert PlainEvents(SCOPE, ACTIONS, Tally(), set())(row | {field: "\ud800"}) is None
 
 
 def test_rows_as_files_hold_them_are_plain() -> None:

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lemo.cli.assignments import assigned
+from lemo.cli.experiment_output import show_plan, show_preference, show_results, tell
 from lemo.cli.operator import operator
-from lemo.cli.output import Format, FormatOption, Row, ScenarioOption, console, messages, show, show_json, show_one
+from lemo.cli.output import Format, FormatOption, Row, ScenarioOption, show, show_json
 from lemo.cli.session import open_scenario
 
 if TYPE_CHECKING:
-    from lemo.domain.experiment import Experiment
     from lemo.domain.pipeline import Pipeline
     from lemo.domain.scope import Scope
-    from lemo.experiments.plan import Plan
-    from lemo.experiments.preference import PreferenceResults
-    from lemo.experiments.results import Results
     from lemo.stores.connect import Stores
 
 app = typer.Typer(no_args_is_help=True, help="Experiments: which of two pipelines or models is better, found by users.")
@@ -65,7 +62,7 @@ def create(
     experiment = service.create(stores, scope, draft, by, lambda pipeline: _check(stores, scope, pipeline))
     if start:
         experiment = service.start(stores, scope, name, by)
-    _tell(experiment, format)
+    tell(experiment, format)
 
 
 @app.command("list")
@@ -129,13 +126,13 @@ def show_experiment(
         }
         show_json(found)
         return
-    _tell(experiment, format)
+    tell(experiment, format)
     if results is not None:
-        _show_results(results)
+        show_results(results)
     elif preference is not None:
-        _show_preference(preference)
+        show_preference(preference)
     elif experiment.state == "draft":
-        _show_plan(plan)
+        show_plan(plan)
 
 
 @app.command()
@@ -144,7 +141,7 @@ def start(name: NameArgument, scenario: ScenarioOption, format: FormatOption = F
     from lemo.experiments import service
 
     stores, scope = open_scenario(scenario)
-    _tell(service.start(stores, scope, name, operator(scope.tenant_id)), format)
+    tell(service.start(stores, scope, name, operator(scope.tenant_id)), format)
 
 
 @app.command()
@@ -162,7 +159,7 @@ def edit(
 
     stores, scope = open_scenario(scenario)
     changes = assigned(set, "ramp=0.5")
-    _tell(service.edit(stores, scope, name, changes, operator(scope.tenant_id)), format)
+    tell(service.edit(stores, scope, name, changes, operator(scope.tenant_id)), format)
 
 
 @app.command()
@@ -177,7 +174,7 @@ def stop(
     from lemo.experiments import service
 
     stores, scope = open_scenario(scenario)
-    _tell(service.stop(stores, scope, name, operator(scope.tenant_id), why, arm), format)
+    tell(service.stop(stores, scope, name, operator(scope.tenant_id), why, arm), format)
 
 
 @app.command()
@@ -199,9 +196,9 @@ def ship(
     stores, scope = open_scenario(scenario)
     by = operator(scope.tenant_id)
     if arm is None:
-        _tell(service.take_back(stores, scope, name, by), format)
+        tell(service.take_back(stores, scope, name, by), format)
     else:
-        _tell(service.ship(stores, scope, name, arm, by), format)
+        tell(service.ship(stores, scope, name, arm, by), format)
 
 
 def _arm(text: str) -> dict[str, Any]:
@@ -224,79 +221,3 @@ def _check(stores: "Stores", scope: "Scope", pipeline: "Pipeline") -> None:
 
     if pipeline.filters or pipeline.attributes:
         check_fits(pipeline, columns_of(stores.items.scan(scope), fixed=stores.scenarios.get(scope).attribute_types))
-
-
-def _tell(experiment: "Experiment", format: Format) -> None:
-    row = experiment.model_dump(mode="json" if format is Format.json else "python")
-    if format is Format.json:
-        show_json(row)
-        return
-    row["arms"] = ", ".join(map(_arm_in_words, row["arms"]))
-    row["guardrails"] = ", ".join(map(_guardrail_in_words, row["guardrails"]))
-    row["slice"] = "{start:.0%} to {end:.0%}".format(**row["slice"]) if row["slice"] else None
-    left_out = ("salt", "tightest_at", "created_by")
-    show_one(
-        {key: value for key, value in row.items() if key not in left_out and value not in (None, "")},
-        format,
-        "Experiment (UTC)",
-    )
-
-
-def _arm_in_words(arm: dict[str, Any]) -> str:
-    what = [f"pipeline {arm['pipeline_version']}"] if arm["pipeline_version"] is not None else []
-    what += [f"model {arm['model_version']}"] if arm["model_version"] else []
-    what += ["stopped"] if arm["stopped_at"] else []
-    return f"{arm['name']} ({', '.join(what)})" if what else str(arm["name"])
-
-
-def _guardrail_in_words(guardrail: dict[str, Any]) -> str:
-    return f"{guardrail['metric']} (worse by {guardrail['most_worse']:.0%} or {guardrail['most_worse_by']:g} at most)"
-
-
-def _show_plan(plan: "Plan | None") -> None:
-    if plan is None:
-        messages.print("The last two weeks tell nothing of its metric: how long it must run is not known.")
-    else:
-        console.print(plan.words, markup=False, highlight=False)
-
-
-def _show_results(results: "Results") -> None:
-    until = f"{results.until:%Y-%m-%d %H:%M} UTC"
-    rows: list[Row] = []
-    for arm in results.arms:
-        for name, each in arm.metrics.items():
-            if each.value is None:
-                continue
-            rows.append(
-                {
-                    "arm": arm.name,
-                    "units": arm.units,
-                    "metric": name + (" *" if name == results.metric else ""),
-                    "value": each.value,
-                    "lift": _share(each.lift),
-                    "interval": f"{_share(each.lift_low)} to {_share(each.lift_high)}" if each.lift is not None else "",
-                    "p_value": each.p_value,
-                }
-            )
-    show(rows, Format.table, f"Results up to {until} (* decides; intervals hold at every look)")
-    for arm in results.arms:
-        for line in [*arm.words, *(f"Guardrail: {each.words}" for each in arm.guardrails)]:
-            console.print(f"{arm.name}: {line}", markup=False, highlight=False)
-    if results.crossed:
-        console.print(f"{results.crossed:,} were in several arms and are left out.", highlight=False)
-    if results.days_left:
-        console.print(f"About {results.days_left:,.0f} days until the planned units are exposed.", highlight=False)
-
-
-def _show_preference(found: "PreferenceResults") -> None:
-    rows: list[Row] = [{"arm": arm.name, "answers_won": arm.won, "items_clicked": arm.clicks} for arm in found.arms]
-    until = f"{found.until:%Y-%m-%d %H:%M} UTC"
-    show(rows, Format.table, f"{found.answers:,} interleaved answers up to {until} (the interval holds at every look)")
-    for line in found.words:
-        console.print(line, markup=False, highlight=False)
-    if found.days_left:
-        console.print(f"About {found.days_left:,.0f} days until the planned units have clicked.", highlight=False)
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:+.1%}"

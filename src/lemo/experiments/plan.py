@@ -122,3 +122,11 @@ def _of_interleaving(experiment: Experiment, sample: Sample, taking_part: float)
         days=days,
         words=words,
     )
+
+
+def days_left(experiment: Experiment, units: int, until: datetime) -> float | None:
+    """Days until the planned units are there, at the pace so far; None where none are planned, or it has ended."""
+    if experiment.planned_units is None or experiment.started_at is None or not units or experiment.ended_at:
+        return None
+    days = (until - experiment.started_at).total_seconds() / 86_400
+    return max(0.0, (experiment.planned_units - units) * days / units)

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from lemo.domain.experiment import Experiment
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
+from lemo.experiments.plan import days_left
 from lemo.statistics.interleaving import judged, preference
 from lemo.statistics.sequential import TIGHTEST_AT
 from lemo.statistics.verdict import Decision
@@ -83,10 +84,6 @@ def evaluated(experiment: Experiment, found: Interleavings, until: datetime) -> 
     control, other = (arm.name for arm in experiment.arms)
     result = preference(found.sample, experiment.tightest_at or TIGHTEST_AT)
     decision, words = judged(result, (control, other), experiment.planned_units)
-    days_left = None
-    if experiment.planned_units is not None and result.units and experiment.ended_at is None:
-        days = (until - experiment.started_at).total_seconds() / 86_400
-        days_left = max(0.0, (experiment.planned_units - result.units) * days / result.units)
     return PreferenceResults(
         since=experiment.started_at,
         until=until,
@@ -105,5 +102,5 @@ def evaluated(experiment: Experiment, found: Interleavings, until: datetime) -> 
         decision=decision,
         words=words,
         planned_units=experiment.planned_units,
-        days_left=days_left,
+        days_left=days_left(experiment, result.units, until),
     )

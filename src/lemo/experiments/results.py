@@ -9,6 +9,7 @@ from lemo.domain.experiment import AnswerKind, Experiment, ExperimentArm, Guardr
 from lemo.domain.experiment_metrics import METRICS, Metric, metric_of
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
+from lemo.experiments.plan import days_left
 from lemo.statistics.estimates import Difference, Sample, compare
 from lemo.statistics.guardrails import harm
 from lemo.statistics.sequential import ALPHA, TIGHTEST_AT
@@ -169,7 +170,7 @@ def evaluated(experiment: Experiment, exposed: Exposed, until: datetime) -> Resu
         planned_units=experiment.planned_units,
         sample_ratio_p=ratio_p,
         blocked=ratio_p < RATIO_ALPHA,
-        days_left=_days_left(experiment, total, until),
+        days_left=days_left(experiment, total, until),
         arms=arms,
         definitions={metric.name: metric.means for metric in metrics},
     )
@@ -294,10 +295,3 @@ def _guardrail(
         broken=found.broken,
         words=f"{words}: {verdict}{allowed}.",
     )
-
-
-def _days_left(experiment: Experiment, units: int, until: datetime) -> float | None:
-    if experiment.planned_units is None or experiment.started_at is None or not units or experiment.ended_at:
-        return None
-    days = (until - experiment.started_at).total_seconds() / 86_400
-    return max(0.0, (experiment.planned_units - units) * days / units)

@@ -65,10 +65,10 @@ class PlainEvents:
             value, request, position = rest.get("value"), rest.get("request_id", ""), rest.get("position")
             body.update(rest)
         event_id = body.get("event_id")
-        if event_id is None:
-            event_id = derived_event_id(user, item, action, moment, value, request, position)
-            body["event_id"] = event_id
         try:
+            if event_id is None:
+                event_id = derived_event_id(user, item, action, moment, value, request, position)
+                body["event_id"] = event_id
             text = orjson.dumps(body)
             key = f"{self._key}{user}".encode()
         except (orjson.JSONEncodeError, UnicodeEncodeError):

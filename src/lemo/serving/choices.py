@@ -1,4 +1,7 @@
-"""Answers by a scenario's pipeline and the wishes of requests: filters, boosts, pins, sessions, fields."""
+"""Answers by a scenario's pipeline and the wishes of requests: filters, boosts, pins, sessions, fields.
+
+It is long because answers of all kinds stand beside each other: what holds for one must hold for the others.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -113,7 +116,9 @@ class Choices:
         if model is not None:
             state = replace(state, mapped=model)
         _check_actions(request, state.rules)
+        asking = Trace(timed=self._timed)
         user = self._redis.read(scope, request.user_id) if request.user_id is not None else NO_USER
+        asking.ended("user")
         if arm is None or arm.against is None:
             return self._found(scope, request, types, state, self._serving(scope, pipeline), user, arm)
         # Nothing is explored: chance would put other items into the two lists.

@@ -12,7 +12,7 @@ from lemo.console.experiments.course import Look, course, draw_course
 from lemo.console.experiments.draft import DraftForm
 from lemo.console.experiments.preference import draw_preference
 from lemo.console.experiments.results import Unfolded, draw_results
-from lemo.console.experiments.words import change_words, ended_words, metric_words, plan_words
+from lemo.console.experiments.words import change_words, decided_by, ended_words, plan_words
 from lemo.console.formats import ago, stamp, who
 from lemo.console.language import t
 from lemo.console.navigation import address
@@ -282,13 +282,6 @@ def _draw_changes(changes: list[ExperimentChange]) -> None:
                 cell(words[change.action])
                 with td():
                     ui.label(change_words(change)).classes("break-words")
-
-
-def decided_by(experiment: Experiment) -> str:
-    """What an experiment is decided by, in the language of the page."""
-    if experiment.kind == "interleaving":
-        return t("preference (interleaving)", "偏好（混排）")
-    return metric_words(experiment.metric)
 
 
 def state_badge(experiment: Experiment) -> ui.label:

@@ -144,3 +144,10 @@ def interval(found: MetricResult) -> str:
         f"{per_cent(found.lift_low)} to {per_cent(found.lift_high)}",
         f"{per_cent(found.lift_low)} 至 {per_cent(found.lift_high)}",
     )
+
+
+def decided_by(experiment: Experiment) -> str:
+    """What an experiment is decided by, in the language of the page."""
+    if experiment.kind == "interleaving":
+        return t("preference (interleaving)", "偏好（混排）")
+    return metric_words(experiment.metric)

@@ -1,4 +1,7 @@
-"""Numbers of whole days, counted from answers and events: docs/decisions/0026-days-of-analytics.md."""
+"""Numbers of whole days, counted from answers and events: docs/decisions/0026-days-of-analytics.md.
+
+It is long because the query that counts a day is written out.
+"""
 # ruff: noqa: S608 - names of our own tables and expressions of our own are put into queries; values travel as parameters
 
 import hashlib
