@@ -107,7 +107,7 @@ class ImportPages:
             ui.context.client.on_delete(end)
             drop = ui.element("q-uploader").classes("lemo-drop w-full mt-3")
             drop.props(f"send-raw auto-upload multiple flat max-file-size={most} url={PATH.removeprefix('/')}")
-            drop.props["label"] = t("Drag files in, or press +", "拖入文件，或点击 +")
+            drop.props["label"] = t("Drag files in", "拖入文件")
             drop.props[":headers"] = (
                 f"files => [{{name: '{TICKET}', value: '{ticket}'}},"
                 f" {{name: '{NAME}', value: encodeURIComponent(files[0].name)}},"
@@ -143,6 +143,8 @@ class ImportPages:
                 f" only: getElement({drop.id}).files.length === 1}})",
             )
             drop.on("failed", failed, js_handler="() => emit()")
+            choose = ui.button(t("Choose files", "选择文件"), icon="add").props("flat no-caps").classes("mt-2")
+            choose.on("click", js_handler=f"() => getElement({drop.id}).pickFiles()")
             drop.on("rejected", rejected, js_handler="() => emit()")
 
     def _draw_list(self, actor: Actor, scenario: str) -> None:
