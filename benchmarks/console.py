@@ -18,6 +18,7 @@ import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import servers
+from engines.chromium import path_of_chromium
 from sites import wait_for
 
 PAGES = ["/", "/analytics", "/explore", "/items", "/users", "/scenario", "/experiments", "/models", "/jobs", "/ingest"]
@@ -88,7 +89,7 @@ def main() -> None:
         raise SystemExit(f"No console answers at {given.url}: start `lemo demo` first, or name its address: --url.")
     slow = []
     with bare_page() as bare, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=servers.server("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path_of_chromium(), args=["--no-sandbox"])
         print(f"{'page':<14}{'first ms':>10}{'bare':>8}{'ratio':>8}{'again ms':>10}{'bare':>8}{'ratio':>8}")
         for path in PAGES:
             ours, theirs = [], []

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from engines.chromium import Chromium
+from engines.chromium import path_of_chromium
 
-ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "docs" / "images"
+FOLDER = Path(__file__).parent.parent / "docs" / "images"
 LOADED = "() => document.querySelector('main h2, main section') && !document.querySelector('[aria-busy=true]')"
 """Whether every part of a page has its answer."""
 
@@ -65,11 +64,8 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="console of a running `lemo demo`")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args()
-    chromium = Chromium(ROOT / ".services")
-    if (path := chromium.url()) is None:
-        raise SystemExit(f"There is no Chromium on this machine: {chromium.lacks()[0].hint}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path_of_chromium(), args=["--no-sandbox"])
         for picture in PICTURES:
             if not given.names or picture.name in given.names:
                 print(f"{picture.name}: {take(browser, given.url, picture, given.folder)}")

@@ -38,3 +38,11 @@ class Chromium(Engine):
 
     def stop(self) -> bool:
         return False
+
+
+def path_of_chromium() -> str:
+    """The browser of this machine, for programs beside the tests; ends them with words where there is none."""
+    chromium = Chromium(Path())
+    if (path := chromium.url()) is None:
+        raise SystemExit(f"There is no Chromium on this machine: {chromium.lacks()[0].hint}")
+    return path
