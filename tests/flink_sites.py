@@ -244,8 +244,7 @@ def check_equal(site: Installation) -> None:
     worker = WorkersPath(site)
     assert worker.counted("event_sessions", "count()") == site.sent
     assert worker.counted("realtime_minutes", "sum(events)") == site.sent
-    for table in _TABLES:
-        eventually(lambda table=table: worker.differing(table) == 0)  # type: ignore[misc]
+    eventually(lambda: all(worker.differing(table) == 0 for table in _TABLES))
     expected = {life: pytest.approx(levels, abs=1e-6) for life, levels in worker.hot.items()}
     eventually(lambda: _hot(site.stores, site.scope) == expected)
     worker.close()

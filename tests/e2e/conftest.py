@@ -50,6 +50,12 @@ def environment(
 
 
 @pytest.fixture(scope="module")
+def settings(environment: tuple[dict[str, str], str, str]) -> Settings:
+    """The same as an object, for stores beside the console."""
+    return Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in environment[0].items()})
+
+
+@pytest.fixture(scope="module")
 def console(
     environment: tuple[dict[str, str], str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:

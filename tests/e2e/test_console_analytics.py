@@ -24,9 +24,8 @@ VIEW = f"/analytics?scenario={SHOP}&from=2026-10-20&to=2026-10-23"
 
 
 @pytest.fixture(scope="module")
-def stores(environment: Environment) -> Iterator[Stores]:
-    settings, _, _ = environment
-    stores = Stores(Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in settings.items()}))
+def stores(settings: Settings) -> Iterator[Stores]:
+    stores = Stores(settings)
     yield stores
     stores.close()
 

@@ -29,11 +29,6 @@ RATINGS = "userId,movieId,rating,timestamp\n" + "".join(
 
 
 @pytest.fixture(scope="module")
-def settings(environment: tuple[dict[str, str], str, str]) -> Settings:
-    return Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in environment[0].items()})
-
-
-@pytest.fixture(scope="module")
 def stores(settings: Settings) -> Iterator[Stores]:
     """The stores of the installation, into which a consumer takes what is imported."""
     stop = threading.Event()

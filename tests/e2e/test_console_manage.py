@@ -33,12 +33,10 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def stores(environment: tuple[dict[str, str], str, str]) -> Iterator[Stores]:
+def stores(environment: tuple[dict[str, str], str, str], settings: Settings) -> Iterator[Stores]:
     """The stores of the world that all tests of this module share."""
-    settings, tenant_id, _ = environment
-    parsed = Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in settings.items()})
-    stores = Stores(parsed)
-    manage(stores, parsed, tenant_id)
+    stores = Stores(settings)
+    manage(stores, settings, environment[1])
     yield stores
     stores.close()
 

@@ -46,13 +46,11 @@ MORE_PAGES = (
 
 
 @pytest.fixture(scope="module")
-def stores(environment: tuple[dict[str, str], str, str]) -> Iterator[Stores]:
+def stores(environment: tuple[dict[str, str], str, str], settings: Settings) -> Iterator[Stores]:
     """The stores of a world with all that pages show."""
-    settings, tenant_id, _ = environment
-    parsed = Settings(**{name.removeprefix("LEMO_").lower(): value for name, value in settings.items()})
-    stores = Stores(parsed)
-    manage(stores, parsed, tenant_id)
-    scope = take_in(stores, tenant_id, dataset_with_experiment())
+    stores = Stores(settings)
+    manage(stores, settings, environment[1])
+    scope = take_in(stores, environment[1], dataset_with_experiment())
     stores.served.insert(degraded_answers(scope, 200))
     yield stores
     stores.events.delete_scope(scope)

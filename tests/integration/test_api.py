@@ -174,6 +174,22 @@ def test_the_export_gives_the_same_answers(site: Site, http: httpx.Client, tmp_p
         assert row["items"] == http.get(site.path("recommendations"), params=params).json()["items"]
 
 
+def test_users_whose_file_makes_floats_of_ids_get_their_own_answers(
+    site: Site, http: httpx.Client, tmp_path: Path
+) -> None:
+    users = ["17850", "12347"]
+    for user, item_id in zip(users, ITEMS[5:], strict=False):
+        touch(site.stores, site.scope, user, item_id)
+    (tmp_path / "users.txt").write_text("".join(f"{user}.0\n" for user in users))
+    run = recommend(site, tmp_path, "--users", "users.txt", "-n", "7", "--out", "out.jsonl")
+    assert run.returncode == 0, run.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["user_id"] for row in rows] == ["17850.0", "12347.0"]
+    for row, user in zip(rows, users, strict=True):
+        params: dict[str, str | int] = {"user_id": user, "n": 7}
+        assert row["items"] == http.get(site.path("recommendations"), params=params).json()["items"]
+
+
 def test_recommending_on_the_terminal(site: Site, http: httpx.Client, tmp_path: Path) -> None:
     touch(site.stores, site.scope, "terminal", "item/20")
     site.stores.items.upsert(site.scope, [Item(item_id="item/21", title="一天吃遍成都")], [1])

@@ -119,14 +119,13 @@ def values_at(claims: Mapping[str, Any], name: str) -> list[str]:
 
 def parsed_roles(pairs: Iterable[str]) -> dict[str, AccountRole]:
     """Roles by value, from texts such as `staff=viewer`; raises ValueError."""
+    known: dict[str, AccountRole] = {role: role for role in get_args(AccountRole)}
     found: dict[str, AccountRole] = {}
     for pair in pairs:
-        value, separator, role = pair.rpartition("=")
-        if not separator or not value.strip() or role.strip() not in get_args(AccountRole):
-            raise ValueError(
-                f"must be VALUE=ROLE, ROLE one of {', '.join(get_args(AccountRole))}; not {shortened(pair)}"
-            )
-        found[value.strip()] = role.strip()  # type: ignore[assignment]
+        value, _, role = (part.strip() for part in pair.rpartition("="))
+        if not value or role not in known:
+            raise ValueError(f"must be VALUE=ROLE, ROLE one of {', '.join(known)}; not {shortened(pair)}")
+        found[value] = known[role]
     return found
 
 

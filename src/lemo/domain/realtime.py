@@ -174,11 +174,6 @@ def hot_levels(acts: Iterable[Act], half_life: int) -> dict[str, float]:
     return found
 
 
-def hot_score(level: float, now_ms: int, half_life: int) -> float:
-    """The decayed count that a level means at a moment: the sum of weight x 2^(-age / half-life)."""
-    return float(2.0 ** min(level - now_ms / (1000 * half_life), 1000.0))
-
-
 def hottest(levels: Mapping[str, float], most: int) -> list[str]:
     """The items of the highest levels, the highest first."""
     ordered: Sequence[tuple[str, float]] = sorted(levels.items(), key=lambda each: (-each[1], each[0]))

@@ -126,7 +126,7 @@ class Choices:
         control, other = (
             self._found(scope, request, types, state, serving, user, each, exploration=0) for each in (arm, arm.against)
         )
-        return interleaved(control, other, request.n)
+        return interleaved(control, other, (arm.arm, arm.against.arm), request.n)
 
     def _found(
         self,

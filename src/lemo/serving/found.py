@@ -31,10 +31,11 @@ class Found(NamedTuple):
     """The arm of an experiment that answered."""
 
 
-def interleaved(control: Found, other: Found, n: int) -> Found:
-    """The answer of both arms of an interleaving: each item with its team, and what is known of the control's."""
-    assert control.arm is not None and other.arm is not None  # noqa: S101, PT018 - both are of arms
-    names = control.arm.arm, other.arm.arm
+def interleaved(control: Found, other: Found, names: tuple[str, str], n: int) -> Found:
+    """The answer of both arms of an interleaving: each item with its team, and what is known of the control's.
+
+    `names` are those of the arms.
+    """
     of = [{each.item_id: each for each in found.items} for found in (control, other)]
     drafted = team_draft(list(of[0]), list(of[1]), n, RANDOM)
     items = [

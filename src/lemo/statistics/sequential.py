@@ -97,14 +97,6 @@ def plan(
     return Plan(units, ceil(units / units_per_day), abs(effect), power, alpha, once)
 
 
-def smallest_effect(
-    variance: float, units: int, *, treatment_share: float = 0.5, power: float = POWER, alpha: float = ALPHA
-) -> float:
-    """The smallest absolute difference that `units` units of both arms find with `power`: the inverse of `plan`."""
-    per_unit = variance * (1 / treatment_share + 1 / (1 - treatment_share))
-    return (multiplier(1, 1, alpha) + NormalDist().inv_cdf(power)) * sqrt(per_unit / units)
-
-
 def _check(alpha: float) -> None:
     if not 0 < alpha < 1:
         raise InvalidInput(f"alpha is {alpha}, and not between 0 and 1.", "Usual is .05, for intervals of 95 %.")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import ceil, sqrt
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from experiment_worlds import Outcome, World, share, variance_of_a_unit, watch
 from lemo.domain.errors import InvalidInput
-from lemo.statistics.sequential import multiplier, p_value, plan, smallest_effect
+from lemo.statistics.sequential import multiplier, p_value, plan
 
 
 def simulate(world: World, experiments: int, tightest_at: int | None = None) -> list[Outcome]:
@@ -79,11 +80,12 @@ def test_the_multiplier_is_that_of_the_paper() -> None:
     treatment=st.floats(0.05, 0.95),
     power=st.floats(0.5, 0.99),
 )
-def test_the_smallest_effect_is_the_inverse_of_the_plan(
+def test_the_planned_units_find_the_effect_and_not_much_less(
     variance: float, effect: float, treatment: float, power: float
 ) -> None:
     planned = plan(variance, effect, 1_000, treatment_share=treatment, power=power)
-    found = smallest_effect(variance, planned.units, treatment_share=treatment, power=power)
+    deviation = sqrt(variance * (1 / treatment + 1 / (1 - treatment)) / planned.units)
+    found = (multiplier(1, 1) + NormalDist().inv_cdf(power)) * deviation
     assert found <= effect * (1 + 1e-9)
     assert found == pytest.approx(effect, rel=0.51 / planned.units + 1e-6) or planned.units < 100
     assert planned.days == ceil(planned.units / 1_000)
