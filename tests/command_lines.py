@@ -1,11 +1,21 @@
-"""Every command of `lemo` that ends by itself, with values for what it must be given."""
+"""Every command of `lemo` that ends by itself, with values for what it must be given; and a command as a process."""
 
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from lemo.cli.main import app
+from lemo.cli import output
+from lemo.cli.main import app, main
+
+_FORKS = multiprocessing.get_context("forkserver")
+# Importing these takes longer than most commands.
+_FORKS.set_forkserver_preload(["lemo.cli.main", "celery", "pymongo", "redis", "scipy.sparse"])
 
 SERVICES = ("up", "demo", "api", "worker", "beat", "consumer", "console", "engine")
 """What stays until it is stopped, and waits for engines as long as it takes."""
@@ -69,3 +79,29 @@ def write_files(folder: Path) -> None:
     (folder / "items.csv").write_text("item_id\na\n")
     (folder / "pipeline.yaml").write_text("filter: 'true'\n")
     (folder / "events.csv").write_text("user_id,item_id,action,timestamp\nu,a,view,1790000000\n")
+
+
+def run_command(
+    given: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = 120
+) -> "subprocess.CompletedProcess[str]":
+    """Runs `lemo` in a process of its own in this folder; raises TimeoutExpired where it takes longer."""
+    out, errors = folder / "stdout", folder / "stderr"
+    process = _FORKS.Process(target=_command, args=(list(given), folder, dict(environment), out, errors))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        raise subprocess.TimeoutExpired(list(given), seconds)
+    return subprocess.CompletedProcess(list(given), process.exitcode, out.read_text("utf-8"), errors.read_text("utf-8"))
+
+
+def _command(given: list[str], folder: Path, environment: dict[str, str], out: Path, errors: Path) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for file, descriptor in ((out, 1), (errors, 2)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    for console in (output.console, output.messages):  # made before this environment was
+        console.width = int(environment.get("COLUMNS", 80))
+    sys.argv = ["lemo", *given]
+    main()

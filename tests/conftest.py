@@ -1,13 +1,16 @@
 """What every test may ask for. No test sees the settings of the machine it runs on."""
 
 import os
+import ssl
 import tempfile
 import urllib.request
 import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import certifi
 import pytest
 
 import recovery
@@ -47,6 +50,20 @@ def _no_settings_of_this_machine() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in servers.product_variables(os.environ):
             patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """Each client of httpx reads all certificates, 40 ms for every question of a test that waits for an answer."""
+    read, certificates = ssl.create_default_context, certifi.where()
+    shared = read(cafile=certificates)
+
+    def context(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        return shared if named == {"cafile": certificates} and not arguments else read(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", context)
         yield
 
 

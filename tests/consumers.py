@@ -31,11 +31,17 @@ from servers import ROOT
 START = 1_700_000_000_000
 PATIENCE = 40.0
 BOTH = ["redis", pytest.param("kafka", marks=pytest.mark.long)]
-"""Logs for tests that begin reading many times: Kafka takes seconds for each, and its log has the same contract."""
+"""Logs for tests of what is read: the beginning takes seconds with Kafka, whose log has the same contract."""
 
 
-def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path) -> Settings:
-    """An installation of its own on shared engines: its own home, database, topics and group."""
+def consumer_settings(
+    request: pytest.FixtureRequest, engine: str, folder: Path, database: str = "consumers"
+) -> Settings:
+    """An installation of its own on shared engines: its own home, topics and group.
+
+    The tables of ClickHouse are shared, as making them costs a second and rows are told apart by their scope; a test
+    that looks at whole tables names a database of its own.
+    """
     mine = uuid.uuid4().hex[:12]
     kafka = request.getfixturevalue("kafka_servers") if engine == "kafka" else ""
     return Settings(
@@ -43,7 +49,7 @@ def consumer_settings(request: pytest.FixtureRequest, engine: str, folder: Path)
         installation=f"test{mine}",
         redis_url=SecretStr(request.getfixturevalue("redis_url")),
         clickhouse_url=SecretStr(request.getfixturevalue("clickhouse_url")),
-        clickhouse_database=f"consumer_{mine}",
+        clickhouse_database=database,
         kafka_bootstrap_servers=kafka,
         kafka_item_ingest_topics=[f"items-{mine}", f"vlog-items-{mine}"],
         kafka_event_topic=f"events-{mine}",
@@ -91,11 +97,11 @@ def all_taken(stores: Stores) -> bool:
 class Running:
     """A consumer in a thread of the test."""
 
-    def __init__(self, settings: Settings, member: str = "a") -> None:
+    def __init__(self, settings: Settings, member: str = "") -> None:
         self.asked: list[Scope] = []
         self.stop = threading.Event()
         self._stores = Stores(settings)
-        service = Consumer(self._stores, member, self.asked.append, self.stop)
+        service = Consumer(self._stores, member or settings.installation, self.asked.append, self.stop)
         self._registry = service.metrics.registry
         self._thread = threading.Thread(target=service.run, name="consumer")
 
@@ -212,9 +218,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
     }
 
 
-def start_process(settings: Settings, member: str = "a", gates: Path | None = None) -> "subprocess.Popen[bytes]":
+def start_process(settings: Settings, member: str = "", gates: Path | None = None) -> "subprocess.Popen[bytes]":
     """A consumer in a process of its own, to be killed; with `gates` it waits at those that are shut there."""
     environment = {**os.environ, **environment_of(settings)}
     if gates:
         environment |= {"LEMO_TEST_GATES": str(gates), "PYTHONPATH": str(ROOT / "tests" / "consumer_gates")}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, member], env=environment, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, member or settings.installation], env=environment, stdout=subprocess.DEVNULL
+    )

@@ -118,17 +118,17 @@ def test_browsers_that_leave_early_are_no_error(environment: tuple[dict[str, str
     assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/explore"])
 def test_a_page_that_may_not_be_shown_says_why(
-    environment: tuple[dict[str, str], str, str], visit: Visit, tmp_path: Path, path: str
+    environment: tuple[dict[str, str], str, str], visit: Visit, tmp_path: Path
 ) -> None:
     settings, _, _ = environment
     process, url = start({**settings, "LEMO_KEY": "lemo_unknown"}, tmp_path / "log")
     try:
         until(lambda: alive(url), process)
-        visit.page.goto(url + path)
-        expect(visit.page.get_by_text("The key in LEMO_KEY is unknown here.")).to_be_visible()
-        expect(visit.page.get_by_text("Set it to a key of this installation")).to_be_visible()
+        for path in ("/", "/jobs", "/explore"):
+            visit.page.goto(url + path)
+            expect(visit.page.get_by_text("The key in LEMO_KEY is unknown here.")).to_be_visible()
+            expect(visit.page.get_by_text("Set it to a key of this installation")).to_be_visible()
         visit.page.goto("about:blank")  # a page that loses its console complains
     finally:
         process.terminate()

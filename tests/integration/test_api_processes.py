@@ -52,6 +52,7 @@ def test_a_process_that_dies_is_replaced_and_none_outlives_the_parent(api: Api) 
     wait_for(lambda: not any(map(lives, children)), 30)
 
 
+@pytest.mark.long
 def test_an_orderly_end_ends_all(api: Api) -> None:
     wait_for(lambda: api.ready() and len(api.children) == 2, 60)
     children = api.children

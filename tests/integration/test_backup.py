@@ -171,6 +171,7 @@ def test_what_was_acknowledged_before_a_backup_under_load_is_restored(
     assert restored_ids["second"] <= set(load.acknowledged)
 
 
+@pytest.mark.long
 def test_what_is_taken_in_between_two_parts_of_a_backup_is_in_one_of_them(
     stores: Stores, other_redis: OwnEngine, clickhouse_url: str, scope: Scope, tmp_path: Path
 ) -> None:

@@ -288,8 +288,11 @@ def asked_twice(ask: Callable[[], int]) -> int:
 
 @pytest.mark.parametrize(
     ("file", "damage"),
-    [("data.bin", cut), ("count.txt", empty), ("data.bin", garble)],
-    ids=["a torn file", "an empty file", "changed bytes"],
+    [
+        pytest.param("data.bin", cut, id="a torn file"),
+        pytest.param("count.txt", empty, id="an empty file", marks=pytest.mark.long),
+        pytest.param("data.bin", garble, id="changed bytes", marks=pytest.mark.long),
+    ],
 )
 def test_a_damaged_part_of_the_events_costs_its_rows_alone_and_is_told(
     tmp_path: Path, own_clickhouse: OwnEngine, scope: Scope, file: str, damage: Callable[[Path], None]
@@ -348,8 +351,8 @@ def test_damaged_aggregates_are_made_anew_and_cost_no_event(
     ("pattern", "damage"),
     [
         ("store/*/*/events.sql", cut),
-        ("metadata/lemo.sql", zeros),
-        ("store/*/*/format_version.txt", empty),
+        pytest.param("metadata/lemo.sql", zeros, marks=pytest.mark.long),
+        pytest.param("store/*/*/format_version.txt", empty, marks=pytest.mark.long),
         ("store/*/*/mutation_*.txt", cut),
     ],
 )
@@ -385,9 +388,9 @@ def own_milvus(tmp_path: Path) -> Iterator[OwnEngine]:
     ("pattern", "damage"),
     [
         ("aliases.json", cut),
-        ("collections/*/schema.json", zeros),
-        ("collections/*/wal/*.arrow", cut),
-        ("collections/*/manifest.json", empty),
+        pytest.param("collections/*/schema.json", zeros, marks=pytest.mark.long),
+        pytest.param("collections/*/wal/*.arrow", cut, marks=pytest.mark.long),
+        pytest.param("collections/*/manifest.json", empty, marks=pytest.mark.long),
         ("collections/*/partitions/*/data/*.parquet", cut),
     ],
 )

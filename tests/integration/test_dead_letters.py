@@ -27,7 +27,7 @@ from sites import running_api
 LETTERS = "/v1/dead-letters"
 
 
-@pytest.fixture(params=["redis", "kafka"])
+@pytest.fixture(params=BOTH)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -61,6 +61,7 @@ def test_many_letters_of_other_tenants_hide_none(
     assert len(found) == len(set(found)) == 5
 
 
+@pytest.mark.parametrize("engine", ["redis", "kafka"])
 def test_every_kind_of_bad_item_message_becomes_a_dead_letter(settings: Settings, stores: Stores, scope: Scope) -> None:
     body = {"tenant_id": scope.tenant_id, "scenario_id": scope.scenario_id, "item_id": "i"}
 
@@ -129,7 +130,6 @@ def test_a_letter_tells_what_came_and_what_kafka_connect_would_tell() -> None:
     assert (letter.id, letter.fault, letter.tenant_id, letter.refused_at) == ("t:3:17", "too-large", "a", 9)
 
 
-@pytest.mark.parametrize("engine", BOTH)
 def test_replay_after_the_cause_was_mended(settings: Settings, stores: Stores, scope: Scope) -> None:
     """A scenario that is made too late: its letters go on their way, the others stay, and what fails comes back."""
     late, topic = Scope(scope.tenant_id, "late"), settings.kafka_event_topic

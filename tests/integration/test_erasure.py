@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +47,7 @@ USER = f"{NEEDLE} / 用户"
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path, own_redis: OwnEngine, milvus_uri: str) -> Settings:
     """Stores of this test alone, so that their files can be searched."""
-    base = consumer_settings(request, "redis", tmp_path)
+    base = consumer_settings(request, "redis", tmp_path, f"erasure_{uuid.uuid4().hex[:12]}")
     mine = {"redis_url": SecretStr(own_redis.url), "milvus_uri": milvus_uri, "embedding_dimensions": 8}
     return base.model_copy(update=mine)
 
@@ -292,7 +293,9 @@ def test_what_a_backup_brings_back_is_found_by_the_check_and_gone_after_the_next
     assert stores.events.count(scope) == 1
 
 
-@pytest.mark.parametrize("change", ["erase", "merge", "delete"])
+@pytest.mark.parametrize(
+    "change", ["erase", pytest.param("merge", marks=pytest.mark.long), pytest.param("delete", marks=pytest.mark.long)]
+)
 def test_what_changes_while_a_batch_is_being_written_is_done_again(
     shared: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:

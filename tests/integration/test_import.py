@@ -93,6 +93,8 @@ def consumer(settings: Settings) -> Iterator[None]:
         assert not thread.is_alive()
 
 
+FORMS = ["csv", *(pytest.param(form, marks=pytest.mark.long) for form in ("jsonl", "parquet"))]
+"""Forms of files whose reading has tests of its own."""
 redis_alone = pytest.mark.parametrize("settings", ["redis"], indirect=True)
 
 ITEMS = "item_id,title,tags\n" + "".join(f"i{n},标题 {n},a|b\n" for n in range(500)) + ",no id,\n"
@@ -190,7 +192,7 @@ def test_nothing_good_is_a_failure(settings: Settings, tmp_path: Path) -> None:
 
 
 @redis_alone
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["items", "events"])
 def test_an_import_of_which_most_rows_are_rejected_fails_and_says_so(
     settings: Settings, tmp_path: Path, form: str, kind: str
@@ -207,7 +209,7 @@ def test_an_import_of_which_most_rows_are_rejected_fails_and_says_so(
 
 
 @redis_alone
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("form", FORMS)
 def test_numbers_that_several_events_share_are_refused_as_event_ids_before_anything_is_sent(
     settings: Settings, tmp_path: Path, form: str
 ) -> None:

@@ -110,7 +110,7 @@ def test_of_full_histories_the_newest_interactions_stay(stores: Stores, scope: S
     assert moments == [START + second * 1000 for second in range(2 * full - 1, full - 1, -1)]
 
 
-@pytest.mark.parametrize("step", ["copy_events", "erase_user"])
+@pytest.mark.parametrize("step", ["copy_events", pytest.param("erase_user", marks=pytest.mark.long)])
 def test_a_merge_that_was_cut_short_is_completed_by_repeating_it(
     stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

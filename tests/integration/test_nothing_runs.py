@@ -2,14 +2,13 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import servers
-from command_lines import COMMANDS, words, write_files
+from command_lines import COMMANDS, run_command, words, write_files
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.scope import DEFAULT_TENANT
 from lemo.settings import Settings
@@ -54,15 +53,7 @@ def run(
     given: list[str], folder: Path, environment: dict[str, str], seconds: float = LONGEST_SECONDS
 ) -> "subprocess.CompletedProcess[str]":
     write_files(folder)
-    return subprocess.run(
-        [sys.executable, "-m", "lemo.cli.main", *given],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=environment,
-        timeout=seconds,
-    )
+    return run_command(given, folder, environment, seconds)
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])

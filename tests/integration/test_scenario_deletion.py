@@ -142,7 +142,10 @@ def test_nothing_is_left_of_a_deleted_scenario_and_all_of_another(stores: Stores
     assert stores.events.count(scope) == 1
 
 
-@pytest.mark.parametrize("step", ["delete_scope", "drop_all", "delete"])
+@pytest.mark.parametrize(
+    "step",
+    ["delete_scope", pytest.param("drop_all", marks=pytest.mark.long), pytest.param("delete", marks=pytest.mark.long)],
+)
 def test_a_deletion_that_was_cut_short_goes_on(
     stores: Stores, scope: Scope, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from collectors import Collector, Got, running_collector
-from consumers import connected, consume, consumer_settings, some_events, state
+from consumers import BOTH, connected, consume, consumer_settings, some_events, state
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
 from lemo.stores.connect import Stores
@@ -47,7 +47,7 @@ def off() -> None:
     assert traces() is None
 
 
-@pytest.mark.parametrize("engine", ["redis", "kafka"])
+@pytest.mark.parametrize("engine", BOTH)
 def test_one_trace_goes_from_the_request_through_the_log_to_the_stores(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path, on: Collector
 ) -> None:

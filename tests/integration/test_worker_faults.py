@@ -63,6 +63,7 @@ def test_every_job_killed_at_each_of_its_stages_is_done_again(site: WorkerSite, 
     site.check_results(runs)
 
 
+@pytest.mark.long
 def test_a_worker_stopped_past_its_lease_undoes_nothing_when_it_goes_on(site: WorkerSite) -> None:
     """It stands in front of the switch to its snapshot while another worker takes over and switches to its own."""
     gate = site.shut(TRAINING, SWITCH)

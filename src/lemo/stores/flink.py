@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx
-
 from lemo.domain.errors import Conflict, EngineUnavailable
 from lemo.domain.time import from_milliseconds
 
@@ -43,6 +41,8 @@ class Flink:
 
     def __init__(self, url: str, seconds: float = 3.0) -> None:
         self._url = url.rstrip("/")
+        import httpx  # the command line imports this module, and most commands ask no Flink
+
         self._http = httpx.Client(base_url=self._url, timeout=seconds)
 
     def overview(self) -> dict[str, Any]:
@@ -99,11 +99,13 @@ class Flink:
         return self._ask("GET", path)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        from httpx import HTTPError
+
         try:
             answer = self._http.request(method, path, json=body)
             answer.raise_for_status()
             return dict(answer.json())
-        except (httpx.HTTPError, ValueError) as error:
+        except (HTTPError, ValueError) as error:
             raise EngineUnavailable(
                 f"Flink at {self._url} did not answer {method} {path} ({type(error).__name__}).",
                 "Check that its job manager runs, and LEMO_FLINK_URL; `lemo doctor` shows what is reachable.",
