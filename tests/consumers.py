@@ -35,12 +35,12 @@ BOTH = ["redis", pytest.param("kafka", marks=pytest.mark.long)]
 
 
 def consumer_settings(
-    request: pytest.FixtureRequest, engine: str, folder: Path, database: str = "consumers"
+    request: pytest.FixtureRequest, engine: str, folder: Path, own_database: bool = False
 ) -> Settings:
     """An installation of its own on shared engines: its own home, topics and group.
 
-    The tables of ClickHouse are shared, as making them costs a second and rows are told apart by their scope; a test
-    that looks at whole tables names a database of its own.
+    The tables of ClickHouse are shared, as making them costs a second and rows are told apart by their scope. A test
+    whose scope has the same name each time, or that looks at whole tables, asks for an `own_database`.
     """
     mine = uuid.uuid4().hex[:12]
     kafka = request.getfixturevalue("kafka_servers") if engine == "kafka" else ""
@@ -49,7 +49,7 @@ def consumer_settings(
         installation=f"test{mine}",
         redis_url=SecretStr(request.getfixturevalue("redis_url")),
         clickhouse_url=SecretStr(request.getfixturevalue("clickhouse_url")),
-        clickhouse_database=database,
+        clickhouse_database=f"consumers_{mine}" if own_database else "consumers",
         kafka_bootstrap_servers=kafka,
         kafka_item_ingest_topics=[f"items-{mine}", f"vlog-items-{mine}"],
         kafka_event_topic=f"events-{mine}",

@@ -27,7 +27,7 @@ ITEMS = 4
 
 @pytest.fixture
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    settings = consumer_settings(request, "redis", tmp_path)
+    settings = consumer_settings(request, "redis", tmp_path, own_database=True)
     with connected(settings, SCOPE) as made:
         made.events.migrate()
         yield made

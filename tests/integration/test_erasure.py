@@ -2,7 +2,6 @@
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -47,7 +46,7 @@ USER = f"{NEEDLE} / 用户"
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path, own_redis: OwnEngine, milvus_uri: str) -> Settings:
     """Stores of this test alone, so that their files can be searched."""
-    base = consumer_settings(request, "redis", tmp_path, f"erasure_{uuid.uuid4().hex[:12]}")
+    base = consumer_settings(request, "redis", tmp_path, own_database=True)
     mine = {"redis_url": SecretStr(own_redis.url), "milvus_uri": milvus_uri, "embedding_dimensions": 8}
     return base.model_copy(update=mine)
 

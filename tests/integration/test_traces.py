@@ -51,7 +51,7 @@ def off() -> None:
 def test_one_trace_goes_from_the_request_through_the_log_to_the_stores(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path, on: Collector
 ) -> None:
-    settings = consumer_settings(request, engine, tmp_path)
+    settings = consumer_settings(request, engine, tmp_path, own_database=True)
     now = 1_700_000_000
     event = {"user_id": "secret-user", "item_id": "secret-item", "action": "click", "timestamp": now}
     with connected(settings, SCOPE) as stores:
@@ -116,7 +116,7 @@ def test_messages_with_and_without_a_trace_lead_to_the_same_state(
     """Old ones by a consumer that traces, and new ones by a consumer that knows nothing of traces."""
     states = []
     for place, carrying in enumerate([False, True]):
-        settings = consumer_settings(request, "redis", tmp_path / str(place))
+        settings = consumer_settings(request, "redis", tmp_path / str(place), own_database=True)
         with connected(settings, SCOPE) as stores:
             messages = [event_message(SCOPE, event) for event in some_events(20)]
             found = traces()
