@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lemo.diagnostics.report import Finding
+from lemo.diagnostics.worker_probe import probe_worker
 from lemo.scheduling.jobs import JOBS
+from lemo.stores.redis.lease import lease_key
 from servers import OwnEngine
 from sites import wait_for
 from workers import SWITCH, TRAINING, WorkerSite, lives, worker_site
@@ -118,3 +121,37 @@ def test_a_worker_outlives_a_redis_that_is_killed_in_mid_job(site: WorkerSite, o
         site.ended(run)
         assert worker.poll() is None
     site.check_results([run])
+
+
+def test_a_worker_that_is_busy_is_said_to_be_busy_and_one_that_is_gone_to_be_missing(site: WorkerSite) -> None:
+    # On a busy machine the run's process may not get to renew a short lease in time.
+    site.variables["LEMO_TEST_LEASE_SECONDS"] = "60"
+    site.shut(TRAINING, 1)
+    with site.worker() as worker:
+        site.start(TRAINING)
+        wait_for(lambda: bool(site.waiting_at(TRAINING, 1)), 60)
+        finding = found(site, "busy, 1 running")
+        assert finding.state == "warning"
+        assert f"all 1 slots are taken ({TRAINING} for " in finding.detail
+        # The worker answers nothing any more, as on a machine without time for it; its run goes on.
+        worker.send_signal(signal.SIGSTOP)
+        finding = found(site, "busy")
+        assert finding.state == "warning"
+        assert f"its runs hold their leases ({TRAINING} for " in finding.detail
+        # As 12 seconds after the run's process, which renews it.
+        assert site.stores.redis.delete(lease_key(TRAINING, site.scope, site.stores.keys)) == 1
+        finding = found(site, "")
+        assert (finding.state, finding.detail) == ("missing", "worker: no worker answered.")
+
+
+def found(site: WorkerSite, version: str) -> Finding:
+    """What the doctor finds; it asks again where this machine is too slow for an answer."""
+    findings: list[Finding] = []
+
+    def is_found() -> bool:
+        findings.append(probe_worker(site.settings))
+        assert "silent" not in findings[-1].detail
+        return findings[-1].version == version
+
+    wait_for(is_found, 60)
+    return findings[-1]

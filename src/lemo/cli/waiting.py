@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def worker_is_there(settings: "Settings") -> bool:
-    """Whether a worker answers, or a supervisor of this machine starts one."""
+    """Whether a worker answers or has runs at work, or a supervisor of this machine starts one."""
     from lemo.cli.session import is_kept
-    from lemo.diagnostics.worker_probe import worker_states
+    from lemo.diagnostics.worker_probe import runs_at_work, worker_states
 
     if is_kept(settings, "worker"):
         return True
     try:
-        return bool(worker_states(settings))
+        return bool(worker_states(settings) or runs_at_work(settings))
     except (RedisError, OperationalError, OSError):
         return False
 

@@ -37,3 +37,9 @@ def completed(redis: Redis, keys: Keys, queues: list[str]) -> dict[str, int]:
 def may_send(redis: Redis, keys: Keys, queue: str) -> bool:
     """Whether no check of the queue is under way. If so, the next counts as under way."""
     return bool(redis.set(sent_key(keys, queue), 1, nx=True, ex=LIFE_SECONDS))
+
+
+def age(redis: Redis, keys: Keys, queue: str) -> float:
+    """Seconds since the check that is under way was sent; 0 where none is."""
+    left = int(redis.pttl(sent_key(keys, queue)))
+    return LIFE_SECONDS - left / 1000 if left > 0 else 0.0
