@@ -22,6 +22,7 @@ from lemo.files.tally import Tally
 from lemo.streams import Message
 from lemo.streams.event_messages import read_event_messages
 from lemo.streams.messages import BadMessage, event_message, item_message, read_event_message, read_item_message
+from workbooks import sheet
 
 SCOPE = Scope("tenant", "scenario")
 NOW = 1_760_000_000_000
@@ -29,7 +30,10 @@ ACTIONS = ("view", "rate")
 MOMENT = 1_569_938_523_000
 TEXT = ("csv",)
 """Ways in which every cell is a text."""
-WAYS = ("csv", "jsonl", "json", "parquet", "http", "stream")
+SHEET = ("xlsx",)
+FLAT = (*TEXT, *SHEET)
+"""Ways without lists and objects."""
+WAYS = ("csv", "jsonl", "json", "parquet", "xlsx", "http", "stream")
 REFUSED = "refused"
 ISO = "2019-10-01T14:02:03Z"
 DAY = 1_569_888_000_000
@@ -66,7 +70,7 @@ EVENTS = {
     "an id of Hangul letters": user("\u1100\u1161", "가"),
     "an id as a number": user(42, "42"),
     "an id as a float": user(17850.0, "17850"),
-    "an id of 16 digits": user(9_007_199_254_740_993, "9007199254740993"),
+    "an id of 16 digits": user(9_007_199_254_740_993, "9007199254740993", *SHEET),
     "leading zeros": user("007", "007"),
     "a slash and spaces": user("a/b c", "a/b c"),
     "Chinese": user("用户", "用户"),
@@ -82,8 +86,8 @@ EVENTS = {
     "no id": user(None, REFUSED),
     "a word for nothing": user("NaN", "NaN"),
     "a truth as an id": user(True, REFUSED, *TEXT),
-    "a list as an id": user(["u"], REFUSED, *TEXT),
-    "an object as an id": user({"id": "u"}, REFUSED, *TEXT),
+    "a list as an id": user(["u"], REFUSED, *FLAT),
+    "an object as an id": user({"id": "u"}, REFUSED, *FLAT),
     # times
     "seconds": at(1_569_938_523),
     "milliseconds": at(MOMENT),
@@ -131,7 +135,7 @@ EVENTS = {
     "an event's id as a float": has("event_id", 536365.0, "536365"),
     "an unknown action": has("action", "dance", REFUSED),
     "an attribute": has("colour", "red", {"colour": "red"}),
-    "a nested attribute": has("deep", {"x": [1]}, {"deep": {"x": [1]}}, *TEXT),
+    "a nested attribute": has("deep", {"x": [1]}, {"deep": {"x": [1]}}, *FLAT),
     "a name of spaces": has("my colour", "red", {"my colour": "red"}),
 }
 FIELDS = Event.model_fields.keys()
@@ -143,6 +147,9 @@ def written(folder: Path, way: str, row: dict[str, Any]) -> Path:
     if way in ("json", "jsonl"):
         lines = [json.dumps(each, ensure_ascii=False) for each in rows]
         path.write_text("[" + ",".join(lines) + "]" if way == "json" else "\n".join(lines))
+        return path
+    if way == "xlsx":
+        sheet(path, [list(row), *(list(each.values()) for each in rows)])
         return path
     frame = polars.DataFrame(rows, infer_schema_length=None, strict=False)
     if way == "csv":
@@ -217,13 +224,13 @@ def labelled(value: Any, state: Any, *not_by: str) -> Odd:
 
 ITEMS = {
     "a title": has("title", "标题 👍", "标题 👍"),
-    "a title with line ends": has("title", "a\r\nb", "a\r\nb"),
+    "a title with line ends": has("title", "a\r\nb", "a\r\nb", *SHEET),  # XML knows one line end
     "a title as a number": has("title", 1984, "1984"),
     "the longest title": has("title", "x" * 1_000, "x" * 1_000),
     "a title that is too long": has("title", "x" * 1_001, REFUSED),
     "no title": has("title", None, ""),
     "labels with bars": labelled("a|b| c ", ["a", "b", "c"]),
-    "labels as a list": labelled(["a", "b"], ["a", "b"], *TEXT),
+    "labels as a list": labelled(["a", "b"], ["a", "b"], *FLAT),
     "no labels": labelled(None, []),
     "one label": labelled("a", ["a"]),
     "an item that is off": has("is_active", False, False),
@@ -242,7 +249,7 @@ ITEMS = {
     "an item's empty id": has("item_id", "", REFUSED),
     "a price": has("price", 9.5, {"price": 9.5}, *TEXT),
     "a truth": has("fair", True, {"fair": True}, *TEXT),
-    "a list of numbers": has("sizes", [1, 2], {"sizes": [1, 2]}, *TEXT),
+    "a list of numbers": has("sizes", [1, 2], {"sizes": [1, 2]}, *FLAT),
 }
 
 

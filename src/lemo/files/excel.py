@@ -40,5 +40,11 @@ class Workbook:
         named = [index for index, name in enumerate(self.names) if name]
         for number, row in enumerate(arrow_rows(batch.select(named), known, ids), start=2):
             if row:
-                yield number, row
+                whole = {name: _whole(value) for name, value in row.items()} if isinstance(row, dict) else row
+                yield number, whole
         tell(batch.num_rows)
+
+
+def _whole(value: Any) -> Any:
+    """A number of a workbook, which knows no integers: 1984 is not 1984.0, as a title least of all."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

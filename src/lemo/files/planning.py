@@ -168,7 +168,13 @@ def _guess(
     for name, columns in columns_for(model, [*table.names, *inner], taken).items():
         if name in plan.fields or name in plan.constants:
             continue
-        fitting = [column for column in columns if column not in taken and _fits(name, column, sample, wishes.words)]
+        # A column with the very name of a field that is needed is that field: cells that do not fit cost their rows.
+        named = name if name in REQUIRED[model] else None
+        fitting = [
+            column
+            for column in columns
+            if column not in taken and (column == named or _fits(name, column, sample, wishes.words))
+        ]
         if not fitting:
             continue
         plan.fields[name] = fitting[0]

@@ -23,6 +23,7 @@ from lemo.domain.ids import canonical_id
 from lemo.domain.item import Item
 from lemo.files.plan import Wishes
 from lemo.files.reading import Reading
+from workbooks import sheet
 
 ACTIONS = ("view", "click", "cart", "purchase", "rate", "play", "favorite")
 MOMENT = datetime(2019, 10, 1, 14, 2, 3, tzinfo=UTC)
@@ -227,6 +228,14 @@ def test_decimal_commas(tmp_path: Path) -> None:
     assert second.title == "1,5"
 
 
+def test_a_bad_cell_in_a_column_with_a_fields_own_name_costs_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text(f"user_id,sku,action,timestamp\nu,i,view,{ISO}\nu,j,view,soon\n")
+    reading = Reading(path, Event, _same, actions=ACTIONS)
+    assert [event.item_id for event in reading] == ["i"]
+    assert reading.rejects.first[0].reason.startswith("timestamp: is neither ISO 8601")
+
+
 def test_a_row_that_begins_with_a_list_is_a_row(tmp_path: Path) -> None:
     row = {"items": [{"a": 1}], "item_id": "x"}
     (item,) = read(tmp_path / "f.jsonl", json.dumps(row).encode(), Item)
@@ -276,6 +285,7 @@ def test_workbooks(tmp_path: Path) -> None:
     sheet(
         path,
         [["User ID", "SKU", "Event", "Time"], [17850, "007", "view", 43739 + 50_523 / 86_400], [9, "i", "buy", 43739]],
+        dates=[3],
     )
     reading = Reading(path, Event, _same, actions=ACTIONS)
     first, second = reading
@@ -283,51 +293,6 @@ def test_workbooks(tmp_path: Path) -> None:
     assert abs((first.timestamp - MOMENT).total_seconds()) < 1
     assert (second.user_id, second.action, second.timestamp) == ("9", "purchase", DAY)
     assert reading.done == reading.total == 2
-
-
-def sheet(path: Path, rows: list[list[str | float]]) -> None:
-    """Writes a workbook by hand: numbers of the last column are dates, as Excel stores them."""
-
-    def cell(value: str | float, column: int) -> str:
-        if isinstance(value, str):
-            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-        return f'<c s="{1 if column == 3 else 0}"><v>{value}</v></c>'
-
-    body = "".join(f"<row>{''.join(cell(value, at) for at, value in enumerate(row))}</row>" for row in rows)
-    main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
-            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-            f'<Override PartName="/xl/workbook.xml" ContentType="{kinds}.sheet.main+xml"/>'
-            f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kinds}.worksheet+xml"/>'
-            f'<Override PartName="/xl/styles.xml" ContentType="{kinds}.styles+xml"/></Types>',
-        )
-        file.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{office}/officeDocument" '
-            'Target="xl/workbook.xml"/></Relationships>',
-        )
-        file.writestr(
-            "xl/workbook.xml",
-            f'<workbook {main} xmlns:r="{office}"><sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>',
-        )
-        file.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{office}/worksheet" '
-            f'Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="{office}/styles" Target="styles.xml"/>'
-            "</Relationships>",
-        )
-        file.writestr(
-            "xl/styles.xml",
-            f'<styleSheet {main}><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
-            "</cellXfs></styleSheet>",
-        )
-        file.writestr("xl/worksheets/sheet1.xml", f"<worksheet {main}><sheetData>{body}</sheetData></worksheet>")
 
 
 def test_damage_in_the_middle_of_an_array_is_told_after_what_was_read(tmp_path: Path) -> None:
