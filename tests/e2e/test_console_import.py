@@ -1,5 +1,6 @@
 """Files dropped on the console in a real browser: looked at, corrected, imported, and gone again."""
 
+import csv
 import re
 import threading
 from collections.abc import Iterator
@@ -138,6 +139,31 @@ def test_on_a_phone_in_chinese_and_dark(console: Console, browser: Browser) -> N
     phone.get_by_role("button", name="丢弃", exact=True).click()
     expect(phone.get_by_role("link", name="ratings.csv")).to_have_count(0, timeout=PATIENCE)
     context.close()
+
+
+def test_rejected_rows_are_downloaded_with_their_reasons(console: Console, page: Page, tmp_path: Path) -> None:
+    rows = (
+        "user_id,item_id,action,timestamp\nu,garden/1,view,2026-10-01\n,garden/2,view,2026-10-02\nu,园艺,dance,soon\n"
+    )
+    page.goto(f"{console.url}/import?scenario={SHOP}")
+    drop(page, ("few.csv", rows + "u,garden/3,view,2026-10-03\n"))
+    page.get_by_role("button", name="Import", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Rejected rows as CSV").click()
+    assert download.value.suggested_filename == "few.csv.rejects.csv"
+    download.value.save_as(tmp_path / "rejects.csv")
+    with (tmp_path / "rejects.csv").open(newline="", encoding="utf-8-sig") as file:
+        first, second = csv.DictReader(file)
+    assert first == {
+        "line": "3",
+        "reason": "user_id: is missing",
+        "item_id": "garden/2",
+        "action": "view",
+        "timestamp": "2026-10-02",
+        "user_id": "",
+    }
+    assert (second["line"], second["item_id"]) == ("4", "园艺")
+    assert "timestamp: is neither ISO 8601" in second["reason"]
 
 
 def test_two_files_become_a_scenario(console: Console, page: Page, stores: Stores) -> None:

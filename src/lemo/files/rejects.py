@@ -33,12 +33,14 @@ class Rejects:
     """Counts bad rows and writes them to `FILE.rejects.jsonl`, beside the file or else in the current folder.
 
     The file appears with the first reject and replaces that of an earlier import. Where it cannot be written, rows are
-    still counted and `problem` says why. Those that are not to be `written` are only counted.
+    still counted and `problem` says why. Those that are not to be `written`, or come when it has `most_bytes`, are only
+    counted.
     """
 
-    def __init__(self, source: Path, written: bool = True) -> None:
+    def __init__(self, source: Path, written: bool = True, most_bytes: float = float("inf")) -> None:
         self._source = source
         self._written = written
+        self._room = most_bytes
         self._file: IO[bytes] | None = None
         self.count = 0
         self.first: list[Reject] = []
@@ -60,7 +62,10 @@ class Rejects:
             if self._file is None:
                 self._file = self._open()
             body = {"line": line, "reason": reason, "row": _cut(row)}
-            self._file.write(to_json(body, inf_nan_mode="strings", bytes_mode="base64", fallback=shortened) + b"\n")
+            told = to_json(body, inf_nan_mode="strings", bytes_mode="base64", fallback=shortened) + b"\n"
+            self._room -= len(told)
+            if self._room >= 0:
+                self._file.write(told)
         except (OSError, ValueError) as error:
             self.problem = f"The rejects file could not be written: {error}."
 
@@ -74,14 +79,19 @@ class Rejects:
             self._file = None
 
     def _open(self) -> IO[bytes]:
-        name = f"{self._source.name}.rejects.jsonl"
-        beside = self._source.parent / name
+        beside = rejects_path(self._source)
+        name = beside.name
         self.path = beside if os.access(self._source.parent, os.W_OK) else Path(name)
         try:
             return self.path.open("wb")
         except OSError:
             self.path = Path(name)
             return self.path.open("wb")
+
+
+def rejects_path(source: Path) -> Path:
+    """The rejects file of a file, beside it."""
+    return source.with_name(f"{source.name}.rejects.jsonl")
 
 
 def _cut(row: Any) -> Any:

@@ -4,8 +4,9 @@ from typing import Any
 
 from nicegui import ui
 
-from lemo.console.acting import Actor
+from lemo.console.acting import Actor, in_thread
 from lemo.console.formats import took, whole
+from lemo.console.imports.rejected import MOST_BYTES, rejected_csv
 from lemo.console.imports.uploads import AT_WORK, Upload, Uploads
 from lemo.console.imports.words import on_the_page
 from lemo.console.imports.work import Imports, Progress
@@ -20,7 +21,7 @@ from lemo.console.theme import WEAK, banner, copyable, subheading
 def draw_file(uploads: Uploads, imports: Imports, actor: Actor, upload: Upload, scenario: str) -> None:
     """Draws how far it is while it is imported, and what came of it."""
     if upload.state not in AT_WORK:
-        _draw_end(upload)
+        _draw_end(uploads, upload)
         return
     tenant_id = actor.visitor.tenant_id
     again = address("/import", scenario=scenario, file=upload.id)
@@ -70,7 +71,7 @@ def _draw_progress(progress: Progress | None) -> None:
     ui.label(t("You may close this page: it goes on.", "可以关闭此页面，导入会继续。")).classes("lemo-muted text-sm")
 
 
-def _draw_end(upload: Upload) -> None:
+def _draw_end(uploads: Uploads, upload: Upload) -> None:
     if upload.error:
         banner(on_the_page(upload.error), on_the_page(upload.hint))
     if upload.state == "broken":
@@ -85,10 +86,10 @@ def _draw_end(upload: Upload) -> None:
             WEAK,
         )
     if upload.result:
-        _draw_result(upload, upload.result)
+        _draw_result(uploads, upload, upload.result)
 
 
-def _draw_result(upload: Upload, result: dict[str, Any]) -> None:
+def _draw_result(uploads: Uploads, upload: Upload, result: dict[str, Any]) -> None:
     events = upload.kind == "events"
     merged = max(int(result["repeated"]), int(result["known_before"] or 0))
     with stats("grid-cols-2 sm:grid-cols-4 mt-3"):
@@ -135,8 +136,30 @@ def _draw_result(upload: Upload, result: dict[str, Any]) -> None:
         with table((t("Line", "行号"), t("Reason", "原因")), numbers=(0,)):
             for each in result["reasons"]:
                 _row(whole(each["line"]), each["reason"])
+        _draw_rejects(uploads, upload)
     if result["published"]:
         _draw_next(upload, events)
+
+
+def _draw_rejects(uploads: Uploads, upload: Upload) -> None:
+    async def download() -> None:
+        try:
+            content = await in_thread(lambda: rejected_csv(uploads.rejects(upload)))
+        except FileNotFoundError:
+            ui.notify(t("They are not kept any more.", "已不再保留。"), type="warning")
+            return
+        ui.download.content(content, f"{upload.name}.rejects.csv", "text/csv")
+
+    if not uploads.rejects(upload).exists():  # of an import before this version
+        return
+    ui.button(t("Rejected rows as CSV", "下载被拒绝的行（CSV）"), icon="download", on_click=download).props(
+        "flat no-caps color=secondary"
+    ).classes("mt-2").tooltip(
+        t(
+            f"With line and reason; up to {MOST_BYTES // 1_000_000} MB of them are kept.",
+            f"包含行号和原因；最多保留 {MOST_BYTES // 1_000_000} MB。",
+        )
+    )
 
 
 def _row(number: str, text: str) -> None:

@@ -18,6 +18,7 @@ import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from lemo.domain.errors import InvalidInput, LemoError, NotFound, TooLarge
+from lemo.files.rejects import rejects_path
 from lemo.settings import Settings
 
 State = Literal["receiving", "waiting", "queued", "running", "done", "failed", "stopped", "broken"]
@@ -88,6 +89,10 @@ class Uploads:
     def path(self, upload: Upload) -> Path:
         """Where the file lies."""
         return self._folder / upload.id / upload.name
+
+    def rejects(self, upload: Upload) -> Path:
+        """Where the rejected rows of its import lie, if there are any; they stay as long as what came of it."""
+        return rejects_path(self.path(upload))
 
     def begin(self, tenant_id: str, by: str, name: str, size: int | None) -> "Receiving":
         """Makes place for a file of `size` bytes; raises InvalidInput and TooLarge where it must not come."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from lemo.console.imports.rejected import MOST_BYTES
 from lemo.console.imports.uploads import Upload, Uploads, without_folder
 from lemo.diagnostics.log_probes import consumer_is_there
 from lemo.domain.errors import EngineUnavailable, InvalidInput, LemoError
@@ -211,7 +212,8 @@ class Imports:
         path = self._uploads.path(upload)
         started = time.monotonic()
         before = held(self._settings, work.scope, work.kind)
-        reading: Reading[Message] = work.open(path, Rejects(path, written=False))
+        self._uploads.rejects(upload).unlink(missing_ok=True)
+        reading: Reading[Message] = work.open(path, Rejects(path, most_bytes=MOST_BYTES))
         now = Progress("sending", 0, reading.total)
         self._tell(upload, now)
 
