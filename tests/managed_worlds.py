@@ -34,7 +34,7 @@ def manage(stores: Stores, settings: Settings, tenant_id: str) -> None:
     _models(stores, scope)
     _runs(stores, tenant_id)
     pipeline = pipeline_of({"diversity": {"strength": 0.3}, "cap": [{"by": "author", "most": 4}]})
-    stores.pipelines.put(scope, pipeline, f"{tenant_id}, command line", "fewer of one studio")
+    stores.pipelines.put(scope, pipeline, f"{tenant_id}, command line (me@here)", "fewer of one studio")
     stores.api_keys.create(tenant_id, KeyWishes(role="read", name="web shop", scenarios=[SHOP]), f"{tenant_id}, test")
     _messages(stores, settings, tenant_id)
     _experiment(stores, scope)
@@ -50,7 +50,7 @@ def _models(stores: Stores, scope: Scope) -> None:
             "model": {
                 "ndcg_at_10": good,
                 "recall_at_10": 1.6 * good,
-                "coverage_at_10": 0.6,
+                "coverage": 0.6,
                 "users": 400 + number,
                 "intervals": {"ndcg_at_10": [good - 0.011, good + 0.012]},
                 "segments": {"heavy_users": {"ndcg_at_10": 2 * good, "users": 41}},
@@ -69,7 +69,9 @@ def _models(stores: Stores, scope: Scope) -> None:
                 config={"shares": [0.7 + number / 100, 0.3 - number / 100], "depth": 20 if number % 2 else 40},
                 metrics=metrics,
                 promoted=number % 3 == 0,
-                why="better than the champion: +0.0040 NDCG@10 (p 0.003)" if number % 3 == 0 else "not better",
+                why="better than the champion: +0.0040 NDCG@10 (p 0.003)"
+                if number % 3 == 0
+                else "not better than the champion beyond noise: -0.0010 NDCG@10 (p 0.42)",
                 events=10_000 + 400 * number,
                 first_event_at=created - timedelta(days=60),
                 last_event_at=created,
@@ -88,7 +90,13 @@ def _runs(stores: Stores, tenant_id: str) -> None:
         run.finished_at, run.outcome = run.started_at + timedelta(seconds=40 + 3 * (9 - day)), "ok"
         run.rows_read, run.rows_written = 10_000, 400
         run.log = []
-        for text in ("attempt 1 on worker-1", "reading events", "choosing", "measuring", "done: 10,000 rows read"):
+        for text in (
+            "attempt 1 on worker-1",
+            "reading events",
+            "choosing",
+            "measuring",
+            "done: 10,000 rows read, 400 written",
+        ):
             run.note(text)
         stores.runs.save(tenant_id, run)
     for _ in range(4):
@@ -167,7 +175,10 @@ def _messages(stores: Stores, settings: Settings, tenant_id: str) -> None:
     publisher.publish(topic, [Message(json.dumps(body).encode(), b"key") for body in bodies])
     letters = []
     for number, (fault, reason) in enumerate(
-        [("unknown-action", "action: 'teleport' is unknown to the scenario shop."), ("not-json", "It is not JSON.")]
+        [
+            ("unknown-action", "action: scenario 'shop' knows no action 'teleport'; it knows view, order."),
+            ("not-json", "The message is not JSON: unexpected end of data."),
+        ]
     ):
         record = Record(topic, 0, f"{number}-0", 0, json.dumps({**event, "action": "teleport"}).encode(), b"key", {})
         error = BadMessage(reason, Scope(tenant_id, SHOP), fault)  # type: ignore[arg-type]

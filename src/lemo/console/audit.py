@@ -7,6 +7,7 @@ from nicegui import run, ui
 from lemo.console.access import Access, framed
 from lemo.console.formats import ago, stamp, who
 from lemo.console.language import t
+from lemo.console.phrases import Phrases
 from lemo.console.queries import Queries, attempt
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import heading, nothing, trouble
@@ -39,6 +40,14 @@ def _lines(queries: Queries, access: Access, visitor: Visitor) -> list[AuditLine
     return audit_lines(queries.stores, visitor.tenant_id, SHOWN)
 
 
+_SUBJECTS = Phrases([(r"version (\d+)", "版本 {0}"), (r"receipt (\S+)", "回执 {0}"), ("all scenarios", "全部场景")])
+
+
+def subject_words(subject: str) -> str:
+    """What was changed, where it has no name of its own."""
+    return t(subject, _SUBJECTS.chinese(subject))
+
+
 def _table(lines: list[AuditLine]) -> None:
     if not lines:
         nothing(t("Nobody has changed anything yet.", "尚无变更。"))
@@ -59,7 +68,7 @@ def _table(lines: list[AuditLine]) -> None:
                     ui.label(who(line.by)).classes("break-words")
                 cell(line.action)
                 with td():
-                    ui.label(line.subject).classes("break-all")
+                    ui.label(subject_words(line.subject)).classes("break-all")
                 cell(line.scenario_id or "–")
                 with td():
                     detail = json.dumps(line.detail, ensure_ascii=False) if line.detail else ""

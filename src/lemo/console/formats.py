@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from lemo.console.language import t
+from lemo.console.phrases import Phrases
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
@@ -26,10 +27,25 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     raise AssertionError("unreachable: the last limit is infinite")
 
 
+_WHO = Phrases(
+    [
+        (r"(?P<said>.+), experiment (.+), arm (.+)", "{0}，实验 {1} 的 {2} 组"),
+        (r"(?P<said>.+), demo", "{0}，演示"),
+        ("guardrail", "护栏任务"),
+        ("training", "训练任务"),
+        (r"(.+), console", "{0}，控制台"),
+        (r"(.+), console \(account (.+)\)", "{0}，控制台（账号 {1}）"),
+        (r"(.+), console \(key (.+)\)", "{0}，控制台（密钥 {1}）"),
+        (r"(.+), console \(OpenID Connect: (.+)\)", "{0}，控制台（OpenID Connect：{1}）"),
+        (r"(.+), API \(key (.+)\)", "{0}，API（密钥 {1}）"),
+        (r"(.+), command line \((.+)\)", "{0}，命令行（{1}）"),
+    ]
+)
+
+
 def who(by: str) -> str:
-    """Who did something: a person or a key as it is known, a job in the language of the page."""
-    jobs = {"guardrail": t("guardrail", "护栏任务"), "training": t("training", "训练任务")}
-    return jobs.get(by, by)
+    """Who did something, by the words that logs keep: a job, or by which way a person or a key came."""
+    return t(by, _WHO.chinese(by))
 
 
 def stamp(moment: datetime | None) -> str:

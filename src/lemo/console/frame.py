@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 from nicegui import app, ui
@@ -81,6 +82,10 @@ def frame(path: str, visitor: Visitor | None, title: str = "") -> Iterator[None]
 
 def _head(name: str) -> None:
     tag = "zh-CN" if language() == "zh" else "en"
+    # The words of Quasar's own, as those of the buttons in choices; NiceGUI knows the language of an address only.
+    client = ui.context.client
+    client.page = copy(client.page)
+    client.page.language = "zh-CN" if language() == "zh" else "en-US"
     # NiceGUI knows one language for all visitors; these words of its own stand in each page from the start.
     connection = [
         t("Connection lost.", "连接已断开。"),

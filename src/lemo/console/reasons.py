@@ -3,6 +3,7 @@
 import re
 
 from lemo.console.language import t
+from lemo.console.phrases import Phrases
 
 _BECAUSE = re.compile(r'because of "(.*)"', re.DOTALL)
 _REASONS = {
@@ -25,17 +26,17 @@ _STAGES = {
 }
 _NO, _NO_ZH = "It is not answered: ", "未进入结果："
 _VERDICTS: tuple[tuple[str, str], ...] = (
-    (r"It is answered at place (\d+)\.", r"进入结果，排在第 \1 位。"),
-    (r"It is answered at place (\d+): it is pinned there\.", r"进入结果，被置顶在第 \1 位。"),
-    (r"It is answered at place (\d+): a promotion gives it the place\.", r"进入结果，推广规则给了它第 \1 位。"),
+    (r"It is answered at place (\d+)\.", "进入结果，排在第 {0} 位。"),
+    (r"It is answered at place (\d+): it is pinned there\.", "进入结果，被置顶在第 {0} 位。"),
+    (r"It is answered at place (\d+): a promotion gives it the place\.", "进入结果，推广规则给了它第 {0} 位。"),
     (
         r"It is answered at place (\d+): the user has had it, and it is due again\.",
-        r"进入结果，用户曾经有过且已到期，排在第 \1 位。",
+        "进入结果，用户曾经有过且已到期，排在第 {0} 位。",
     ),
-    (r"It is answered at place (\d+): it is hot now\.", r"进入结果，作为升温物品排在第 \1 位。"),
-    (r"It is answered at place (\d+): it is new\.", r"进入结果，作为新品排在第 \1 位。"),
-    (r"It is answered at place (\d+): it fills the answer up\.", r"进入结果，用于补足，排在第 \1 位。"),
-    (r"It is answered at place (\d+): it is popular\.", r"进入结果，作为热门排在第 \1 位。"),
+    (r"It is answered at place (\d+): it is hot now\.", "进入结果，作为升温物品排在第 {0} 位。"),
+    (r"It is answered at place (\d+): it is new\.", "进入结果，作为新品排在第 {0} 位。"),
+    (r"It is answered at place (\d+): it fills the answer up\.", "进入结果，用于补足，排在第 {0} 位。"),
+    (r"It is answered at place (\d+): it is popular\.", "进入结果，作为热门排在第 {0} 位。"),
     (
         _NO + r"it may not be shown: switched off, deleted, not published yet, expired or not in the catalogue\.",
         _NO_ZH + "不可展示（已下架、已删除、未发布、已过期或不在目录中）。",
@@ -54,15 +55,15 @@ _VERDICTS: tuple[tuple[str, str], ...] = (
     ),
     (
         _NO + r"by its score it is at place ([\d,]+), and ([\d,]+) candidates were taken\.",
-        _NO_ZH + r"按得分排第 \1 位，只取前 \2 个候选。",
+        _NO_ZH + "按得分排第 {0} 位，只取前 {1} 个候选。",
     ),
-    (_NO + r"at most (\d+) items of one (.+) are answered\.", _NO_ZH + r"同一 \2 最多进入 \1 个。"),
+    (_NO + r"at most (\d+) items of one (.+) are answered\.", _NO_ZH + "同一 {1} 最多进入 {0} 个。"),
     (
         _NO + r"it is at place ([\d,]+) of the candidates, and (\d+) are answered\.",
-        _NO_ZH + r"在候选中排第 \1 位，只返回 \2 个。",
+        _NO_ZH + "在候选中排第 {0} 位，只返回 {1} 个。",
     ),
 )
-_PATTERNS = [(re.compile(english, re.DOTALL), chinese) for english, chinese in _VERDICTS]
+VERDICT_PHRASES = Phrases(_VERDICTS)
 
 
 def reason_words(reason: str) -> str:
@@ -75,16 +76,7 @@ def reason_words(reason: str) -> str:
 
 def verdict_words(verdict: str) -> str:
     """Why an item is in an answer, or why not."""
-    return t(verdict, chinese_verdict(verdict))
-
-
-def chinese_verdict(verdict: str) -> str:
-    """The verdict in Chinese; as it is where it is none of those that are known."""
-    for pattern, chinese in _PATTERNS:
-        found = pattern.fullmatch(verdict)
-        if found:
-            return found.expand(chinese)
-    return verdict
+    return t(verdict, VERDICT_PHRASES.chinese(verdict))
 
 
 def stage_words(stage: str) -> str:

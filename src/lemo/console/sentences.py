@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from lemo.console.language import language
+from lemo.console.phrases import engine_words
 from lemo.domain.errors import (
     Conflict,
     Damaged,
@@ -55,8 +56,8 @@ def error_words(error: LemoError) -> Words:
     if isinstance(error, EngineUnavailable) and error.engine:
         hint = "页面其余部分仍可使用。用 `lemo status` 和 `lemo doctor` 查看原因。"
         if error.seconds is not None:
-            return Words(f"{error.engine} 在 {error.seconds:g} 秒内没有响应。", hint)
-        return Words(f"{error.engine} 不可用。", hint, str(error))
+            return Words(f"{engine_words(error.engine)} 在 {error.seconds:g} 秒内没有响应。", hint)
+        return Words(f"{engine_words(error.engine)} 不可用。", hint, str(error))
     kind = next(words for kind, words in KINDS.items() if isinstance(error, kind))
     return Words(kind, "", str(error))
 

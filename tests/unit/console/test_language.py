@@ -13,10 +13,12 @@ from lemo.console.analytics.words import MEASURES, TILES
 from lemo.console.experiments.words import MEANINGS
 from lemo.console.home.problems import NAMES, WITHOUT
 from lemo.console.language import language_of
+from lemo.console.models.words import MEASURES_ZH
 from lemo.console.sentences import KINDS
 from lemo.diagnostics.dependencies import NEEDS
 from lemo.domain import errors
 from lemo.domain.experiment_metrics import METRICS
+from lemo.recommenders.evaluation.metrics import Metrics
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT
 from servers import ROOT
 
@@ -72,6 +74,7 @@ def test_what_the_console_says_of_kinds_and_codes_is_complete() -> None:
     assert set(WITHOUT) == {(need.service, need.dependency) for need in NEEDS}
     assert set(NAMES) >= {need.dependency for need in NEEDS}
     assert set(MEANINGS) == set(METRICS)
+    assert set(MEASURES_ZH) == {name for name in Metrics.model_fields if name != "ndcg_by_user"}
     for words in [*KINDS.values(), *WITHOUT.values(), *MEANINGS.values()]:
         assert CHINESE.search(words)
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lemo.console import reasons
-from lemo.console.reasons import chinese_verdict
+from lemo.console.reasons import VERDICT_PHRASES
 from lemo.serving import assembly
 from lemo.serving.pipeline import explain, plan
 
@@ -54,11 +54,11 @@ VERDICTS = [
 
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_every_verdict_has_chinese_words(verdict: str) -> None:
-    assert CHINESE.search(chinese_verdict(verdict)), verdict
+    assert CHINESE.search(VERDICT_PHRASES.chinese(verdict)), verdict
 
 
 def test_the_verdicts_are_those_that_serving_says() -> None:
     source = inspect.getsource(plan.Exclusions.why)
     for words in ("the request excludes it", "the user has seen or disliked it", "it may not be shown: switched off"):
         assert words in source
-    assert chinese_verdict("something else") == "something else"
+    assert VERDICT_PHRASES.chinese("something else") == "something else"

@@ -8,11 +8,13 @@ from nicegui import ui
 
 from lemo.console.formats import ago, stamp
 from lemo.console.health import Health
+from lemo.console.home.causes import CAUSES, HINTS
 from lemo.console.home.problems import headline, stops
 from lemo.console.home.reads import DEGRADED_HOURS, DegradedAnswers, HomeReads, JobTrouble
 from lemo.console.language import language, t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel
+from lemo.console.stored import stored_label
 from lemo.console.theme import BAD, GOOD, WEAK, badge, copyable, dot, heading, section
 from lemo.diagnostics.report import Problem
 from lemo.domain.errors import LemoError
@@ -77,10 +79,14 @@ def _problem(problem: Problem) -> None:
     with _line(BAD if problem.finding.state == "missing" else WEAK, headline(problem)):
         for words in stops(problem):
             ui.label(words).classes("lemo-muted text-sm")
+        # In English the headline says it.
         if language() != "en" and (cause := problem.finding.cause or problem.finding.detail):
-            ui.label(cause).classes("lemo-muted text-sm break-words").props("lang=en")
-        if problem.finding.hint:
-            copyable(problem.finding.hint)
+            words = CAUSES.chinese(cause)
+            label = ui.label(words).classes("lemo-muted text-sm break-words")
+            if words == cause:
+                label.props("lang=en")
+        if hint := problem.finding.hint:
+            copyable(t(hint, HINTS.chinese(hint)))
 
 
 def _job(trouble: JobTrouble) -> None:
@@ -88,7 +94,7 @@ def _job(trouble: JobTrouble) -> None:
     word = t("fails", "失败") if trouble.failing else t("is overdue", "逾期")
     with _line(BAD if trouble.failing else WEAK, f"{trouble.entry} {word} · {where}"):
         if trouble.error:
-            ui.label(trouble.error).props("lang=en").classes("text-sm break-words").style(f"color:{BAD}")
+            stored_label(trouble.error, "text-sm break-words").style(f"color:{BAD}")
         last = ago(trouble.last_success)
         ui.label(t(f"Last success: {last}", f"上次成功：{last}")).classes("lemo-muted text-sm").tooltip(
             stamp(trouble.last_success) or t("never", "从未")

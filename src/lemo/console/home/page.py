@@ -15,6 +15,7 @@ from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel, panel
 from lemo.console.queries import Queries
+from lemo.console.stored import stored_label
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import (
     BAD,
@@ -143,7 +144,7 @@ def _run(line: RunLine) -> None:
                     badge(f"×{line.count}", QUIET)
             ui.label(run.scenario_id).classes("lemo-muted lemo-small")
             if run.error:
-                ui.label(run.error).props("lang=en").classes("lemo-small break-words").style(f"color:{BAD}")
+                stored_label(run.error, "lemo-small break-words").style(f"color:{BAD}")
         with td():
             badge(outcome_words(run.outcome), COLOURS.get(run.outcome, QUIET))
             if run.outcome == "running" and run.progress.total:

@@ -2,12 +2,16 @@
 
 from nicegui import ui
 
+from lemo.console.home.causes import CAUSES
 from lemo.console.home.problems import SHOWN, STATES, VERSIONED
 from lemo.console.language import t
+from lemo.console.phrases import Phrases
 from lemo.console.theme import COLOURS, dot
 from lemo.diagnostics.dependencies import Dependency
 from lemo.diagnostics.doctor import states
 from lemo.diagnostics.report import Finding, Report
+
+_VERSIONS = Phrases([(r"(.+), schema (\d+)", "{0}，表结构 {1}")])
 
 
 def draw_services(report: Report) -> None:
@@ -26,7 +30,9 @@ def _mark(name: str, finding: Finding, versioned: bool) -> None:
         # Not by the colour alone: what is not fine says so.
         text = state
         if finding.state == "ok":
-            text = finding.version if versioned else t(finding.version, state)
+            text = t(finding.version, _VERSIONS.chinese(finding.version) if versioned else state)
         ui.label(text).classes("lemo-muted lemo-small")
-        chinese = f"{name}：{state}。{finding.cause}"
+        troubled = finding.state in ("warning", "missing")
+        cause = CAUSES.chinese(finding.cause or finding.detail) if troubled else ""
+        chinese = f"{name}：{state}。{cause}"
         ui.tooltip(t(f"{name}: {state}. {finding.detail}", chinese))

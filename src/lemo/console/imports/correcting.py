@@ -7,12 +7,14 @@ from nicegui import ui
 
 from lemo.console.acting import Actor, in_thread
 from lemo.console.imports.form import ReadingForm
+from lemo.console.imports.notes import dialect_words
 from lemo.console.imports.uploads import Upload, Uploads
 from lemo.console.imports.words import on_the_page
 from lemo.console.imports.work import Imports, Look
 from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.queries import Queries, attempt
+from lemo.console.refusals import refusal_words
 from lemo.console.tables import table, td, tr
 from lemo.console.theme import banner, nothing, section, subheading, trouble
 from lemo.domain.errors import LemoError
@@ -129,7 +131,8 @@ class Correction:
                 banner(on_the_page(found.error.message), on_the_page(found.error.hint))
             if preview is None:
                 return
-            ui.label(f"{preview.path.name}: {preview.form}").classes("text-sm break-words")
+            form = t(preview.form, dialect_words(preview.form))
+            ui.label(f"{preview.path.name}: {form}").classes("text-sm break-words")
             for note in preview.notes:
                 ui.label(on_the_page(note)).classes("text-sm break-words").style("color:var(--weak)")
             for column in preview.columns:
@@ -164,14 +167,15 @@ class Correction:
 
 
 def _draw_rows(preview: Preview) -> None:
-    for reason, count in preview.rejected.items():
-        banner(
-            t(
-                f"{count:,} of the first {preview.read:,} rows would be rejected.",
-                f"前 {preview.read:,} 行中有 {count:,} 行会被拒绝。",
-            ),
-            reason,
-        )
+    with ui.column().classes("w-full gap-2 mt-3"):
+        for reason, count in preview.rejected.items():
+            banner(
+                t(
+                    f"{count:,} of the first {preview.read:,} rows would be rejected.",
+                    f"前 {preview.read:,} 行中有 {count:,} 行会被拒绝。",
+                ),
+                refusal_words(reason),
+            )
     if not preview.rows:
         return
     subheading(t("The first rows as they would be imported", "导入后的前几行"))

@@ -6,6 +6,7 @@ from nicegui import ui
 
 from lemo.console.acting import Actor, in_thread
 from lemo.console.formats import took, whole
+from lemo.console.imports.notes import TYPES
 from lemo.console.imports.rejected import MOST_BYTES, rejected_csv
 from lemo.console.imports.uploads import AT_WORK, Upload, Uploads
 from lemo.console.imports.words import on_the_page
@@ -13,6 +14,7 @@ from lemo.console.imports.work import Imports, Progress
 from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel
+from lemo.console.refusals import refusal_words
 from lemo.console.stats import stat, stats
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import WEAK, banner, copyable, subheading
@@ -101,13 +103,14 @@ def _draw_result(uploads: Uploads, upload: Upload, result: dict[str, Any]) -> No
         )
         stat(t("Rejected", "已拒绝"), whole(result["rejected"]))
     if result["rejected"] > result["published"]:
-        banner(
-            t("Most rows were rejected.", "大多数行被拒绝。"),
-            t(
-                "Correct below how the file is read, and import it again: rows that were taken count once.",
-                "请在下方修正读取方式后重新导入：已接收的行只计一次。",
-            ),
-        )
+        with ui.element("div").classes("w-full my-3"):
+            banner(
+                t("Most rows were rejected.", "大多数行被拒绝。"),
+                t(
+                    "Correct below how the file is read, and import it again: rows that were taken count once.",
+                    "请在下方修正读取方式后重新导入：已接收的行只计一次。",
+                ),
+            )
     facts = [t(f"It took {took(result['seconds'])}.", f"用时 {took(result['seconds'])}。")]
     if "held" in result:
         facts.append(
@@ -131,11 +134,11 @@ def _draw_result(uploads: Uploads, upload: Upload, result: dict[str, Any]) -> No
         subheading(t("Rejected by reason", "拒绝原因"))
         with table((t("Rows", "行数"), t("Reason", "原因")), numbers=(0,)):
             for reason, count in list(result["rejected_by_reason"].items())[:20]:
-                _row(whole(count), reason)
+                _row(whole(count), refusal_words(reason))
         subheading(t("First rejected rows", "最先拒绝的行"))
         with table((t("Line", "行号"), t("Reason", "原因")), numbers=(0,)):
             for each in result["reasons"]:
-                _row(whole(each["line"]), each["reason"])
+                _row(whole(each["line"]), refusal_words(each["reason"]))
         _draw_rejects(uploads, upload)
     if result["published"]:
         _draw_next(upload, events)
@@ -170,7 +173,7 @@ def _row(number: str, text: str) -> None:
 
 
 def _warnings(result: dict[str, Any]) -> list[str]:
-    found = list(result["problems"])
+    found = [on_the_page(each) for each in result["problems"]]
     unknown, named = result["unknown_items"], result["named"]
     if unknown:
         shown = ", ".join(result["examples"][:5])
@@ -179,7 +182,7 @@ def _warnings(result: dict[str, Any]) -> list[str]:
                 f"{unknown:,} of {named:,} item ids are not in the catalogue, and will be in no answer: {shown}."
                 " Import these items, or let events alone decide: `catalogue` of the scenario.",
                 f"{named:,} 个物品 ID 中有 {unknown:,} 个不在目录中，不会出现在推荐结果里：{shown}。"
-                "请导入这些物品，或在场景中设置 catalogue，仅由行为决定。",
+                "请导入这些物品，或在场景中设置 `catalogue`，仅由行为决定。",
             )
         )
     if result["left"]:
@@ -189,7 +192,7 @@ def _warnings(result: dict[str, Any]) -> list[str]:
                 f"消费者未在接收：{result['left']:,} 条消息安全地留在日志中，等待其运行。",
             )
         )
-    found += result["outliers"]
+    found += [on_the_page(each) for each in result["outliers"]]
     found += [
         t(
             f"{count:,} rows have the id {word!r}: a program's word for nothing?",
@@ -199,7 +202,8 @@ def _warnings(result: dict[str, Any]) -> list[str]:
     ]
     for name, kinds in result["mixed_attributes"].items():
         told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-        found.append(t(f"The attribute {name} is of several types: {told}.", f"属性 {name} 有多种类型：{told}。"))
+        chinese = "，".join(f"{count:,} 个{TYPES.get(kind, kind)}" for kind, count in kinds.items())
+        found.append(t(f"The attribute {name} is of several types: {told}.", f"属性 {name} 有多种类型：{chinese}。"))
     return found
 
 

@@ -7,7 +7,7 @@ from nicegui import ui
 from lemo.console.access import Access, framed
 from lemo.console.acting import Actor
 from lemo.console.choosing import scenario_choice
-from lemo.console.formats import ago, stamp
+from lemo.console.formats import ago, stamp, who
 from lemo.console.imports.correcting import Correction
 from lemo.console.imports.following import draw_file
 from lemo.console.imports.new_scenario import NewScenario
@@ -69,7 +69,7 @@ class ImportPages:
             with ui.row().classes("w-full items-center gap-3"):
                 heading(upload.name)
                 badge(*state_words(upload))
-                ui.label(f"{megabytes(upload.size)} · {upload.by}").classes("lemo-muted text-sm break-words")
+                ui.label(f"{megabytes(upload.size)} · {who(upload.by)}").classes("lemo-muted text-sm break-words")
             draw_file(self.uploads, self.imports, actor, upload, scenario)
         if upload.state in ASKING:
             if scenario and actor.may():

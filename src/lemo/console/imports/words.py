@@ -2,9 +2,18 @@
 
 import re
 
+from lemo.console.imports.notes import FILES
 from lemo.console.imports.uploads import State, Upload
 from lemo.console.language import t
 from lemo.console.theme import BAD, GOOD, INFO, QUIET, WEAK
+
+_TAILS = (
+    (" where every row is the same action", "（所有行都是同一行为时）"),
+    (" where there is none", "（没有时间时）"),
+    (", or ", "，或 "),
+    (" or `mdy`", " 或 `mdy`"),
+)
+"""What stands between the options of a hint, in both languages."""
 
 
 def state_words(upload: Upload) -> tuple[str, str]:
@@ -23,7 +32,11 @@ def state_words(upload: Upload) -> tuple[str, str]:
 
 
 def on_the_page(text: str) -> str:
-    """A sentence of the reader with the names of the form's fields in place of the command's options."""
+    """A sentence of the reader in the language of the page; the form's fields stand in place of options."""
+    words = FILES.chinese(text)
+    for english, chinese in _TAILS:
+        words = words.replace(english, chinese)
+    text = t(text, words)
     names = {
         "`--map FIELD=COLUMN`": t("the choice of columns", "列的选择"),
         "`--action view`": t("“Every row is”", "“每一行都是”"),

@@ -9,6 +9,7 @@ from lemo.console.formats import ago, stamp
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import Queries
+from lemo.console.refusals import refusal_words
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import WEAK, badge, copyable, heading, nothing, section
 from lemo.domain.time import from_milliseconds
@@ -83,7 +84,7 @@ class DeadLetterList:
         with tr().mark("letter"):
             with td(), ui.column().classes("gap-0 items-start"):
                 ui.label(fault_words().get(letter.fault, letter.fault)).classes("font-medium")
-                ui.label(letter.reason[:300]).classes("lemo-muted lemo-small break-words")
+                ui.label(refusal_words(letter.reason)[:300]).classes("lemo-muted lemo-small break-words")
             cell(letter.scenario_id or "–")
             cell(ago(moment), stamp(moment))
             with td():
@@ -100,7 +101,7 @@ class DeadLetterList:
     async def _look(self, letter: DeadLetter) -> None:
         with self._actor.host, ui.dialog() as dialog, ui.card().classes("w-full max-w-2xl gap-3"):
             ui.label(fault_words().get(letter.fault, letter.fault)).classes("text-lg font-semibold")
-            ui.label(letter.reason).props("lang=en").classes("text-sm break-words")
+            ui.label(refusal_words(letter.reason)).classes("text-sm break-words")
             facts = f"{letter.id} · {letter.stage} · {stamp(from_milliseconds(letter.refused_at))}"
             ui.label(facts).classes("lemo-muted lemo-small break-all")
             if letter.truncated:

@@ -10,6 +10,7 @@ from lemo.console.formats import stamp
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import Queries
+from lemo.console.refusals import refusal_words
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, heading, nothing, section
 from lemo.domain.time import from_milliseconds
@@ -68,7 +69,7 @@ class EventTail:
             with td(), ui.column().classes("gap-0 items-start"):
                 ui.label(f"{moment:%H:%M:%S}").classes("lemo-number").tooltip(stamp(moment))
                 if event.fault:
-                    ui.label(event.fault[:200]).classes("lemo-small break-words").style(f"color:{BAD}")
+                    ui.label(refusal_words(event.fault)[:200]).classes("lemo-small break-words").style(f"color:{BAD}")
             cell(event.scenario_id)
             for name in ("user_id", "action", "item_id"):
                 with td():

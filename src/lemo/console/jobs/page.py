@@ -5,7 +5,7 @@ from nicegui import ui
 from lemo.console.access import Access, framed
 from lemo.console.acting import Actor
 from lemo.console.choosing import scenario_choice
-from lemo.console.formats import ago, stamp
+from lemo.console.formats import ago, stamp, who
 from lemo.console.jobs.runs import RunList, draw_durations, draw_run, job_title
 from lemo.console.jobs.schedule import ScheduleTable
 from lemo.console.language import t
@@ -16,7 +16,7 @@ from lemo.console.theme import nothing, trouble
 from lemo.domain.errors import LemoError
 from lemo.scheduling.jobs import job_of
 from lemo.scheduling.service import ScheduleService
-from lemo.stores.documents.schedules import ScheduleChange
+from lemo.stores.documents.schedules import Schedule, ScheduleChange
 
 CHANGES = 20
 
@@ -75,7 +75,11 @@ def _draw_changes(changes: list[ScheduleChange]) -> None:
                     ui.label(change.scenario_id or t("All scenarios", "全部场景")).classes("lemo-muted lemo-small")
                 cell(ago(change.changed_at), stamp(change.changed_at))
                 with td():
-                    ui.label(change.changed_by).classes("break-words")
+                    ui.label(who(change.changed_by)).classes("break-words")
                 cell(actions[change.action])
-                cell(change.before.in_words())
-                cell(change.after.in_words())
+                cell(_setting(change.before))
+                cell(_setting(change.after))
+
+
+def _setting(schedule: Schedule) -> str:
+    return f"{schedule.cron} {schedule.timezone}" + (t(", paused", "，已暂停") if schedule.paused else "")

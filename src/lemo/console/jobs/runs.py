@@ -16,6 +16,7 @@ from lemo.console.language import t
 from lemo.console.navigation import address
 from lemo.console.panels import Panel, panel
 from lemo.console.queries import Queries
+from lemo.console.stored import stored_label, stored_words
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, COLOURS, badge, heading, nothing, outcome_words, section, subheading
 from lemo.domain.run import Outcome, Run
@@ -87,7 +88,7 @@ class RunList:
                     if group.count > 1:
                         ui.label(f"× {group.count}").classes("lemo-label")
                 if run.error:
-                    ui.label(run.error).props("lang=en").classes("lemo-small break-words").style(f"color:{BAD}")
+                    stored_label(run.error, "lemo-small break-words").style(f"color:{BAD}")
             cell(run.scenario_id)
             with td(), ui.column().classes("gap-1 items-start"):
                 badge(outcome_words(run.outcome), COLOURS[run.outcome])
@@ -142,7 +143,9 @@ def _draw_run(run: Run) -> None:
         )
         close.props["aria-label"] = t("Close", "关闭")
     if run.error:
-        ui.label(run.error).props("lang=en").classes("text-sm break-words mt-1").style(f"color:{BAD}")
+        stored_label(run.error, "text-sm break-words mt-1").style(f"color:{BAD}")
+    elif why := run.detail.get("why"):
+        stored_label(str(why), "text-sm break-words mt-1")
     if run.outcome == "running":
         progress(run)
     facts = {
@@ -173,7 +176,7 @@ def _draw_run(run: Run) -> None:
             for line in run.log:
                 with ui.element("li"):
                     ui.label(f"{line.at:%H:%M:%S}").classes("lemo-muted")
-                    ui.label(line.text)
+                    stored_label(line.text)
     if run.detail:
         with ui.expansion(t("Details", "详情")).classes("w-full mt-2").props("dense"):
             ui.label(json.dumps(run.detail, ensure_ascii=False, indent=2)).classes("lemo-code w-full")
@@ -185,7 +188,7 @@ def progress(run: Run) -> None:
     with ui.column().classes("gap-1 items-start w-full max-w-64"):
         if run.progress.stage:
             steps = f" {done:,}/{total:,}" if total else ""
-            ui.label(run.progress.stage + steps).classes("lemo-muted lemo-small")
+            ui.label(stored_words(run.progress.stage) + steps).classes("lemo-muted lemo-small")
         if total:
             ui.linear_progress(min(done / total, 1), show_value=False).props["aria-label"] = t("Progress", "进度")
 

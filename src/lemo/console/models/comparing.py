@@ -5,7 +5,7 @@ from nicegui import ui
 from lemo.console.formats import whole
 from lemo.console.language import t
 from lemo.console.models.comparison import Line, measures, parameters
-from lemo.console.models.words import score
+from lemo.console.models.words import measure_words, score
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import BAD, GOOD, nothing, subheading
 from lemo.models.registry import RegisteredModel
@@ -40,7 +40,7 @@ def draw_comparison(models: tuple[RegisteredModel, RegisteredModel]) -> None:
 
 def _compared_line(line: Line) -> None:
     with tr().mark("measure"):
-        cell(line.name.replace("_", " "))
+        cell(measure_words(line.name))
         for value, interval in zip((line.one, line.other), line.intervals, strict=True):
             with td("number"), ui.column().classes("gap-0 items-end"):
                 ui.label(whole(value) if isinstance(value, int) else score(value))

@@ -17,6 +17,7 @@ from lemo.console.models.words import action_words, score, segment_words
 from lemo.console.navigation import address
 from lemo.console.panels import Panel, panel
 from lemo.console.queries import Queries
+from lemo.console.stored import stored_label
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import (
     COLOURS,
@@ -158,7 +159,7 @@ class ModelsPage:
                 number=True,
             )
             with td(), ui.column().classes("gap-0 items-start"):
-                ui.label(model.why).classes("break-words").props("lang=en")
+                stored_label(model.why)
                 if segments := segment_words(model):
                     ui.label(segments).classes("lemo-muted lemo-small break-words")
             with td("number"):
@@ -257,7 +258,7 @@ def _draw_changes(changes: list[ModelChange]) -> None:
                 with td():
                     ui.label(who(change.changed_by)).classes("break-words")
                 with td():
-                    ui.label(change.why or "–").classes("break-words").props("lang=en")
+                    stored_label(change.why or "–")
 
 
 async def models_page(queries: Queries, access: Access, scenario: str, one: str, two: str) -> None:

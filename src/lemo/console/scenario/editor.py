@@ -7,12 +7,13 @@ from html import escape
 from nicegui import ui
 
 from lemo.console.acting import Actor, in_thread
-from lemo.console.formats import ago, stamp
+from lemo.console.formats import ago, stamp, who
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.queries import Queries, attempt
 from lemo.console.reasons import reason_words
 from lemo.console.scenario.trial import Trial, Versions, checked, tried, versions
+from lemo.console.stored import stored_label
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import GOOD, QUIET, WEAK, badge, heading, nothing, section, subheading, trouble
 from lemo.domain.errors import LemoError
@@ -112,9 +113,9 @@ class PipelineEditor:
                             badge(t("on trial", "试验"), QUIET)
                     cell(ago(version.changed_at), stamp(version.changed_at))
                     with td():
-                        ui.label(version.changed_by).classes("break-words")
+                        ui.label(who(version.changed_by)).classes("break-words")
                     with td():
-                        ui.label(version.why or "–").props("lang=en").classes("break-words")
+                        stored_label(version.why or "–")
                     with td():
                         ui.label(", ".join(version.pipeline.model_dump(exclude_defaults=True)) or "–")
                     with td("number"), ui.row().classes("gap-1 flex-nowrap justify-end"):
