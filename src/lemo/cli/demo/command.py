@@ -18,7 +18,8 @@ def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of real data instead of the simulated world: items and events as CSV, JSONL or Parquet.",
+            help="Folder of real data instead of the simulated world: items and events as CSV, JSONL or Parquet, or a"
+            " public data set as it comes (docs/import.md).",
             show_default=False,
         ),
     ] = None,
