@@ -11,7 +11,7 @@ from lemo.console.phrases import Phrases
 
 _DIFFERENCE = r"(\S+) NDCG@10 \(p (\S+)\)"
 _ENGINE = r"(?P<engine>(?:Milvus|Redis|Valkey|ClickHouse|chDB|Kafka|MongoDB|SQLite|Flink)(?: at \S+(?:, \S+)*)?)"
-_HINT = r"(?: [A-Z`].*)?"
+_HINT = r"(?: .*)?"
 """What an error says to do next. It is left out: the doctor's finding on the first page tells it in Chinese."""
 
 MODELS = (
@@ -87,6 +87,50 @@ ENGINES = (
     (rf"The snapshot store (.+) failed: (.+?)\.{_HINT}", "快照存储 {0} 出错：{1}。"),
 )
 """Engines that failed."""
+FAULTS = (
+    (rf"No source '?(.+?)'? is installed\.{_HINT}", "没有安装来源 {0}。"),
+    (rf"The source '?(.+?)'? of (.+?) cannot be loaded \((.+?)\)\.{_HINT}", "无法加载 {1} 的来源 {0}（{2}）。"),
+    ("sources: (?P<said>.+)", "sources：{0}"),
+    (rf"There is no (\w+) snapshot (\S+) of (\S+)\.{_HINT}", "{2} 没有 {0} 快照 {1}。"),
+    (rf"There are no vectors of version (\S+) in (\S+)\.{_HINT}", "{1} 中没有版本 {0} 的向量。"),
+    (rf"Vectors of version (\S+) in (\S+) are in use\.{_HINT}", "{1} 中版本 {0} 的向量正在使用。"),
+    (rf"A document is larger than the (.+?) that MongoDB stores\.{_HINT}", "文档超过 MongoDB 可存储的 {0}。"),
+    (rf"An id is not valid Unicode\.{_HINT}", "有一个 ID 不是有效的 Unicode。"),
+    (rf"The snapshot (\S+) is damaged: (.+?)\.{_HINT}", "快照 {0} 已损坏：{1}。"),
+    (
+        rf"A later run has put another (\w+) snapshot of (\S+) into service than (\S+)\.{_HINT}",
+        "更晚的运行已为 {1} 上线另一个 {0} 快照，而不是 {2}。",
+    ),
+    (rf"The snapshot (\S+) is published already, with other arrays\.{_HINT}", "快照 {0} 已发布，内容不同。"),
+    (
+        rf"The model (\S+) needs the package (\S+), which is not installed\.{_HINT}",
+        "模型 {0} 需要依赖包 {1}，但未安装。",
+    ),
+    (rf"The model's folder (\S+) holds no tokenizer\.json\.{_HINT}", "模型文件夹 {0} 中没有 tokenizer.json。"),
+    (rf"onnxruntime cannot read (\S+): (.+?)\.{_HINT}", "onnxruntime 无法读取 {0}：{1}。"),
+    (rf"LEMO_EMBEDDING_URL is set, but no model\.{_HINT}", "已设置 LEMO_EMBEDDING_URL，但没有设置模型。"),
+    (
+        rf"The embedding endpoint (\S+) refused the model '?(.+?)'? \((\d+)\): (.+?)\.{_HINT}",
+        "嵌入端点 {0} 拒绝了模型 {1}（{2}）：{3}。",
+    ),
+    (
+        rf"The embedding endpoint (\S+) answered no vector for each text\.{_HINT}",
+        "嵌入端点 {0} 没有为每个文本返回向量。",
+    ),
+    (
+        rf"LEMO_EMBEDDING_MODEL names the folder (\S+), which does not exist\.{_HINT}",
+        "LEMO_EMBEDDING_MODEL 指定的文件夹 {0} 不存在。",
+    ),
+    (
+        rf"The model (\S+) holds no ONNX file, and the package sentence-transformers is not installed\.{_HINT}",
+        "模型 {0} 中没有 ONNX 文件，且未安装 sentence-transformers。",
+    ),
+    (
+        rf"Vectors of version (\S+) in (\S+) have (\d+) dimensions, not (\d+)\.{_HINT}",
+        "{1} 中版本 {0} 的向量有 {2} 维，而不是 {3} 维。",
+    ),
+)
+"""What else jobs fail at."""
 RUNS = (
     ("Another run of this job was at work.", "该任务的另一次运行正在进行。"),
     (
@@ -161,17 +205,23 @@ IDLE = (
     ("No experiment runs.", "没有正在运行的实验。"),
 )
 """Why a run had nothing to do."""
-# A stage of the experiments' job and a pipeline's reason begin alike: the longer pattern is tried first.
-STORED = Phrases([*MODELS, *PIPELINES, *ENGINES, *RUNS, *IDLE, *STAGES])
+STORED = Phrases([*MODELS, *ENGINES, *FAULTS, *RUNS, *IDLE, *STAGES])
+PIPELINE_REASONS = Phrases(PIPELINES)
+"""Alone, as people give reasons for pipelines too, and their words stay as they are."""
 
 
 def stored_words(text: str) -> str:
-    """The text in the language of the page, as far as the product itself has made it."""
+    """What a run or a model keeps, in the language of the page, as far as the product itself has made it."""
     return t(text, STORED.chinese(text))
 
 
+def pipeline_reason(why: str) -> str:
+    """Why a pipeline serves, in the language of the page where the product says it, and as a person wrote it."""
+    return t(why, PIPELINE_REASONS.chinese(why))
+
+
 def stored_label(text: str, classes: str = "break-words") -> ui.label:
-    """A label with the text in the language of the page; what stays English is marked as such for screen readers."""
+    """A label with what a run or a model keeps; what stays English is marked as such for screen readers."""
     words = stored_words(text)
     label = ui.label(words).classes(classes)
     if words == text and language() != "en":

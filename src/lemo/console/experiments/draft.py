@@ -12,7 +12,7 @@ from lemo.console.navigation import address
 from lemo.console.panels import Panel
 from lemo.console.queries import Queries
 from lemo.console.scenario.trial import check_pipeline, checked
-from lemo.console.stored import stored_words
+from lemo.console.stored import pipeline_reason
 from lemo.console.theme import heading, nothing, section, subheading
 from lemo.domain.errors import LemoError
 from lemo.domain.experiment import Experiment
@@ -128,7 +128,7 @@ class _ArmFields:
         serves = t("what is in service", "当前在用")
         pipelines: dict[Any, str] = {None: serves, "text": t("a pipeline written here", "在此编写的流程")}
         pipelines |= {
-            version: t(f"version {version}", f"版本 {version}") + (f": {stored_words(why)}" if why else "")
+            version: t(f"version {version}", f"版本 {version}") + (f": {pipeline_reason(why)}" if why else "")
             for version, why in choices.pipelines.items()
         }
         with ui.element("div").classes("grid grid-cols-1 sm:grid-cols-3 gap-3 w-full"):

@@ -10,7 +10,7 @@ from lemo.console.explorer.wishes import REPEATS, Boosting, Wishes
 from lemo.console.language import t
 from lemo.console.panels import Panel
 from lemo.console.sentences import told
-from lemo.console.stored import stored_words
+from lemo.console.stored import pipeline_reason
 from lemo.console.theme import copyable, heading
 from lemo.domain.errors import LemoError
 from lemo.serving.trials import Variant
@@ -109,7 +109,7 @@ class TrialPanel:
             name: name + (f" · {serving}" if own else "") for name, own in versions.models.items()
         }
         pipelines = {"": serving} | {
-            str(number): t(f"version {number}", f"版本 {number}") + (f" · {stored_words(why)[:40]}" if why else "")
+            str(number): t(f"version {number}", f"版本 {number}") + (f" · {pipeline_reason(why)[:40]}" if why else "")
             for number, why in versions.pipelines.items()
         }
         pipelines["0"] = t("none: the model's order", "无：按模型排序")

@@ -13,7 +13,7 @@ from lemo.console.panels import Panel
 from lemo.console.queries import Queries, attempt
 from lemo.console.reasons import reason_words
 from lemo.console.scenario.trial import Trial, Versions, checked, tried, versions
-from lemo.console.stored import stored_label
+from lemo.console.stored import pipeline_reason
 from lemo.console.tables import cell, table, td, tr
 from lemo.console.theme import GOOD, QUIET, WEAK, badge, heading, nothing, section, subheading, trouble
 from lemo.domain.errors import LemoError
@@ -115,7 +115,7 @@ class PipelineEditor:
                     with td():
                         ui.label(who(version.changed_by)).classes("break-words")
                     with td():
-                        stored_label(version.why or "–")
+                        ui.label(pipeline_reason(version.why) or "–").classes("break-words")
                     with td():
                         ui.label(", ".join(version.pipeline.model_dump(exclude_defaults=True)) or "–")
                     with td("number"), ui.row().classes("gap-1 flex-nowrap justify-end"):
