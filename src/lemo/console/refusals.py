@@ -3,6 +3,8 @@
 The reasons themselves are English: files of rejected rows, answers of the API and dead letters hold them for programs.
 """
 
+import re
+
 from lemo.console.language import t
 from lemo.console.phrases import Phrases
 
@@ -50,6 +52,11 @@ FIELDS = Phrases(
             r"event_id:(?: (.+))? is that of an earlier event with other contents; an event_id names one event",
             "event_id：{0} 已属于内容不同的另一条行为；一个 event_id 只能表示一条行为",
         ),
+        (
+            r"A message with `items` holds nothing else but tenant_id and scenario_id; found (.+)\.",
+            "含有 `items` 的消息只能再有 tenant_id 和 scenario_id；还有：{0}。",
+        ),
+        (rf"{_NAME}: is no timestamp{_GOT}", "{0}：不是时间"),
         (r"tenant_id: there is no tenant (.+)\.", "tenant_id：没有租户 {0}。"),
         (r"scenario_id: there is no scenario (.+)\.", "scenario_id：没有场景 {0}。"),
         (
@@ -90,10 +97,13 @@ FIELDS = Phrases(
 """One fault of a row or message."""
 
 
+_BETWEEN = re.compile(r"; (?=[\w.-]+: |and \d+ more$)")
+
+
 def chinese_reason(reason: str) -> str:
     """The reason in Chinese, as far as it is known: it names up to three faults."""
     whole = FIELDS.chinese(reason)
-    return whole if whole != reason else "；".join(FIELDS.chinese(fault) for fault in reason.split("; "))
+    return whole if whole != reason else "；".join(FIELDS.chinese(fault) for fault in _BETWEEN.split(reason))
 
 
 def refusal_words(reason: str) -> str:

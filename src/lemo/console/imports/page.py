@@ -13,7 +13,7 @@ from lemo.console.imports.following import draw_file
 from lemo.console.imports.new_scenario import NewScenario
 from lemo.console.imports.receiving import MODIFIED, NAME, PATH, TICKET, Tickets
 from lemo.console.imports.uploads import ASKING, Upload, Uploads
-from lemo.console.imports.words import megabytes, state_words
+from lemo.console.imports.words import megabytes, on_the_page, state_words
 from lemo.console.imports.work import Imports, Progress
 from lemo.console.language import t
 from lemo.console.navigation import address
@@ -120,9 +120,11 @@ class ImportPages:
                     ui.navigate.to(address(PAGE, scenario=scenario, file=str(found["id"])))
 
             def failed() -> None:
-                why = self.tickets.refusal(ticket) or t(
-                    "The file did not come whole: drop it again.", "文件未完整到达，请重新拖入。"
-                )
+                error = self.tickets.refusal(ticket)
+                if error is None:
+                    why = t("The file did not come whole: drop it again.", "文件未完整到达，请重新拖入。")
+                else:
+                    why = f"{on_the_page(error.message)} {on_the_page(error.hint)}".rstrip()
                 ui.notify(why, type="negative", multi_line=True, timeout=20_000)
 
             def rejected() -> None:

@@ -29,7 +29,7 @@ class Tickets:
 
     def __init__(self) -> None:
         self._visitors: dict[str, Visitor] = {}
-        self._refusals: dict[str, list[str]] = {}
+        self._refusals: dict[str, list[LemoError]] = {}
         self._lock = Lock()
 
     def issue(self, visitor: Visitor) -> tuple[str, Callable[[], None]]:
@@ -53,16 +53,16 @@ class Tickets:
             raise WrongCredential("This page is not open any more.", "Load the page again, and drop the file again.")
         return found
 
-    def refuse(self, ticket: str, why: str) -> None:
+    def refuse(self, ticket: str, why: LemoError) -> None:
         """Keeps why a file was not taken: a browser whose connection ends while it sends reads no answer."""
         with self._lock:
             self._refusals.get(ticket, []).append(why)
 
-    def refusal(self, ticket: str) -> str:
-        """Why a file was not taken, each once; empty where that is not known."""
+    def refusal(self, ticket: str) -> LemoError | None:
+        """Why a file was not taken, each once; None where that is not known."""
         with self._lock:
             found = self._refusals.get(ticket)
-            return found.pop(0) if found else ""
+            return found.pop(0) if found else None
 
 
 def add_route(access: Access, uploads: Uploads, tickets: Tickets) -> None:
@@ -112,7 +112,7 @@ async def _take(request: Request, receiving: Receiving) -> Upload | LemoError:
 
 
 def _refusal(error: LemoError, tickets: Tickets, ticket: str) -> Response:
-    tickets.refuse(ticket, str(error))
+    tickets.refuse(ticket, error)
     status = {TooLarge: 413, WrongCredential: 401, NotAllowed: 403, EngineUnavailable: 503}.get(type(error), 400)
     # The rest of the body is not read: the connection ends with it.
     return JSONResponse({"message": str(error)}, status, headers={"Connection": "close"})
