@@ -201,7 +201,7 @@ def _skew(theirs: float, sent: float, received: float) -> float:
 def runs_at_work(settings: Settings) -> list[str]:
     """The runs whose lease is alive, in words; the process of a run renews it, and it ends 12 s after its process.
 
-    None where the documents or Redis do not answer, which have findings of their own.
+    Empty where the documents or Redis do not answer, which have findings of their own.
     """
     if not settings.mongo_url and not (settings.state / "documents.sqlite").exists():
         return []
