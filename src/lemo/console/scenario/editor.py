@@ -44,12 +44,12 @@ class PipelineEditor:
         self._loaded = False
         with section():
             heading(t("Pipeline", "推荐流程"))
+            stages = ", ".join(Pipeline.model_fields)
             ui.label(
                 t(
-                    "How candidates become an answer, as YAML. Empty: users get what the model says. Stages:",
-                    "候选如何变成推荐结果，使用 YAML。留空则直接采用模型结果。阶段：",
+                    f"How candidates become an answer, as YAML. Empty: the model alone decides. Stages: {stages}.",
+                    f"候选如何变成推荐结果，使用 YAML。留空则直接采用模型结果。阶段：{stages}。",
                 )
-                + f" {', '.join(Pipeline.model_fields)}."
             ).classes("lemo-muted text-sm mt-1")
             self._build_text()
             self._build_trial()
