@@ -40,13 +40,13 @@ PAGES = (
     "/",
     f"/analytics?{HERE}&days=28",
     f"/explore?scenario={SHOP}&user=用户 1",
-    f"/item?scenario={SHOP}&item_id=kitchen/1",
-    f"/scenario?scenario={SHOP}",
     f"/experiments?{HERE}&name={TRIAL.name}",
     f"/import?scenario={SHOP}",
 )
 # In braces: what stands in this world only.
 MORE_PAGES = (
+    f"/item?scenario={SHOP}&item_id=kitchen/1",
+    f"/scenario?scenario={SHOP}",
     f"/items?scenario={SHOP}",
     f"/users?scenario={SHOP}",
     f"/user?scenario={SHOP}&user_id=用户 1",
