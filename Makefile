@@ -24,7 +24,7 @@ test:  ## Install, lint, start the servers that the machine can have, run the te
 	@scripts/test $(ARGS)
 
 test-long: install  ## The tests that take many seconds and have a shorter sibling in the suite (10 minutes; the servers must be up)
-	$(BIN)/pytest -n 2 -m long
+	$(BIN)/pytest -n 2 --dist loadfile -m long
 
 test-flink: install  ## Flink's jobs on a real cluster that is killed, beside the worker (10 minutes; LEMO_TEST_FLINK_EVENTS=1000000)
 	@scripts/services up flink redis kafka
