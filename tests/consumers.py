@@ -70,9 +70,8 @@ def connected(settings: Settings, scope: Scope) -> Iterator[Stores]:
     stores.log.create_topics([*topics.fixed, *topics.written])
     yield stores
     streams = (stream_key(topic, settings.installation) for topic in (*topics.fixed, *topics.written))
-    for pattern in (f"{settings.installation}:*:{scope.tenant_id}:*", *streams):
-        for key in stores.redis.scan_iter(pattern):
-            stores.redis.delete(key)
+    own = stores.redis.scan_iter(f"{settings.installation}:*:{scope.tenant_id}:*", count=10_000)
+    stores.redis.delete(*streams, *own)
     stores.close()
 
 

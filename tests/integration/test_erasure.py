@@ -175,7 +175,7 @@ def test_an_erased_user_is_found_nowhere(
     # The file of Redis keeps only the bytes of deleted entries of the log, as the receipt says.
     wait_for(lambda: not stores.redis.info("persistence")["aof_rewrite_in_progress"])
     assert any("LEMO_STREAM_MAX_LENGTH" in part.remains for part in receipt.stores)
-    for key in stores.redis.scan_iter("*:log:*"):
+    for key in stores.redis.scan_iter("*:log:*", count=10_000):
         stores.redis.xtrim(key, maxlen=0, approximate=False)
     stores.key_removal.rewrite_file()
     wait_for(lambda: files_with_needle(redis) == [])

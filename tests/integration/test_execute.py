@@ -178,7 +178,7 @@ def test_fencing_numbers_rise_also_after_redis_forgot_them(stores: Stores, scope
             numbers.append(lease.fence)
             with Lease(stores.redis, "entry-of-test", scope) as other:
                 assert not other.acquire()
-        for key in stores.redis.scan_iter(f"{lease_key('entry-of-test', scope)}*"):
+        for key in stores.redis.scan_iter(f"{lease_key('entry-of-test', scope)}*", count=10_000):
             stores.redis.delete(key)
     assert numbers == sorted(set(numbers))
     with Lease(stores.redis, "entry-of-test", scope) as lease:

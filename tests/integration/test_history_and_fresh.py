@@ -30,7 +30,7 @@ START = 1_600_000_000_000
 def redis(redis_url: str, scope: Scope) -> Iterator[Redis]:
     client = connect_redis(redis_url + "/0")
     yield client
-    for key in client.scan_iter(f"lemo:*:{scope.tenant_id}:*"):
+    for key in client.scan_iter(f"lemo:*:{scope.tenant_id}:*", count=10_000):
         client.delete(key)
     client.close()
 
@@ -176,7 +176,7 @@ def test_a_rebuild_keeps_what_is_written_while_it_reads(redis: Redis, scope: Sco
     assert fresh.unknown(scope) == 1
     fresh.add(scope, [Item(item_id="typo")], [now])
     assert fresh.unknown(scope) == 0
-    left = {name.decode().split(":")[1] for name in redis.scan_iter(f"lemo:*:{scope.tenant_id}:*")}
+    left = {name.decode().split(":")[1] for name in redis.scan_iter(f"lemo:*:{scope.tenant_id}:*", count=10_000)}
     assert left == {"inactive", "latest", "embargoed", "expiring", "availability"}
 
 

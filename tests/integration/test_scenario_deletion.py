@@ -97,7 +97,7 @@ def traces(stores: Stores, scope: Scope) -> dict[str, set[str]]:
         if parts[:2] == [scope.tenant_id, name] or (what == "lease" and parts[1:3] == [scope.tenant_id, name]):
             found["redis"].add(what)
     timers: list[Any] = list(stores.redis.zrange(f"{stores.keys.prefix}redbeat::schedule", 0, -1))
-    timers += list(stores.redis.scan_iter(f"{stores.keys.prefix}redbeat:{ENTRY}*"))
+    timers += list(stores.redis.scan_iter(f"{stores.keys.prefix}redbeat:{ENTRY}*", count=10_000))
     found["redis"] |= {"redbeat" for timer in timers if timer.decode().endswith(f"@{scope}")}
     folders = [stores.settings.state / "snapshots", stores.settings.state / "snapshot-cache"]
     found["snapshots"] = {str(path) for folder in folders for path in folder.rglob(name)}

@@ -102,7 +102,7 @@ class Installation:
     def forget_redbeat(self) -> None:
         """Empties what RedBeat has in Redis, its lock included, and whose Redis it is."""
         self.redis.delete("lemo:installation")
-        for key in self.redis.scan_iter(f"{PREFIX}*"):
+        for key in self.redis.scan_iter(f"{PREFIX}*", count=10_000):
             self.redis.delete(key)
 
 
