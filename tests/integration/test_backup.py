@@ -202,7 +202,9 @@ def test_every_table_is_copied_or_counted_anew() -> None:
     counted = {
         "events_hourly",
         "events_marks",
+        "analytics_hours",
         "analytics_numbers",
+        "analytics_outcomes",
         "event_sessions",
         "realtime_minutes",
         "realtime_positions",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lemo.domain.scope import Scope
-from lemo.stores.clickhouse.traffic import EACH, Asked, Counted
+from lemo.stores.clickhouse.traffic import EACH, Asked, Counted, column_of
 from lemo.stores.connect import Stores
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ def by_category(stores: Stores, scope: Scope, items: "pyarrow.Table | None") -> 
     found: dict[Asked, dict[str, Counted]] = {asked: {} for asked in EACH}
     if items is None or not items.num_rows:
         return found
-    keys = items["key"].combine_chunks().dictionary_encode()
-    ids = keys.dictionary.to_pylist()
-    item_of_row = keys.indices.to_numpy()
-    parts, befores = (items[column].to_numpy() for column in ("part", "before"))
+    ids = items["key"].to_pylist()
     known = stores.item_categories.of(scope, ids)
     categories = [known[each] or ("",) for each in ids]
     names = sorted({name for each in categories for name in each})
@@ -33,16 +30,16 @@ def by_category(stores: Stores, scope: Scope, items: "pyarrow.Table | None") -> 
     of_item = np.repeat(np.arange(len(ids)), [len(each) for each in categories])
     of_category = np.array([places[name] for each in categories for name in each])
     for asked in EACH:
-        rows = np.flatnonzero((parts == asked.part) & (befores == asked.before))
-        if not rows.size:
+        lists = items[column_of(asked)].combine_chunks()
+        there = lists.value_lengths().to_numpy() > 0
+        if not there.any():
             continue
-        sums = items["added"].take(rows).combine_chunks().flatten().to_numpy().reshape(rows.size, -1)
-        own = np.zeros((len(ids), sums.shape[1]))
-        own[item_of_row[rows]] = sums
-        there = np.zeros(len(ids), dtype=bool)
-        there[item_of_row[rows]] = True
+        sums = lists.flatten().to_numpy().reshape(int(there.sum()), -1)
         pairs = there[of_item]
-        added = np.zeros((len(names), sums.shape[1]))
-        np.add.at(added, of_category[pairs], own[of_item[pairs]])
-        found[asked] = {names[place]: Counted(added[place].tolist(), ()) for place in np.unique(of_category[pairs])}
+        row_of_item = np.cumsum(there) - 1
+        rows, of_pair = row_of_item[of_item[pairs]], of_category[pairs]
+        added = [np.bincount(of_pair, column[rows], len(names)) for column in sums.T]
+        found[asked] = {
+            names[place]: Counted([float(column[place]) for column in added], ()) for place in np.unique(of_pair)
+        }
     return found

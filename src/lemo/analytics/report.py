@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +16,7 @@ from lemo.domain.time import from_milliseconds, milliseconds
 from lemo.domain.zone import checked_zone
 from lemo.stores.clickhouse.traffic import Asked, Counted, Numbers, Time
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT, Metric, place_of
-from lemo.stores.clickhouse.traffic_rows import Part, Period
+from lemo.stores.clickhouse.traffic_periods import Part, Period
 from lemo.stores.connect import Stores
 
 Group = Literal["placement", "position", "category", "device", "source", "kind", "model", "pipeline", "arm"]
@@ -84,6 +84,41 @@ def report(
     The zone is the scenario's unless another one is given, which takes longer. Raises InvalidInput, NotFound for an
     unknown scenario, and EngineUnavailable.
     """
+    asked = _asked(stores, scope, since, until, by, timezone)
+    return _reported(asked, _Parts(stores, scope, asked, by, group), by, group)
+
+
+def report_with_course_before(
+    stores: Stores, scope: Scope, since: datetime, until: datetime, by: Time
+) -> tuple[Report, dict[Part, list[Row]]]:
+    """The report without groups, and the series of the period before. Raises as `report` does."""
+    asked = _asked(stores, scope, since, until, by, None)
+    parts = _Parts(stores, scope, asked, by, None)
+    return _reported(asked, parts, by, None), {part: parts.course_before(part) for part in _METRICS}
+
+
+def groups_alone(stores: Stores, scope: Scope, since: datetime, until: datetime, group: Group) -> dict[Part, list[Row]]:
+    """The groups of a report, without what takes the most of its time. Raises as `report` does."""
+    parts = _Parts(stores, scope, _asked(stores, scope, since, until, "day", None), None, group)
+    return {part: parts.groups(part) for part in _METRICS}
+
+
+class _Asked(NamedTuple):
+    """What a report is asked for."""
+
+    begin: datetime
+    end: datetime
+    rules: CountingRules
+    zone: ZoneInfo
+
+    @property
+    def period(self) -> Period:
+        return Period(milliseconds(self.begin), milliseconds(self.end))
+
+
+def _asked(
+    stores: Stores, scope: Scope, since: datetime | None, until: datetime | None, by: Time, timezone: str | None
+) -> _Asked:
     rules = counting_rules(stores.scenarios.get(scope))
     zone = ZoneInfo(_zone(timezone) if timezone is not None else rules.zone)
     end = until or datetime.now(UTC)
@@ -91,17 +126,19 @@ def report(
         raise InvalidInput(f"The period ends after {LATEST.year}.", "Leave the end out for numbers up to now.")
     begin = since or _floor(end - timedelta(days=DEFAULT_DAYS), "day", zone)
     _check(begin, end, by)
-    period = Period(milliseconds(begin), milliseconds(end))
-    parts = _Parts(stores, scope, period, rules, by, group, zone)
+    return _Asked(begin, end, rules, zone)
+
+
+def _reported(asked: _Asked, parts: "_Parts", by: Time, group: Group | None) -> Report:
     return Report(
-        since=begin,
-        until=end,
-        compared_since=from_milliseconds(period.before.since_ms),
-        timezone=zone.key,
+        since=asked.begin,
+        until=asked.end,
+        compared_since=from_milliseconds(asked.period.before.since_ms),
+        timezone=asked.zone.key,
         by=by,
         group=group,
-        goal=list(rules.goal),
-        attribution_hours=rules.window_hours,
+        goal=list(asked.rules.goal),
+        attribution_hours=asked.rules.window_hours,
         **dict(parts.part("attributed")),
         direct=parts.part("direct"),
         definitions={part: definitions(metrics) for part, metrics in _METRICS.items()},
@@ -109,33 +146,23 @@ def report(
 
 
 class _Parts:
-    """Asks for the numbers of a report, and puts its parts together."""
+    """Asks for the numbers of a report, without `by` for those of groups alone, and puts its parts together."""
 
-    def __init__(
-        self,
-        stores: Stores,
-        scope: Scope,
-        period: Period,
-        rules: CountingRules,
-        by: Time,
-        group: Group | None,
-        zone: ZoneInfo,
-    ) -> None:
-        self._by, self._group, self._zone = by, group, zone
+    def __init__(self, stores: Stores, scope: Scope, asked: _Asked, by: Time | None, group: Group | None) -> None:
+        self._by, self._group, self._zone = by, group, asked.zone
         self._catalogue = stores.items.count(scope)
-        traffic = stores.traffic
-        plans = traffic.plans(scope, period, rules, zone.key)
+        traffic, rules, zone = stores.traffic, asked.rules, asked.zone.key
+        plans = traffic.plans(scope, asked.period, rules, zone)
         kept = None if group == "category" else group
-        self._numbers = traffic.numbers(plans, scope, rules, by, kept, zone.key)
-        self._novelty = traffic.novelty(plans, scope, rules, zone.key)
+        self._numbers = traffic.numbers(plans, scope, rules, by, kept, zone)
+        self._novelty = traffic.novelty(plans, scope, rules, zone) if by else {}
         if group == "category":
-            groups = by_category(stores, scope, traffic.items(plans, scope, rules, zone.key))
+            groups = by_category(stores, scope, traffic.items(plans, scope, rules, zone))
             self._numbers = {asked: numbers._replace(groups=groups[asked]) for asked, numbers in self._numbers.items()}
 
     def part(self, part: Part) -> PartReport:
         """One of the two parts."""
         metrics = _METRICS[part]
-        now, then = (self._numbers[Asked(part, before)] for before in (False, True))
         totals, before = (
             values(
                 metrics,
@@ -145,13 +172,20 @@ class _Parts:
             )
             for earlier in (False, True)
         )
-        rows = [
-            self._row(metrics, key, self._with_curve(now, key), self._with_curve(then, key), self._group)
+        series = self._series(metrics, self._numbers[Asked(part, before=False)].series)
+        return PartReport(totals=totals, change=change(totals, before), series=series, groups=self.groups(part))
+
+    def course_before(self, part: Part) -> list[Row]:
+        """The series of the period before."""
+        return self._series(_METRICS[part], self._numbers[Asked(part, before=True)].series)
+
+    def groups(self, part: Part) -> list[Row]:
+        """The groups of a part."""
+        now, then = (self._numbers[Asked(part, before)] for before in (False, True))
+        return [
+            self._row(_METRICS[part], key, self._with_curve(now, key), self._with_curve(then, key), self._group)
             for key in sorted(now.groups, key=lambda key: (int(key) if self._group == "position" else 0, key))
         ]
-        return PartReport(
-            totals=totals, change=change(totals, before), series=self._series(metrics, now.series), groups=rows
-        )
 
     def _with_curve(self, found: Numbers, key: str) -> "_WithCurve | None":
         if key not in found.groups:
@@ -162,7 +196,7 @@ class _Parts:
         rows = []
         for second, counted in found.items():
             start = datetime.fromtimestamp(second, self._zone)
-            last = _floor(start.astimezone(UTC) - timedelta(seconds=1), self._by, self._zone)
+            last = _floor(start.astimezone(UTC) - timedelta(seconds=1), self._by or "day", self._zone)
             before = found.get(round(last.timestamp()))
             rows.append(self._row(metrics, start, (counted, None), (before, None) if before else None, None))
         return rows

@@ -1,14 +1,17 @@
 """Panels: parts of a page that are drawn at once, and fill in when their engine has answered.
 
-Each panel reads in a thread of its own, so one engine that hangs delays only its own panels, which say so.
+Each panel reads in a thread of its own, so one engine that hangs delays only its own panels, which say so. None reads
+before the browser has painted the page: on one machine, engines would take the processor from it.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from nicegui import ui
+from nicegui import Client, ui
 
 from lemo.console.language import t
 from lemo.console.queries import attempt
@@ -21,6 +24,16 @@ SLOW_SECONDS = 4.0
 
 AGING_SECONDS = 60.0
 """After how long an unchanged answer is drawn again: words such as `5 min ago` grow old."""
+
+PAINT_SECONDS = 1.0
+"""For how long panels wait for the paint; a browser paints nothing in a tab that nobody sees."""
+_PAINTED = f"""
+    return await new Promise(done => {{
+        new PerformanceObserver(done).observe({{type: "paint", buffered: true}});
+        setTimeout(done, {PAINT_SECONDS * 1000:.0f});
+    }}).then(() => true)
+"""
+_paints: WeakKeyDictionary[Client, "asyncio.Task[None]"] = WeakKeyDictionary()
 
 Value = TypeVar("Value")
 
@@ -98,6 +111,7 @@ class Panel(Generic[Value]):
         self._asked += 1
         question, self._waiting = self._asked, True
         self._note.set_visibility(False)
+        await _painted(self._content.client)
         answer = asyncio.wrap_future(run_in_thread(lambda: attempt(self._read), "panel"))
         try:
             # `wait` and `shield` leave the thread's future alone when the visitor goes away.
@@ -147,6 +161,20 @@ def panel(
         heading(title)
         with ui.element("div").classes("w-full mt-3"):
             return Panel(read, draw, every=every, height=height)
+
+
+async def _painted(client: Client) -> None:
+    """Waits until the browser has painted the page once, or does not say so for long."""
+    paint = _paints.get(client)
+    if paint is None:
+        paint = _paints[client] = asyncio.create_task(_paint(client))
+    # The task is that of all panels, of which one may go away.
+    await asyncio.shield(paint)
+
+
+async def _paint(client: Client) -> None:
+    with suppress(TimeoutError):
+        await client.run_javascript(_PAINTED, timeout=2 * PAINT_SECONDS)
 
 
 def skeleton(height: int) -> None:

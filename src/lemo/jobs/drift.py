@@ -7,8 +7,8 @@ from lemo.domain.scope import Scope
 from lemo.statistics.drift import population_stability_index, rate_change
 from lemo.stores.clickhouse.traffic import EACH, Asked
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, place_of
+from lemo.stores.clickhouse.traffic_periods import HOUR_MS, Period
 from lemo.stores.clickhouse.traffic_plan import Days
-from lemo.stores.clickhouse.traffic_rows import HOUR_MS, Period
 from lemo.stores.connect import Stores
 
 SCORE_PSI = "score_psi"

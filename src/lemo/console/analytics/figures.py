@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from lemo.analytics.metrics import Values
-from lemo.analytics.report import PartReport, Report, report
+from lemo.analytics.report import PartReport, Report, Row, groups_alone, report, report_with_course_before
 from lemo.console.analytics.filters import Filters
 from lemo.console.analytics.words import MEASURES
 from lemo.domain.counting import counting_rules
 from lemo.domain.scope import Scope
+from lemo.stores.clickhouse.traffic_periods import Part
 from lemo.stores.connect import Stores
 
+_PARTS: Mapping[str, Part] = {"answers": "attributed", "events": "direct"}
 _STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
@@ -54,9 +56,8 @@ class Trends:
 def trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> Trends:
     """The numbers of the view over time, beside the period before; raises LemoError."""
     since, until = filters.period(now, _zone(stores, scope))
-    found = report(stores, scope, since, until, filters.by)
-    before = report(stores, scope, found.compared_since, since, filters.by)
-    return _trends(stores, scope, filters, found, _part(before, filters))
+    found, before = report_with_course_before(stores, scope, since, until, filters.by)
+    return _trends(stores, scope, filters, found, before[_PARTS[filters.part]])
 
 
 def both_trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> tuple[Trends, Trends]:
@@ -66,7 +67,7 @@ def both_trends(stores: Stores, scope: Scope, filters: Filters, now: datetime) -
     return _trends(stores, scope, answers, found, None), _trends(stores, scope, events, found, None)
 
 
-def _trends(stores: Stores, scope: Scope, filters: Filters, found: Report, before: PartReport | None) -> Trends:
+def _trends(stores: Stores, scope: Scope, filters: Filters, found: Report, before: list[Row] | None) -> Trends:
     part, zone = _part(found, filters), ZoneInfo(found.timezone)
     moments = list(_steps(found.since, found.until, filters, zone))
     newest = stores.events.newest(scope)
@@ -76,9 +77,9 @@ def _trends(stores: Stores, scope: Scope, filters: Filters, found: Report, befor
         [_label(moment, filters) for moment in moments],
         part.totals,
         part.change,
-        _series(part, moments),
-        _series(before, list(_steps(found.compared_since, found.since, filters, zone))) if before else {},
-        found.definitions["attributed" if filters.part == "answers" else "direct"],
+        _series(part, part.series, moments),
+        {} if before is None else _series(part, before, list(_steps(found.compared_since, found.since, filters, zone))),
+        found.definitions[_PARTS[filters.part]],
         found.goal,
         datetime.fromtimestamp(newest / 1000, UTC) if newest is not None else None,
         moments[-1] + _STEPS[filters.by] > found.until,
@@ -87,8 +88,8 @@ def _trends(stores: Stores, scope: Scope, filters: Filters, found: Report, befor
 
 def groups(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[GroupRow]:
     """The numbers of answers, or of events, in groups; raises LemoError."""
-    found = report(stores, scope, *filters.period(now, _zone(stores, scope)), filters.by, filters.group)
-    return [GroupRow(str(row.key), row.values, row.change) for row in _part(found, filters).groups]
+    found = groups_alone(stores, scope, *filters.period(now, _zone(stores, scope)), filters.group)
+    return [GroupRow(str(row.key), row.values, row.change) for row in found[_PARTS[filters.part]]]
 
 
 def positions(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> list[GroupRow]:
@@ -119,9 +120,9 @@ def _part(found: Report, filters: Filters) -> PartReport:
     return found if filters.part == "answers" else found.direct
 
 
-def _series(part: PartReport, moments: Sequence[datetime]) -> dict[str, list[float | None]]:
+def _series(part: PartReport, series: list[Row], moments: Sequence[datetime]) -> dict[str, list[float | None]]:
     """Each number at each moment: counts without a row are 0, ratios without one are unknown."""
-    rows = {row.key.timestamp(): row.values for row in part.series if isinstance(row.key, datetime)}
+    rows = {row.key.timestamp(): row.values for row in series if isinstance(row.key, datetime)}
     names = [name for name in part.totals if name in MEASURES]
     nothing = {name: 0 if MEASURES[name].unit == "count" else None for name in names}
     return {name: [rows.get(moment.timestamp(), nothing).get(name) for moment in moments] for name in names}

@@ -18,9 +18,10 @@ from lemo.console.theme import nothing, tile
 from lemo.domain.counting import counting_rules
 from lemo.domain.scope import Scope
 from lemo.domain.time import milliseconds
-from lemo.stores.clickhouse.traffic import Counted
+from lemo.stores.clickhouse.traffic import EACH, Asked, Counted, column_of
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT, place_of
-from lemo.stores.clickhouse.traffic_rows import Part, Period
+from lemo.stores.clickhouse.traffic_periods import Part, Period
+from lemo.stores.clickhouse.traffic_plan import Days
 from lemo.stores.connect import Stores
 
 if TYPE_CHECKING:
@@ -46,10 +47,13 @@ def top_items(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> 
     rules = counting_rules(stores.scenarios.get(scope))
     since, until = filters.period(now, ZoneInfo(rules.zone))
     period = Period(milliseconds(since), milliseconds(until))
-    traffic = stores.traffic
-    table = traffic.items(traffic.plans(scope, period, rules, rules.zone), scope, rules, rules.zone)
     part: Part = "attributed" if filters.part == "answers" else "direct"
-    found = _most(table, part) if table is not None else {}
+    traffic = stores.traffic
+    plans = traffic.plans(scope, period, rules, rules.zone)
+    asked = Asked(part, before=False)
+    alone = {each: plans[each] if each == asked else Days([], []) for each in EACH}
+    table = traffic.items(alone, scope, rules, rules.zone)
+    found = _most(table, column_of(asked), part) if table is not None else {}
     known = stores.items.get_many(scope, list(found))
     metrics = ATTRIBUTED if part == "attributed" else DIRECT
     rows = []
@@ -60,20 +64,19 @@ def top_items(stores: Stores, scope: Scope, filters: Filters, now: datetime) -> 
     return rows
 
 
-def _most(table: "pyarrow.Table", part: Part) -> dict[str, list[float]]:
-    """The sums of the items with most impressions of the period, then clicks."""
+def _most(table: "pyarrow.Table", column: str, part: Part) -> dict[str, list[float]]:
+    """The sums of the items with most impressions, then clicks."""
     import pyarrow.compute as compute
 
-    here = compute.and_(compute.equal(table["part"], part), compute.equal(table["before"], 0))
-    own = table.filter(here)
+    own = table.filter(compute.greater(compute.list_value_length(table[column]), 0))
     if not len(own):
         return {}
     metrics = ATTRIBUTED if part == "attributed" else DIRECT
     for name in ("impressions", "clicks"):
-        own = own.append_column(name, compute.list_element(own["added"], place_of(metrics, name) - 1))
+        own = own.append_column(name, compute.list_element(own[column], place_of(metrics, name) - 1))
     order = [("impressions", "descending"), ("clicks", "descending"), ("key", "ascending")]
     best = own.sort_by(order).slice(0, SHOWN)
-    return dict(zip(best["key"].to_pylist(), best["added"].to_pylist(), strict=True))
+    return dict(zip(best["key"].to_pylist(), best[column].to_pylist(), strict=True))
 
 
 def draw_items(rows: Sequence[ItemRow], scenario: str, definitions: dict[str, str]) -> None:

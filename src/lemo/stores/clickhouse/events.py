@@ -15,7 +15,7 @@ from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
 from lemo.stores.clickhouse.served import ADD_SCORES, ADD_SESSION_ID, ADD_TEAMS
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
-from lemo.stores.clickhouse.traffic_days import NUMBERS_TABLES
+from lemo.stores.clickhouse.traffic_days import BESIDE_TABLES, NUMBERS_TABLES
 from lemo.stores.clickhouse.traffic_days import TABLES as DAYS_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
 
@@ -70,6 +70,7 @@ _MIGRATIONS = (
     # were there before, the engine computes it until it merges them.
     ("ALTER TABLE {database}.events ADD COLUMN IF NOT EXISTS id_hash UInt64 MATERIALIZED cityHash64(event_id)",),
     NUMBERS_TABLES,
+    BESIDE_TABLES,
 )
 UNDER_WAY_MS = 120_000
 """An insert that began this long ago has ended: as long as a client waits for one."""

@@ -28,6 +28,8 @@ TABLES = (
     Table("realtime_minutes"),
     Table("realtime_positions"),
     Table("analytics_numbers"),
+    Table("analytics_hours"),
+    Table("analytics_outcomes"),
 )
 """All tables with data of scenarios. Erasure and deletion follow this list."""
 USER_TABLES = tuple(table for table in TABLES if table.user)

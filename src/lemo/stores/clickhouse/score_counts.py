@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lemo.domain.deadlines import FOR_JOBS, Deadlines
 from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.client import WHERE_SCOPE, ClickHouse
-from lemo.stores.clickhouse.traffic_rows import Period
+from lemo.stores.clickhouse.traffic_periods import Period
 
 BINS = 10
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from lemo.domain.counting import CountingRules
 from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.traffic_days import PARTS, TrafficDays
+from lemo.stores.clickhouse.traffic_periods import Part, Period
 from lemo.stores.clickhouse.traffic_plan import Days
-from lemo.stores.clickhouse.traffic_rows import KEPT, By, Part, Period
+from lemo.stores.clickhouse.traffic_rows import KEPT, By
 
 if TYPE_CHECKING:
     import pyarrow
@@ -54,50 +55,32 @@ class Traffic(TrafficDays):
     """
 
     def numbers(
-        self, plans: Plans, scope: Scope, rules: CountingRules, series: Time, group: By | None, zone: str
+        self, plans: Plans, scope: Scope, rules: CountingRules, series: Time | None, group: By | None, zone: str
     ) -> dict[Asked, Numbers]:
-        """The numbers of answers and of events; those of the period before have no series."""
-        whole: list[str] = []
-        courses: list[str] = []
-        parameters: dict[str, Any] = {"groups": MOST_GROUPS, "series": series}
-        for asked in EACH:
-            plan = plans[asked]
-            by: list[By] = ["day"]
-            if group is not None and group in KEPT[asked.part]:
-                by.append(group)
-            whole += self._read(asked, Days(plan.counted, []), scope, rules, by, zone, parameters)
-            if not asked.before:
-                courses += self._read(asked, Days(plan.counted, []), scope, rules, [series], zone, parameters, False)
-            if series == "hour" and not asked.before:
-                by.append("hour")
-            whole += self._read(asked, Days([], plan.raw), scope, rules, by, zone, parameters)
-        queries = []
-        if whole:
-            # A day's row of the raw rows counts in the total and in the series, for which those are read once.
-            queries.append(f"""
-                SELECT part, before, what.1 AS kind, what.2 AS name, sumForEach(sums) AS added,
-                       if(kind IN ('day', 'hour'), sumForEach(distinct), arrayConcat(
-                           [toFloat64(uniqExactArrayIf(users, what.1 NOT IN ('day', 'hour'))),
-                            toFloat64(uniqExactArrayIf(items, what.1 NOT IN ('day', 'hour')))],
-                           arrayMap(each -> toFloat64(each),
-                                    quantilesExactArrayIf(0.5, 0.99)(took, what.1 NOT IN ('day', 'hour')))
-                       )) AS states
-                FROM ({" UNION ALL ".join(whole)})
-                ARRAY JOIN multiIf(by != 'day', [(by, key)], raw AND before = 0 AND {{series:String}} = 'day',
-                                   [('total', ''), ('day', key)], [('total', '')]) AS what
-                GROUP BY part, before, kind, name
-            """)
-        if courses:
-            # Kept days of a series need no states, which are the most of their rows.
-            queries.append(f"""
-                SELECT part, before, by AS kind, key AS name, sumForEach(sums) AS added, sumForEach(distinct) AS states
-                FROM ({" UNION ALL ".join(courses)}) GROUP BY part, before, kind, name
-            """)
+        """The numbers of answers and of events; without `series` those of groups alone."""
+        by: list[By] = [each for each in ("day" if series else None, group) if each is not None]
+        if series == "hour":
+            by.append("hour")
+        parameters: dict[str, Any] = {"groups": MOST_GROUPS, "series": series or ""}
+        sources = self._read(plans, scope, rules, by, zone, parameters)
         rows: list[Any] = []
-        if queries:
+        if sources:
+            # A row of a day counts in the total and in the series. Those of days and hours that were kept as a whole
+            # say how many users and items they have, so that theirs, the most of a row, need not be added up.
             rows = self._query(
                 f"""
-                SELECT part, before, kind, name, added, states FROM ({" UNION ALL ".join(queries)})
+                SELECT part, before, what.1 AS kind, what.2 AS name, sumForEach(sums) AS added,
+                       if(max(raw) = 0 AND kind IN ('day', 'hour'), sumForEach(distinct), arrayConcat(
+                           [toFloat64(uniqExactArrayIf(users, counts)), toFloat64(uniqExactArrayIf(items, counts))],
+                           arrayMap(each -> toFloat64(each), quantilesExactArrayIf(0.5, 0.99)(took, counts))
+                       )) AS states
+                FROM (
+                    SELECT *, arrayJoin(multiIf(by != 'day', [(toString(by), key)],
+                        {{series:String}} = 'day', [('total', ''), ('day', key)], [('total', '')])) AS what,
+                        raw = 1 OR what.1 NOT IN ('day', 'hour') AS counts
+                    FROM ({" UNION ALL ".join(sources)})
+                )
+                GROUP BY part, before, kind, name
                 ORDER BY part, before, kind, name LIMIT {{groups:UInt32}} BY part, before, kind
                 """,
                 scope,
@@ -119,21 +102,21 @@ class Traffic(TrafficDays):
     def items(self, plans: Plans, scope: Scope, rules: CountingRules, zone: str) -> "pyarrow.Table | None":
         """The sums of each item that was in an answer, or that an event is of; None where there is none.
 
-        Columns: part, before (0 or 1), key (the item), added (list of float64, as `traffic_metrics.sums`).
+        Columns: key (the item), and by `column_of` what was asked for the sums (list of float64, as
+        `traffic_metrics.sums`; empty where it had none of the item).
         """
         parameters: dict[str, Any] = {}
-        queries = []
-        for asked in EACH:
-            sources = self._read(asked, plans[asked], scope, rules, ["item"], zone, parameters)
-            if sources:
-                # One column to group by is far faster than three.
-                queries.append(
-                    f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, key, sumForEach(sums) AS added "
-                    f"FROM ({' UNION ALL '.join(sources)}) GROUP BY key"
-                )
-        if not queries:
+        sources = self._read(plans, scope, rules, ["item"], zone, parameters)
+        if not sources:
             return None
-        return self._table_of(" UNION ALL ".join(queries), scope, **parameters)
+        # One column to group by is far faster than three.
+        added = ", ".join(
+            f"sumForEachIf(sums, part = '{asked.part}' AND before = {int(asked.before)}) AS {column_of(asked)}"
+            for asked in EACH
+        )
+        return self._table_of(
+            f"SELECT key, {added} FROM ({' UNION ALL '.join(sources)}) GROUP BY key", scope, **parameters
+        )
 
     def novelty(self, plans: Plans, scope: Scope, rules: CountingRules, zone: str) -> dict[bool, float]:
         """Mean bits of surprise of the items in the answers, of the period (False) and of the one before (True).
@@ -141,11 +124,7 @@ class Traffic(TrafficDays):
         Absent where the period has no answer with an item, or no event other than impressions.
         """
         parameters: dict[str, Any] = {}
-        sources = [
-            source
-            for asked in EACH
-            for source in self._read(asked, plans[asked], scope, rules, ["items"], zone, parameters)
-        ]
+        sources = self._read(plans, scope, rules, ["items"], zone, parameters)
         if not sources:
             return {}
         rows = self._query(
@@ -178,30 +157,43 @@ class Traffic(TrafficDays):
 
     def _read(
         self,
-        asked: Asked,
-        plan: Days,
+        plans: Plans,
         scope: Scope,
         rules: CountingRules,
         by: Sequence[By],
         zone: str,
         parameters: dict[str, Any],
-        states: bool = True,
     ) -> list[str]:
-        """Queries of the rows of a period, with their `states` or without, to which it adds parameters of their own."""
-        sources: list[tuple[str, Mapping[str, Any], bool]] = []
-        if plan.counted:
-            sources.append((*self._stored(asked.part, by, plan.counted), False))
-        if plan.raw:
-            sources.append((*self._rolled(asked.part, scope, plan.raw, rules._replace(zone=zone), by), True))
+        """Queries of the rows of what is asked for, to which it adds parameters of their own.
+
+        Few of them, as the engine takes longer to plan such a query than to read what is kept.
+        """
+        stored = [(asked.part, asked.before, day) for asked in EACH for day in plans[asked].counted]
         queries = []
-        columns = "sums, distinct" + (", users, items, took, item_hashes, item_counts" if states else "")
-        for query, more, raw in sources:
-            prefix = f"p{len(parameters)}_"
-            for name, value in more.items():
-                query = query.replace(f"{{{name}:", f"{{{prefix}{name}:")
-                parameters[f"{prefix}{name}"] = value
-            queries.append(
-                f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, {int(raw)} AS raw, by, key, {columns} "
-                f"FROM ({query})"
-            )
+        if stored and by:
+            query, parameters_of_stored = self._stored(by, stored)
+            queries.append(query)
+            parameters |= parameters_of_stored
+        for asked in EACH:
+            plan, own = plans[asked], [each for each in by if each in KEPT[asked.part]]
+            sources: list[tuple[str, Mapping[str, Any]]] = []
+            if plan.hours and own:
+                sources.append(self._stored_hours(own, plan.hours))
+            if plan.raw and own:
+                own_rules = rules._replace(zone=zone)
+                sources.append(self._rolled(asked.part, scope, plan.raw, own_rules, own, plan.kept))
+            for query, more in sources:
+                prefix = f"p{len(parameters)}_"
+                for name, value in more.items():
+                    query = query.replace(f"{{{name}:", f"{{{prefix}{name}:")
+                    parameters[f"{prefix}{name}"] = value
+                queries.append(
+                    f"SELECT '{asked.part}' AS part, {int(asked.before)} AS before, 1 AS raw, by, key, sums, distinct, "
+                    f"users, items, took, item_hashes, item_counts FROM ({query})"
+                )
         return queries
+
+
+def column_of(asked: Asked) -> str:
+    """The column of `Traffic.items` with what was asked."""
+    return f"{asked.part}_{'before' if asked.before else 'now'}"

@@ -5,9 +5,9 @@ Their columns are those of `TrafficRows._rolled`.
 
 ROLLED_ANSWERS = """
     SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           groupUniqArrayIf(cityHash64(user_id), user_id != '' AND by != 'hour') AS users,
-           groupUniqArrayArrayIf(arrayMap(each -> cityHash64(each), item_ids), by != 'hour') AS items,
-           groupArrayIf(took_us, by != 'hour') AS took,
+           groupUniqArrayIf(cityHash64(user_id), user_id != '' AND {states}) AS users,
+           groupUniqArrayArrayIf(arrayMap(each -> cityHash64(each), item_ids), {states}) AS items,
+           groupArrayIf(took_us, {states}) AS took,
            arrayConcat(
                [toFloat64(uniqExactIf(user_id, user_id != '' AND by IN ('day', 'hour'))),
                 toFloat64(uniqExactArrayIf(item_ids, by IN ('day', 'hour')))],
@@ -39,22 +39,23 @@ ROLLED_PLACES = """
     GROUP BY day, by, key
 """
 ROLLED_EVENTS = """
-    SELECT toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
-           groupUniqArrayIf(cityHash64(user_id), by NOT IN ('hour', 'item')) AS users,
+    SELECT {slice}toDate(at, {{zone:String}}) AS day, group.1 AS by, group.2 AS key, [{sums}] AS sums,
+           groupUniqArrayIf(cityHash64(user_id), by != 'item' AND {states}) AS users,
            emptyArrayUInt64() AS items, emptyArrayUInt32() AS took,
            [toFloat64(uniqExactIf(user_id, by IN ('day', 'hour'))), 0., 0., 0.] AS distinct,
            emptyArrayUInt64() AS item_hashes, emptyArrayUInt64() AS item_counts, min(at) AS first, max(at) AS last
     FROM ({events}) ARRAY JOIN [{groups}] AS group
-    GROUP BY day, by, key
+    GROUP BY {by_slice}day, by, key
 """
 ROLLED_ITEMS = """
-    SELECT day, 'items' AS by, '' AS key, [0.] AS sums, emptyArrayUInt64() AS users, emptyArrayUInt64() AS items,
-           emptyArrayUInt32() AS took, [0., 0., 0., 0.] AS distinct, groupArray(item) AS item_hashes,
-           groupArray(times) AS item_counts, min(first_at) AS first, max(last_at) AS last
+    SELECT {by_slice}day, 'items' AS by, '' AS key, [0.] AS sums, emptyArrayUInt64() AS users,
+           emptyArrayUInt64() AS items, emptyArrayUInt32() AS took, [0., 0., 0., 0.] AS distinct,
+           groupArray(item) AS item_hashes, groupArray(times) AS item_counts, min(first_at) AS first,
+           max(last_at) AS last
     FROM (
-        SELECT toDate(at, {{zone:String}}) AS day, cityHash64(item_id) AS item, count() AS times, min(at) AS first_at,
-               max(at) AS last_at
-        FROM {rows} GROUP BY day, item
+        SELECT {slice}toDate(at, {{zone:String}}) AS day, cityHash64(item_id) AS item, count() AS times,
+               min(at) AS first_at, max(at) AS last_at
+        FROM {rows} GROUP BY {by_slice}day, item
     )
-    GROUP BY day
+    GROUP BY {by_slice}day
 """
