@@ -479,15 +479,20 @@ def write_and_compare(settings: Settings, stores: Stores, data: st.DataObject, s
             by, group = data.draw(st.sampled_from(get_args(Time))), data.draw(st.sampled_from(GROUPS))
             check(world, report(stores, scope, SINCE, UNTIL, by, group), by, group)
 
-    half = len(happened) // 2
-    write(stores, scope, rows[3:], happened[:half], count=data.draw(st.booleans()))
+    half, most = len(happened) // 2, len(happened) * 3 // 4
+    write(stores, scope, rows[3:-2], happened[:half], count=data.draw(st.booleans()))
     # Late answers and events, some with ids that are there, and what was written before once more.
-    write(stores, scope, rows, happened, count=data.draw(st.booleans()))
+    write(stores, scope, rows[:-2], happened[:most], count=data.draw(st.booleans()))
     write(stores, scope, rows[:5], happened[: half // 2])
     write(stores, other, [row._replace(tenant_id=other.tenant_id) for row in rows[:3]], happened)
+    compare(World(rows[:-2], first_of_each(happened[:most]), hours, zone, items))
+    for epoch in stores.aggregates.abandoned(0):
+        stores.aggregates.refresh(epoch)
+    # What arrives when all is counted: its hours are read from the raw rows, the others as they were kept.
+    write(stores, scope, rows, happened[most:], count=False)
     once = first_of_each(happened)
     world = World(rows, once, hours, zone, items)
-    compare(world)
+    compare(world, 2)
     for epoch in stores.aggregates.abandoned(0):
         stores.aggregates.refresh(epoch)
     compare(world, 2)
@@ -604,6 +609,46 @@ def test_days_that_an_older_program_wrote_or_that_were_lost_are_read_from_the_ro
     assert told() == (1, 1, 1, [[], []])
     write(stores, scope, [answer(scope, "later", UNTIL, ["a"])], [])
     assert told() == (1, 1, 1, [[day.date()]] * 2)
+
+
+def test_while_rows_arrive_only_what_their_hours_touch_is_read_from_the_raw_rows(
+    settings: Settings, stores: Stores
+) -> None:
+    scope = new_scope(stores, items=2)
+    begin = SINCE.replace(hour=0, minute=0)
+    served = [answer(scope, f"r{hour}", begin + timedelta(hours=hour), ["i0", "i1"]) for hour in (6, 12)]
+    clicks = [
+        Event(user_id=user, item_id="i0", action="click", timestamp=begin + timedelta(hours=hour), request_id=request)
+        for user, hour, request in (("u", 6, "r6"), ("v", 7, ""), ("u", 12, "r12"))
+    ]
+    late = Event(user_id="w", item_id="i1", action="click", timestamp=begin + timedelta(hours=12.5), request_id="r12")
+
+    def told() -> tuple[Any, ...]:
+        found = report(stores, scope, begin, begin + timedelta(days=1), "hour", "position")
+        return (
+            [(row.key, row.values["clicks"]) for row in found.groups],
+            [(row.key.hour, row.values["users"]) for row in found.direct.series if isinstance(row.key, datetime)],
+            found.totals["clicks"],
+            found.direct.totals["users"],
+        )
+
+    write(stores, scope, served, clicks)
+    write(stores, scope, [], [late], count=False)
+    expected = ([("1", 2), ("2", 1)], [(6, 1), (7, 1), (12, 2)], 3, 3)
+    assert told() == expected
+    merges(settings, "START")
+    with clickhouse_connect.get_client(dsn=settings.clickhouse) as client:
+        client.command(
+            f"ALTER TABLE {settings.clickhouse_database}.events DELETE WHERE tenant_id = {{tenant:String}} "
+            "AND toHour(timestamp) < 12",
+            parameters={"tenant": scope.tenant_id},
+            settings={"mutations_sync": 1},
+        )
+    merges(settings, "STOP")
+    assert told() == expected  # by what is kept of the hours and answers whose events are gone
+    for table in ("analytics_hours", "analytics_outcomes"):
+        stores.removal.delete_scope(Table(table), scope)
+    assert told() == ([("1", 1), ("2", 1)], [(12, 2)], 2, 2)  # without it, by the raw rows
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from lemo.stores.clickhouse.traffic import Asked, Counted, Numbers, Time
 from lemo.stores.clickhouse.traffic_metrics import ATTRIBUTED, DIRECT, Metric, place_of
 from lemo.stores.clickhouse.traffic_periods import Part, Period
 from lemo.stores.connect import Stores
+from lemo.threads import run_in_thread
 
 Group = Literal["placement", "position", "category", "device", "source", "kind", "model", "pipeline", "arm"]
 DEFAULT_DAYS = 7
@@ -153,12 +154,16 @@ class _Parts:
         self._catalogue = stores.items.count(scope)
         traffic, rules, zone = stores.traffic, asked.rules, asked.zone.key
         plans = traffic.plans(scope, asked.period, rules, zone)
-        kept = None if group == "category" else group
-        self._numbers = traffic.numbers(plans, scope, rules, by, kept, zone)
-        self._novelty = traffic.novelty(plans, scope, rules, zone) if by else {}
+        # The engine plans each question on one core, so they are asked at the same time.
+        novelty = run_in_thread(lambda: traffic.novelty(plans, scope, rules, zone), "novelty") if by else None
         if group == "category":
-            groups = by_category(stores, scope, traffic.items(plans, scope, rules, zone))
+            items = run_in_thread(lambda: traffic.items(plans, scope, rules, zone), "items")
+            self._numbers = traffic.numbers(plans, scope, rules, by, None, zone)
+            groups = by_category(stores, scope, items.result())
             self._numbers = {asked: numbers._replace(groups=groups[asked]) for asked, numbers in self._numbers.items()}
+        else:
+            self._numbers = traffic.numbers(plans, scope, rules, by, group, zone)
+        self._novelty = novelty.result() if novelty else {}
 
     def part(self, part: Part) -> PartReport:
         """One of the two parts."""

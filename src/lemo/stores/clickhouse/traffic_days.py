@@ -403,8 +403,8 @@ class TrafficDays(TrafficRows):
         It has the columns part, before and raw (0), and those of `_rolled` but the moments.
         """
         query = f"""
-            SELECT part, place IN {{then:Array(Int64)}} AS before, 0 AS raw, by, key, sums, distinct, users, items, took,
-                   item_hashes, item_counts
+            SELECT part, place IN {{then:Array(Int64)}} AS before, 0 AS raw, by, key, sums, distinct, users, items,
+                   took, item_hashes, item_counts
             FROM (
                 SELECT *, toRelativeDayNum(day) + if(part = 'direct', {_DIRECT}, 0) AS place FROM {self._days}
                 WHERE {WHERE_SCOPE} AND by IN {{by:Array(String)}}

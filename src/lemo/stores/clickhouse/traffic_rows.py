@@ -51,6 +51,8 @@ KEPT: Mapping[Part, tuple[By, ...]] = {
     "direct": (*_OF_EVENTS, "items"),
 }
 """What the numbers of each part are grouped by."""
+_FEW_HOURS = 6
+"""Events of a shorter time are found, in any table that is large, sooner than all of its rows are merged."""
 _NOT_SLICED = {"slice": "", "by_slice": ""}
 
 
@@ -109,7 +111,9 @@ class TrafficRows(TrafficOutcomes):
     ) -> str:
         """The numbers of events of periods; where they are `sliced`, of each hour (UTC), the `slice`."""
         parameters |= {"from": periods[0].since_ms, "to": periods[-1].until_ms}
-        events = f"SELECT * FROM ({self._once(scope, parameters)}) WHERE {within('at', periods)}"
+        # Where hours are read, they are few of all.
+        few = "1" if periods[-1].until_ms - periods[0].since_ms <= _FEW_HOURS * HOUR_MS else ""
+        events = f"SELECT * FROM ({self._once(scope, parameters, relevant=few)}) WHERE {within('at', periods)}"
         slices = {"slice": "toStartOfHour(at) AS slice, ", "by_slice": "slice, "} if sliced else _NOT_SLICED
         parts = []
         if groups := _groups(_OF_EVENTS, by):
