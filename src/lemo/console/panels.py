@@ -7,7 +7,7 @@ before the browser has painted the page: on one machine, engines would take the 
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -47,6 +47,8 @@ class Panel(Generic[Value]):
 
     `read` runs in a thread and may raise LemoError, which the panel shows. `draw` runs in the page. `every`: seconds
     between readings; None reads once. `height`: pixels of the skeleton that stands there before the first answer.
+    Panels that share a `turn` read only so many at a time, those that were made first at first; so they should ask the
+    same engine.
     `failed` is called when the error is shown.
     """
 
@@ -59,7 +61,9 @@ class Panel(Generic[Value]):
         height: int = 120,
         failed: Callable[[LemoError], None] | None = None,
         classes: str = "w-full",
+        turn: asyncio.Semaphore | None = None,
     ) -> None:
+        self._turn = turn
         self._failed = failed
         self._renewed = every is not None
         self._read = read
@@ -111,8 +115,7 @@ class Panel(Generic[Value]):
         self._asked += 1
         question, self._waiting = self._asked, True
         self._note.set_visibility(False)
-        await _painted(self._content.client)
-        answer = asyncio.wrap_future(run_in_thread(lambda: attempt(self._read), "panel"))
+        answer = asyncio.create_task(self._answer())
         try:
             # `wait` and `shield` leave the thread's future alone when the visitor goes away.
             done, _ = await asyncio.wait({answer}, timeout=SLOW_SECONDS)
@@ -122,7 +125,7 @@ class Panel(Generic[Value]):
         finally:
             if question == self._asked:
                 self._waiting = False
-        if question != self._asked or self._content.is_deleted:
+        if question != self._asked or self._content.is_deleted or isinstance(value, _Nothing):
             return
         self._note.set_visibility(False)
         aging = self._every is not None and time.monotonic() - self._drawn > AGING_SECONDS
@@ -130,6 +133,16 @@ class Panel(Generic[Value]):
             return
         self._shown = value
         self._draw_answer(value)
+
+    async def _answer(self) -> Value | LemoError | _Nothing:
+        """What is read; nothing for a visitor who has gone while others had their turn."""
+        client = self._content.client
+        await _painted(client)
+        async with self._turn or nullcontext():
+            await client.connected()
+            if client.is_deleted:
+                return _Nothing()
+            return await asyncio.wrap_future(run_in_thread(lambda: attempt(self._read), "panel"))
 
     def _draw_answer(self, value: Value | LemoError) -> None:
         self._drawn = time.monotonic()
@@ -155,12 +168,13 @@ def panel(
     every: float | None = None,
     height: int = 120,
     classes: str = "",
+    turn: asyncio.Semaphore | None = None,
 ) -> Panel[Value]:
     """A card with a heading and a panel below it."""
     with section(classes):
         heading(title)
         with ui.element("div").classes("w-full mt-3"):
-            return Panel(read, draw, every=every, height=height)
+            return Panel(read, draw, every=every, height=height, turn=turn)
 
 
 async def _painted(client: Client) -> None:

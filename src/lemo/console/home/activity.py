@@ -1,5 +1,6 @@
 """How each scenario does: its numbers of the last week as tiles, each leading to Analytics."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from nicegui import ui
@@ -21,8 +22,8 @@ SHOWN = 4
 """Scenarios that have tiles; the table below names all."""
 
 
-def scenario_activity(queries: Queries, scope: Scope) -> None:
-    """The card of one scenario."""
+def scenario_activity(queries: Queries, scope: Scope, turn: asyncio.Semaphore) -> None:
+    """The card of one scenario, which reads when it is its `turn`."""
     answers = Filters(scope.scenario_id)
     events = Filters(scope.scenario_id, part="events")
 
@@ -40,6 +41,7 @@ def scenario_activity(queries: Queries, scope: Scope) -> None:
                 lambda found: _draw(found, answers, events),
                 every=60.0,
                 height=96,
+                turn=turn,
             )
 
 

@@ -1,5 +1,6 @@
 """The first page, put together."""
 
+import asyncio
 from collections.abc import Sequence
 
 from nicegui import ui
@@ -61,8 +62,9 @@ def _build(queries: Queries, health: Health, visitor: Visitor, scenarios: Sequen
                 "lemo scenarios create shop --template ecommerce",
             )
     Attention(reads, health, EVERY)
+    turn = asyncio.Semaphore(2)
     for scenario in scenarios[:SHOWN]:
-        scenario_activity(queries, Scope(visitor.tenant_id, scenario))
+        scenario_activity(queries, Scope(visitor.tenant_id, scenario), turn)
     with ui.element("div").classes("grid grid-cols-1 lg:grid-cols-2 gap-4 w-full items-start"):
         with ui.column().classes("gap-4 min-w-0"):
             with section():
