@@ -112,6 +112,8 @@ class Traffic(TrafficDays):
         # One column to group by is far faster than three.
         added = ", ".join(
             f"sumForEachIf(sums, part = '{asked.part}' AND before = {int(asked.before)}) AS {column_of(asked)}"
+            if plans[asked].counted or plans[asked].hours or plans[asked].raw
+            else f"emptyArrayFloat64() AS {column_of(asked)}"
             for asked in EACH
         )
         return self._table_of(
