@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
+from lemo.recommenders.sources import ridge
 from lemo.recommenders.sources.item_knn import Ranked, counting
 from lemo.recommenders.sources.ridge import Ridge, RidgeConfig, neighbourhood_ridges
 from recommender_worlds import groups_world
@@ -24,14 +27,36 @@ def solved(likes: np.ndarray, near: np.ndarray, sizes: list[int], penalty: float
     return found
 
 
-@pytest.mark.parametrize(("penalty", "dropout"), [(2.0, 0.0), (20.0, 0.3)])
-def test_coefficients_are_those_of_the_linear_systems(penalty: float, dropout: float) -> None:
-    random = np.random.default_rng(0)
-    likes = counting(sparse.csr_matrix((random.random((60, 25)) < 0.2) * random.integers(1, 4, (60, 25))))
-    near, _ = Ranked.of(likes).nearest(np.arange(25), 5.0, 9)
-    (found,) = neighbourhood_ridges(likes, near, [9, 4], [(penalty, dropout)])
-    expected = solved(likes.toarray().astype(np.float64), near, [9, 4], penalty, dropout)
-    assert found.toarray() == pytest.approx(expected, abs=1e-5)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    items=st.integers(2, 60),
+    neighbours=st.integers(1, 30),
+    packed=st.integers(0, 60),
+    parameters=st.lists(st.tuples(st.floats(1, 100), st.sampled_from([0.0, 0.3, 1.0])), min_size=1, max_size=3),
+)
+def test_coefficients_are_those_of_the_linear_systems(
+    seed: int, items: int, neighbours: int, packed: int, parameters: list[tuple[float, float]]
+) -> None:
+    random = np.random.default_rng(seed)
+    likes = counting(sparse.csr_matrix((random.random((80, items)) < 0.2) * random.integers(1, 4, (80, items))))
+    near, _ = Ranked.of(likes).nearest(np.arange(items), 5.0, neighbours)
+    sizes = [neighbours, max(neighbours // 2, 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ridge, "PACKED", packed)  # more items than these are read from sparse rows
+        found = neighbourhood_ridges(likes, near, sizes, parameters)
+    for (penalty, dropout), matrix in zip(parameters, found, strict=True):
+        expected = solved(likes.toarray().astype(np.float64), near, sizes, penalty, dropout)
+        assert matrix.toarray() == pytest.approx(expected, abs=1e-5)
+
+
+def test_items_that_the_same_users_like_share_a_coefficient() -> None:
+    """The system is singular but for its penalty, so that rounding decides whether its factor exists."""
+    likes = counting(sparse.csr_matrix(np.ones((3000, 6))))
+    near, _ = Ranked.of(likes).nearest(np.arange(6), 0.0, 5)
+    (found,) = neighbourhood_ridges(likes, near, [5], [(1e-4, 0.0)])
+    assert np.isfinite(found.data).all()
+    assert found.toarray().sum(axis=1) == pytest.approx(np.ones(6), abs=0.01)
 
 
 def test_parameters_that_share_systems_give_what_each_gives_alone() -> None:

@@ -237,7 +237,7 @@ class HybridRecommender:
                 nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
                 hybrid.append(HybridScores(self._everyone, self._order, *nothing, filtered))
             else:
-                hybrid.append(HybridScores(base, self._order, *_added(parts), filtered))
+                hybrid.append(HybridScores(base, self._order, *_added(parts, len(base)), filtered))
         return hybrid
 
     def _reordered(self, queries: CSR, hybrid: Sequence[HybridScores], n: int) -> Iterator[tuple[Array, Array]]:
@@ -331,12 +331,16 @@ class HybridRecommender:
         return model
 
 
-def _added(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+def _added(parts: Sequence[tuple[Array, Array]], items: int) -> tuple[Array, Array]:
     """The columns (rising) that any of the sparse rows has, and the sums of their values."""
     if len(parts) == 1:
         return parts[0]
-    columns, places = np.unique(np.concatenate([columns for columns, _ in parts]), return_inverse=True)
-    return columns, np.bincount(places, np.concatenate([values for _, values in parts]), len(columns))
+    sums, there = np.zeros(items), np.zeros(items, dtype=bool)
+    for columns, values in parts:
+        sums[columns] += values
+        there[columns] = True
+    columns = np.flatnonzero(there)
+    return columns, sums[columns]
 
 
 def _no_query(items: int) -> CSR:

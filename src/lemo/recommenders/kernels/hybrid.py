@@ -40,10 +40,11 @@ def multiply(
     size = 0
     for user in range(len(query_starts) - 1):
         for place in range(query_starts[user], query_starts[user + 1]):
-            weight = weights[place]
-            for cell in range(starts[queried[place]], starts[queried[place] + 1]):
-                column = columns[cell]
-                sums[column] += weight * values[cell]
+            weight, start, end = weights[place], starts[queried[place]], starts[queried[place] + 1]
+            row, parts = columns[start:end], values[start:end]
+            for cell in range(len(row)):
+                column = np.uint32(row[cell])  # it is not negative: nothing to check
+                sums[column] += weight * parts[cell]
                 words[column >> 6] |= one << (np.uint64(column) & low)
         for word in range(len(words)):
             left = words[word]

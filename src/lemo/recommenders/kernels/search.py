@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lemo.recommenders.kernels.similarity import compiled, key_of, narrow
+from lemo.recommenders.kernels.similarity import BLOCK, compiled, key_of, narrow
 
 Array = np.ndarray[Any, Any]
 
@@ -52,58 +52,76 @@ def evaluate_mixtures(
     """
     count = popular.shape[1]
     sums = np.zeros(count, np.float64)
-    filtered, chosen = np.full(count, -1), np.full(count, -1)
-    keys = np.zeros(count, np.uint64)
+    filtered, place_of = np.full(count, -1), np.full(count, -1)
+    keys = np.zeros(4 * depth, np.uint64)
     cell = np.zeros(1, np.float32)
     bits = cell.view(np.uint32)
     candidates = np.zeros(depth + top.shape[1], np.int64)
     own = np.zeros(len(candidates), np.float64)
     everyone = np.zeros(len(candidates), np.float64)
+    mixed = np.full(len(candidates) + BLOCK, -np.inf)
+    wanted = np.zeros(len(candidates), np.int64)
+    discounts = 1 / np.log2(np.arange(10) + 2.0)
     for user in range(len(starts) - 1):
         for place in range(seen_starts[user], seen_starts[user + 1]):
             filtered[seen[place]] = user
-        size = 0
+        size, least = 0, np.float32(0)
         for place in range(starts[user], starts[user + 1]):
             column = columns[place]
             sums[column] = values[place]
-            if values[place] > 0 and filtered[column] != user:
+            if values[place] > 0 and np.float32(values[place]) >= least and filtered[column] != user:
                 keys[size] = key_of(values[place], column, cell, bits)
                 size += 1
+                if size == len(keys):  # only what is as good as the worst of the best so far can be among the best
+                    bits[0] = np.uint32(narrow(keys, size, depth) >> np.uint64(32))
+                    size, least = depth, cell[0]
         if size > depth:
             narrow(keys, size, depth)
             size = depth
         for place in range(size):
             column = np.int64(np.uint32(0xFFFFFFFF) - np.uint32(keys[place] & np.uint64(0xFFFFFFFF)))
             candidates[place] = column
-            chosen[column] = user
+            place_of[column] = place
         for column in top[user]:
-            if column >= 0 and chosen[column] != user:
+            if column >= 0 and place_of[column] < 0:
                 candidates[size] = column
-                chosen[column] = user
+                place_of[column] = size
                 size += 1
         for place in range(size):
             own[place] = sums[candidates[place]]
         for place in range(starts[user], starts[user + 1]):
             sums[columns[place]] = 0
+        liked = 0
         for cells in range(relevant_starts[user], relevant_starts[user + 1]):
-            item = relevant[cells]
-            if chosen[item] != user:
-                continue
-            found = 0
-            while candidates[found] != item:
-                found += 1
-            for which in range(len(popular)):
+            if place_of[relevant[cells]] >= 0:
+                wanted[liked] = place_of[relevant[cells]]
+                liked += 1
+        for place in range(size):
+            place_of[candidates[place]] = -1
+        mixed[size:] = -np.inf
+        for which in range(len(popular) if liked else 0):
+            for place in range(size):
+                everyone[place] = popular[which, candidates[place]]
+            for share in range(len(shares)):
+                part, rest = shares[share], 1 - shares[share]
                 for place in range(size):
-                    everyone[place] = popular[which, candidates[place]]
-                for share in range(len(shares)):
-                    part, rest = shares[share], 1 - shares[share]
-                    wanted = part * own[found] + rest * everyone[found]
-                    rank = 0
-                    for place in range(size):
-                        rank += part * own[place] + rest * everyone[place] > wanted
-                    if rank < 10:  # of equals the first item wins
-                        for place in range(size):
-                            value = part * own[place] + rest * everyone[place]
-                            rank += value == wanted and candidates[place] < item
+                    mixed[place] = part * own[place] + rest * everyone[place]
+                for found in wanted[:liked]:
+                    rank = _rank(mixed, size, found, candidates)
                     if rank < 10:
-                        gains[user, which, share] += 1 / np.log2(rank + 2.0) / ideal[user]
+                        gains[user, which, share] += discounts[rank] / ideal[user]
+
+
+@compiled
+def _rank(mixed: Array, size: int, found: int, candidates: Array) -> int:
+    """How many candidates come before the one in the place `found`, or 10 or more; of equals the first item wins."""
+    value, rank = mixed[found], 0
+    for start in range(0, size, BLOCK):
+        block = mixed[start : start + BLOCK]
+        for place in range(BLOCK):
+            rank += block[place] > value
+        if rank >= 10:
+            return rank
+    for place in range(size):
+        rank += mixed[place] == value and candidates[place] < candidates[found]
+    return rank

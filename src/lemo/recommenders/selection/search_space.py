@@ -1,9 +1,10 @@
 """The search space: mixtures of personal sources with popularity, each source fitted once per fold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from lemo.recommenders.hybrid.hybrid import HybridConfig
 from lemo.recommenders.interfaces import Source, SourceConfig
 from lemo.recommenders.sources.item_knn import ItemKnn, ItemKnnConfig
 from lemo.recommenders.sources.popularity import PopularityConfig, popularity, z_scores
-from lemo.recommenders.sources.ridge import MOST_ITEMS, Ridge, RidgeConfig
+from lemo.recommenders.sources.ridge import MOST_ITEMS, Ridge, RidgeConfig, users_of_items
 from lemo.recommenders.sources.similarity import SimilaritySource
 
 Array = np.ndarray[Any, Any]
@@ -47,6 +48,8 @@ SHARES = tuple(percent / 100 for percent in range(5, 105, 5))
 """Shares of the personal sources, besides 0."""
 LARGEST_SHARE = 0.999
 """Popularity always decides between items on which the personal sources are silent."""
+USERS_AT_ONCE = 400
+"""Users of whom scores are held at once."""
 DEEPEST = 50
 """Each source's best items that become candidates: other items hardly reach the first 10 of a mixture."""
 
@@ -166,45 +169,73 @@ def evaluate_space(
     gains: dict[Mixture, Array] = {}
     for half_life, answers in zip(space.popularity, top, strict=True):
         gains[Mixture((), half_life, 0.0)] = ndcg(hits_of(answers, fold.relevant), counts).astype(np.float32)
-    about = (*places(seen), *places(fold.relevant), ideal(counts), np.concatenate(top, axis=1), popular)
-    shares = np.minimum(SHARES, LARGEST_SHARE)
+    shares, together = np.minimum(SHARES, LARGEST_SHARE), np.concatenate(top, axis=1)
+    parts = [slice(start, start + USERS_AT_ONCE) for start in range(0, len(fold.users), USERS_AT_ONCE)]
+    about = [
+        (*places(seen[part]), *places(fold.relevant[part]), ideal(counts[part]), together[part], popular)
+        for part in parts
+    ]
 
-    def evaluated(scores: CSR) -> Array:
-        found = np.zeros((len(fold.users), len(popular), len(SHARES)), dtype=np.float32)
-        evaluate_mixtures(*places(scores), scores.data, *about, shares, DEEPEST, found)
+    def evaluated(place: int, scores: SourceScores) -> Array:
+        found = np.zeros((len(scores), len(popular), len(SHARES)), dtype=np.float32)
+        evaluate_mixtures(scores.starts, scores.columns, scores.values, *about[place], shares, DEEPEST, found)
         return found
 
     shared = {each for chosen in space.personal for each in chosen[:-1]}
-    several: dict[Personal, CSR] = {}
+    several: dict[tuple[Personal, int], SourceScores] = {}
     pending: list[tuple[tuple[Personal, ...], Future[Array]]] = []
     # Mixtures of one source are evaluated while the next is fitted.
     with ThreadPoolExecutor(1) as evaluating:
-        for config, source in _fitted(fold, space):
-            if kept is not None:
-                kept[config] = source
-            queries = fold.train.query_matrix(config.half_life_ms)[fold.users]
-            own = in_deviations(source.scores(queries))
+        for config, place, own in _scored(fold, space, parts, kept):
             if config in shared:
-                several[config] = own
+                several[config, place] = own
             for chosen in space.personal:
                 if chosen[-1] == config:
                     if len(pending) > 1:
                         pending[-2][1].result()  # so that few scores are held at once
-                    scores = CSR(sum((several[each] for each in chosen[:-1]), own) / len(chosen))
-                    pending.append((chosen, evaluating.submit(evaluated, scores)))
-    for chosen, found in pending:
-        for half_life, rows in zip(space.popularity, np.moveaxis(found.result(), 0, 2), strict=True):
-            gains |= {Mixture(chosen, half_life, share): row for share, row in zip(SHARES, rows, strict=True)}
+                    scores = _mean([*(several[each, place] for each in chosen[:-1]), own])
+                    pending.append((chosen, evaluating.submit(evaluated, place, scores)))
+    found: dict[tuple[Personal, ...], list[Array]] = {}
+    for chosen, values in pending:
+        found.setdefault(chosen, []).append(values.result())
+    for chosen, rows in found.items():
+        for half_life, by_share in zip(space.popularity, np.moveaxis(np.concatenate(rows), 0, 2), strict=True):
+            gains |= {Mixture(chosen, half_life, share): row for share, row in zip(SHARES, by_share, strict=True)}
     return gains
 
 
-def _fitted(fold: Split, space: SearchSpace) -> Iterator[tuple[Personal, SimilaritySource]]:
-    """Each personal source of the space with its configuration."""
+def _scored(
+    fold: Split, space: SearchSpace, parts: Sequence[slice], kept: dict[SourceConfig, Source] | None
+) -> Iterator[tuple[Personal, int, SourceScores]]:
+    """The scores of each personal source of the space for each of these parts of the users, in standard deviations.
+
+    Ridges that differ in their popularity exponent are fitted once, and only so are they put into `kept`.
+    """
+    from lemo.recommenders.kernels.search import standardise
+
+    queries = cache(lambda half_life_ms: fold.train.query_matrix(half_life_ms)[fold.users])
     configs = dict.fromkeys(each for chosen in space.personal for each in chosen)
     similarities = [config for config in configs if isinstance(config, ItemKnnConfig)]
-    ridges = [config for config in configs if isinstance(config, RidgeConfig)]
-    yield from zip(similarities, ItemKnn.fit_many(fold.train, similarities), strict=True)
-    yield from zip(ridges, Ridge.fit_many(fold.train, ridges), strict=True)
+    ridges: dict[RidgeConfig, list[RidgeConfig]] = {}
+    for config in configs:
+        if isinstance(config, RidgeConfig):
+            ridges.setdefault(config.model_copy(update={"popularity_exponent": 0.0}), []).append(config)
+    fitted: Iterator[tuple[Personal, SimilaritySource, list[Any]]] = chain(
+        zip(similarities, ItemKnn.fit_many(fold.train, similarities), ([each] for each in similarities), strict=True),
+        zip(ridges, Ridge.fit_many(fold.train, list(ridges)), ridges.values(), strict=True),
+    )
+    likers = users_of_items(fold.train) if ridges else np.zeros(0)
+    for config, source, alike in fitted:
+        if kept is not None:
+            kept[config] = source
+        for place, part in enumerate(parts):
+            scores = source.scores(queries(config.half_life_ms)[part])
+            for other in alike:
+                exponent = getattr(other, "popularity_exponent", 0.0)
+                own = scores.times(likers**-exponent) if exponent else scores
+                # Where these are `scores` themselves, the next of `alike` are divided by a user's deviation once more.
+                standardise(own.starts, own.values, own.items)
+                yield other, place, own
 
 
 def in_deviations(scores: SourceScores) -> CSR:
@@ -213,6 +244,17 @@ def in_deviations(scores: SourceScores) -> CSR:
 
     standardise(scores.starts, scores.values, scores.items)
     return sparse.csr_matrix((scores.values, scores.columns, scores.starts), shape=(len(scores), scores.items))
+
+
+def _mean(scores: Sequence[SourceScores]) -> SourceScores:
+    """The mean of the same users' scores."""
+    if len(scores) == 1:
+        return scores[0]
+    shape = len(scores[0]), scores[0].items
+    total = CSR(shape)
+    for each in scores:
+        total = CSR(total + CSR((each.values, each.columns, each.starts), shape=shape))
+    return SourceScores(*places(total), total.data / len(scores), scores[0].items)
 
 
 def top_popular(values: Array, seen: CSR) -> Array:
@@ -225,4 +267,4 @@ def top_popular(values: Array, seen: CSR) -> Array:
 
 def places(matrix: CSR) -> tuple[Array, Array]:
     """Where each row starts, and its columns, in the one type that the kernel is compiled for."""
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
+    return matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int64, copy=False)

@@ -53,7 +53,6 @@ class ItemKnn(SimilaritySource):
             sizes = [config.neighbours for config in members]
             found = item_similarities(user_items, shrinkage, sizes, interactions.mean_weight)
             for config, similarity in zip(members, found, strict=True):
-                similarity.sort_indices()
                 yield cls(config, similarity)
 
 

@@ -13,11 +13,10 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from lemo.recommenders.data.interactions import Interactions
 from lemo.recommenders.interfaces import SourceConfig
-from lemo.recommenders.sources.item_knn import Ranked, counting, processors
+from lemo.recommenders.sources.item_knn import Ranked, counting, flat, processors
 from lemo.recommenders.sources.similarity import SimilaritySource, without_neighbours
 
 Array = np.ndarray[Any, Any]
@@ -25,6 +24,9 @@ CSR = sparse.csr_matrix
 
 MOST_ITEMS = 30_000
 """Above, item-kNN serves instead: solving would cost training minutes."""
+PACKED = 4_000
+"""The most popular items, whose Gram matrix stands in a triangle of at most 32 MB: a system is then read cell by cell.
+Others have few users, and few items in common."""
 Neighbours = Annotated[int, Field(ge=1, le=300)]
 
 
@@ -56,7 +58,7 @@ class Ridge(SimilaritySource):
         """Configurations with the same half-life and neighbours share nearest items and their systems."""
         unit = interactions.mean_weight
         undecayed = counting(interactions.user_item_matrix(), unit)
-        users = np.maximum(np.bincount(undecayed.indices, minlength=undecayed.shape[1]), 1)
+        users = _users(undecayed)
         ranked, found_for = Ranked.of(undecayed), (-1.0, 0)
         alike = groupby(configs, lambda config: (config.half_life_ms, config.shrinkage, config.neighbours))
         for (half_life, shrinkage, neighbours), group in alike:
@@ -66,14 +68,23 @@ class Ridge(SimilaritySource):
                 found_for = shrinkage, max(neighbours)
             settings = list(dict.fromkeys((config.penalty, config.dropout) for config in members))
             if undecayed.shape[1] > MOST_ITEMS:
-                found = [_matrix(near, values)] * len(settings)
+                found = _matrices(near, values[None]) * len(settings)
             else:
                 weighted = counting(interactions.user_item_matrix(half_life), unit) if half_life else undecayed
                 found = neighbourhood_ridges(weighted, near, neighbours, settings)
             matrices = dict(zip(settings, found, strict=True))
             for config in members:
-                factors = users.astype(np.float64) ** -config.popularity_exponent
+                factors = users**-config.popularity_exponent
                 yield cls(config, _scaled(matrices[config.penalty, config.dropout], factors))
+
+
+def users_of_items(interactions: Interactions) -> Array:
+    """float64 (items,): how many users like each item, at least 1: what the popularity exponent is of."""
+    return _users(counting(interactions.user_item_matrix(), interactions.mean_weight))
+
+
+def _users(counted: CSR) -> Array:
+    return np.maximum(np.bincount(counted.indices, minlength=counted.shape[1]), 1).astype(np.float64)
 
 
 def neighbourhood_ridges(
@@ -85,35 +96,49 @@ def neighbourhood_ridges(
     item's most similar items, best first, -1 where there are no more. Coefficients may be negative; they are the mean
     over the neighbourhoods of these `sizes`.
     """
-    from lemo.recommenders.kernels.ridge import regress
+    from lemo.recommenders.kernels.ridge import fill_triangle, regress
 
     items = int(user_items.shape[1])
     if not near.size or items < 2:
         return [without_neighbours(items) for _ in settings]
-    common = (user_items.T @ user_items).tocsr()
-    common.sort_indices()
+    ranked = Ranked.of(user_items)
+    packed = min(items, PACKED)
+    triangle = np.zeros(packed * (packed - 1) // 2, dtype=np.float32)
+    others = sparse.csr_matrix(ranked.by_item[packed:] @ ranked.by_user)
+    gram = triangle, packed, others.indptr.astype(np.int64), others.indices, others.data
+    numbered = np.where(near >= 0, ranked.places[near], -1).astype(np.int32)[ranked.order]
     penalties, dropouts = (np.array(values, dtype=np.float32) for values in zip(*settings, strict=True))
-    found = np.zeros((len(settings), items, near.shape[1]), dtype=np.float32)
-    gram = common.indptr.astype(np.int64), common.indices, common.data.astype(np.float32)
-    norms = common.diagonal().astype(np.float32)
-    about = near, *gram, norms, penalties, dropouts, np.array(sorted(sizes), dtype=np.int64)
+    found = np.zeros((len(settings), *near.shape), dtype=np.float32)
+    norms = np.square(ranked.norms).astype(np.float32)
+    about = numbered, *gram, norms, penalties, dropouts, np.array(sorted(sizes), dtype=np.int64), ranked.order
+    by_item, by_user = flat(ranked.by_item), flat(ranked.by_user)
     threads = processors()
-    # Dealt out in turns: popular items, whose rows are long, may have neighbouring numbers.
-    shares = [np.arange(first, items, 8 * threads) for first in range(8 * threads)]
+
+    def dealt(count: int) -> list[Array]:
+        """In turns, as the most popular items cost most."""
+        return [np.arange(first, count, 8 * threads) for first in range(8 * threads)]
+
     # Each system is far too small to share between threads; items are not.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda share: regress(share, *about, found), shares))
-    return [_matrix(near, values) for values in found]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda share: fill_triangle(share, *by_item, *by_user, triangle), dealt(packed)))
+        list(pool.map(lambda share: regress(share, *about, found), dealt(items)))
+    return _matrices(near, found)
 
 
-def _matrix(near: Array, values: Array) -> CSR:
-    """Items x items (float32, sorted) with these values at the nearest items of each row."""
-    there = near >= 0
-    starts = np.append(0, np.cumsum(there.sum(axis=1)))
-    cells = values[there].astype(np.float32), near[there], starts
-    matrix = sparse.csr_matrix(cells, shape=(len(near), len(near)))
-    matrix.sort_indices()
-    return matrix
+def _matrices(near: Array, found: Array) -> list[CSR]:
+    """Items x items (float32, sorted) for each of `found` (n, items, k): its values at each row's nearest items."""
+    items = len(near)
+    order = np.argsort(near, axis=1)
+    columns = np.take_along_axis(near, order, axis=1)
+    there = columns >= 0
+    starts, columns = np.append(0, np.cumsum(there.sum(axis=1))), columns[there]
+    matrices = []
+    for values in found:
+        cells = np.take_along_axis(values, order, axis=1)[there], columns, starts
+        matrix = sparse.csr_matrix(cells, shape=(items, items))
+        matrix.has_sorted_indices = True
+        matrices.append(matrix)
+    return matrices
 
 
 def _scaled(matrix: CSR, factors: Array) -> CSR:
