@@ -1,7 +1,7 @@
 """Answers with what followed from them, computed from the events where it can have changed since it was kept.
 
 A row of `analytics_outcomes` is of one answer, and holds while no hour is marked in which something may have come or
-gone that it depends on. What followed from the other answers is computed: docs/decisions/0026-days-of-analytics.md.
+gone that it depends on. What followed from the other answers is computed: docs/decisions/0028-while-rows-arrive.md.
 """
 # ruff: noqa: S608 - names of our own tables and expressions of our own are put into queries; values travel as parameters
 
