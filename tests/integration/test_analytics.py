@@ -38,7 +38,7 @@ from lemo.stores.clickhouse.aggregates import hour_of
 from lemo.stores.clickhouse.removal import Table
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.clickhouse.traffic import Asked, Time
-from lemo.stores.clickhouse.traffic_days import PARTS
+from lemo.stores.clickhouse.traffic_kept import PARTS
 from lemo.stores.clickhouse.traffic_periods import Period
 from lemo.stores.connect import Stores
 from lemo.users.erasure import erase_user

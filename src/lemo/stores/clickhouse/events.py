@@ -15,8 +15,8 @@ from lemo.stores.clickhouse.one_id_form import ONE_ID_FORM
 from lemo.stores.clickhouse.realtime import TABLES as REALTIME_TABLES
 from lemo.stores.clickhouse.served import ADD_SCORES, ADD_SESSION_ID, ADD_TEAMS
 from lemo.stores.clickhouse.served import TABLES as SERVED_TABLES
-from lemo.stores.clickhouse.traffic_days import BESIDE_TABLES, NUMBERS_TABLES
-from lemo.stores.clickhouse.traffic_days import TABLES as DAYS_TABLES
+from lemo.stores.clickhouse.traffic_tables import BESIDE_TABLES, NUMBERS_TABLES
+from lemo.stores.clickhouse.traffic_tables import TABLES as DAYS_TABLES
 from lemo.stores.clickhouse.user_events import UserEvents
 
 if TYPE_CHECKING:

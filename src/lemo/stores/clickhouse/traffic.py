@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lemo.domain.counting import CountingRules
 from lemo.domain.scope import Scope
-from lemo.stores.clickhouse.traffic_days import PARTS, TrafficDays
+from lemo.stores.clickhouse.traffic_days import TrafficDays
+from lemo.stores.clickhouse.traffic_kept import PARTS
 from lemo.stores.clickhouse.traffic_periods import Part, Period
 from lemo.stores.clickhouse.traffic_plan import Days
 from lemo.stores.clickhouse.traffic_rows import KEPT, By

@@ -14,29 +14,6 @@ from lemo.domain.scope import Scope
 from lemo.stores.clickhouse.client import WHERE_SCOPE, ClickHouse, Parameter
 from lemo.stores.clickhouse.traffic_periods import AHEAD_MS, HOUR_MS, Period, bounds, within
 
-OUTCOMES_TABLES = (
-    """
-    CREATE TABLE IF NOT EXISTS {database}.analytics_outcomes (
-        tenant_id LowCardinality(String),
-        scenario_id LowCardinality(String),
-        at DateTime64(3, 'UTC'),
-        id UInt64,
-        followed Array(String),
-        seen_of Array(UInt8),
-        clicked_of Array(UInt8),
-        carted_of Array(UInt8),
-        converted_of Array(UInt8),
-        worth_of Array(Float64),
-        device_of Array(Tuple(DateTime64(3, 'UTC'), String, String)),
-        hours Array(UInt32),
-        rules UInt64,
-        version UInt64
-    )
-    ENGINE = ReplacingMergeTree(version)
-    ORDER BY (tenant_id, scenario_id, at, id)
-    """,
-)
-
 _FINAL_FROM = 10
 """Where more than one in so many events is read, merging all rows (FINAL) takes less time than finding those."""
 _EVENT_COLUMNS = ", ".join(
