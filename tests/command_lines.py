@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,17 +83,20 @@ def write_files(folder: Path) -> None:
 
 
 def run_command(
-    given: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = 120
+    given: Sequence[str], environment: Mapping[str, str], folder: Path | None = None, seconds: float = 120
 ) -> "subprocess.CompletedProcess[str]":
     """Runs `lemo` in a process of its own in this folder; raises TimeoutExpired where it takes longer."""
-    out, errors = folder / "stdout", folder / "stderr"
-    process = _FORKS.Process(target=_command, args=(list(given), folder, dict(environment), out, errors))
-    process.start()
-    process.join(seconds)
-    if process.exitcode is None:
-        process.kill()
-        raise subprocess.TimeoutExpired(list(given), seconds)
-    return subprocess.CompletedProcess(list(given), process.exitcode, out.read_text("utf-8"), errors.read_text("utf-8"))
+    with tempfile.TemporaryDirectory() as told:
+        out, errors = Path(told, "stdout"), Path(told, "stderr")
+        where = (folder or Path.cwd(), dict(environment), out, errors)
+        process = _FORKS.Process(target=_command, args=(list(given), *where))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(list(given), seconds)
+        said = [each.read_text("utf-8") for each in (out, errors)]
+    return subprocess.CompletedProcess(list(given), process.exitcode, *said)
 
 
 def _command(given: list[str], folder: Path, environment: dict[str, str], out: Path, errors: Path) -> None:

@@ -5,8 +5,6 @@ import io
 import json
 import math
 import os
-import subprocess
-import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from command_lines import run_command
 from consumers import environment_of
 from lemo.analytics.report import Group, Report, report
 from lemo.domain.api_key import KeyWishes
@@ -689,11 +688,13 @@ def test_the_route_and_the_command_tell_the_same(settings: Settings, stores: Sto
         assert http.get(path, params={"by": "placement"}).status_code == 422
         assert "time zone" in http.get(path, params={"timezone": "Mars/Base"}).json()["detail"]
         assert http.get(path, headers={"Authorization": f"Bearer {reader}"}).status_code == 403
-    command = [sys.executable, "-m", "lemo.cli.main", "analytics", "--scenario", scope.scenario_id, "--from", since]
+    command = ["analytics", "--scenario", scope.scenario_id, "--from", since]
     environment = {**os.environ, **environment_of(settings), "LEMO_KEY": operator}
 
     def printed(*more: str) -> str:
-        return subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=True).stdout
+        done = run_command([*command, *more], environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     parts = json.loads(printed("--group", "placement", "--format", "json"))
     assert {name: parts[name] for name in ("totals", "series", "groups")} == {

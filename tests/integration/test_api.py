@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import servers
+from command_lines import run_command
 from engines.process import Daemon
 from lemo.diagnostics.dependencies import Service
 from lemo.diagnostics.service_probes import probe_http
@@ -151,8 +152,7 @@ def recommend(site: Site, folder: Path, *arguments: str, **variables: str) -> "s
         "LEMO_KEY": site.key,
         **variables,
     }
-    command = [sys.executable, "-m", "lemo.cli.main", "recommend", "--scenario", site.scope.scenario_id, *arguments]
-    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    return run_command(["recommend", "--scenario", site.scope.scenario_id, *arguments], environment, folder)
 
 
 def test_the_export_gives_the_same_answers(site: Site, http: httpx.Client, tmp_path: Path, clickhouse_url: str) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import stat
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from command_lines import run_command
 from consumers import Running, all_taken, connected, consume, letters, publish, wait
 from lemo.backup.contents import About
 from lemo.backup.make import make_backup
@@ -382,8 +381,7 @@ def test_the_commands_restore_on_engines_of_this_machine_and_stop_them(
     settings = stores.settings
 
     def lemo(env: dict[str, str], *words: str) -> About:
-        command = [sys.executable, "-m", "lemo.cli.main", *words, "--format", "json"]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+        done = run_command([*words, "--format", "json"], env)
         assert done.returncode == 0, done.stderr
         (row,) = json.loads(done.stdout)
         assert row["events"] == 30

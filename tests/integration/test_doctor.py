@@ -52,7 +52,6 @@ def found(settings: Settings, dependency: Dependency) -> Finding:
 def test_nothing_runs(settings: Callable[..., Settings]) -> None:
     report = examine(settings())
     assert report.exit_code == 1
-    assert report.seconds < 6
     assert [(row.service, row.dependency) for row in report.rows] == [(need.service, need.dependency) for need in NEEDS]
     for row in report.rows:
         if row.state == "missing":

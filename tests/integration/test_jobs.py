@@ -592,10 +592,13 @@ def test_what_serves_is_renewed_after_similarity_ran_again(stores: Stores, world
         assert served.renewals().failed == 0
 
 
-def test_cleanup_keeps_what_serves_and_the_newest(stores: Stores, world: Scope) -> None:
+def test_cleanup_keeps_what_serves_and_the_newest(
+    stores: Stores, world: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = 1
+    monkeypatch.setattr(stores, "settings", stores.settings.model_copy(update={"snapshots_kept": kept}))
     champion = train(stores, world, unattended()).detail["version"]
     precompute(stores, world, unattended())
-    kept = stores.settings.snapshots_kept
     versions = [champion, *(train(stores, world, unattended()).detail["version"] for _ in range(kept + 1))]
     stores.snapshots.point(world, "model", champion, time.time_ns() // 1000)
     old, new = (stores.runs.create(world.tenant_id, "train-model-daily", "shop", "manual") for _ in range(2))

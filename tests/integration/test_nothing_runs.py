@@ -53,7 +53,7 @@ def run(
     given: list[str], folder: Path, environment: dict[str, str], seconds: float = LONGEST_SECONDS
 ) -> "subprocess.CompletedProcess[str]":
     write_files(folder)
-    return run_command(given, folder, environment, seconds)
+    return run_command(given, environment, folder, seconds)
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from command_lines import run_command
 from lemo.cli.main import app
 from lemo.domain.event import Event
 from lemo.domain.interaction import interaction_weight
@@ -184,9 +183,9 @@ def test_rules_are_shown_and_changed_by_http_and_hold_within_seconds(site: tuple
 
 def edit_in_a_process(stores: Stores, scope: Scope, redis_url: str, setting: str) -> str:
     """What `lemo scenarios edit` says; the broker is that of the address."""
-    command = [sys.executable, "-m", "lemo.cli.main", "scenarios", "edit", scope.scenario_id, "--set", setting]
-    environment = {**os.environ, "LEMO_REDIS_URL": redis_url}
-    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=120)
+    command = ["scenarios", "edit", scope.scenario_id, "--set", setting]
+    result = run_command(command, {**os.environ, "LEMO_REDIS_URL": redis_url})
+    assert result.returncode == 0, result.stderr
     return result.stderr
 
 

@@ -16,6 +16,7 @@ import pytest
 from redis import Redis
 
 from collectors import Collector, running_collector
+from command_lines import run_command
 from lemo.domain.run import Progress
 from lemo.domain.scenario import scenario_from_template
 from lemo.domain.schedule import DEFAULT_CRONS
@@ -59,14 +60,8 @@ class Installation:
         return self.clients[tenant_id]
 
     def lemo(self, *arguments: str, tenant_id: str = "default", code: int = 0) -> "subprocess.CompletedProcess[str]":
-        ended = subprocess.run(
-            [sys.executable, "-m", "lemo.cli.main", *arguments],
-            env={**os.environ, **self.variables, "LEMO_KEY": self.keys[tenant_id], "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        environment = {**os.environ, **self.variables, "LEMO_KEY": self.keys[tenant_id], "COLUMNS": "200"}
+        ended = run_command(arguments, environment)
         assert ended.returncode == code, ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
         return ended

@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from command_lines import run_command
 from consumers import START, connected, consume, consumer_settings, environment_of, publish, some_events
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
@@ -48,12 +47,9 @@ def test_hours_and_days_over_http_and_on_the_command_line(settings: Settings, st
         assert [hour["events"] for hour in since] == [2_600]
         assert http.get(path, params={"by": "week"}).status_code == 422
         assert http.get(path, headers={"Authorization": f"Bearer {other}"}).status_code == 404
-    command = [sys.executable, "-m", "lemo.cli.main", "stats", "--scenario", scope.scenario_id, "--by", "hour"]
+    command = ["stats", "--scenario", scope.scenario_id, "--by", "hour"]
     environment = {**os.environ, **environment_of(settings), "LEMO_KEY": key}
-    printed = [
-        subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=True).stdout
-        for more in (["--format", "json"], ["--limit", "1"])
-    ]
+    printed = [run_command([*command, *more], environment).stdout for more in (["--format", "json"], ["--limit", "1"])]
     assert [(row["events"], row["users"]) for row in json.loads(printed[0])] == [(2_600, 7), (3_600, 7), (2_800, 7)]
     assert "2,600" in printed[1]
     assert "3,600" not in printed[1]

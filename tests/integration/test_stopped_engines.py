@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import httpx
 import pytest
 
 import servers
+from command_lines import run_command
 from lemo.domain.errors import EngineUnavailable
 from lemo.domain.scope import Scope
 from lemo.settings import Settings
@@ -92,8 +91,7 @@ def test_whoever_asks_by_page_route_or_command_is_told_within_seconds(
         }
         for words in (["stats"], ["recommend", "--all"], ["evaluate"]):
             started = time.monotonic()
-            command = [sys.executable, "-m", "lemo.cli.main", *words, "--scenario", own.scenario_id]
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+            done = run_command([*words, "--scenario", own.scenario_id], env)
             assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
             assert "did not answer within 1 s" in done.stderr
             assert time.monotonic() - started < LONGEST_SECONDS

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from command_lines import run_command
 from lemo.diagnostics.dependencies import Dependency
 from lemo.diagnostics.doctor import examine, states
 from lemo.diagnostics.log_probes import probe_consumer
@@ -61,14 +62,7 @@ def variables(stores: Stores) -> dict[str, str]:
 
 
 def lemo(stores: Stores, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "lemo.cli.main", *arguments],
-        env={**variables(stores), "COLUMNS": "300"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_command(arguments, {**variables(stores), "COLUMNS": "300"})
 
 
 def use_all(stores: Stores, item_id: str) -> None:

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from command_lines import run_command
 from lemo.domain.errors import Conflict
 from lemo.domain.scope import SYSTEM
 from lemo.settings import Settings
@@ -39,8 +39,7 @@ def lemo(stores: Stores, *words: str) -> "subprocess.CompletedProcess[str]":
         "LEMO_CLICKHOUSE_URL": settings.clickhouse,
         "COLUMNS": "300",
     }
-    command = [sys.executable, "-m", "lemo.cli.main", *words]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return run_command(words, env)
 
 
 def test_the_command_makes_tables_topics_and_the_key_once(stores: Stores) -> None:

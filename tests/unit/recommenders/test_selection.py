@@ -149,7 +149,8 @@ def test_too_little_data_gives_the_default() -> None:
         assert select(nothing).config.of("item-knn") is not None
 
 
-def test_spoilt_weights_do_no_harm(world: Interactions) -> None:
+def test_spoilt_weights_do_no_harm() -> None:
+    world = groups_world(users=100)
     weights = world.weights.copy()
     weights[::5] = np.nan
     spoilt = Interactions(
