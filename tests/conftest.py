@@ -67,6 +67,12 @@ def _certificates_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _new_databases_are_dropped() -> Iterator[None]:
+    yield
+    servers.drop_new_databases()
+
+
 @pytest.fixture(autouse=True)
 def _own_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty working folder for each test: no .env, no lemo.toml, and `.lemo` is its own."""

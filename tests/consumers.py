@@ -26,7 +26,7 @@ from lemo.streams import Message
 from lemo.streams.dead_letters import DeadLetter, read_dead_letter
 from lemo.streams.redis.client import stream_key
 from lemo.streams.topics import Topics
-from servers import ROOT
+from servers import ROOT, new_database
 
 START = 1_700_000_000_000
 PATIENCE = 40.0
@@ -49,7 +49,7 @@ def consumer_settings(
         installation=f"test{mine}",
         redis_url=SecretStr(request.getfixturevalue("redis_url")),
         clickhouse_url=SecretStr(request.getfixturevalue("clickhouse_url")),
-        clickhouse_database=f"consumers_{mine}" if own_database else "consumers",
+        clickhouse_database=new_database("consumers") if own_database else "consumers",
         kafka_bootstrap_servers=kafka,
         kafka_item_ingest_topics=[f"items-{mine}", f"vlog-items-{mine}"],
         kafka_event_topic=f"events-{mine}",

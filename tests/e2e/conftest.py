@@ -28,7 +28,7 @@ def environment(
         "LEMO_ANSWER_SECONDS": "30",
         "LEMO_REDIS_URL": valkey_url,
         "LEMO_CLICKHOUSE_URL": clickhouse_url,
-        "LEMO_CLICKHOUSE_DATABASE": f"console_{own}",
+        "LEMO_CLICKHOUSE_DATABASE": servers.new_database("console"),
         "LEMO_KAFKA_ITEM_INGEST_TOPICS": f"items-{own}",
         "LEMO_KAFKA_EVENT_TOPIC": f"events-{own}",
         "LEMO_MILVUS_PORT": str(servers.free_port()),

@@ -42,6 +42,7 @@ from lemo.stores.clickhouse.traffic_periods import Period
 from lemo.stores.connect import Stores
 from lemo.users.erasure import erase_user
 from lemo.users.merge import merge_users
+from servers import new_database
 from sites import running_api
 
 SINCE = datetime(2026, 3, 7, 17, 30, tzinfo=UTC)
@@ -61,7 +62,7 @@ def settings(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempP
         installation=f"test{uuid.uuid4().hex[:12]}",
         redis_url=SecretStr(redis_url),
         clickhouse_url=SecretStr(clickhouse_url),
-        clickhouse_database=f"analytics_{uuid.uuid4().hex[:12]}",
+        clickhouse_database=new_database("analytics"),
     )
 
 

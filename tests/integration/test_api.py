@@ -641,7 +641,7 @@ def test_a_port_in_use_is_told_with_the_setting_to_change(site: Site, tmp_path: 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LEMO_")}
     run = subprocess.run(
         [sys.executable, "-m", "lemo.cli.main", "api"],
-        env=environment | {"LEMO_API_PORT": port},
+        env=environment | {"LEMO_API_PORT": port, "LEMO_REDIS_PORT": str(servers.free_port())},
         cwd=tmp_path,
         capture_output=True,
         text=True,

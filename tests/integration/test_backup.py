@@ -33,7 +33,7 @@ from lemo.stores.documents.transfer import KEPT
 from lemo.streams import Message
 from lemo.streams.messages import event_message, item_message
 from lemo.streams.topics import Topics
-from servers import OwnEngine, environment, own_embedded
+from servers import OwnEngine, environment, new_database, own_embedded
 from sites import model_of, publish_model
 
 TOPIC = "user-behaviors"
@@ -45,7 +45,7 @@ def settings_of(home: Path, redis: OwnEngine, clickhouse_url: str) -> Settings:
         home=home,
         redis_url=SecretStr(redis.url),
         clickhouse_url=SecretStr(clickhouse_url),
-        clickhouse_database=f"backup_{uuid.uuid4().hex[:12]}",
+        clickhouse_database=new_database("backup"),
     )
 
 
@@ -302,7 +302,7 @@ def test_from_this_machine_to_a_cluster_and_back(
             installation=name,
             redis_url=SecretStr(redis.url),
             clickhouse_url=SecretStr(clickhouse_url),
-            clickhouse_database=f"backup_{uuid.uuid4().hex[:12]}",
+            clickhouse_database=new_database("backup"),
             **more,
         )
 

@@ -410,6 +410,8 @@ def test_a_scenario_is_seen_as_soon_as_it_exists(settings: Settings, stores: Sto
     assert len(letters(stores, scope.tenant_id)) == 1
 
 
+# Its siblings in the suite: integration/test_consumer_faults.py.
+@pytest.mark.long
 def test_killing_the_consumer_loses_and_doubles_nothing(
     settings: Settings, stores: Stores, scope: Scope, engine: str
 ) -> None:

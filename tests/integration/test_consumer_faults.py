@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,11 @@ def engine() -> str:
 @pytest.fixture
 def traffic(request: pytest.FixtureRequest, engine: str, scope: Scope, tmp_path: Path) -> Iterator[Traffic]:
     settings = consumer_settings(request, engine, tmp_path)
-    with connected(settings, scope) as stores:
-        yield Traffic(settings, stores, scope)
+    with ExitStack() as stack:
+        if request.node.get_closest_marker("chaos"):
+            # What a killed consumer had the engine count goes on there, and would hold up the tests after it.
+            stack.enter_context(own_clickhouse(settings, tmp_path / "own-clickhouse"))
+        yield Traffic(settings, stack.enter_context(connected(settings, scope)), scope)
 
 
 @pytest.fixture
@@ -234,7 +237,7 @@ def test_stores_are_away(
     seconds: float,
 ) -> None:
     """ClickHouse, whose process is killed, and then the documents, which somebody else writes to all the time."""
-    with own_clickhouse(traffic, tmp_path / "clickhouse") as clickhouse:
+    with own_clickhouse(traffic.settings, tmp_path / "clickhouse") as clickhouse:
         process = start()
         traffic.send(500)
         wait_for(traffic.taken, PATIENCE)
@@ -276,7 +279,7 @@ def test_mongodb_is_killed(
 
 @pytest.mark.parametrize("engine", ["redis", pytest.param("kafka", marks=LONG)])
 def test_the_disk_of_clickhouse_is_full(traffic: Traffic, start: Callable[..., Process], tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 200) as disk, own_clickhouse(traffic, disk.folder / "clickhouse"):
+    with small_disk(tmp_path / "disk", 200) as disk, own_clickhouse(traffic.settings, disk.folder / "clickhouse"):
         process = start()
         traffic.send(500)
         wait_for(traffic.taken, PATIENCE)
@@ -306,11 +309,11 @@ def waits(traffic: Traffic, process: Process, seconds: float) -> bool:
 
 
 @contextmanager
-def own_clickhouse(traffic: Traffic, folder: Path) -> Iterator[OwnEngine]:
+def own_clickhouse(settings: Settings, folder: Path) -> Iterator[OwnEngine]:
     """Puts the installation onto a ClickHouse that nobody else uses."""
     clickhouse = own_embedded("clickhouse", folder)
     clickhouse.start()
-    traffic.settings.clickhouse_url = SecretStr(clickhouse.url)
+    settings.clickhouse_url = SecretStr(clickhouse.url)
     try:
         yield clickhouse
     finally:

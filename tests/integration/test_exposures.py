@@ -21,6 +21,7 @@ from lemo.statistics.estimates import Sample
 from lemo.stores.clickhouse.exposures import BEFORE_MS, Unit
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.connect import Stores
+from servers import new_database
 
 SINCE = 1_770_000_000_000
 UNTIL = SINCE + 1_000
@@ -65,7 +66,7 @@ def stores(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPat
         home=tmp_path_factory.mktemp("home"),
         redis_url=SecretStr(redis_url),
         clickhouse_url=SecretStr(clickhouse_url),
-        clickhouse_database=f"exposures_{uuid.uuid4().hex[:12]}",
+        clickhouse_database=new_database("exposures"),
     )
     opened = Stores(settings)
     opened.events.migrate()

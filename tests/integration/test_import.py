@@ -24,6 +24,7 @@ from lemo.ingest.service import Consumer
 from lemo.settings import Settings
 from lemo.stores.bootstrap import ensure_admin
 from lemo.stores.connect import Stores
+from servers import new_database
 
 app = typer.Typer()
 app.add_typer(imports.app, name="import")
@@ -59,7 +60,7 @@ def settings(
         "HOME": tmp_path / "home",
         "REDIS_URL": request.getfixturevalue("valkey_url"),
         "CLICKHOUSE_URL": clickhouse_url,
-        "CLICKHOUSE_DATABASE": f"import_{mine}",
+        "CLICKHOUSE_DATABASE": new_database("import"),
         "KAFKA_BOOTSTRAP_SERVERS": request.getfixturevalue("kafka_servers") if request.param == "kafka" else "",
         "KAFKA_ITEM_INGEST_TOPICS": f"items-{mine},vlog-items,news-items",
         "KAFKA_EVENT_TOPIC": f"events-{mine}",

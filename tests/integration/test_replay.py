@@ -26,6 +26,7 @@ from lemo.settings import Settings
 from lemo.stores.clickhouse.answer_log import LoggedAnswer, Reward
 from lemo.stores.clickhouse.served import ServedRow
 from lemo.stores.connect import Stores
+from servers import new_database
 from sites import ITEMS, add_scenario, model_of, publish_model
 
 CLICKS = {"even": 0.5, "odd": 0.1}
@@ -43,7 +44,7 @@ def stores(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPat
         installation=f"test{uuid.uuid4().hex[:12]}",
         redis_url=SecretStr(redis_url),
         clickhouse_url=SecretStr(clickhouse_url),
-        clickhouse_database=f"replay_{uuid.uuid4().hex[:12]}",
+        clickhouse_database=new_database("replay"),
     )
     settings.state.mkdir(parents=True, exist_ok=True)
     opened = Stores(settings)

@@ -159,7 +159,7 @@ def test_a_key_of_lemo_toml_that_is_no_setting_is_an_error(tmp_path: Path) -> No
     assert "Traceback" not in found.stderr
 
 
-def test_celerys_own_command_tells_of_unknown_settings_too(tmp_path: Path) -> None:
+def test_celerys_own_command_tells_of_unknown_settings_too(tmp_path: Path, free_port: int) -> None:
     code = "from celery.signals import beat_init; import lemo.tasks.signals; beat_init.send(None)"
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -167,6 +167,6 @@ def test_celerys_own_command_tells_of_unknown_settings_too(tmp_path: Path) -> No
         text=True,
         check=False,
         cwd=tmp_path,
-        env={"LEMO_REDIS_ULR": "redis://user:hidden@host", "PATH": "/usr/bin:/bin"},
+        env={"LEMO_REDIS_ULR": "redis://user:hidden@host", "LEMO_REDIS_PORT": str(free_port), "PATH": "/usr/bin:/bin"},
     )
     assert "LEMO_REDIS_ULR is no setting" in found.stdout + found.stderr

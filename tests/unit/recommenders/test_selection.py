@@ -14,7 +14,7 @@ from recommender_worlds import DAY, RULES, groups_world, read
 
 @pytest.fixture(scope="module")
 def world() -> Interactions:
-    return groups_world()
+    return groups_world(users=200)
 
 
 def everybody_follows_fashion(seed: int = 2) -> Interactions:
