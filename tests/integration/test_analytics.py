@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import clickhouse_connect
 import httpx
 import pytest
-from hypothesis import Phase, given
+from hypothesis import Phase, assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -436,7 +436,7 @@ NOT_SHRUNK = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
 @TRAFFIC
-@hypothesis_settings(max_examples=2, deadline=None, phases=NOT_SHRUNK)
+@hypothesis_settings(max_examples=1, deadline=None, phases=NOT_SHRUNK)
 def test_every_number_equals_a_count_over_the_raw_rows(
     settings: Settings, stores: Stores, data: st.DataObject, served: list[dict[str, Any]]
 ) -> None:
@@ -455,6 +455,7 @@ def test_every_number_equals_a_count_over_the_raw_rows_of_much_traffic(
 
 def write_and_compare(settings: Settings, stores: Stores, data: st.DataObject, served: list[dict[str, Any]]) -> None:
     """Replays, late rows, days that are not counted yet, a merge and an erasure, each followed by a comparison."""
+    assume(len(served) > 8)  # hypothesis tries the smallest traffic first, of which there is little to count
     happened = data.draw(following(served), label="events")
     zone, hours = data.draw(st.sampled_from(ZONES)), data.draw(st.sampled_from([1, 24, 40]))
     items = data.draw(st.integers(0, 6))
