@@ -34,10 +34,19 @@ class Series:
 
 
 def line_chart(
-    labels: Sequence[str], series: Sequence[Series], *, about: str, unit: Unit = "count", height: int = 260
+    labels: Sequence[str],
+    series: Sequence[Series],
+    *,
+    about: str,
+    unit: Unit = "count",
+    height: int = 260,
+    unfinished: str = "",
 ) -> ui.echart:
-    """Lines over labels. `about` says to screen readers what the chart shows."""
-    drawn = [
+    """Lines over labels. `about` says to screen readers what the chart shows.
+
+    `unfinished`: a word for the way to the last label, which is shaded, as its hour or day still goes on.
+    """
+    drawn: list[dict[str, Any]] = [
         {
             "type": "line",
             "name": each.name,
@@ -51,7 +60,19 @@ def line_chart(
         }
         for each in series
     ]
+    if unfinished and len(labels) > 1:
+        drawn[0]["markArea"] = _shaded(len(labels) - 2, len(labels) - 1, unfinished)
     return _chart(labels, series, drawn, about, unit, height, gap=False)
+
+
+def _shaded(first: int, last: int, word: str) -> dict[str, Any]:
+    """A shade between two labels, by their places, under a word that ends with it."""
+    return {
+        "silent": True,
+        "itemStyle": {"color": "var(--line)", "opacity": 0.5},
+        "label": {"position": "insideTopRight", "color": "var(--muted)", "fontSize": 11},
+        "data": [[{"name": word, "xAxis": first}, {"xAxis": last}]],
+    }
 
 
 def bar_chart(

@@ -56,6 +56,7 @@ def draw_trend(found: Trends, filters: Filters) -> None:
             f"{measure_name(name)}：合计 {measured(name, found.totals[name])}",
         ),
         unit=MEASURES[name].unit,
+        unfinished=t("so far", "未结束") if found.unfinished else "",
     )
 
 
