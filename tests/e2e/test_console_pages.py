@@ -39,12 +39,12 @@ HERE = f"scenario={TRIAL.scenario_id}"
 PAGES = (
     "/",
     f"/analytics?{HERE}&days=28",
-    f"/explore?scenario={SHOP}&user=用户 1",
     f"/experiments?{HERE}&name={TRIAL.name}",
-    f"/import?scenario={SHOP}",
 )
 # In braces: what stands in this world only.
 MORE_PAGES = (
+    f"/explore?scenario={SHOP}&user=用户 1",
+    f"/import?scenario={SHOP}",
     f"/item?scenario={SHOP}&item_id=kitchen/1",
     f"/scenario?scenario={SHOP}",
     f"/items?scenario={SHOP}",

@@ -45,7 +45,7 @@ class Killer(threading.Thread):
             self.killed.append(name)
 
 
-SCALE = ("--scale", "0.2")
+SCALE = ("--scale", "0.1")
 """Enough for every job and a model ahead of popularity."""
 
 
