@@ -15,6 +15,9 @@ from realtime import Act, day_of, sessionised
 
 PAUSE_MS = 1_000
 """Rows of a user's day are written at most once in so long."""
+ACTS_A_PAUSE = 2_000
+"""They are computed from all acts of the day: for each so many acts there is one more pause between two times. Without
+it a user with ten thousands of acts, such as a robot, would hold up all others."""
 HOUR_MS = 3_600_000
 KEPT_MS = STATE_HOURS * HOUR_MS
 
@@ -31,8 +34,9 @@ class Sessions(KeyedProcessFunction):
         self.acts.add(json.dumps(list(row[2:7])))
         timers = context.timer_service()
         now = timers.current_processing_time()
+        count, _ = self.written.value() or (0, 0)
         # Timers of one moment are one timer.
-        timers.register_processing_time_timer(_after(now, PAUSE_MS))
+        timers.register_processing_time_timer(_after(now, PAUSE_MS * (1 + count // ACTS_A_PAUSE)))
         timers.register_processing_time_timer(_after(now + KEPT_MS, HOUR_MS))
 
     def on_timer(self, timestamp: int, context: KeyedProcessFunction.OnTimerContext) -> Iterator[str]:
