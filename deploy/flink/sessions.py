@@ -17,7 +17,7 @@ PAUSE_MS = 1_000
 """Rows of a user's day are written at most once in so long."""
 ACTS_A_PAUSE = 2_000
 """They are computed from all acts of the day: for each so many acts there is one more pause between two times. Without
-it a user with ten thousands of acts, such as a robot, would hold up all others."""
+it a user with tens of thousands of acts, such as a robot, would hold up all others."""
 HOUR_MS = 3_600_000
 KEPT_MS = STATE_HOURS * HOUR_MS
 
